@@ -1,0 +1,42 @@
+//! The budget: how the alerts a day that somebody asked for are shared out.
+//!
+//! The larger part is calibrated on the replay of the history; the rest is for what no history can show.
+
+/// Share for the fused score of an entity's tests.
+const TESTS: f64 = 0.75;
+/// Share for each class of first sights: a class pages if it is expected no more often than this.
+const FIRST_SIGHTS: f64 = 0.05;
+/// Share for pure volume.
+const VOLUME: f64 = 0.05;
+/// Share for the joint models.
+const JOINT: f64 = 0.05;
+
+/// Alerts a day that somebody is willing to look at.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Budget {
+    /// In all.
+    pub alerts_per_day: f64,
+}
+
+impl Budget {
+    /// Alarms a day up to which the fused score of an entity's tests pages.
+    pub fn tests(self) -> f64 {
+        TESTS * self.alerts_per_day
+    }
+
+    /// Times a day up to which a class of first sights pages.
+    pub fn first_sights(self) -> f64 {
+        // A little slack, so that a prior which is just at the share is not lost to rounding.
+        FIRST_SIGHTS * self.alerts_per_day * (1.0 + 1e-9)
+    }
+
+    /// Alarms a day up to which pure volume pages.
+    pub fn volume(self) -> f64 {
+        VOLUME * self.alerts_per_day
+    }
+
+    /// Alarms a day up to which the joint models page.
+    pub fn joint(self) -> f64 {
+        JOINT * self.alerts_per_day
+    }
+}

@@ -1,0 +1,263 @@
+//! An alert as an OCSF 1.6.0 Detection Finding (class 2004), the form in which every sink gets it.
+//!
+//! What OCSF has a place for stands there, so that a SIEM needs no knowledge of us; the rest stands in `unmapped.apiwarden`. The
+//! same alert gives the same bytes: keys are in a fixed order and no clock is read. Times are whole milliseconds.
+//!
+//! Not here: other shapes and delivery (`sinks`).
+
+use serde_json::{Value, json};
+
+use super::{Activity, Alert, Severity, risk_score};
+use crate::detect::{Analytic, Contribution, Technique, detector_named, technique};
+
+const VERSION: &str = "1.6.0";
+const CATEGORY_FINDINGS: u32 = 2;
+const CLASS_DETECTION_FINDING: u32 = 2004;
+/// OCSF's `observable.type_id`.
+const HOSTNAME: u8 = 1;
+const USER_CREDENTIAL_ID: u8 = 19;
+/// Most trace ids that an alert carries: evidence is to stay small.
+const MOST_TRACE_IDS: usize = 20;
+
+/// The alert as an OCSF Detection Finding, valid against the published JSON Schema.
+pub fn to_ocsf(alert: &Alert) -> Value {
+    let activity = alert.activity as u32;
+    let (status_id, status) = status(alert.activity);
+    let resources = resources(alert);
+    without_blanks(json!({
+        "class_uid": CLASS_DETECTION_FINDING,
+        "class_name": "Detection Finding",
+        "category_uid": CATEGORY_FINDINGS,
+        "category_name": "Findings",
+        "activity_id": activity,
+        "activity_name": activity_name(alert.activity),
+        "type_uid": CLASS_DETECTION_FINDING * 100 + activity,
+        "time": milliseconds(alert.time),
+        "start_time": milliseconds(alert.first_seen),
+        "end_time": milliseconds(alert.last_seen),
+        "severity_id": alert.severity as u8,
+        "severity": alert.severity.as_str(),
+        "risk_score": risk_score(alert.severity, alert.alarms_per_day),
+        // OCSF counts risk levels from 0 (Info), severities from 1.
+        "risk_level_id": alert.severity as u8 - Severity::Informational as u8,
+        "status_id": status_id,
+        "status": status,
+        "is_alert": is_alert(alert.activity),
+        "count": alert.calls,
+        "message": alert.message,
+        "metadata": {
+            "version": VERSION,
+            "uid": format!("{}-{}", alert.id, alert.revision),
+            "product": { "name": "apiwarden", "vendor_name": "apiwarden", "version": env!("CARGO_PKG_VERSION") },
+        },
+        "finding_info": finding_info(alert),
+        "observables": observables(&resources),
+        "resources": resources,
+        "evidences": [evidence(alert)],
+        "anomaly_analyses": alert.contributions.iter().map(|reason| anomaly_analysis(alert, reason)).collect::<Vec<_>>(),
+        "unmapped": { "apiwarden": {
+            "p_value": alert.p_value,
+            "alarms_per_day": alert.alarms_per_day,
+            "bundle": alert.bundle,
+            "category": alert.category.as_str(),
+            "direction": alert.direction.as_str(),
+            "contributions": alert.contributions,
+        } },
+    }))
+}
+
+fn milliseconds(microseconds: i64) -> i64 {
+    microseconds.div_euclid(1_000)
+}
+
+fn activity_name(activity: Activity) -> &'static str {
+    match activity {
+        Activity::Create => "Create",
+        Activity::Update => "Update",
+        Activity::Close => "Close",
+    }
+}
+
+fn status(activity: Activity) -> (u8, &'static str) {
+    match activity {
+        Activity::Create => (1, "New"),
+        Activity::Update => (2, "In Progress"),
+        Activity::Close => (4, "Resolved"),
+    }
+}
+
+/// Whether someone is to be told. Of an update the alert alone does not know whether it grew louder, so nothing is claimed.
+fn is_alert(activity: Activity) -> Option<bool> {
+    match activity {
+        Activity::Create => Some(true),
+        Activity::Update => None,
+        Activity::Close => Some(false),
+    }
+}
+
+fn finding_info(alert: &Alert) -> Value {
+    json!({
+        "uid": alert.id,
+        "title": alert.title,
+        "desc": alert.contributions.iter().map(in_words).collect::<Vec<_>>().join("; "),
+        "types": [alert.category.as_str()],
+        "created_time": (alert.activity == Activity::Create).then(|| milliseconds(alert.time)),
+        "modified_time": milliseconds(alert.time),
+        "first_seen_time": milliseconds(alert.first_seen),
+        "last_seen_time": milliseconds(alert.last_seen),
+        "analytic": { "uid": alert.detector, "name": alert.detector, "type_id": analytic_type(&alert.detector) },
+        "attacks": alert.technique.as_deref().and_then(technique).map(|technique| [attack(technique)]),
+    })
+}
+
+fn in_words(reason: &Contribution) -> String {
+    let Contribution { name, window, observed, baseline, .. } = reason;
+    match window.as_str() {
+        "" => format!("{name}: {observed}, usual {baseline}"),
+        _ => format!("{name} over {window}: {observed}, usual {baseline}"),
+    }
+}
+
+/// OCSF's `analytic.type_id`; unknown for a detector that this version does not have.
+fn analytic_type(detector: &str) -> u8 {
+    match detector_named(detector).map(|detector| detector.analytic) {
+        None => 0,
+        Some(Analytic::Rule) => 1,
+        Some(Analytic::Behavioural) => 2,
+        Some(Analytic::Statistical) => 3,
+        Some(Analytic::Learning) => 4,
+    }
+}
+
+fn attack(technique: &Technique) -> Value {
+    let named = |technique: &Technique| json!({ "uid": technique.uid, "name": technique.name });
+    json!({
+        "version": Technique::ATTACK_VERSION,
+        "tactic": { "uid": technique.tactic_uid, "name": technique.tactic },
+        "technique": named(technique.parent().unwrap_or(technique)),
+        "sub_technique": technique.parent().map(|_| named(technique)),
+    })
+}
+
+/// Who and what the alert is about.
+fn resources(alert: &Alert) -> Vec<Value> {
+    let caller = alert.caller.iter().map(|caller| json!({ "type": "caller", "name": caller }));
+    let hosts = alert.hosts.iter().map(|host| json!({ "type": "vendor host", "name": host, "hostname": host }));
+    let vendor = json!({ "type": "vendor", "name": alert.vendor });
+    let credential = alert.credential.iter().map(|credential| json!({ "type": "credential", "uid": credential }));
+    let endpoint = alert.endpoint.iter().map(|endpoint| json!({ "type": "endpoint", "name": endpoint }));
+    caller.chain(hosts).chain([vendor]).chain(credential).chain(endpoint).collect()
+}
+
+/// What of the resources other tools can look up.
+fn observables(resources: &[Value]) -> Vec<Value> {
+    let observable = |(index, resource): (usize, &Value)| {
+        let (field, type_id, says) = match resource["type"].as_str()? {
+            "vendor host" => ("hostname", HOSTNAME, "Hostname"),
+            "credential" => ("uid", USER_CREDENTIAL_ID, "User Credential ID"),
+            _ => return None,
+        };
+        let name = format!("resources[{index}].{field}");
+        Some(json!({ "name": name, "type_id": type_id, "type": says, "value": resource[field] }))
+    };
+    resources.iter().enumerate().filter_map(observable).collect()
+}
+
+fn evidence(alert: &Alert) -> Value {
+    let trace_ids = &alert.trace_ids[..alert.trace_ids.len().min(MOST_TRACE_IDS)];
+    json!({
+        "name": "calls of the strongest reason",
+        "data": { "calls": alert.calls, "trace_ids": trace_ids },
+        "actor": { "app_name": alert.caller, "session": { "credential_uid": alert.credential } },
+        "dst_endpoint": { "hostname": alert.hosts.first() },
+        "api": alert.endpoint.as_ref().map(|endpoint| json!({ "operation": endpoint, "service": { "name": alert.vendor } })),
+    })
+}
+
+fn anomaly_analysis(alert: &Alert, reason: &Contribution) -> Value {
+    let (target, level) = match &alert.caller {
+        Some(caller) => (format!("{caller}/{}", alert.vendor), "caller-vendor"),
+        None => (alert.vendor.clone(), "vendor"),
+    };
+    let seen = |value: &str| {
+        let window = (!reason.window.is_empty()).then_some(&reason.window);
+        json!({ "observation_parameter": reason.name, "observed_pattern": window, "observations": [{ "value": value }] })
+    };
+    json!({
+        "analysis_targets": [{ "name": target, "type": level }],
+        "anomalies": [seen(&reason.observed)],
+        "baselines": [seen(&reason.baseline)],
+    })
+}
+
+/// OCSF has no null: what is unknown is absent. Lists and objects that nothing is left in go too.
+fn without_blanks(value: Value) -> Value {
+    let blank = |value: &Value| match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        _ => false,
+    };
+    match value {
+        Value::Array(items) => items.into_iter().map(without_blanks).filter(|item| !blank(item)).collect(),
+        Value::Object(fields) => Value::Object(
+            fields
+                .into_iter()
+                .map(|(key, field)| (key, without_blanks(field)))
+                .filter(|(_, field)| !blank(field))
+                .collect(),
+        ),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::bulk_upload;
+    use super::*;
+
+    #[test]
+    fn every_entity_is_named_among_the_resources() {
+        let ocsf = to_ocsf(&bulk_upload());
+        let names: Vec<&str> = ocsf["resources"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|resource| resource.get("name").unwrap_or_else(|| &resource["uid"]).as_str().unwrap())
+            .collect();
+        assert_eq!(names, ["payroll-svc", "content.dropboxapi.com", "dropbox", "fp_9a1c", "POST /2/files/upload"]);
+    }
+
+    #[test]
+    fn every_observable_points_at_its_value_in_the_event() {
+        let ocsf = to_ocsf(&bulk_upload());
+        let observables = ocsf["observables"].as_array().unwrap();
+        assert_eq!(observables.len(), 2);
+        for observable in observables {
+            let pointer = observable["name"].as_str().unwrap().replace('[', "/").replace("].", "/");
+            assert_eq!(ocsf.pointer(&format!("/{pointer}")), Some(&observable["value"]));
+        }
+    }
+
+    #[test]
+    fn a_sub_technique_comes_with_its_technique_and_tactic() {
+        let attack = &to_ocsf(&bulk_upload())["finding_info"]["attacks"][0];
+        assert_eq!(attack["tactic"]["name"], "Exfiltration");
+        assert_eq!(attack["technique"]["uid"], "T1567");
+        assert_eq!(attack["sub_technique"]["uid"], "T1567.002");
+    }
+
+    #[test]
+    fn an_incident_that_closes_is_resolved_and_calls_no_one() {
+        let ocsf = to_ocsf(&Alert { activity: Activity::Close, revision: 3, ..bulk_upload() });
+        assert_eq!((&ocsf["type_uid"], &ocsf["status_id"]), (&json!(200_403), &json!(4)));
+        assert_eq!((&ocsf["metadata"]["uid"], &ocsf["finding_info"]["uid"]), (&json!("aw-7f3c-3"), &json!("aw-7f3c")));
+        assert_eq!(ocsf["is_alert"], false);
+    }
+
+    #[test]
+    fn the_analytic_is_of_its_detector_s_type() {
+        let types = ["weak_transport", "new_destination", "burst", "joint", "unheard_of"].map(analytic_type);
+        assert_eq!(types, [1, 2, 3, 4, 0]);
+    }
+}

@@ -1,0 +1,69 @@
+use super::*;
+use crate::ingest::connection::Property;
+use crate::ingest::kafka::mock::Mock;
+
+const TOPIC: &str = "alerts";
+const PARTITIONS: i32 = 2;
+
+fn mock() -> Mock {
+    Mock::with_topics(&[(TOPIC, PARTITIONS)])
+}
+
+fn plan(mock: &Mock) -> Topic {
+    let properties = Properties::from([("message.timeout.ms".to_owned(), Property::Number(2000))]);
+    Topic { name: TOPIC.to_owned(), connection: mock.connection(properties) }
+}
+
+fn deliveries(uids: &[&str]) -> Vec<Delivery> {
+    let one = |uid: &&str| Delivery {
+        uid: uid.to_string(),
+        key: Some(uid.as_bytes().to_vec()),
+        headers: vec![("aw-severity".to_owned(), b"high".to_vec())],
+        body: b"{}".to_vec(),
+    };
+    uids.iter().map(one).collect()
+}
+
+#[track_caller]
+fn assert_landed(mock: &Mock, uids: &[&str]) {
+    let mut landed: Vec<_> =
+        mock.read(TOPIC, PARTITIONS).into_iter().map(|record| record.headers[UID].clone()).collect();
+    landed.sort();
+    assert_eq!(landed, uids);
+}
+
+#[test]
+fn what_landed_after_the_checkpoint_is_not_doubled_even_by_a_second_crash() {
+    let mock = mock();
+    let mut sink = plan(&mock).open().unwrap();
+    sink.deliver(&deliveries(&["a", "b"])).unwrap();
+    let checkpoint = sink.position();
+    sink.deliver(&deliveries(&["c", "d"])).unwrap();
+    drop(sink);
+
+    let mut sink = plan(&mock).open().unwrap();
+    sink.resume(&checkpoint).unwrap();
+    sink.deliver(&deliveries(&["c"])).unwrap();
+    let second = sink.position();
+    drop(sink);
+
+    let mut sink = plan(&mock).open().unwrap();
+    sink.resume(&second).unwrap();
+    sink.deliver(&deliveries(&["d", "e"])).unwrap();
+    assert_landed(&mock, &["a", "b", "c", "d", "e"]);
+    let SinkPosition::Topic { ends, landed } = sink.position() else { panic!("no topic") };
+    assert_eq!((ends.values().sum::<i64>(), landed.len()), (5, 0));
+}
+
+#[test]
+fn a_delivery_that_no_broker_acknowledged_is_an_error_and_is_made_up_for_once() {
+    let mock = mock();
+    let mut sink = plan(&mock).open().unwrap();
+    sink.deliver(&deliveries(&["a"])).unwrap();
+    mock.cluster.broker_down(1).unwrap();
+    let error = sink.deliver(&deliveries(&["b", "c"])).unwrap_err();
+    assert!(matches!(error, SinkError::Unacknowledged { count: 2, .. }), "{error}");
+    mock.cluster.broker_up(1).unwrap();
+    sink.deliver(&deliveries(&["b", "c"])).unwrap();
+    assert_landed(&mock, &["a", "b", "c"]);
+}

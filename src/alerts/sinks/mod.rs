@@ -1,0 +1,233 @@
+//! Sinks: where deliveries go, and how none is lost or doubled.
+//!
+//! [`Sink::deliver`] returns only when all is durable. A crash after that and before the next checkpoint would make the
+//! same deliveries again, so a sink tells its position for the checkpoint, and from that position finds out after a
+//! restart what had already landed. Alerts go out this way, and so do records that could not be read.
+//!
+//! A new sink is a file in this room and a line in [`SINKS`].
+//!
+//! Not here: what is delivered (`alerts`, `stream::dead_letter`), and how often a delivery is tried again (`stream`).
+
+mod file;
+mod kafka;
+mod stdout;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use toml::de::ValueDeserializer;
+
+use super::{Alert, to_ocsf};
+use crate::ingest::connection::{Connection, ConnectionError};
+
+pub use file::File;
+pub use kafka::Kafka;
+pub use stdout::Stdout;
+
+/// Every sink there is.
+pub const SINKS: &[SinkKind] = &[SinkKind::of::<Kafka>(), SinkKind::of::<File>(), SinkKind::of::<Stdout>()];
+
+/// One thing to deliver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Names this delivery among all: the same again after a replay.
+    pub uid: String,
+    /// Deliveries of one key stay in order.
+    pub key: Option<Vec<u8>>,
+    /// Headers, for sinks that have such. `aw-uid` comes of itself.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The content: one line of JSON, unless it is a record as it came.
+    pub body: Vec<u8>,
+}
+
+impl Delivery {
+    /// The alert as an OCSF finding, named `{id}-{revision}`, with its incident as key.
+    pub fn of(alert: &Alert) -> Self {
+        let header = |name: &str, value: String| (name.to_owned(), value.into_bytes());
+        Self {
+            uid: format!("{}-{}", alert.id, alert.revision),
+            key: Some(alert.id.clone().into_bytes()),
+            headers: vec![
+                header("content-type", "application/json".to_owned()),
+                header("aw-revision", alert.revision.to_string()),
+                header("aw-severity", alert.severity.as_str().to_owned()),
+            ],
+            body: to_ocsf(alert).to_string().into_bytes(),
+        }
+    }
+}
+
+/// A sink that is open.
+pub trait Sink: Send {
+    /// Delivers all, in order, and returns when all is durable. After an error the same deliveries may be given again:
+    /// what had landed is not repeated.
+    ///
+    /// # Errors
+    /// [`SinkError`], naming what hinders.
+    fn deliver(&mut self, deliveries: &[Delivery]) -> Result<(), SinkError>;
+
+    /// Where the sink stands, for the checkpoint.
+    fn position(&self) -> SinkPosition;
+
+    /// Goes on from a checkpoint: what landed after `position` will be delivered again, and must not be doubled.
+    ///
+    /// # Errors
+    /// [`SinkError`], naming what hinders.
+    fn resume(&mut self, position: &SinkPosition) -> Result<(), SinkError>;
+}
+
+/// What a sink must remember to double nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SinkPosition {
+    /// Nothing: deliveries repeat after a crash.
+    #[default]
+    Nowhere,
+    /// Length of a file in bytes.
+    Length(u64),
+    /// Ends of a topic's partitions.
+    Topic {
+        /// Partition → the offset after the last record that is settled.
+        ends: BTreeMap<i32, i64>,
+        /// Deliveries known to have landed before, which a replay has yet to come past.
+        landed: BTreeSet<String>,
+    },
+}
+
+/// A sink as checked: it opens when the run begins.
+pub trait SinkPlan: Debug + Send + Sync {
+    /// Names the sink in checkpoints, logs and metrics (`kafka:alerts`).
+    fn name(&self) -> String;
+
+    /// Opens the sink.
+    ///
+    /// # Errors
+    /// [`SinkError`], naming what hinders.
+    fn open(&self) -> Result<Box<dyn Sink>, SinkError>;
+}
+
+/// A sink as written: a section of the pipeline file.
+pub trait SinkSpec: DeserializeOwned {
+    /// The value of `type` that selects it.
+    const NAME: &'static str;
+    /// One line for people.
+    const SAYS: &'static str;
+
+    /// Resolves paths, secrets and defaults. Opens nothing.
+    ///
+    /// # Errors
+    /// [`SinkError::Connection`] or [`SinkError::Spec`].
+    fn check(self, around: &Surroundings) -> Result<Box<dyn SinkPlan>, SinkError>;
+}
+
+/// What a section of the pipeline file may lean on.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// Directory of the pipeline file: relative paths begin here.
+    pub directory: PathBuf,
+    /// The source's cluster, if it is one.
+    pub connection: Option<Connection>,
+}
+
+impl Surroundings {
+    /// `path`, from the pipeline file's directory.
+    pub fn path(&self, path: &Path) -> PathBuf {
+        self.directory.join(path)
+    }
+}
+
+/// An entry of [`SINKS`].
+pub struct SinkKind {
+    /// The value of `type` that selects it.
+    pub name: &'static str,
+    /// One line for people.
+    pub says: &'static str,
+    /// Reads and checks a section (without its `type`).
+    pub read: ReadSection,
+}
+
+/// Reads one kind of section.
+pub type ReadSection = fn(ValueDeserializer<'_>, &Surroundings) -> Result<Box<dyn SinkPlan>, SectionError>;
+
+impl SinkKind {
+    const fn of<S: SinkSpec>() -> Self {
+        Self { name: S::NAME, says: S::SAYS, read: read::<S> }
+    }
+}
+
+fn read<S: SinkSpec>(section: ValueDeserializer<'_>, around: &Surroundings) -> Result<Box<dyn SinkPlan>, SectionError> {
+    Ok(S::deserialize(section)?.check(around)?)
+}
+
+/// Why a section is no sink.
+#[derive(Debug, thiserror::Error)]
+pub enum SectionError {
+    /// Its fields are not the sink's.
+    #[error(transparent)]
+    Fields(#[from] toml::de::Error),
+    /// Its fields do not make sense.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+}
+
+/// What hinders a sink.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// The section does not say what it must.
+    #[error("{0}")]
+    Spec(&'static str),
+    /// The cluster cannot be described.
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    /// The file cannot be written.
+    #[error("{}: {problem}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        problem: std::io::Error,
+    },
+    /// Standard output cannot be written.
+    #[error("standard output: {0}")]
+    Stdout(std::io::Error),
+    /// The topic cannot be reached or read.
+    #[error("topic {topic}: {problem}")]
+    Topic {
+        /// The topic.
+        topic: String,
+        /// What librdkafka says.
+        problem: rdkafka::error::KafkaError,
+    },
+    /// The brokers did not acknowledge.
+    #[error("topic {topic}: {count} deliveries were not acknowledged: {problem}")]
+    Unacknowledged {
+        /// The topic.
+        topic: String,
+        /// How many.
+        count: usize,
+        /// What librdkafka says of the first.
+        problem: rdkafka::types::RDKafkaErrorCode,
+    },
+    /// The end of the topic was not reached.
+    #[error("topic {topic}: reading back what had landed made no progress for {seconds} s")]
+    Stalled {
+        /// The topic.
+        topic: String,
+        /// How long nothing came.
+        seconds: u64,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_sink_has_a_name_of_its_own_and_a_line_for_people() {
+        let names: BTreeSet<_> = SINKS.iter().map(|kind| kind.name).collect();
+        assert_eq!(names.len(), SINKS.len());
+        assert!(SINKS.iter().all(|kind| !kind.says.is_empty() && !kind.says.contains('\n')));
+    }
+}

@@ -1,0 +1,248 @@
+//! The endpoint: method and path without what varies, `POST /v1/charges/{id}`.
+//!
+//! Here is what one path tells by itself: numbers, tokens and names of people are `{id}`, query and fragment are cut.
+//! Audit operations (`s3:GetObject`) are endpoints as they stand.
+//!
+//! Not here: what only many paths tell together (`template`).
+
+use super::operation::StepClass;
+use super::secret::looks_secret;
+
+/// What stands for a segment that varies.
+pub(super) const ID: &str = "{id}";
+/// What stands for all segments past the last one that is kept.
+pub(super) const REST: &str = "{rest}";
+/// Most segments that are kept.
+const MOST_SEGMENTS: usize = 10;
+/// Longest segment that may be a name, bytes.
+const LONGEST_NAME: usize = 32;
+/// Shortest segment with a digit that is taken for an identifier, bytes.
+const SHORTEST_IDENTIFIER: usize = 6;
+/// Shortest segment without a digit that is searched for a secret, bytes.
+const SHORTEST_SECRET: usize = 12;
+/// Longest API version: what is longer counts something else.
+const LONGEST_VERSION: usize = 8;
+
+const METHODS: [&str; 9] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "CONNECT", "TRACE"];
+const WRITE_METHODS: [&str; 4] = ["POST", "PUT", "PATCH", "DELETE"];
+/// The method of what is not in [`METHODS`].
+const OTHER_METHOD: &str = "OTHER";
+/// The method where none was logged.
+const NO_METHOD: &str = "CALL";
+
+/// Words in a path that tell of secrets, rights, people or data leaving.
+const SENSITIVE_WORDS: [&str; 30] = [
+    "admin",
+    "token",
+    "secret",
+    "key",
+    "credential",
+    "passw",
+    "export",
+    "dump",
+    "backup",
+    "download",
+    "user",
+    "member",
+    "collaborat",
+    "invit",
+    "permission",
+    "role",
+    "polic",
+    "grant",
+    "hook",
+    "forward",
+    "transfer",
+    "payout",
+    "impersonat",
+    "sso",
+    "saml",
+    "mfa",
+    "session",
+    "delegat",
+    "share",
+    "public",
+];
+
+/// Writes the endpoint of a method and path, as logged, to `out`.
+pub(super) fn shape(method: Option<&str>, path: &str, out: &mut String) {
+    out.clear();
+    let method = method_of(method);
+    out.push_str(method);
+    out.push(' ');
+    let names_host_alone = method == "CONNECT" || path == "*";
+    let path = if names_host_alone { "" } else { path_of(path) };
+    let mut segments = path.split('/').filter(|segment| !segment.is_empty());
+    for segment in segments.by_ref().take(MOST_SEGMENTS) {
+        // Path parameters (`;jsessionid=…`) are a query by another name.
+        let name = segment.split(';').next().unwrap_or_default();
+        out.push('/');
+        out.push_str(if is_identifier(name) { ID } else { name });
+    }
+    if segments.next().is_some() {
+        out.push('/');
+        out.push_str(REST);
+    }
+    if path.split('/').all(str::is_empty) {
+        out.push('/');
+    }
+}
+
+fn method_of(method: Option<&str>) -> &'static str {
+    match method.map(str::trim) {
+        None | Some("" | "-") => NO_METHOD,
+        Some(method) => METHODS.into_iter().find(|known| known.eq_ignore_ascii_case(method)).unwrap_or(OTHER_METHOD),
+    }
+}
+
+/// Cuts query and fragment, and of an absolute URL scheme and authority.
+fn path_of(url: &str) -> &str {
+    let end = url.bytes().position(|byte| byte == b'?' || byte == b'#').unwrap_or(url.len());
+    let url = url.get(..end).unwrap_or_default().trim();
+    if url.starts_with('/') {
+        return url;
+    }
+    match url.split_once("://") {
+        Some((_scheme, rest)) => rest.split_once('/').map_or("", |(_authority, path)| path),
+        None => url,
+    }
+}
+
+/// Whether a segment names one object and no kind of object.
+fn is_identifier(segment: &str) -> bool {
+    let (mut digits, mut unusual) = (0, false);
+    for byte in segment.bytes() {
+        digits += usize::from(byte.is_ascii_digit());
+        // Addresses of people (`@`), `key=value`, and what is no plain text.
+        unusual |= !byte.is_ascii_graphic() || byte == b'@' || byte == b'=';
+    }
+    if unusual || segment.len() > LONGEST_NAME || (digits > 0 && digits == segment.len()) {
+        return true;
+    }
+    let long = segment.len() >= SHORTEST_IDENTIFIER;
+    match digits {
+        0 => segment.len() >= SHORTEST_SECRET && looks_secret(segment),
+        1 if is_numbered_word(segment) => false,
+        _ => long && !is_version(segment) && !is_date(segment),
+    }
+}
+
+/// `oauth2`: a word and one digit.
+fn is_numbered_word(segment: &str) -> bool {
+    let word = segment.trim_end_matches(|c: char| c.is_ascii_digit());
+    word.len() + 1 == segment.len()
+        && word.len() < SHORTEST_SECRET
+        && word.bytes().all(|byte| byte.is_ascii_lowercase())
+}
+
+/// `v2`, `v59.0`.
+fn is_version(segment: &str) -> bool {
+    let number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    segment.len() <= LONGEST_VERSION && segment.strip_prefix(['v', 'V']).is_some_and(|rest| rest.split('.').all(number))
+}
+
+/// `2024-10`, `2010-04-01`: the name of an API's version.
+fn is_date(segment: &str) -> bool {
+    let digits_and_dashes = segment.bytes().enumerate().all(|(at, byte)| match at {
+        4 | 7 => byte == b'-',
+        _ => byte.is_ascii_digit(),
+    });
+    digits_and_dashes && segment.starts_with("20") && matches!(segment.len(), 7 | 10)
+}
+
+/// Method and path of an HTTP endpoint; `None` for an audit operation.
+pub(super) fn split(endpoint: &str) -> Option<(&str, &str)> {
+    let (method, path) = endpoint.split_once(' ')?;
+    let is_method = METHODS.contains(&method) || method == OTHER_METHOD || method == NO_METHOD;
+    (is_method && path.starts_with('/')).then_some((method, path))
+}
+
+/// Whether an endpoint changes something at the vendor: by its method, or by the class of an audit operation.
+pub fn is_write(endpoint: &str) -> bool {
+    match split(endpoint) {
+        Some((method, _)) => WRITE_METHODS.contains(&method),
+        None => StepClass::of(endpoint).is_write(),
+    }
+}
+
+/// Whether an endpoint deals with secrets, rights, people or data leaving, read or written: by words in its path past the
+/// first segment (which names the API), or by the class of an audit operation.
+pub fn sensitive_endpoint(endpoint: &str) -> bool {
+    let Some((_, path)) = split(endpoint) else { return StepClass::of(endpoint).is_sensitive() };
+    let path = path.trim_start_matches('/');
+    let named = path.split_once('/').map_or(path, |(_api, rest)| rest).to_ascii_lowercase();
+    SENSITIVE_WORDS.iter().any(|word| named.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(method: Option<&str>, path: &str, expected: &str) {
+        let mut out = "left over".to_owned();
+        shape(method, path, &mut out);
+        assert_eq!(out, expected, "{path}");
+    }
+
+    #[test]
+    fn what_names_one_object_is_an_id_and_what_names_a_kind_stays() {
+        check(
+            Some("get"),
+            "/services/data/v59.0/sobjects/Account/0015g00000E6chDy4q",
+            "GET /services/data/v59.0/sobjects/Account/{id}",
+        );
+        check(Some("GET"), "/admin/api/2024-10/orders/723380.json", "GET /admin/api/2024-10/orders/{id}");
+        check(
+            Some("POST"),
+            "/2010-04-01/Accounts/AC5f1/Messages/SMec4ae9b2da2828ad",
+            "POST /2010-04-01/Accounts/AC5f1/Messages/{id}",
+        );
+        check(
+            Some("GET"),
+            "/v1.0/users/2c86ea66-08c2-f63e-7368-ec9c77db1542/messages",
+            "GET /v1.0/users/{id}/messages",
+        );
+        check(Some("POST"), "/oauth2/token", "POST /oauth2/token");
+        check(Some("GET"), "/users/bob@acme.example/9", "GET /users/{id}/{id}");
+        check(Some("GET"), "/files/wJalrXUtnFEMIbPxRfiCYEXAMPL", "GET /files/{id}");
+    }
+
+    #[test]
+    fn query_fragment_user_and_parameters_never_stay() {
+        for path in ["/a/b?key=s", "/a/b#s", "https://u:s@h.example/a/b?x", "/a/b;jsessionid=s", "//a//b/", "a/b"] {
+            check(Some("GET"), path, "GET /a/b");
+        }
+        for path in ["", "/", "?s", "https://h.example", "https://h.example?s"] {
+            check(Some("GET"), path, "GET /");
+        }
+        check(Some("CONNECT"), "api.stripe.com:443", "CONNECT /");
+    }
+
+    #[test]
+    fn a_method_is_known_other_or_none() {
+        check(Some("patch"), "/a", "PATCH /a");
+        check(Some("sk_live_123"), "/a", "OTHER /a");
+        check(None, "/a", "CALL /a");
+    }
+
+    #[test]
+    fn a_deep_path_ends_in_rest() {
+        check(None, "/a/b/c/d/e/f/g/h/i/j/k/l", "CALL /a/b/c/d/e/f/g/h/i/j/{rest}");
+    }
+
+    #[test]
+    fn writes_and_sensitive_endpoints_are_told_in_both_views() {
+        assert!(
+            is_write("POST /v1/charges")
+                && is_write("iam:CreateUser")
+                && !is_write("GET /v1/charges")
+                && !is_write("s3:GetObject")
+        );
+        assert!(sensitive_endpoint("GET /v1/api_keys") && sensitive_endpoint("secretsmanager:GetSecretValue"));
+        assert!(
+            sensitive_endpoint("POST /tokens")
+                && !sensitive_endpoint("GET /admin/orders")
+                && !sensitive_endpoint("s3:GetObject")
+        );
+    }
+}

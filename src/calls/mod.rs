@@ -1,0 +1,147 @@
+//! The call: one API call a row, whatever log told of it.
+//!
+//! A format decodes its record into a [`Call`], borrowed from the record's bytes. The [`CallsBuilder`] enriches it (vendor,
+//! endpoint template, credential fingerprint, network, client) and appends it to typed column buffers, which become one
+//! polars frame a batch. Past the builder no secret, no path and no query exists.
+//!
+//! Not here: how records are read or decoded (`ingest`), and anything that counts (`rollup`).
+
+mod builder;
+mod cache;
+mod client;
+mod credential;
+mod endpoint;
+mod network;
+mod operation;
+mod secret;
+mod template;
+mod vendor;
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+pub use builder::{CallProblem, CallsBuilder, record_hash};
+pub use client::is_interactive_tool;
+pub use credential::{FingerprintKey, KeyError};
+pub use endpoint::{is_write, sensitive_endpoint};
+pub use network::is_private;
+pub use operation::StepClass;
+pub use secret::looks_secret;
+pub use template::{MOST_CHILDREN, TemplateLearner, Templates};
+
+/// Which view of the relation a log gives. The two never share a baseline: the credential fingerprint joins them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// What our services sent (proxies, gateways, client spans).
+    #[default]
+    Egress,
+    /// What the vendor says was done in our tenant with our keys.
+    Audit,
+}
+
+impl Direction {
+    /// The name in frames, files and alerts.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Egress => "egress",
+            Self::Audit => "audit",
+        }
+    }
+
+    /// The view that a frame's text names.
+    pub fn named(text: Option<&str>) -> Self {
+        if text == Some(Self::Audit.as_str()) { Self::Audit } else { Self::Egress }
+    }
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Answered with a status below 400, or an audit record without an error.
+    Ok,
+    /// Another status from 400 to 499.
+    ClientError,
+    /// 401, 403, or an audit denial.
+    Denied,
+    /// 429, or audit throttling.
+    Throttled,
+    /// 500 to 599.
+    ServerError,
+    /// No status was received.
+    NoResponse,
+}
+
+impl Outcome {
+    /// The name in frames.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::ClientError => "client_error",
+            Self::Denied => "denied",
+            Self::Throttled => "throttled",
+            Self::ServerError => "server_error",
+            Self::NoResponse => "no_response",
+        }
+    }
+
+    /// The outcome that an HTTP status tells; `None` and values outside 100..=599 mean that no answer came.
+    pub const fn of_status(status: Option<u16>) -> Self {
+        match status {
+            Some(401 | 403) => Self::Denied,
+            Some(429) => Self::Throttled,
+            Some(100..=399) => Self::Ok,
+            Some(400..=499) => Self::ClientError,
+            Some(500..=599) => Self::ServerError,
+            _ => Self::NoResponse,
+        }
+    }
+}
+
+/// One API call as its format decoded it, before enrichment: raw, borrowed, and gone once the builder has read it.
+#[derive(Debug, Default)]
+pub struct Call<'a> {
+    /// Start of the call, microseconds since the epoch, UTC.
+    pub time: i64,
+    /// The view that the log gives.
+    pub direction: Direction,
+    /// The workload that called: service, deployment, function; for audit logs the principal (a role, never its session).
+    pub caller: Cow<'a, str>,
+    /// The secret or key id that authenticated the call. The builder fingerprints it.
+    pub credential: Option<Cow<'a, str>>,
+    /// The host called, as logged: any case, perhaps with a port.
+    pub host: Cow<'a, str>,
+    /// `http` or `https`.
+    pub scheme: Option<Cow<'a, str>>,
+    /// HTTP method, as logged.
+    pub method: Option<Cow<'a, str>>,
+    /// Path of the URL, perhaps with query and fragment: the builder cuts them.
+    pub path: Option<Cow<'a, str>>,
+    /// Audit operation (`s3:GetObject`). Where it is given it is the endpoint.
+    pub operation: Option<Cow<'a, str>>,
+    /// The vendor, where the format fixes it (`aws`); else the builder derives it from the host.
+    pub vendor: Option<&'static str>,
+    /// HTTP status, 100 to 599.
+    pub status: Option<u16>,
+    /// How the call ended, where the format knows better than the status tells.
+    pub outcome: Option<Outcome>,
+    /// Bytes from the caller to the vendor (request).
+    pub bytes_out: Option<u64>,
+    /// Bytes from the vendor to the caller (response).
+    pub bytes_in: Option<u64>,
+    /// Start to last response byte, milliseconds.
+    pub latency_ms: Option<f64>,
+    /// TLS version as logged (`1.3`, `TLSv1.2`).
+    pub tls_version: Option<Cow<'a, str>>,
+    /// Address that the call came from, as logged; what is no address has no network.
+    pub src_ip: Option<Cow<'a, str>>,
+    /// The user agent as logged.
+    pub user_agent: Option<Cow<'a, str>>,
+    /// Cloud region.
+    pub region: Option<Cow<'a, str>>,
+    /// Trace id, for the evidence of an alert.
+    pub trace_id: Option<Cow<'a, str>>,
+    /// The source's own id of the record: what a repeated delivery is recognised by.
+    pub record_id: Option<Cow<'a, str>>,
+}

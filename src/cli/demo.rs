@@ -1,0 +1,289 @@
+//! `apiwarden demo`: the whole way, from a Kafka-protocol broker to alerts, with nothing to set up.
+//!
+//! The broker is librdkafka's in-process mock cluster. It keeps only 5 MiB a partition and drops the rest silently, so the
+//! replay waits for what was consumed; the summary shows that as much was read as was sent.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::Args;
+use indicatif::ProgressBar;
+use polars::prelude::{ChunkCompareIneq, DataFrame};
+use rdkafka::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+use super::reading::{Setup, bytes_bar};
+use crate::alerts::{Activity, Alert, Severity, Style, card};
+use crate::calls::CallsBuilder;
+use crate::ingest::kafka::{Consumer, Event, Spec, Start};
+use crate::ingest::{Decoder, Place};
+use crate::stream::{Engine, EngineSettings};
+use crate::train::{History, Settings, train};
+
+/// Two weeks of seven services' calls: ten benign days, then four with attacks, faults and harmless changes in them.
+const SAMPLE: &[u8] = include_bytes!("../../datasets/demo/egress.ndjson.zst");
+/// What lies before is learned from, what lies after is judged: 2026-09-15T00:00:00Z, microseconds.
+const SPLIT: i64 = 1_789_430_400_000_000;
+const TOPIC: &str = "api-logs";
+/// Bytes that may be on their way: less than the mock cluster keeps.
+const MOST_IN_FLIGHT: u64 = 3 << 20;
+/// The demo gives up when nothing arrives for so long.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Shows the whole way in about twenty seconds: a broker in this process, two weeks of logs, training, alerts.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  apiwarden demo")]
+pub(super) struct Demo {
+    /// Directory for the sample and the bundle that the demo trains; default: apiwarden-demo in the temporary directory.
+    #[arg(long, value_name = "DIRECTORY")]
+    directory: Option<PathBuf>,
+}
+
+/// What is on its way, in bytes; and what was sent and read, in records.
+#[derive(Debug, Default)]
+struct Traffic {
+    sent_bytes: AtomicU64,
+    read_bytes: AtomicU64,
+    sent: AtomicU64,
+}
+
+impl Demo {
+    pub fn run(self) -> anyhow::Result<()> {
+        let began = Instant::now();
+        let directory = self.directory.unwrap_or_else(|| std::env::temp_dir().join("apiwarden-demo"));
+        std::fs::create_dir_all(&directory).with_context(|| directory.display().to_string())?;
+        let setup = Setup::of(None)?;
+
+        let cluster = MockCluster::new(1).context("the embedded broker does not start")?;
+        cluster.create_topic(TOPIC, 1, 1).context("the embedded broker makes no topic")?;
+        let brokers = cluster.bootstrap_servers();
+        println!("Embedded broker at {brokers}, topic {TOPIC}. Replaying two weeks of calls of seven services …\n");
+        let traffic = Arc::new(Traffic::default());
+        let replay = {
+            let (brokers, traffic) = (brokers.clone(), Arc::clone(&traffic));
+            thread::spawn(move || replay(&brokers, &traffic))
+        };
+        let mut show = Show::new(setup, directory.join("model"))?;
+        consume(&brokers, &traffic, &replay, &mut show)?;
+        replay.join().map_err(|_| anyhow::anyhow!("the replay stopped"))??;
+        show.finish(&traffic, began.elapsed(), &directory)
+    }
+}
+
+/// Sends the sample, never more than the broker keeps.
+fn replay(brokers: &str, traffic: &Traffic) -> anyhow::Result<()> {
+    let producer: BaseProducer =
+        ClientConfig::new().set("bootstrap.servers", brokers).set("linger.ms", "5").create()?;
+    let mut lines = BufReader::new(zstd::Decoder::new(SAMPLE)?);
+    let mut line = Vec::new();
+    while lines.read_until(b'\n', &mut line)? > 0 {
+        let record = line.trim_ascii_end();
+        let in_flight =
+            || traffic.sent_bytes.load(Ordering::Acquire).saturating_sub(traffic.read_bytes.load(Ordering::Acquire));
+        while in_flight() > MOST_IN_FLIGHT {
+            producer.poll(Duration::from_millis(1));
+        }
+        while let Err((error, _)) = producer.send(BaseRecord::<(), [u8]>::to(TOPIC).payload(record)) {
+            anyhow::ensure!(
+                error == KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull),
+                "a record could not be sent: {error}"
+            );
+            producer.poll(Duration::from_millis(5));
+        }
+        traffic.sent_bytes.fetch_add(record.len() as u64, Ordering::AcqRel);
+        traffic.sent.fetch_add(1, Ordering::AcqRel);
+        line.clear();
+    }
+    producer.flush(PATIENCE)?;
+    Ok(())
+}
+
+fn consume(
+    brokers: &str,
+    traffic: &Traffic,
+    replay: &thread::JoinHandle<anyhow::Result<()>>,
+    show: &mut Show,
+) -> anyhow::Result<()> {
+    let source = Spec {
+        brokers: brokers.to_owned(),
+        topics: vec![TOPIC.to_owned()],
+        group: "apiwarden-demo".to_owned(),
+        start: Start::Earliest,
+        properties: BTreeMap::new(),
+    };
+    let consumer = Consumer::open(&source.check(Path::new("."))?)?;
+    let mut heard = Instant::now();
+    loop {
+        match consumer.poll()? {
+            Event::Records(batches) => {
+                heard = Instant::now();
+                for batch in &batches {
+                    let mut bytes = 0;
+                    for record in &batch.records {
+                        let value = record.payload().unwrap_or_default();
+                        bytes += value.len() as u64;
+                        let topic = Arc::clone(&batch.partition.topic);
+                        let place = Place::Kafka { topic, partition: record.partition(), offset: record.offset() };
+                        show.read(value, &place);
+                    }
+                    traffic.read_bytes.fetch_add(bytes, Ordering::AcqRel);
+                    show.judge()?;
+                }
+            }
+            Event::Assigned(partitions) => drop(consumer.take(&partitions, &BTreeMap::new())?),
+            Event::Revoked(partitions) => consumer.release(&partitions)?,
+            Event::Quiet => {
+                if replay.is_finished() && show.records >= traffic.sent.load(Ordering::Acquire) {
+                    return Ok(());
+                }
+                anyhow::ensure!(heard.elapsed() < PATIENCE, "the embedded broker fell silent");
+            }
+        }
+    }
+}
+
+/// What the demo does with calls: learns from the first ones, judges the rest, and shows what it finds.
+struct Show {
+    setup: Setup,
+    model: PathBuf,
+    decoder: Decoder,
+    calls: CallsBuilder,
+    records: u64,
+    unreadable: u64,
+    history: Option<History>,
+    engine: Option<Engine>,
+    progress: ProgressBar,
+    style: Style,
+    pages: BTreeSet<String>,
+    notices: BTreeSet<String>,
+}
+
+impl Show {
+    fn new(setup: Setup, model: PathBuf) -> anyhow::Result<Self> {
+        let decoder = Decoder::new(&setup.decode)?;
+        Ok(Self {
+            calls: CallsBuilder::new(Arc::clone(&setup.key)),
+            setup,
+            model,
+            decoder,
+            records: 0,
+            unreadable: 0,
+            history: Some(History::default()),
+            engine: None,
+            progress: bytes_bar(UNPACKED_BYTES),
+            style: if std::io::stdout().is_terminal() { Style::Colour } else { Style::Plain },
+            pages: BTreeSet::new(),
+            notices: BTreeSet::new(),
+        })
+    }
+
+    fn read(&mut self, record: &[u8], place: &Place) {
+        self.records += 1;
+        self.progress.inc(record.len() as u64 + 1);
+        let decoded = self.decoder.decode(record, place, &mut self.calls);
+        self.unreadable += decoded.errors.len() as u64;
+    }
+
+    fn judge(&mut self) -> anyhow::Result<()> {
+        let calls = self.calls.finish();
+        let is_early = calls.column("time")?.i64()?.lt(SPLIT);
+        if let Some(history) = &mut self.history {
+            self.progress.set_message("reading history");
+            history.add(&calls.filter(&is_early)?)?;
+        }
+        let later = calls.filter(&!is_early)?;
+        if later.height() > 0 {
+            self.progress.set_message("judging");
+            if let Some(history) = self.history.take() {
+                self.learn(history)?;
+            }
+            self.push(later)?;
+        }
+        Ok(())
+    }
+
+    fn learn(&mut self, history: History) -> anyhow::Result<()> {
+        let settings = Settings {
+            fingerprint_key: self.setup.key.id(),
+            alerts_per_day: self.setup.detection.alerts_per_day,
+            records_left_out: self.unreadable,
+        };
+        let progress = &self.progress;
+        let (mut bundle, report) = train(history, &settings, &|stage| progress.set_message(stage.to_owned()))?;
+        bundle.save(&self.model)?;
+        self.progress.suspend(|| println!("{report}\nJudging the four days after …\n"));
+        self.engine = Some(Engine::new(Arc::new(bundle), EngineSettings::from(&self.setup.detection)));
+        Ok(())
+    }
+
+    fn push(&mut self, calls: DataFrame) -> anyhow::Result<()> {
+        let Some(engine) = &mut self.engine else { return Ok(()) };
+        let alerts = engine.push(TOPIC, calls)?;
+        self.show(&alerts);
+        Ok(())
+    }
+
+    fn show(&mut self, alerts: &[Alert]) {
+        for alert in alerts {
+            if alert.severity < Severity::Medium {
+                self.notices.insert(alert.id.clone());
+            } else if self.pages.insert(alert.id.clone()) && alert.activity != Activity::Close {
+                self.progress.suspend(|| println!("{}", card(alert, self.style)));
+            }
+        }
+    }
+
+    fn finish(mut self, traffic: &Traffic, took: Duration, directory: &Path) -> anyhow::Result<()> {
+        if let Some(engine) = &mut self.engine {
+            let alerts = engine.finish()?;
+            self.show(&alerts);
+        }
+        self.progress.finish_and_clear();
+        let sample = directory.join("egress.ndjson.zst");
+        std::fs::write(&sample, SAMPLE).with_context(|| sample.display().to_string())?;
+        let sent = traffic.sent.load(Ordering::Acquire);
+        println!(
+            "Sent {sent} records, read {}, unreadable {}. {} incidents that page, {} notices below that. {:.0} seconds.",
+            self.records,
+            self.unreadable,
+            self.pages.len(),
+            self.notices.len(),
+            took.as_secs_f64()
+        );
+        anyhow::ensure!(sent == self.records, "{} records were lost between broker and reader", sent - self.records);
+        let (model, sample) = (self.model.display(), sample.display());
+        println!(
+            "\nNext:
+  # the same from a file, as OCSF
+  apiwarden scan --model {model} --input {sample} --output alerts.ndjson
+  # learn from your own logs, then judge your Kafka topic
+  apiwarden train --input YOUR-LOGS/ --out models/egress
+  apiwarden run --pipeline pipelines/egress-ecs.toml"
+        );
+        Ok(())
+    }
+}
+
+/// Bytes of the sample, unpacked: the length of the progress bar.
+const UNPACKED_BYTES: u64 = 107_138_652;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sample_is_as_long_as_the_progress_bar() {
+        let mut sample = zstd::Decoder::new(SAMPLE).unwrap();
+        assert_eq!(std::io::copy(&mut sample, &mut std::io::sink()).unwrap(), UNPACKED_BYTES);
+    }
+}

@@ -1,0 +1,80 @@
+//! `apiwarden evaluate`: a bundle against labels.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use foldhash::HashMap;
+use jiff::Timestamp;
+use polars::prelude::{ChunkAgg, DataFrame};
+
+use super::reading::{Reading, Setup};
+use super::scan::scan;
+use crate::calls::record_hash;
+use crate::models::bundle::Bundle;
+use crate::models::first_sight::surprise_of_calls;
+use crate::train::evaluate::{Labels, evaluate, rank};
+
+/// Scores a model bundle against labelled logs: found and missed, false alarms a day, minutes to detect.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  apiwarden evaluate --model models/egress --input test.ndjson.zst --labels labels.csv
+
+Labels are a CSV of scenarios (scenario,kind,category,malicious,start,end,caller,vendor_host,credential), of time windows
+(technique,tactic,start,end) or of records (event_id,score_use): then AUROC and average precision are told as well.")]
+pub(super) struct Evaluate {
+    #[command(flatten)]
+    reading: Reading,
+    /// The model bundle to judge by.
+    #[arg(long, value_name = "BUNDLE")]
+    model: PathBuf,
+    /// Labels, CSV.
+    #[arg(long, value_name = "FILE")]
+    labels: PathBuf,
+    /// Count from this time on, RFC 3339; else from the start of the first call's day.
+    #[arg(long, value_name = "TIME")]
+    from: Option<Timestamp>,
+    /// Count up to this time; else to the end of the last call's day.
+    #[arg(long, value_name = "TIME")]
+    to: Option<Timestamp>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+const DAY: i64 = 86_400_000_000;
+
+impl Evaluate {
+    pub fn run(self) -> anyhow::Result<()> {
+        let setup = Setup::of(self.reading.pipeline.as_deref())?;
+        let labels = Labels::read(&self.labels)?;
+        let bundle = Arc::new(Bundle::load(&self.model, &setup.key.id())?);
+        let mut scores: HashMap<u64, f64> = HashMap::default();
+        let (mut first, mut last) = (i64::MAX, i64::MIN);
+        let scanned = scan(&self.reading.inputs, &setup, &bundle, |calls: &DataFrame| {
+            let times = calls.column("time")?.i64()?;
+            first = first.min(times.min().unwrap_or(i64::MAX));
+            last = last.max(times.max().unwrap_or(i64::MIN));
+            if !labels.records.is_empty() {
+                scores.extend(surprise_of_calls(calls, &bundle.known, &bundle.sight_rates)?);
+            }
+            Ok(())
+        })?;
+        let from = self.from.map_or(first.div_euclid(DAY) * DAY, Timestamp::as_microsecond);
+        let to = self.to.map_or((last.div_euclid(DAY) + 1) * DAY, Timestamp::as_microsecond);
+        let mut report = evaluate(&scanned.alerts, &labels, from, to);
+        if !labels.records.is_empty() {
+            let score = |id: &str| {
+                let formats = crate::ingest::FORMATS.iter();
+                formats.filter_map(|format| scores.get(&record_hash(format.name, id)).copied()).next()
+            };
+            report.ranking = Some(rank(&labels.records, score));
+        }
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&report)?);
+        } else {
+            println!("{report}");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,74 @@
+//! The command line: one file a command.
+//!
+//! Commands read arguments, call the rooms below, and print. Results go to standard output, all else to standard error.
+
+mod completions;
+mod demo;
+mod evaluate;
+mod reading;
+mod run;
+mod scan;
+mod train;
+
+use clap::{Parser, Subcommand};
+
+/// Environment variable for the log filter of long-running commands, as in `APIWARDEN_LOG=debug`.
+const LOG_VARIABLE: &str = "APIWARDEN_LOG";
+
+/// Learns how your services use third-party APIs, and alerts on drift, abuse and data exfiltration.
+#[derive(Debug, Parser)]
+#[command(name = "apiwarden", version, max_term_width = 100, after_help = EXAMPLES)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  apiwarden demo
+  apiwarden train --input logs/2026-09/ --out models/egress
+  apiwarden scan --model models/egress --input today.ndjson.zst --output alerts.ndjson
+  apiwarden run --pipeline pipelines/egress-ecs.toml";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::Demo),
+    Train(train::Train),
+    Scan(scan::Scan),
+    Run(run::Run),
+    Evaluate(evaluate::Evaluate),
+    Completions(completions::Completions),
+}
+
+impl Arguments {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Whatever hindered it, with its causes.
+    pub fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Demo(command) => command.run(),
+            Command::Train(command) => command.run(),
+            Command::Scan(command) => command.run(),
+            Command::Run(command) => command.run(),
+            Command::Evaluate(command) => command.run(),
+            Command::Completions(command) => {
+                command.run();
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Structured logs on standard error: text on a terminal, JSON elsewhere.
+fn log() {
+    use std::io::IsTerminal;
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info,librdkafka=warn"));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Another one may be set already: in tests.
+    let _ = if std::io::stderr().is_terminal() {
+        subscriber.try_init()
+    } else {
+        subscriber.json().flatten_event(true).try_init()
+    };
+}

@@ -1,0 +1,132 @@
+//! Reading logs from files, with a progress bar: what train, scan, evaluate and the demo share.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use polars::frame::DataFrame;
+
+use crate::calls::{CallsBuilder, FingerprintKey};
+use crate::ingest::{DecodeError, DecodeSpec, Decoder, FileReader, Inputs};
+use crate::pipeline::{self, Detection, Plan, default_key_file};
+
+/// Calls of a frame: large enough for polars, small enough for the cache.
+const CALLS_A_FRAME: usize = 16_384;
+/// Complaints that are printed; the rest is counted.
+const MOST_COMPLAINTS: usize = 5;
+
+/// Where logs are read from, and how.
+#[derive(Debug, Args)]
+pub(super) struct Reading {
+    /// Log files, directories or globs; `-` for standard input. NDJSON, gzip, zstd, Parquet.
+    #[arg(long = "input", short, value_name = "PATH", num_args = 1.., required = true)]
+    pub inputs: Vec<String>,
+    /// Pipeline file: its [decode], [fingerprint] and [detection] count. Without one the format is detected.
+    #[arg(long, value_name = "FILE")]
+    pub pipeline: Option<PathBuf>,
+}
+
+/// How calls are read and judged: from the pipeline file, or by default.
+pub(super) struct Setup {
+    pub key: Arc<FingerprintKey>,
+    pub decode: DecodeSpec,
+    pub detection: Detection,
+}
+
+impl Setup {
+    pub fn of(file: Option<&Path>) -> anyhow::Result<Self> {
+        let plan = file.map(pipeline::load).transpose()?;
+        let key_file = plan.as_ref().map_or_else(default_key_file, |plan| plan.key_file.clone());
+        let key = Plan::key(&key_file).context("the fingerprint key")?;
+        let (decode, detection) = plan.map(|plan| (plan.decode, plan.detection)).unwrap_or_default();
+        Ok(Self { key: Arc::new(key), decode, detection })
+    }
+}
+
+/// What was read, and what was left out.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub records: u64,
+    pub calls: u64,
+    pub skipped: u64,
+    /// Complaints by reason.
+    pub complaints: BTreeMap<&'static str, u64>,
+    /// Files that could not be read to their end.
+    pub unreadable: Vec<String>,
+    printed: usize,
+}
+
+impl Tally {
+    pub fn left_out(&self) -> u64 {
+        self.skipped + self.complaints.values().sum::<u64>()
+    }
+
+    fn complain(&mut self, progress: &ProgressBar, errors: &[DecodeError]) {
+        for error in errors {
+            *self.complaints.entry(error.reason()).or_default() += 1;
+            if self.printed < MOST_COMPLAINTS {
+                progress.suspend(|| eprintln!("apiwarden: {error}"));
+            } else if self.printed == MOST_COMPLAINTS {
+                progress.suspend(|| eprintln!("apiwarden: further records that cannot be read are only counted"));
+            }
+            self.printed = (self.printed + 1).min(MOST_COMPLAINTS + 1);
+        }
+    }
+}
+
+/// Reads all inputs, and hands on each frame of calls.
+pub(super) fn read(
+    inputs: &[String],
+    setup: &Setup,
+    mut take: impl FnMut(DataFrame) -> anyhow::Result<()>,
+) -> anyhow::Result<Tally> {
+    let mut reader = FileReader::new(&Inputs::resolve(inputs)?);
+    let mut decoder = Decoder::new(&setup.decode)?;
+    let mut calls = CallsBuilder::new(Arc::clone(&setup.key));
+    let progress = bytes_bar(reader.bytes_total());
+    let mut tally = Tally::default();
+    loop {
+        match reader.next_batch(&mut decoder, &mut calls, CALLS_A_FRAME) {
+            Ok(batch) => {
+                tally.records += batch.records;
+                tally.skipped += batch.skipped as u64;
+                tally.complain(&progress, &batch.errors);
+                if !calls.is_empty() {
+                    tally.calls += calls.len() as u64;
+                    take(calls.finish())?;
+                }
+                progress.set_position(reader.bytes_read());
+                progress.set_message(format!("{} calls", tally.calls));
+                if batch.finished {
+                    break;
+                }
+            }
+            Err(error) => {
+                progress.suspend(|| eprintln!("apiwarden: {error}"));
+                tally.unreadable.push(error.to_string());
+                if !calls.is_empty() {
+                    tally.calls += calls.len() as u64;
+                    take(calls.finish())?;
+                }
+            }
+        }
+    }
+    progress.finish_and_clear();
+    anyhow::ensure!(
+        tally.calls > 0 || tally.unreadable.is_empty(),
+        "nothing could be read: {}",
+        tally.unreadable.join("; ")
+    );
+    Ok(tally)
+}
+
+/// A progress bar over bytes; silent where standard error is no terminal.
+pub(super) fn bytes_bar(total: u64) -> ProgressBar {
+    let bar = if total == 0 { ProgressBar::new_spinner() } else { ProgressBar::new(total) };
+    let template = "{spinner} {bytes:>10} of {total_bytes:10} [{wide_bar}] {msg} {eta:>4}";
+    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}

@@ -1,0 +1,37 @@
+//! `apiwarden run`: the streaming service.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Args;
+
+use crate::models::bundle::Bundle;
+use crate::pipeline;
+use crate::stream::run::run;
+use crate::stream::shutdown::Shutdown;
+
+/// Reads API call logs from Kafka and writes alerts, until it is told to stop.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  apiwarden run --pipeline pipelines/egress-ecs.toml
+
+SIGTERM and Ctrl-C drain: what was read is judged, delivered and committed. Metrics and health are on the admin port.
+Logs go to standard error; APIWARDEN_LOG=debug tells more.")]
+pub(super) struct Run {
+    /// The pipeline file.
+    #[arg(long, value_name = "FILE")]
+    pipeline: PathBuf,
+}
+
+impl Run {
+    pub fn run(self) -> anyhow::Result<()> {
+        super::log();
+        let plan = pipeline::load(&self.pipeline)?;
+        let key = Arc::new(plan.fingerprint_key()?);
+        let bundle = Bundle::load(&plan.bundle, &key.id()).context("[model] bundle")?;
+        let shutdown = Shutdown::on_signals().context("signals cannot be watched")?;
+        run(&plan, Arc::new(bundle), key, &shutdown)?;
+        Ok(())
+    }
+}

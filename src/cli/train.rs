@@ -1,0 +1,53 @@
+//! `apiwarden train`: historical logs → model bundle.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use indicatif::ProgressBar;
+
+use super::reading::{Reading, Setup, read};
+use crate::train::{History, Settings, train};
+
+/// Learns what is normal from historical logs, and writes a model bundle.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  apiwarden train --input logs/2026-09/ --out models/egress
+  zstd -dc old.zst | apiwarden train --pipeline pipelines/egress-ecs.toml --input - --out models/egress
+
+Two weeks of logs are a good start; days that were not ordinary are better left out.")]
+pub(super) struct Train {
+    #[command(flatten)]
+    reading: Reading,
+    /// Directory to write the bundle to; a bundle that is there is replaced.
+    #[arg(long, value_name = "BUNDLE")]
+    out: PathBuf,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Train {
+    pub fn run(self) -> anyhow::Result<()> {
+        let setup = Setup::of(self.reading.pipeline.as_deref())?;
+        let mut history = History::default();
+        let tally = read(&self.reading.inputs, &setup, |calls| Ok(history.add(&calls)?))?;
+        let settings = Settings {
+            fingerprint_key: setup.key.id(),
+            alerts_per_day: setup.detection.alerts_per_day,
+            records_left_out: tally.left_out(),
+        };
+        let progress = ProgressBar::new_spinner();
+        progress.enable_steady_tick(std::time::Duration::from_millis(120));
+        let (mut bundle, mut report) = train(history, &settings, &|stage| progress.set_message(stage.to_owned()))?;
+        bundle.save(&self.out)?;
+        progress.finish_and_clear();
+        report.leave_out(tally.skipped, &tally.complaints, &tally.unreadable);
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&report)?);
+        } else {
+            println!("{report}");
+            println!("Wrote {} (bundle {}).", self.out.display(), bundle.manifest.version);
+        }
+        Ok(())
+    }
+}

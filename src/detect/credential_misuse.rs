@@ -1,0 +1,42 @@
+//! A credential from a new network, with a new client, or in another caller's hands.
+//!
+//! # Finds
+//! A stolen key used from elsewhere, a key that two services share, a person with curl where a program was, many new
+//! credentials at once, a principal in a network or region that nobody used.
+//!
+//! # Why it matters
+//! Third-party keys live for years and have no second factor: the place of use is all that tells owner from thief.
+//!
+//! # Example alert
+//! `billing-worker → stripe: a public network that nobody here has called from: 185.220.101.0/24`.
+//!
+//! # When it is wrong
+//! A move to another cloud or office. A deploy (new pods beside known ones, a new version of a known client) does not page.
+//!
+//! # Source
+//! First sights as rates, joined within an hour (see `models::first_sight`).
+
+use super::{Analytic, Category, Cause, Detector, Impact};
+use crate::calls::Direction;
+
+/// A credential where it never was.
+pub(super) const DETECTOR: Detector = Detector {
+    name: "credential_misuse",
+    title: "Credential used from a new place",
+    category: Category::Abuse,
+    impact: Impact::High,
+    analytic: Analytic::Behavioural,
+    claims: |cause| {
+        ["network_", "client_", "credential_", "principal_", "region_"].iter().any(|kind| cause.name.starts_with(kind))
+            && cause.name != "client_error"
+    },
+    technique,
+};
+
+fn technique(cause: &Cause) -> Option<&'static str> {
+    match cause.name {
+        "credential_burst" => Some("T1110.004"),
+        _ if cause.direction == Direction::Audit => Some("T1078.004"),
+        _ => Some("T1550.001"),
+    }
+}

@@ -1,0 +1,29 @@
+//! Each number usual, all together not.
+//!
+//! # Finds
+//! An hour whose combination of sizes, outcomes and mix (egress) or of kinds of operation (audit) no earlier hour had.
+//!
+//! # Why it matters
+//! Whoever keeps every number low still does other things than the owner.
+//!
+//! # Example alert
+//! `backup-role → aws: an hour unlike any before: list_operations, secret_operations`.
+//!
+//! # When it is wrong
+//! The first run of a rare job. It has a small share of the budget of its own.
+//!
+//! # Source
+//! Extended isolation forest, nearest neighbours and Gaussian mixture, harmonic mean of their p-values (see `models::joint`).
+
+use super::{Analytic, Category, Detector, Impact};
+
+/// All together unusual.
+pub(super) const DETECTOR: Detector = Detector {
+    name: "joint",
+    title: "An hour unlike any before",
+    category: Category::Abuse,
+    impact: Impact::Low,
+    analytic: Analytic::Learning,
+    claims: |cause| cause.name == "joint",
+    technique: |_| None,
+};

@@ -1,0 +1,217 @@
+//! Detection: what, who, since when, how unlikely, on what evidence.
+//!
+//! Calibration and budget have settled whether something pages before it comes here as a [`Cause`] with its evidence. A
+//! detector claims causes and gives them a name, a category, a technique and an impact; `attribution` tells a vendor's change
+//! from a caller's, `outage` knows when a vendor is down.
+//!
+//! Not here: statistics and p-values (`models`), incidents, severity and delivery (`alerts`).
+
+mod attribution;
+mod burst;
+mod credential_misuse;
+mod endpoint_mix;
+mod joint;
+mod new_behaviour;
+mod new_destination;
+mod outage;
+mod outcome_shift;
+mod privileged_endpoint;
+mod techniques;
+mod vendor_drift;
+mod weak_transport;
+mod words;
+
+use serde::{Deserialize, Serialize};
+
+use crate::calls::Direction;
+
+pub use attribution::{Sharing, sharing};
+pub use outage::{Outages, STORM};
+pub use techniques::{Technique, technique};
+pub use words::{contribution, in_bytes, in_numbers, joint_contribution, sight_contribution};
+
+/// What kind of trouble a detector looks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Category {
+    /// Data leaves.
+    Exfiltration,
+    /// An API or a credential is misused.
+    Abuse,
+    /// A vendor or a service behaves differently.
+    Drift,
+    /// A rule of the house is broken.
+    Governance,
+}
+
+impl Category {
+    /// The name in alerts.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exfiltration => "exfiltration",
+            Self::Abuse => "abuse",
+            Self::Drift => "drift",
+            Self::Governance => "governance",
+        }
+    }
+}
+
+/// How much harm a finding of its kind does where it is true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Impact {
+    /// Somebody should know.
+    Low,
+    /// Somebody should look today.
+    Medium,
+    /// Somebody should look now.
+    High,
+}
+
+/// How a detector comes to its findings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Analytic {
+    /// By a rule.
+    Rule,
+    /// By what was seen before.
+    Behavioural,
+    /// By statistics of one measure.
+    Statistical,
+    /// By a model of several measures.
+    Learning,
+}
+
+/// One reason of a finding: a measure, what is usual for it, and what was seen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Contribution {
+    /// Name of the measure (`bytes_out`, `denied`) or of the first sight (`network_public_new`).
+    pub name: String,
+    /// Trailing window that it was seen in (`5m` to `24h`); empty for a first sight.
+    pub window: String,
+    /// What was seen, in words with its unit.
+    pub observed: String,
+    /// What is usual, in words with its unit.
+    pub baseline: String,
+    /// How often an entity-day would show as much by chance.
+    pub p_value: f64,
+}
+
+/// What a finding is about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cause {
+    /// Name of a statistic, of a class of first sights, or `joint`.
+    pub name: &'static str,
+    /// Whether there is more of it than usual; `false` where a mean fell.
+    pub is_rise: bool,
+    /// Whether the vendor shows it to all its callers.
+    pub is_of_vendor: bool,
+    /// The view.
+    pub direction: Direction,
+}
+
+/// What was found in one entity's closed window, before it joins an incident. Times are event time, microseconds.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// What it is about.
+    pub cause: Cause,
+    /// Who claims it.
+    pub detector: &'static Detector,
+    /// When it could first be told: the watermark that its evidence needed.
+    pub time: i64,
+    /// Start of the evidence.
+    pub first_seen: i64,
+    /// End of the evidence.
+    pub last_seen: i64,
+    /// Whether calibration, budget and the rules of attribution and outage let it page.
+    pub pages: bool,
+    /// Alarms a day expected at this level, over all entities.
+    pub alarms_per_day: f64,
+    /// Chance that an entity shows as much on a day.
+    pub p_value: f64,
+    /// One plain sentence.
+    pub message: String,
+    /// Reasons, strongest first.
+    pub contributions: Vec<Contribution>,
+    /// Hosts of the vendor.
+    pub hosts: Vec<String>,
+    /// Fingerprint of the credential last used.
+    pub credential: Option<String>,
+    /// Endpoint that the evidence names.
+    pub endpoint: Option<String>,
+    /// Calls in the strongest reason's window.
+    pub calls: u64,
+    /// A few trace ids.
+    pub trace_ids: Vec<String>,
+}
+
+/// One detector: which causes it claims, and what they are called.
+#[derive(Debug)]
+pub struct Detector {
+    /// Name in alerts, metrics and docs.
+    pub name: &'static str,
+    /// Title, for people.
+    pub title: &'static str,
+    /// What kind of trouble.
+    pub category: Category,
+    /// How much harm.
+    pub impact: Impact,
+    /// How it comes to its findings.
+    pub analytic: Analytic,
+    /// Whether it claims a cause.
+    pub claims: fn(&Cause) -> bool,
+    /// MITRE ATT&CK technique of a cause that it claims: a uid of [`technique`].
+    pub technique: fn(&Cause) -> Option<&'static str>,
+}
+
+/// Every detector, the first that claims a cause has it. A new one is a file in this room and a line here.
+pub const DETECTORS: &[&Detector] = &[
+    &vendor_drift::DETECTOR,
+    &outcome_shift::DETECTOR,
+    &endpoint_mix::DETECTOR,
+    &burst::DETECTOR,
+    &new_destination::DETECTOR,
+    &credential_misuse::DETECTOR,
+    &privileged_endpoint::DETECTOR,
+    &weak_transport::DETECTOR,
+    &joint::DETECTOR,
+    &new_behaviour::DETECTOR,
+];
+
+/// The detector of a cause.
+pub fn detector_of(cause: &Cause) -> &'static Detector {
+    DETECTORS.iter().find(|detector| (detector.claims)(cause)).copied().unwrap_or(&new_behaviour::DETECTOR)
+}
+
+/// A detector by its name.
+pub fn detector_named(name: &str) -> Option<&'static Detector> {
+    DETECTORS.iter().find(|detector| detector.name == name).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::first_sight::SIGHTS;
+    use crate::models::statistic::STATISTICS;
+
+    #[test]
+    fn every_cause_has_a_detector_of_its_own_and_a_technique_that_exists() {
+        let names = STATISTICS.iter().map(|statistic| statistic.name).chain(SIGHTS.iter().map(|class| class.name));
+        for name in names.chain(["joint"]) {
+            for (is_rise, is_of_vendor) in [(true, false), (false, false), (true, true)] {
+                let cause = Cause { name, is_rise, is_of_vendor, direction: Direction::Egress };
+                let claimed = DETECTORS.iter().find(|detector| (detector.claims)(&cause));
+                let detector = claimed.unwrap_or_else(|| panic!("nobody claims {name}"));
+                if let Some(uid) = (detector.technique)(&cause) {
+                    assert!(technique(uid).is_some(), "{name}: {uid}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_two_detectors_share_a_name() {
+        let mut names: Vec<_> = DETECTORS.iter().map(|detector| detector.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), DETECTORS.len());
+    }
+}

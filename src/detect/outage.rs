@@ -1,0 +1,104 @@
+//! Outages: a vendor that is down for most of its callers, and storms of retries against it.
+//!
+//! A hard outage is the business of availability monitoring: what it explains does not page until it has lasted. A storm does:
+//! bounded retries do not reach ten times the usual calls.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use crate::calls::Direction;
+use crate::features::{Account, Column, Entity, Ledger, Level};
+use crate::models::baseline::Baselines;
+
+/// Share of calls that fail, and fewest failures, of a caller to which a vendor is down.
+const DOWN_SHARE: f64 = 0.2;
+const DOWN_FAILURES: i64 = 3;
+/// Fewest calls of a caller that is asked.
+const FEWEST_CALLS: i64 = 5;
+/// Times the usual calls that make a storm.
+pub const STORM: f64 = 10.0;
+/// Buckets that outages and storms are remembered for: a day.
+const REMEMBERED: i64 = 288;
+/// Buckets after which an outage pages: three hours; and the share of them that it must have lasted.
+const LASTING: i64 = 36;
+const LASTING_SHARE: f64 = 0.9;
+/// A quarter of an hour, as a place in `WINDOWS`, and in buckets.
+const QUARTER: usize = 1;
+const QUARTER_BUCKETS: i64 = 3;
+/// Buckets of the level that a storm is measured against: three hours.
+const LEVEL_BUCKETS: i64 = 36;
+
+/// When vendors were down, and when callers stormed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Outages {
+    down: BTreeMap<(Direction, String), VecDeque<i64>>,
+    storms: BTreeMap<Entity, VecDeque<i64>>,
+}
+
+impl Outages {
+    /// Looks at every vendor at the end of a bucket.
+    pub fn observe(&mut self, ledger: &Ledger, baselines: &Baselines, bucket: i64) {
+        let mut vendors: BTreeMap<(Direction, &str), (usize, usize, bool)> = BTreeMap::new();
+        for account in ledger.accounts().iter().filter(|account| account.entity.level == Level::Pair) {
+            let (calls, failures) = (account.sum(Column::Calls, QUARTER), account.sum(Column::ServerError, QUARTER));
+            let is_down = failures >= DOWN_FAILURES && failures as f64 >= DOWN_SHARE * calls as f64;
+            let seen = vendors.entry((account.entity.direction, &account.entity.vendor)).or_default();
+            if calls >= FEWEST_CALLS {
+                seen.0 += 1;
+                seen.1 += usize::from(is_down);
+            }
+            seen.2 |= is_down;
+            if calls as f64 >= STORM && times_usual(account, baselines, bucket) >= STORM {
+                remember(self.storms.entry(account.entity.clone()).or_default(), bucket);
+            }
+        }
+        for ((direction, vendor), (asked, down, any)) in vendors {
+            if any && down * 2 >= asked {
+                remember(self.down.entry((direction, vendor.to_owned())).or_default(), bucket);
+            }
+        }
+        let is_recent = |buckets: &mut VecDeque<i64>| {
+            buckets.retain(|at| bucket - at < REMEMBERED + QUARTER_BUCKETS);
+            !buckets.is_empty()
+        };
+        self.down.retain(|_, buckets| is_recent(buckets));
+        self.storms.retain(|_, buckets| is_recent(buckets));
+    }
+
+    /// Whether a window that ends with `bucket` overlaps an outage.
+    pub fn overlap(&self, direction: Direction, vendor: &str, bucket: i64, window: i64) -> bool {
+        self.count(direction, vendor, bucket, window + 2) > 0
+    }
+
+    /// Whether an outage has lasted so long that it pages.
+    pub fn has_lasted(&self, direction: Direction, vendor: &str, bucket: i64) -> bool {
+        self.count(direction, vendor, bucket, LASTING + 1) as f64 > LASTING_SHARE * (LASTING + 1) as f64
+    }
+
+    /// Whether a caller stormed within a window that ends with `bucket`.
+    pub fn stormed(&self, pair: &Entity, bucket: i64, window: i64) -> bool {
+        self.storms.get(pair).is_some_and(|storms| storms.iter().any(|at| bucket - at < window))
+    }
+
+    fn count(&self, direction: Direction, vendor: &str, bucket: i64, buckets: i64) -> usize {
+        let down = self.down.get(&(direction, vendor.to_owned()));
+        down.map_or(0, |down| down.iter().filter(|at| bucket - **at < buckets).count())
+    }
+}
+
+fn remember(buckets: &mut VecDeque<i64>, bucket: i64) {
+    if buckets.back() != Some(&bucket) {
+        buckets.push_back(bucket);
+    }
+}
+
+/// Calls of the last quarter of an hour, against what the clock expects at this time and around it.
+fn times_usual(account: &Account, baselines: &Baselines, bucket: i64) -> f64 {
+    let clock = baselines.get(&account.entity).and_then(|baseline| baseline.clock.as_ref());
+    let usual = clock.map_or(0.0, |clock| {
+        let level = clock.expected(bucket, LEVEL_BUCKETS) * QUARTER_BUCKETS as f64 / LEVEL_BUCKETS as f64;
+        clock.expected(bucket, QUARTER_BUCKETS).max(level)
+    });
+    account.sum(Column::Calls, QUARTER) as f64 / usual.max(1.0)
+}

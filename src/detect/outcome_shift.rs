@@ -1,0 +1,39 @@
+//! The answers of one caller change: more denials, client errors, throttling or failures than its calls usually meet.
+//!
+//! # Finds
+//! Enumeration (404 after 404), credential stuffing and spray (401), a key that lost its rights (403), a client that outruns
+//! its limits (429), an endpoint that broke for this caller alone.
+//!
+//! # Why it matters
+//! Whoever does not know the house tries doors.
+//!
+//! # Example alert
+//! `crm-sync → hubspot: 96 client errors in 300 calls over 15m, usual 4.1`.
+//!
+//! # When it is wrong
+//! A release that calls with a wrong id. Where all callers of the vendor see it, it is `vendor_drift`.
+//!
+//! # Source
+//! Negative binomial deviance of the count given the number of calls (see `models::statistic`).
+
+use super::{Analytic, Category, Cause, Detector, Impact};
+
+/// The answers of one caller change.
+pub(super) const DETECTOR: Detector = Detector {
+    name: "outcome_shift",
+    title: "Calls end differently than usual",
+    category: Category::Abuse,
+    impact: Impact::Medium,
+    analytic: Analytic::Statistical,
+    claims: |cause| matches!(cause.name, "denied" | "client_error" | "throttled" | "server_error"),
+    technique,
+};
+
+fn technique(cause: &Cause) -> Option<&'static str> {
+    match cause.name {
+        "denied" => Some("T1110"),
+        "client_error" => Some("T1119"),
+        "throttled" => Some("T1499"),
+        _ => None,
+    }
+}

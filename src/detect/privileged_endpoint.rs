@@ -1,0 +1,52 @@
+//! A sensitive, deleting or administrative endpoint for the first time.
+//!
+//! # Finds
+//! A collaborator added by a build agent, a first DELETE, and in audit logs the first read of secrets, grant of rights,
+//! sharing with another account, or change of logging.
+//!
+//! # Why it matters
+//! Three calls are enough to stay for ever, and three calls move no average.
+//!
+//! # Example alert
+//! `ci-runner → github: a sensitive or deleting endpoint that nobody here has called: PUT /repos/{id}/collaborators/{id}`.
+//!
+//! # When it is wrong
+//! The first use of a new administrative feature by those who may.
+//!
+//! # Source
+//! First sights as rates, by class of operation (see `models::first_sight`).
+
+use super::{Analytic, Category, Cause, Detector, Impact};
+
+/// A privileged endpoint for the first time.
+pub(super) const DETECTOR: Detector = Detector {
+    name: "privileged_endpoint",
+    title: "First privileged operation",
+    category: Category::Abuse,
+    impact: Impact::High,
+    analytic: Analytic::Behavioural,
+    claims: |cause| {
+        matches!(
+            cause.name,
+            "endpoint_sensitive"
+                | "operation_secret"
+                | "operation_bulk"
+                | "operation_delete"
+                | "operation_grant"
+                | "operation_share"
+                | "operation_defence"
+        )
+    },
+    technique,
+};
+
+fn technique(cause: &Cause) -> Option<&'static str> {
+    match cause.name {
+        "operation_secret" => Some("T1552"),
+        "operation_bulk" => Some("T1530"),
+        "operation_delete" => Some("T1485"),
+        "operation_share" => Some("T1537"),
+        "operation_defence" => Some("T1562.008"),
+        _ => Some("T1098"),
+    }
+}

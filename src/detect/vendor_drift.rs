@@ -1,0 +1,34 @@
+//! A vendor answers differently: slower, larger or smaller, or with other outcomes for all who call it.
+//!
+//! # Finds
+//! A latency shift, answers that grow or collapse to nothing, a rise of errors that several callers share.
+//!
+//! # Why it matters
+//! The vendor is a black box that the house depends on; a changed answer may be a changed contract, a breach at the vendor, or
+//! the first hour of an outage.
+//!
+//! # Example alert
+//! `plaid: latency about 840 ms a call over 15m, usual about 260 ms, seen by its callers alike`.
+//!
+//! # When it is wrong
+//! A vendor with a single caller: then the change is told as the caller's. Shifts below a factor of two need an hour or two.
+//!
+//! # Source
+//! Pooled means by endpoint; attribution by effect and power (see `detect::attribution`).
+
+use super::{Analytic, Category, Detector, Impact};
+
+/// A vendor answers differently.
+pub(super) const DETECTOR: Detector = Detector {
+    name: "vendor_drift",
+    title: "A vendor answers differently",
+    category: Category::Drift,
+    impact: Impact::Medium,
+    analytic: Analytic::Statistical,
+    claims: |cause| {
+        cause.name == "latency"
+            || (cause.name == "bytes_in" && (cause.is_of_vendor || !cause.is_rise))
+            || (cause.is_of_vendor && matches!(cause.name, "denied" | "client_error" | "throttled" | "server_error"))
+    },
+    technique: |_| None,
+};

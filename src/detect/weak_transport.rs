@@ -1,0 +1,29 @@
+//! Plaintext HTTP, or a TLS version that is broken, to a vendor that is called better.
+//!
+//! # Finds
+//! `http://` where it was `https://`, TLS below 1.2.
+//!
+//! # Why it matters
+//! The key and the data are there for everybody on the way to read.
+//!
+//! # Example alert
+//! `geo-svc → google: plaintext HTTP to a vendor that is called over TLS`.
+//!
+//! # When it is wrong
+//! A health check that redirects. It is still worth mending.
+//!
+//! # Source
+//! First sights as rates (see `models::first_sight`).
+
+use super::{Analytic, Category, Detector, Impact};
+
+/// Plaintext or old TLS.
+pub(super) const DETECTOR: Detector = Detector {
+    name: "weak_transport",
+    title: "Plaintext or outdated TLS",
+    category: Category::Governance,
+    impact: Impact::Medium,
+    analytic: Analytic::Rule,
+    claims: |cause| matches!(cause.name, "plaintext" | "tls_old"),
+    technique: |_| Some("T1040"),
+};

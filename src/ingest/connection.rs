@@ -1,0 +1,206 @@
+//! How a Kafka cluster is reached: brokers and librdkafka properties, with passwords fetched from where they are kept.
+//!
+//! A property's value may be `${NAME}` (an environment variable) or `file:PATH`, so that no password stands in a pipeline
+//! file. What the guarantees of this program rest on (acknowledgements, commits) cannot be set here.
+//!
+//! Not here: what is read or written (`kafka`, `alerts::sinks`).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use rdkafka::ClientConfig;
+use serde::Deserialize;
+
+/// Properties that librdkafka knows, as the pipeline file has them.
+pub type Properties = BTreeMap<String, Property>;
+
+/// Properties that we set ourselves, and what to write instead.
+const OURS: &[(&str, &str)] = &[
+    ("bootstrap.servers", "write `brokers`"),
+    ("metadata.broker.list", "write `brokers`"),
+    ("group.id", "write `group`"),
+    ("auto.offset.reset", "write `start`"),
+    ("enable.auto.commit", "leave it out: offsets are committed once alerts and state are durable"),
+    ("enable.auto.offset.store", "leave it out: offsets are committed once alerts and state are durable"),
+    ("enable.partition.eof", "leave it out: the end of a partition is found otherwise"),
+    ("enable.idempotence", "leave it out: it is always on"),
+    ("acks", "leave it out: it is always `all`"),
+    ("request.required.acks", "leave it out: it is always `all`"),
+];
+
+/// The value of a property: what TOML lets people write for one.
+#[derive(Clone, Deserialize)]
+#[serde(untagged)]
+pub enum Property {
+    /// Text, `${NAME}` or `file:PATH`.
+    Text(String),
+    /// A whole number.
+    Number(i64),
+    /// True or false.
+    Flag(bool),
+}
+
+impl fmt::Debug for Property {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+/// Why a cluster could not be described. Never holds a value.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectionError {
+    /// The list of brokers is empty.
+    #[error("names no broker: write `host:port`, several with commas between")]
+    NoBrokers,
+    /// The property is ours to set.
+    #[error("property {property} cannot be set here: {instead}")]
+    Ours {
+        /// Its name.
+        property: String,
+        /// What to write instead.
+        instead: &'static str,
+    },
+    /// The variable that holds the value is not set.
+    #[error("property {property}: environment variable {variable} is not set")]
+    Environment {
+        /// Name of the property.
+        property: String,
+        /// Name of the variable.
+        variable: String,
+    },
+    /// The file that holds the value cannot be read.
+    #[error("property {property}: {}: {problem}", path.display())]
+    File {
+        /// Name of the property.
+        property: String,
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        problem: std::io::Error,
+    },
+    /// librdkafka does not know the property, or not this value.
+    #[error("property {property}: librdkafka does not know it, or refuses its value; see its CONFIGURATION.md")]
+    Refused {
+        /// Name of the property.
+        property: String,
+    },
+}
+
+/// A cluster, ready to be connected to: every value resolved and known to librdkafka.
+#[derive(Clone)]
+pub struct Connection {
+    values: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.values.keys()).finish()
+    }
+}
+
+impl Connection {
+    /// Resolves `properties`; files are sought relative to `directory`.
+    ///
+    /// # Errors
+    /// No broker, a property that is ours or unknown, or a value that is not where the file says.
+    pub fn new(brokers: &str, properties: &Properties, directory: &Path) -> Result<Self, ConnectionError> {
+        if brokers.split(',').all(|broker| broker.trim().is_empty()) {
+            return Err(ConnectionError::NoBrokers);
+        }
+        let values = BTreeMap::from([("bootstrap.servers".to_owned(), brokers.to_owned())]);
+        Self { values }.with(properties, directory)
+    }
+
+    /// The same cluster, with more properties.
+    ///
+    /// # Errors
+    /// As [`Connection::new`].
+    pub fn with(mut self, properties: &Properties, directory: &Path) -> Result<Self, ConnectionError> {
+        for (property, value) in properties {
+            if let Some((_, instead)) = OURS.iter().find(|(ours, _)| ours == property) {
+                return Err(ConnectionError::Ours { property: property.clone(), instead });
+            }
+            let value = resolve(property, value, directory)?;
+            let probe = ClientConfig::from_iter([(property.clone(), value.clone())]);
+            if probe.create_native_config().is_err() {
+                return Err(ConnectionError::Refused { property: property.clone() });
+            }
+            self.values.insert(property.clone(), value);
+        }
+        Ok(self)
+    }
+
+    /// A client's configuration: `defaults`, which the properties may change, then `fixed`, which they may not.
+    pub(crate) fn client(&self, defaults: &[(&str, &str)], fixed: &[(&str, &str)]) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("client.id", "apiwarden");
+        for (property, value) in defaults {
+            config.set(*property, *value);
+        }
+        for (property, value) in &self.values {
+            config.set(property, value);
+        }
+        for (property, value) in fixed {
+            config.set(*property, *value);
+        }
+        config
+    }
+}
+
+fn resolve(property: &str, value: &Property, directory: &Path) -> Result<String, ConnectionError> {
+    let text = match value {
+        Property::Number(number) => return Ok(number.to_string()),
+        Property::Flag(flag) => return Ok(flag.to_string()),
+        Property::Text(text) => text,
+    };
+    if let Some(variable) = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) {
+        return std::env::var(variable).map_err(|_| ConnectionError::Environment {
+            property: property.to_owned(),
+            variable: variable.to_owned(),
+        });
+    }
+    if let Some(path) = text.strip_prefix("file:") {
+        let path = directory.join(path);
+        return match std::fs::read_to_string(&path) {
+            Ok(content) => Ok(content.trim_end_matches(['\r', '\n']).to_owned()),
+            Err(problem) => Err(ConnectionError::File { property: property.to_owned(), path, problem }),
+        };
+    }
+    Ok(text.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connect(property: &str, value: &str) -> Result<Connection, ConnectionError> {
+        let properties = Properties::from([(property.to_owned(), Property::Text(value.to_owned()))]);
+        Connection::new("localhost:9092", &properties, Path::new("/nowhere"))
+    }
+
+    #[test]
+    fn a_password_comes_from_where_it_is_kept_and_no_message_shows_it() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("password"), "hunter2\n").unwrap();
+        let properties = Properties::from([("sasl.password".into(), Property::Text("file:password".into()))]);
+        let connection = Connection::new("localhost:9092", &properties, directory.path()).unwrap();
+        assert_eq!(connection.client(&[], &[]).get("sasl.password"), Some("hunter2"));
+        assert!(!format!("{connection:?}").contains("hunter2"));
+
+        let missing = connect("sasl.password", "${APIWARDEN_TEST_NOT_SET}").unwrap_err();
+        assert_eq!(
+            missing.to_string(),
+            "property sasl.password: environment variable APIWARDEN_TEST_NOT_SET is not set"
+        );
+        let refused = connect("security.protocol", "hunter2").unwrap_err();
+        assert!(!refused.to_string().contains("hunter2"), "{refused}");
+    }
+
+    #[test]
+    fn what_the_guarantees_rest_on_cannot_be_set() {
+        let error = connect("enable.auto.commit", "true").unwrap_err();
+        assert!(matches!(error, ConnectionError::Ours { .. }), "{error}");
+        assert!(matches!(connect("no.such.property", "1"), Err(ConnectionError::Refused { .. })));
+    }
+}

@@ -1,0 +1,409 @@
+//! Files: streamed one after another, whatever they are packed in.
+//!
+//! Plain, gzip or zstd by their first bytes, never by their name; a record a line, one JSON document over many lines, or Parquet. Buffers are
+//! reused, and nothing but a document is held as a whole.
+//!
+//! Not here: which files (`inputs`), what is in a record (`formats`).
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::vec;
+
+use super::decoder::{Decoded, Decoder, LONGEST_CONTENT};
+use super::inputs::{InputError, Inputs, STDIN};
+use super::parquet::Rows;
+use super::payload::{self, Codec};
+use super::place::{DecodeError, Place, Problem, RecordError};
+use crate::calls::CallsBuilder;
+
+/// Bytes that are read at once.
+const BUFFER: usize = 256 << 10;
+const PARQUET: &[u8] = b"PAR1";
+
+/// What was read of one file.
+#[derive(Debug)]
+pub struct Batch {
+    /// The file.
+    pub source: Arc<Path>,
+    /// Lines, rows and documents read.
+    pub records: u64,
+    /// Calls given to the builder.
+    pub calls: usize,
+    /// Records that tell of no call, and empty lines.
+    pub skipped: usize,
+    /// Records that could not be read, in order.
+    pub errors: Vec<DecodeError>,
+    /// Nothing is left to read, in this file and after it.
+    pub finished: bool,
+}
+
+impl Batch {
+    fn of(source: &Arc<Path>) -> Self {
+        Self { source: Arc::clone(source), records: 0, calls: 0, skipped: 0, errors: Vec::new(), finished: false }
+    }
+
+    pub(super) fn add(&mut self, decoded: Decoded) {
+        self.records += 1;
+        self.calls += decoded.calls;
+        self.skipped += decoded.skipped;
+        self.errors.extend(decoded.errors);
+    }
+
+    /// A batch is full with its calls, and with as many records that are none: complaints must not pile up.
+    pub(super) fn is_full(&self, max_calls: usize) -> bool {
+        self.calls >= max_calls || self.records >= max_calls as u64
+    }
+}
+
+/// Reads files one after another.
+pub struct FileReader {
+    waiting: vec::IntoIter<Arc<Path>>,
+    current: Option<Source>,
+    /// What ended the last file too early: told after the batch with what it still gave.
+    failure: Option<InputError>,
+    last: Arc<Path>,
+    bytes_read: Arc<AtomicU64>,
+    bytes_total: u64,
+}
+
+impl FileReader {
+    /// A reader of those files. None is opened yet.
+    pub fn new(inputs: &Inputs) -> Self {
+        let paths = inputs.paths().to_vec();
+        let sizes = paths.iter().filter_map(|path| path.metadata().ok()).map(|metadata| metadata.len());
+        Self {
+            bytes_total: sizes.sum(),
+            last: paths.first().map_or_else(|| Path::new(STDIN).into(), Arc::clone),
+            waiting: paths.into_iter(),
+            current: None,
+            failure: None,
+            bytes_read: Arc::default(),
+        }
+    }
+
+    /// Reads on, until about `max_calls` calls or records, or the end of the file. A document counts as one record, whatever it holds.
+    ///
+    /// # Errors
+    /// A file cannot be read, or not to its end. What was read of it stands; the next call goes on with the next file.
+    pub fn next_batch(
+        &mut self,
+        decoder: &mut Decoder,
+        calls: &mut CallsBuilder,
+        max_calls: usize,
+    ) -> Result<Batch, InputError> {
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
+        if self.current.is_none()
+            && let Some(path) = self.waiting.next()
+        {
+            self.last = Arc::clone(&path);
+            self.current = Some(Source::open(path, &self.bytes_read)?);
+        }
+        let mut batch = Batch::of(&self.last);
+        if let Some(mut source) = self.current.take() {
+            match source.read(decoder, calls, max_calls, &mut batch) {
+                Ok(true) => {}
+                Ok(false) => self.current = Some(source),
+                Err(failure) => self.failure = Some(failure),
+            }
+        }
+        batch.finished = self.current.is_none() && self.failure.is_none() && self.waiting.len() == 0;
+        Ok(batch)
+    }
+
+    /// Bytes read so far, as they lie on disk.
+    pub fn bytes_read(&self) -> u64 {
+        self.bytes_read.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of all files together, as they lie on disk; of standard input none are known.
+    pub const fn bytes_total(&self) -> u64 {
+        self.bytes_total
+    }
+}
+
+/// An open file.
+struct Source {
+    path: Arc<Path>,
+    content: Content,
+}
+
+enum Content {
+    Text(Text),
+    Parquet(Rows),
+}
+
+impl Source {
+    fn open(path: Arc<Path>, counter: &Arc<AtomicU64>) -> Result<Self, InputError> {
+        let content = Content::open(&path, counter)?;
+        Ok(Self { path, content })
+    }
+
+    /// Whether the file is at its end.
+    fn read(
+        &mut self,
+        decoder: &mut Decoder,
+        calls: &mut CallsBuilder,
+        max_calls: usize,
+        batch: &mut Batch,
+    ) -> Result<bool, InputError> {
+        match &mut self.content {
+            Content::Parquet(rows) => rows.read(decoder, calls, max_calls, batch),
+            Content::Text(text) => {
+                let read = text.read(&self.path, decoder, calls, max_calls, batch);
+                read.map_err(InputError::unreadable(&self.path))
+            }
+        }
+    }
+}
+
+impl Content {
+    fn open(path: &Arc<Path>, counter: &Arc<AtomicU64>) -> Result<Self, InputError> {
+        let counter = Arc::clone(counter);
+        if path.as_os_str() == STDIN {
+            let text = Text::open(Counted { inner: io::stdin(), counter });
+            return text.map(Self::Text).map_err(InputError::unreadable(path));
+        }
+        let (file, is_parquet) = open(path).map_err(InputError::unreadable(path))?;
+        if is_parquet {
+            return Rows::open(path, file, counter).map(Self::Parquet);
+        }
+        Text::open(Counted { inner: file, counter }).map(Self::Text).map_err(InputError::unreadable(path))
+    }
+}
+
+/// The file, at its start, and whether it is Parquet. A pipe is not asked: what is read of it is gone.
+fn open(path: &Path) -> io::Result<(File, bool)> {
+    let file = File::open(path)?;
+    let mut head = Vec::new();
+    if file.metadata()?.is_file() {
+        File::open(path)?.take(PARQUET.len() as u64).read_to_end(&mut head)?;
+    }
+    Ok((file, head == PARQUET))
+}
+
+/// Lines, or one document.
+struct Text {
+    reader: Box<dyn BufRead + Send>,
+    is_document: bool,
+    line: u64,
+    buffer: Vec<u8>,
+}
+
+impl Text {
+    /// The first buffer's bytes tell how the text is packed: waiting for more would hold up a pipe that is written to slowly.
+    fn open(raw: impl Read + Send + 'static) -> io::Result<Self> {
+        let mut raw = BufReader::with_capacity(BUFFER, raw);
+        let codec = Codec::of(raw.fill_buf()?);
+        let mut reader: Box<dyn BufRead + Send> = match codec {
+            None => Box::new(raw),
+            Some(Codec::Gzip) => Box::new(BufReader::with_capacity(BUFFER, flate2::bufread::MultiGzDecoder::new(raw))),
+            Some(Codec::Zstd) => {
+                Box::new(BufReader::with_capacity(BUFFER, zstd::stream::read::Decoder::with_buffer(raw)?))
+            }
+        };
+        let is_document = payload::is_document(payload::trim(&String::from_utf8_lossy(reader.fill_buf()?)));
+        Ok(Self { reader, is_document, line: 0, buffer: Vec::new() })
+    }
+
+    fn read(
+        &mut self,
+        path: &Arc<Path>,
+        decoder: &mut Decoder,
+        calls: &mut CallsBuilder,
+        max_calls: usize,
+        batch: &mut Batch,
+    ) -> io::Result<bool> {
+        while !batch.is_full(max_calls) {
+            let fits = if self.is_document { self.next_document()? } else { self.next_line()? };
+            if self.buffer.is_empty() {
+                return Ok(true);
+            }
+            self.line += 1;
+            let place = Place::File { path: Arc::clone(path), line: self.line };
+            if fits {
+                batch.add(decoder.decode(&self.buffer, &place, calls));
+            } else {
+                let error = RecordError::from(Problem::TooLarge { limit: LONGEST_CONTENT }).at(&place, None);
+                batch.add(Decoded { errors: vec![error], ..Decoded::default() });
+            }
+        }
+        Ok(false)
+    }
+
+    /// Fills the buffer with the next line; empty at the end. Whether the line fits: of one that does not, the rest is passed over.
+    fn next_line(&mut self) -> io::Result<bool> {
+        self.buffer.clear();
+        let one_more = LONGEST_CONTENT as u64 + 1;
+        self.reader.by_ref().take(one_more).read_until(b'\n', &mut self.buffer)?;
+        let fits = self.buffer.len() <= LONGEST_CONTENT;
+        if !fits && !self.buffer.ends_with(b"\n") {
+            self.reader.skip_until(b'\n')?;
+        }
+        Ok(fits)
+    }
+
+    /// Fills the buffer with all the rest; empty at the end. Whether it fits.
+    fn next_document(&mut self) -> io::Result<bool> {
+        self.buffer.clear();
+        let read = self.reader.by_ref().take(LONGEST_CONTENT as u64 + 1).read_to_end(&mut self.buffer)?;
+        let fits = read <= LONGEST_CONTENT;
+        if !fits {
+            io::copy(&mut self.reader, &mut io::sink())?;
+        }
+        Ok(fits)
+    }
+}
+
+/// Counts what is read.
+struct Counted<R> {
+    inner: R,
+    counter: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.counter.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write;
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::calls::FingerprintKey;
+    use crate::ingest::DecodeSpec;
+    use crate::ingest::formats::FormatKind;
+
+    fn builder() -> CallsBuilder {
+        let home = tempfile::tempdir().unwrap();
+        CallsBuilder::new(Arc::new(FingerprintKey::load_or_create(&home.path().join("key")).unwrap()))
+    }
+
+    fn sample(format: &str) -> String {
+        FormatKind::named(format).unwrap().sample.replace('\n', "")
+    }
+
+    fn gzip(text: &str) -> Vec<u8> {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(text.as_bytes()).unwrap();
+        gzip.finish().unwrap()
+    }
+
+    /// Reads all files; the batches as text, `name: calls, errors`, and what went wrong.
+    fn check(files: &[(&str, Vec<u8>)], max_calls: usize) -> Vec<String> {
+        let home = tempfile::tempdir().unwrap();
+        for (name, bytes) in files {
+            fs::write(home.path().join(name), bytes).unwrap();
+        }
+        let inputs = Inputs::resolve(&[home.path().to_str().unwrap().to_owned()]).unwrap();
+        let mut reader = FileReader::new(&inputs);
+        let (mut decoder, mut calls) = (Decoder::new(&DecodeSpec::default()).unwrap(), builder());
+        let mut told = Vec::new();
+        loop {
+            match reader.next_batch(&mut decoder, &mut calls, max_calls) {
+                Ok(batch) => {
+                    let name = PathBuf::from(batch.source.file_name().unwrap());
+                    let lines: Vec<_> = batch
+                        .errors
+                        .iter()
+                        .map(|error| match &error.place {
+                            Place::File { line, .. } => *line,
+                            Place::Kafka { .. } => 0,
+                        })
+                        .collect();
+                    told.push(format!("{}: {} calls, errors at {lines:?}", name.display(), batch.calls));
+                    if batch.finished {
+                        break;
+                    }
+                }
+                Err(InputError::Unreadable { path, .. } | InputError::Parquet { path, .. }) => {
+                    told.push(format!("{}: failed", path.file_name().unwrap().display()));
+                }
+                Err(other) => told.push(other.to_string()),
+            }
+        }
+        assert!(reader.bytes_read() <= reader.bytes_total());
+        told
+    }
+
+    #[test]
+    fn files_of_every_packing_are_read_one_after_another() {
+        let (ecs, cloudtrail) = (sample("ecs"), sample("cloudtrail"));
+        let record: serde_json::Value = serde_json::from_str(&cloudtrail).unwrap();
+        let document = serde_json::to_string_pretty(&serde_json::json!({ "Records": [record, record] })).unwrap();
+        let files = [
+            ("a", format!("{ecs}\nbroken\n\n{ecs}").into_bytes()),
+            ("b", gzip(&document)),
+            (
+                "c",
+                zstd::encode_all(format!("{{\"Records\":[{cloudtrail},{cloudtrail},{cloudtrail}]}}").as_bytes(), 1)
+                    .unwrap(),
+            ),
+        ];
+        let expected = ["a: 2 calls, errors at [2]", "b: 2 calls, errors at []", "c: 3 calls, errors at []"];
+        assert_eq!(check(&files, 1_000), expected);
+    }
+
+    #[test]
+    fn the_real_samples_are_read_without_one_error() {
+        let read =
+            |name: &str| fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets/samples").join(name)).unwrap();
+        let files = ["cloudtrail-records.json", "cloudtrail.ndjson", "ecs.ndjson"].map(|name| (name, read(name)));
+        let expected = [
+            "cloudtrail-records.json: 8 calls, errors at []",
+            "cloudtrail.ndjson: 38 calls, errors at []",
+            "ecs.ndjson: 40 calls, errors at []",
+        ];
+        assert_eq!(check(&files, 1_000), expected);
+    }
+
+    /// Prints records a second, and all errors, for the files that `APIWARDEN_LOGS` names.
+    #[test]
+    #[ignore = "a measurement"]
+    fn measure() {
+        let inputs = Inputs::resolve(&[std::env::var("APIWARDEN_LOGS").unwrap()]).unwrap();
+        let (mut decoder, mut calls) = (Decoder::new(&DecodeSpec::default()).unwrap(), builder());
+        let mut reader = FileReader::new(&inputs);
+        let (start, mut read, mut skipped, mut records) = (std::time::Instant::now(), 0, 0, 0);
+        loop {
+            let batch = reader.next_batch(&mut decoder, &mut calls, 10_000).unwrap();
+            read += calls.finish().height();
+            skipped += batch.skipped;
+            records += batch.records;
+            batch.errors.iter().for_each(|error| println!("{error}"));
+            if batch.finished {
+                break;
+            }
+        }
+        let rate = records as f64 / start.elapsed().as_secs_f64();
+        println!("{records} records, {read} calls, {skipped} skipped, {rate:.0} records a second");
+    }
+
+    #[test]
+    fn a_batch_ends_with_enough_calls_and_goes_on_there() {
+        let files = [("a", format!("{}\n", sample("ecs")).repeat(5).into_bytes())];
+        assert_eq!(check(&files, 2), [2, 2, 1].map(|calls| format!("a: {calls} calls, errors at []")));
+    }
+
+    #[test]
+    fn of_a_cut_file_what_could_be_read_stands_and_the_next_file_follows() {
+        let line = format!("{}\n", sample("ecs"));
+        let whole = gzip(&line);
+        let mut cut = [gzip(&line.repeat(3)), gzip(&line)].concat();
+        cut.truncate(cut.len() - 12);
+        let files = [("a", cut), ("b", whole)];
+        let told = check(&files, 1_000);
+        assert!(told[0].starts_with("a: 3 calls"), "{told:?}");
+        assert_eq!(told[1..], ["a: failed", "b: 1 calls, errors at []"]);
+    }
+}

@@ -1,0 +1,496 @@
+//! Log records from Kafka: a member of a consumer group that never commits by itself.
+//!
+//! Rebalances are events among others: [`Consumer::poll`] returns them, and the group waits until the caller has answered
+//! with [`Consumer::take`] or [`Consumer::release`]. So a checkpoint before a partition is given away is plain code in the
+//! run loop, and no callback knows the engine.
+//!
+//! Memory is bounded: [`BATCH_RECORDS`] and [`BATCH_BYTES`] a batch, `queued.max.messages.kbytes` fetched ahead.
+//!
+//! Not here: decoding (`decoder`), when to commit (`stream`).
+
+#[cfg(test)]
+pub(crate) mod mock;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::base_consumer::BaseConsumer;
+use rdkafka::consumer::{CommitMode, Consumer as _, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::statistics::{Partition as PartitionStatistics, Statistics};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
+use serde::Deserialize;
+
+use super::connection::{Connection, ConnectionError, Properties};
+
+/// Most records in one [`Event::Records`].
+pub const BATCH_RECORDS: usize = 10_000;
+/// Bytes of values after which a batch takes no more records.
+pub const BATCH_BYTES: usize = 32 << 20;
+/// Longest time that a batch is collected for.
+pub const BATCH_WAIT: Duration = Duration::from_millis(200);
+/// How long a broker may take to tell offsets at an assignment.
+const OFFSETS_TIMEOUT: Duration = Duration::from_secs(10);
+
+const DEFAULTS: &[(&str, &str)] = &[
+    ("partition.assignment.strategy", "cooperative-sticky"),
+    ("queued.max.messages.kbytes", "65536"),
+    ("fetch.message.max.bytes", "4194304"),
+    ("fetch.wait.max.ms", "100"),
+    ("session.timeout.ms", "45000"),
+    // Where the readiness and the lag come from.
+    ("statistics.interval.ms", "1000"),
+];
+
+/// `[source.kafka]` as written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    /// `host:port`, several with commas between.
+    pub brokers: String,
+    /// Topics to read; one that starts with `^` is a regular expression.
+    pub topics: Vec<String>,
+    /// The consumer group. Processes of one group share the partitions.
+    #[serde(default = "default_group")]
+    pub group: String,
+    /// Where to start when neither a checkpoint nor the group knows.
+    #[serde(default)]
+    pub start: Start,
+    /// librdkafka properties (`security.protocol` …).
+    #[serde(default)]
+    pub properties: Properties,
+}
+
+fn default_group() -> String {
+    "apiwarden".to_owned()
+}
+
+/// Where to start in a partition that was never read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Start {
+    /// With the oldest record that Kafka still has.
+    #[default]
+    Earliest,
+    /// With what comes from now on.
+    Latest,
+}
+
+impl Spec {
+    /// Resolves the connection; files are sought relative to `directory`. Connects to nothing.
+    ///
+    /// # Errors
+    /// [`ConnectionError`].
+    pub fn check(self, directory: &Path) -> Result<Source, ConnectionError> {
+        let connection = Connection::new(&self.brokers, &self.properties, directory)?;
+        Ok(Source { connection, topics: self.topics, group: self.group, start: self.start })
+    }
+}
+
+/// `[source.kafka]` as checked.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The cluster.
+    pub connection: Connection,
+    /// Topics to read.
+    pub topics: Vec<String>,
+    /// The consumer group.
+    pub group: String,
+    /// Where to start when nobody knows.
+    pub start: Start,
+}
+
+/// A partition. Written `topic/3`, as in checkpoints and for the engine.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Partition {
+    /// Its topic.
+    pub topic: Arc<str>,
+    /// Its number in the topic.
+    pub number: i32,
+}
+
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.topic, self.number)
+    }
+}
+
+impl Partition {
+    /// Reads what `Display` wrote.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (topic, number) = text.rsplit_once('/')?;
+        Some(Self { topic: topic.into(), number: number.parse().ok()? })
+    }
+}
+
+/// Records of one partition, in the order of their offsets.
+pub struct Batch<'a> {
+    /// Where they come from.
+    pub partition: Partition,
+    /// Never empty. The bytes live in librdkafka's memory.
+    pub records: Vec<BorrowedMessage<'a>>,
+}
+
+/// What [`Consumer::poll`] found.
+pub enum Event<'a> {
+    /// Records, a batch a partition.
+    Records(Vec<Batch<'a>>),
+    /// The group gives these partitions to us: answer with [`Consumer::take`].
+    Assigned(Vec<Partition>),
+    /// The group takes these away: write the checkpoint, then answer with [`Consumer::release`].
+    Revoked(Vec<Partition>),
+    /// Nothing for [`BATCH_WAIT`].
+    Quiet,
+}
+
+/// Why reading cannot go on. Brokers that are away are no such reason.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsumerError {
+    /// The client could not be made, or the topics not subscribed to.
+    #[error("kafka: the consumer could not start: {0}")]
+    Start(#[source] KafkaError),
+    /// An assignment could not be answered.
+    #[error("kafka: partitions could not be taken or released: {0}")]
+    Assignment(#[source] KafkaError),
+    /// The offsets could not be committed.
+    #[error("kafka: offsets could not be committed: {0}")]
+    Commit(#[source] KafkaError),
+    /// librdkafka says that this client cannot go on.
+    #[error("kafka: {0}")]
+    Fatal(#[source] KafkaError),
+}
+
+/// A member of the consumer group. Dropping it leaves the group.
+pub struct Consumer {
+    inner: BaseConsumer<Membership>,
+    start: Start,
+}
+
+impl Consumer {
+    /// Joins the group. Brokers need not be there yet.
+    ///
+    /// # Errors
+    /// [`ConsumerError::Start`].
+    pub fn open(source: &Source) -> Result<Self, ConsumerError> {
+        let reset = match source.start {
+            Start::Earliest => "earliest",
+            Start::Latest => "latest",
+        };
+        let fixed = [
+            ("group.id", source.group.as_str()),
+            ("auto.offset.reset", reset),
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+        ];
+        let config = source.connection.client(DEFAULTS, &fixed);
+        let inner: BaseConsumer<Membership> =
+            config.create_with_context(Membership::default()).map_err(ConsumerError::Start)?;
+        let topics: Vec<&str> = source.topics.iter().map(String::as_str).collect();
+        inner.subscribe(&topics).map_err(ConsumerError::Start)?;
+        Ok(Self { inner, start: source.start })
+    }
+
+    /// The next event; waits at most [`BATCH_WAIT`].
+    ///
+    /// # Errors
+    /// [`ConsumerError::Fatal`].
+    pub fn poll(&self) -> Result<Event<'_>, ConsumerError> {
+        if let Some(change) = self.inner.context().next_change() {
+            return Ok(match change {
+                Change::Assigned(partitions) => Event::Assigned(partitions),
+                Change::Revoked(partitions) => Event::Revoked(partitions),
+            });
+        }
+        let deadline = Instant::now() + BATCH_WAIT;
+        let (mut batches, mut records, mut bytes) = (Vec::new(), 0, 0);
+        while records < BATCH_RECORDS && bytes < BATCH_BYTES {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.inner.poll(left) {
+                Some(Ok(message)) => {
+                    records += 1;
+                    bytes += message.payload_len();
+                    sort_in(&mut batches, message);
+                }
+                Some(Err(error)) => tolerate(error)?,
+                None if left.is_zero() || self.inner.context().has_change() => break,
+                None => {}
+            }
+        }
+        Ok(if batches.is_empty() { Event::Quiet } else { Event::Records(batches) })
+    }
+
+    /// Takes assigned partitions, each from the furthest of `checkpoint` and the group's committed offset, else from the
+    /// configured start. (The committed offset is ahead only where another member read on since the checkpoint.)
+    /// Returns the offsets that were settled on: those belong into the next checkpoint.
+    ///
+    /// # Errors
+    /// [`ConsumerError::Assignment`].
+    pub fn take(
+        &self,
+        partitions: &[Partition],
+        checkpoint: &BTreeMap<String, i64>,
+    ) -> Result<BTreeMap<String, i64>, ConsumerError> {
+        let committed = self.committed(partitions);
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        let mut settled = BTreeMap::new();
+        for partition in partitions {
+            let key = partition.to_string();
+            let known = match &committed {
+                Some(committed) => checkpoint.get(&key).max(committed.get(&key)).copied(),
+                None => checkpoint.get(&key).copied(),
+            };
+            let offset = match known {
+                Some(next) => Offset::Offset(next),
+                // The broker did not tell: librdkafka asks again, and falls back to the start by itself.
+                None if committed.is_none() => Offset::Stored,
+                None => self.first_offset(partition),
+            };
+            if let Offset::Offset(next) = offset {
+                settled.insert(key, next);
+            }
+            list.add_partition_offset(&partition.topic, partition.number, offset).map_err(ConsumerError::Assignment)?;
+        }
+        attach(&self.inner, &list).map_err(ConsumerError::Assignment)?;
+        Ok(settled)
+    }
+
+    /// Gives revoked partitions back to the group.
+    ///
+    /// # Errors
+    /// [`ConsumerError::Assignment`].
+    pub fn release(&self, partitions: &[Partition]) -> Result<(), ConsumerError> {
+        release(&self.inner, &list_of(partitions)).map_err(ConsumerError::Assignment)
+    }
+
+    /// Commits next offsets (`topic/3` → offset) to the group; with `wait`, returns when the broker has them.
+    ///
+    /// # Errors
+    /// [`ConsumerError::Commit`]: the checkpoint still holds, so the caller may go on.
+    pub fn commit(&self, offsets: &BTreeMap<String, i64>, wait: bool) -> Result<(), ConsumerError> {
+        let mut list = TopicPartitionList::with_capacity(offsets.len());
+        for (key, next) in offsets {
+            let Some(partition) = Partition::parse(key) else { continue };
+            list.add_partition_offset(&partition.topic, partition.number, Offset::Offset(*next))
+                .map_err(ConsumerError::Commit)?;
+        }
+        if list.count() == 0 {
+            return Ok(());
+        }
+        let mode = if wait { CommitMode::Sync } else { CommitMode::Async };
+        self.inner.commit(&list, mode).map_err(ConsumerError::Commit)
+    }
+
+    /// Whether a broker answers and the group has settled; a second old at most.
+    pub fn is_connected(&self) -> bool {
+        self.inner.context().sight().connected
+    }
+
+    /// Records that stand behind the next one to be read, for each partition (`topic/3`) whose leader answers.
+    pub fn lag(&self) -> BTreeMap<String, i64> {
+        self.inner.context().sight().lag.clone()
+    }
+
+    fn committed(&self, partitions: &[Partition]) -> Option<BTreeMap<String, i64>> {
+        match self.inner.committed_offsets(list_of(partitions), OFFSETS_TIMEOUT) {
+            Ok(list) => Some(
+                list.elements()
+                    .iter()
+                    .filter_map(|element| match element.offset() {
+                        Offset::Offset(next) => Some((format!("{}/{}", element.topic(), element.partition()), next)),
+                        _ => None,
+                    })
+                    .collect(),
+            ),
+            Err(error) => {
+                tracing::warn!(%error, "kafka: committed offsets are not known");
+                None
+            }
+        }
+    }
+
+    fn first_offset(&self, partition: &Partition) -> Offset {
+        // A logical offset would be forgotten by a crash before the first record, and with it what came in between.
+        let ends = self.inner.fetch_watermarks(&partition.topic, partition.number, OFFSETS_TIMEOUT);
+        match (self.start, ends) {
+            (Start::Earliest, Ok((low, _))) => Offset::Offset(low),
+            (Start::Latest, Ok((_, high))) => Offset::Offset(high),
+            (Start::Earliest, Err(_)) => Offset::Beginning,
+            (Start::Latest, Err(_)) => Offset::End,
+        }
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        // From now on nobody polls for changes, and leaving the group waits for an answer to each.
+        let membership = Arc::clone(self.inner.context());
+        membership.closing.store(true, Ordering::SeqCst);
+        while let Some(change) = membership.next_change() {
+            let answered = match change {
+                Change::Assigned(partitions) => attach(&self.inner, &list_of(&partitions)),
+                Change::Revoked(partitions) => release(&self.inner, &list_of(&partitions)),
+            };
+            warn_unanswered(answered);
+        }
+    }
+}
+
+fn warn_unanswered(answered: KafkaResult<()>) {
+    if let Err(error) = answered {
+        tracing::warn!(%error, "kafka: a rebalance was not answered while leaving the group");
+    }
+}
+
+fn attach(consumer: &BaseConsumer<Membership>, list: &TopicPartitionList) -> KafkaResult<()> {
+    match consumer.rebalance_protocol() {
+        RebalanceProtocol::Cooperative => consumer.incremental_assign(list),
+        _ => consumer.assign(list),
+    }
+}
+
+fn release(consumer: &BaseConsumer<Membership>, list: &TopicPartitionList) -> KafkaResult<()> {
+    match consumer.rebalance_protocol() {
+        RebalanceProtocol::Cooperative => consumer.incremental_unassign(list),
+        _ => consumer.unassign(),
+    }
+}
+
+fn sort_in<'a>(batches: &mut Vec<Batch<'a>>, message: BorrowedMessage<'a>) {
+    let is_its = |batch: &Batch<'_>| {
+        batch.partition.number == message.partition() && batch.partition.topic.as_ref() == message.topic()
+    };
+    // Records come in runs: the last batch is the likeliest.
+    match batches.iter_mut().rev().find(|batch| is_its(batch)) {
+        Some(batch) => batch.records.push(message),
+        None => {
+            let partition = Partition { topic: message.topic().into(), number: message.partition() };
+            batches.push(Batch { partition, records: vec![message] });
+        }
+    }
+}
+
+/// Brokers come back, topics get created, rights get granted: only what librdkafka calls fatal ends the run.
+fn tolerate(error: KafkaError) -> Result<(), ConsumerError> {
+    match error {
+        KafkaError::MessageConsumptionFatal(_) => Err(ConsumerError::Fatal(error)),
+        _ => {
+            tracing::warn!(%error, "kafka: reading is hindered");
+            Ok(())
+        }
+    }
+}
+
+fn list_of(partitions: &[Partition]) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for partition in partitions {
+        list.add_partition(&partition.topic, partition.number);
+    }
+    list
+}
+
+enum Change {
+    Assigned(Vec<Partition>),
+    Revoked(Vec<Partition>),
+}
+
+/// What librdkafka told about the cluster when it last spoke.
+#[derive(Default)]
+struct Sight {
+    connected: bool,
+    lag: BTreeMap<String, i64>,
+}
+
+/// Our side of librdkafka's callbacks: writes down what happens, decides nothing.
+#[derive(Default)]
+struct Membership {
+    changes: Mutex<VecDeque<Change>>,
+    sight: Mutex<Sight>,
+    closing: AtomicBool,
+}
+
+impl Membership {
+    fn next_change(&self) -> Option<Change> {
+        self.changes().pop_front()
+    }
+
+    fn has_change(&self) -> bool {
+        !self.changes().is_empty()
+    }
+
+    fn changes(&self) -> MutexGuard<'_, VecDeque<Change>> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sight(&self) -> MutexGuard<'_, Sight> {
+        self.sight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClientContext for Membership {
+    fn stats(&self, statistics: Statistics) {
+        let up: BTreeSet<i32> = statistics
+            .brokers
+            .values()
+            .filter(|broker| broker.state == "UP" && broker.nodeid >= 0)
+            .map(|broker| broker.nodeid)
+            .collect();
+        let settled = statistics.cgrp.as_ref().is_some_and(|group| group.join_state == "steady");
+        let lag = statistics
+            .topics
+            .values()
+            .flat_map(|topic| topic.partitions.values().map(move |partition| (topic, partition)))
+            .filter(|(_, partition)| up.contains(&partition.leader))
+            .filter_map(|(topic, partition)| {
+                Some((format!("{}/{}", topic.topic, partition.partition), lag_of(partition)?))
+            })
+            .collect();
+        *self.sight() = Sight { connected: settled && !up.is_empty(), lag };
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(%error, reason, "kafka: the client has trouble");
+    }
+}
+
+/// Records not yet handed out, if the partition is being read and its end is known. Control records at the end (of
+/// transactions) are never handed out, so the fetch position tells whether the end was reached.
+fn lag_of(partition: &PartitionStatistics) -> Option<i64> {
+    let end = if partition.ls_offset >= 0 { partition.ls_offset } else { partition.hi_offset };
+    if partition.fetch_state != "active" || end < 0 || partition.next_offset < 0 {
+        return None;
+    }
+    if partition.fetchq_cnt == 0 && partition.next_offset >= end {
+        return Some(0);
+    }
+    let next = if partition.app_offset >= 0 { partition.app_offset } else { partition.next_offset };
+    Some((end - next).max(0))
+}
+
+impl ConsumerContext for Membership {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let is_assignment = event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        if self.closing.load(Ordering::SeqCst) {
+            let answered = if is_assignment { attach(consumer, list) } else { release(consumer, list) };
+            return warn_unanswered(answered);
+        }
+        let partitions = list
+            .elements()
+            .iter()
+            .map(|element| Partition { topic: element.topic().into(), number: element.partition() })
+            .collect();
+        let change = if is_assignment { Change::Assigned(partitions) } else { Change::Revoked(partitions) };
+        self.changes().push_back(change);
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
+        if let Err(error) = result {
+            tracing::warn!(%error, "kafka: offsets could not be committed; the checkpoint holds");
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Ingest: log records in, calls out.
+//!
+//! A record comes with the [`Place`] it was found at, from a Kafka message or a line of a file. A [`Decoder`] unpacks it (compression, arrays,
+//! envelopes), finds its format and hands the call to the builder. Reading never fails as a whole: what cannot be read becomes a
+//! [`DecodeError`] that says where and why, and never what was in it, since a value may be a secret.
+//!
+//! A new log format is one file in `formats/` and one line in [`FORMATS`].
+//!
+//! Not here: what a call means (`calls`), whether its time is plausible beside the others' (`stream`).
+
+pub mod connection;
+mod decoder;
+mod envelope;
+mod file;
+mod formats;
+mod inputs;
+pub mod kafka;
+mod overrides;
+mod parquet;
+mod payload;
+mod place;
+mod time;
+
+pub use decoder::{DecodeSpec, Decoded, Decoder, SpecError};
+pub use file::{Batch, FileReader};
+pub use formats::{FORMATS, FormatKind, Probe};
+pub use inputs::{InputError, Inputs};
+pub use place::{DecodeError, JsonFault, Place, Problem, RecordError, Shape};
+pub use time::parse_rfc3339;

@@ -1,0 +1,30 @@
+//! apiwarden learns how a company's services use third-party APIs, and alerts on drift, abuse and data exfiltration.
+//!
+//! The rooms, in the order in which data visits them; a room uses only those before it. `ARCHITECTURE.md` is the map.
+
+#![warn(missing_docs)]
+#![deny(unsafe_code)]
+
+pub mod calls;
+
+pub mod ingest;
+
+pub mod rollup;
+
+pub mod features;
+
+pub mod models;
+
+pub mod detect;
+
+pub mod alerts;
+
+pub mod state;
+
+pub mod pipeline;
+
+pub mod train;
+
+pub mod stream;
+
+pub mod cli;

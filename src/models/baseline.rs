@@ -1,0 +1,173 @@
+//! Baselines: what was learned of each entity, and of a view's entities together.
+//!
+//! An entity has its clock, its own wander and the usual share of each of its endpoints; a view (egress or audit) has the
+//! tails that turn its tests into p-values, the tail of the fused score, and what an entity without history borrows.
+//!
+//! Not here: how they are learned (`train`).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::calibration::{Tail, harmonic_mean, p_value};
+use super::clock::Clock;
+use super::statistic::{Kind, Observation, Test, tests_at};
+use crate::features::{Account, Column, Entity, Level, WINDOWS};
+
+/// An endpoint with fewer calls in training is a first sight, not a part of the mix.
+pub const FEWEST_CALLS_OF_AN_ENDPOINT: i64 = 20;
+
+/// One endpoint of a pair.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EndpointBaseline {
+    /// Its share of the pair's calls.
+    pub share: f64,
+    /// How much its count wanders, by window (in `WINDOWS` order).
+    pub dispersion: [f32; WINDOWS.len()],
+}
+
+/// What was learned of one entity.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Baseline {
+    /// Days of the history with calls.
+    pub days: u32,
+    /// Calls in the history.
+    pub calls: i64,
+    /// Whether that is enough to be judged by its own clock and mix.
+    pub is_known: bool,
+    /// Expected calls; of a pair.
+    pub clock: Option<Clock>,
+    /// How much each test wanders, in the order of `tests_at` its level.
+    pub dispersion: Vec<f32>,
+    /// Endpoints with enough calls; of a pair.
+    pub endpoints: BTreeMap<String, EndpointBaseline>,
+    /// Group of entities that behave alike; of a pair.
+    pub peers: usize,
+}
+
+/// What a view's entities at one level have in common.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct LevelBaseline {
+    /// Tail of each test, in the order of `tests_at`; `None` where too little was seen.
+    pub tails: Vec<Option<Tail>>,
+    /// Wander of an entity without history, by peer group and test.
+    pub usual_dispersion: Vec<Vec<f32>>,
+    /// Number of entities that are judged.
+    pub entities: usize,
+}
+
+/// What was learned of a view: egress or audit.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ViewBaseline {
+    /// By level.
+    pub levels: BTreeMap<Level, LevelBaseline>,
+    /// Tail of the fused score's daily maxima.
+    pub score: Option<Tail>,
+}
+
+impl ViewBaseline {
+    /// Number of entities that are judged.
+    pub fn entities(&self) -> usize {
+        self.levels.values().map(|level| level.entities).sum::<usize>().max(1)
+    }
+
+    /// Alarms a day expected at a fused score or more, over all entities.
+    pub fn alarms_per_day(&self, score: f64) -> f64 {
+        self.entities() as f64 * p_value(self.score.as_ref(), score)
+    }
+}
+
+/// What one test says of an entity.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// The test.
+    pub test: Test,
+    /// What it saw.
+    pub seen: Observation,
+    /// How far from usual, whether or not the effect is worth telling.
+    pub z: f64,
+    /// Chance of an entity-day that shows as much; 1 where the effect is not worth telling.
+    pub p_value: f64,
+    /// The endpoint that it is about, for the mix.
+    pub endpoint: Option<String>,
+}
+
+/// Observations of all tests of an account whose newest bucket is `bucket`, in `tests_at` order, the mix aside.
+pub fn observe(tests: &[Test], account: &Account, bucket: i64, clock: Option<&Clock>) -> Vec<Observation> {
+    let newest = account.series.bucket(bucket).copied().unwrap_or([0; _]);
+    let expected = |test: &Test| clock.map_or(0.0, |clock| clock.expected(bucket, test.buckets()));
+    let see = |test: &Test| {
+        Observation::of(test.statistic().kind, account.series.window(test.window), &newest, expected(test))
+    };
+    tests.iter().map(see).collect()
+}
+
+/// What the mix sees of one endpoint: its calls against its share of the pair's, over a window.
+pub fn observe_endpoint(account: &Account, endpoint: &str, share: f64, window: usize) -> Observation {
+    let calls = account.endpoints.get(endpoint).map_or(0, |series| series.count(window));
+    Observation { observed: calls as f64, against: account.sum(Column::Calls, window) as f64 * share, bytes: 0 }
+}
+
+/// Judges an account at the end of a bucket. `between` is what a pair without history may differ by in the mean of each
+/// quantity (bytes out, bytes in, latency), in variances of a call.
+pub fn judge(
+    account: &Account,
+    bucket: i64,
+    baseline: Option<&Baseline>,
+    level: &LevelBaseline,
+    between: &[f64],
+    peers: usize,
+) -> Vec<Verdict> {
+    let tests = tests_at(account.entity.level);
+    let known = baseline.filter(|baseline| baseline.is_known);
+    let seen = observe(&tests, account, bucket, known.and_then(|known| known.clock.as_ref()));
+    let borrowed = level.usual_dispersion.get(peers).or(level.usual_dispersion.first());
+    let verdict = |(place, (test, seen)): (usize, (&Test, Observation))| {
+        let kind = test.statistic().kind;
+        let usual = || borrowed.and_then(|usual| usual.get(place)).copied().unwrap_or(0.05);
+        let own = baseline.and_then(|baseline| baseline.dispersion.get(place)).copied();
+        let mut dispersion = f64::from(own.unwrap_or_else(usual));
+        let (seen, z, endpoint) = match (kind, known) {
+            (Kind::Volume | Kind::Mix, None) => (seen, 0.0, None),
+            (Kind::Mix, Some(known)) => most_surprising_endpoint(account, known, test.window),
+            (Kind::Mean(residual, _), None) => {
+                dispersion += between.get(quantity_of(residual)).copied().unwrap_or_default();
+                (seen, seen.z(kind, dispersion), None)
+            }
+            _ => (seen, seen.z(kind, dispersion), None),
+        };
+        let tail = level.tails.get(place).and_then(Option::as_ref);
+        let p_value = if seen.is_worth_telling(kind) { p_value(tail, z) } else { 1.0 };
+        Verdict { test: *test, seen, z, p_value, endpoint }
+    };
+    tests.iter().zip(seen).enumerate().map(verdict).collect()
+}
+
+fn quantity_of(residual: Column) -> usize {
+    match residual {
+        Column::BytesOutResidual => 0,
+        Column::BytesInResidual => 1,
+        _ => 2,
+    }
+}
+
+fn most_surprising_endpoint(account: &Account, known: &Baseline, window: usize) -> (Observation, f64, Option<String>) {
+    let mut most = (Observation::default(), 0.0, None);
+    for (endpoint, baseline) in account.endpoints.keys().filter_map(|name| known.endpoints.get_key_value(name)) {
+        let seen = observe_endpoint(account, endpoint, baseline.share, window);
+        let z = seen.z(Kind::Mix, f64::from(baseline.dispersion[window]));
+        if z > most.1 {
+            most = (seen, z, Some(endpoint.clone()));
+        }
+    }
+    most
+}
+
+/// The fused score of an entity's tests: `-log10` of the harmonic mean of their p-values; a statistic weighs 1, shared by
+/// its windows.
+pub fn fused(verdicts: impl IntoIterator<Item = (Test, f64)>) -> f64 {
+    -harmonic_mean(verdicts.into_iter().map(|(test, p)| (test.weight(), p))).log10()
+}
+
+/// The entity whose baseline a level's entities are looked up by.
+pub type Baselines = BTreeMap<Entity, Baseline>;

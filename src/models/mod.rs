@@ -1,0 +1,20 @@
+//! Models: what is usual, how far from usual something is, and how unlikely that is.
+//!
+//! `expectation` and `clock` say what is usual, `statistic` how far a window is from it, `baseline` what each entity was
+//! learned to be like and what its tests say, `first_sight` how rarely something new turns up, `joint` whether numbers that
+//! are each usual are odd together, `peers` which entities behave alike, `calibration` how unlikely all that is. `bundle`
+//! is what was learned, on disk.
+//!
+//! Not here: fitting to a history (`train`), and what an oddity means (`detect`).
+
+pub mod baseline;
+pub mod bundle;
+pub mod calibration;
+pub mod clock;
+pub mod expectation;
+pub mod first_sight;
+pub mod joint;
+pub mod joint_row;
+mod normal;
+pub mod peers;
+pub mod statistic;

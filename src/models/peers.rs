@@ -1,0 +1,96 @@
+//! Peers: which pairs behave alike. What is usual for a group is what its newest member borrows.
+//!
+//! k-means over scaled behaviour (Lloyd 1982, by linfa), seeded. Few entities, or nonsense, make one group: borrowing from all
+//! is always right, only less sharp.
+
+use linfa::DatasetBase;
+use linfa::traits::{Fit, Predict};
+use linfa_clustering::KMeans;
+use linfa_nn::distance::L2Dist;
+use ndarray::{Array1, Array2, ArrayView1};
+use rand::SeedableRng;
+use rand_xoshiro::Xoshiro256Plus;
+use serde::{Deserialize, Serialize};
+
+/// Number of columns of a behaviour.
+const COLUMNS: usize = 5;
+/// Fewest entities that are grouped at all, and most groups.
+const FEWEST_ENTITIES: usize = 6;
+const MOST_GROUPS: usize = 8;
+
+/// A pair's behaviour, clean of what is no number: calls a day (ln), mean size of a request and of an answer (ln), share of
+/// calls that fail, level at weekends against weekdays.
+pub fn behaviour(columns: [f64; COLUMNS]) -> Vec<f64> {
+    columns.map(|value| if value.is_finite() { value.clamp(-50.0, 50.0) } else { 0.0 }).to_vec()
+}
+
+/// Groups of pairs that behave alike.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Peers {
+    /// Mean and deviation of each column, by which behaviour is scaled.
+    scale: Vec<(f64, f64)>,
+    model: Option<KMeans<f64, L2Dist>>,
+}
+
+impl Peers {
+    /// Groups behaviours, (n_entities, columns).
+    pub fn fit(behaviours: &[Vec<f64>], seed: u64) -> Self {
+        let n = behaviours.len();
+        if n < FEWEST_ENTITIES {
+            return Self::default();
+        }
+        let column = |place: usize| behaviours.iter().map(move |row| row.get(place).copied().unwrap_or_default());
+        let scale = (0..COLUMNS).map(|place| {
+            let mean = column(place).sum::<f64>() / n as f64;
+            let variance = column(place).map(|value| (value - mean).powi(2)).sum::<f64>() / n as f64;
+            (mean, variance.sqrt().max(1e-9))
+        });
+        let mut peers = Self { scale: scale.collect(), model: None };
+        let scaled: Vec<f64> = behaviours.iter().flat_map(|row| peers.scaled(row)).collect();
+        let groups = (((n as f64) / 2.0).sqrt() as usize).clamp(1, MOST_GROUPS);
+        let Ok(rows) = Array2::from_shape_vec((n, COLUMNS), scaled) else { return peers };
+        let params = KMeans::params_with_rng(groups, Xoshiro256Plus::seed_from_u64(seed)).n_runs(3);
+        peers.model = params.fit(&DatasetBase::from(rows)).ok();
+        peers
+    }
+
+    fn scaled(&self, behaviour: &[f64]) -> Array1<f64> {
+        let at = |place: usize| behaviour.get(place).copied().unwrap_or_default();
+        self.scale.iter().enumerate().map(|(place, (mean, deviation))| (at(place) - mean) / deviation).collect()
+    }
+
+    /// The group of a behaviour.
+    pub fn assign(&self, behaviour: &[f64]) -> usize {
+        self.model.as_ref().map_or(0, |model| model.predict(&ArrayView1::from(&self.scaled(behaviour))))
+    }
+
+    /// Number of groups.
+    pub fn groups(&self) -> usize {
+        self.model.as_ref().map_or(1, |model| model.centroids().nrows())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_who_behave_alike_are_grouped_the_same_each_time() {
+        let quiet = (0..10).map(|n| behaviour([2.0 + 0.01 * f64::from(n), 5.0, 7.0, 0.0, 0.2]));
+        let busy = (0..10).map(|n| behaviour([9.0 + 0.01 * f64::from(n), 12.0, 7.0, 0.0, 1.0]));
+        let behaviours: Vec<Vec<f64>> = quiet.chain(busy).collect();
+        let peers = Peers::fit(&behaviours, 7);
+        assert!(peers.groups() > 1);
+        assert_ne!(peers.assign(&behaviours[0]), peers.assign(&behaviours[19]));
+        let again = Peers::fit(&behaviours, 7);
+        assert!(behaviours.iter().all(|row| peers.assign(row) == again.assign(row)));
+    }
+
+    #[test]
+    fn few_or_constant_entities_are_one_group() {
+        assert_eq!(Peers::fit(&[behaviour([f64::NAN; 5])], 7).assign(&[]), 0);
+        let constant = vec![behaviour([1.0; 5]); 12];
+        let peers = Peers::fit(&constant, 7);
+        assert!(constant.iter().all(|row| peers.assign(row) == peers.assign(&constant[0])));
+    }
+}

@@ -1,0 +1,274 @@
+//! The pipeline file as checked: what the stream runs by.
+//!
+//! Not here: connecting, opening, loading the model.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
+
+use super::complaint::{PipelineError, Text};
+use super::{Admin, DeadLetter, Detection, Spec, State};
+use crate::alerts::sinks::{self, SINKS, SectionError, SinkPlan, SinkSpec, Surroundings};
+use crate::calls::{FingerprintKey, KeyError};
+use crate::ingest::connection::ConnectionError;
+use crate::ingest::{DecodeSpec, Decoder, kafka};
+
+/// Variable that holds the fingerprint key and wins over the file.
+const KEY_VARIABLE: &str = "APIWARDEN_FINGERPRINT_KEY";
+
+/// A pipeline that makes sense. Nothing is open yet.
+#[derive(Debug)]
+pub struct Plan {
+    /// The pipeline file.
+    pub file: PathBuf,
+    /// Where records come from.
+    pub source: kafka::Source,
+    /// How they are read.
+    pub decode: DecodeSpec,
+    /// Where the fingerprint key lies, unless the environment has it.
+    pub key_file: PathBuf,
+    /// Directory of the model bundle.
+    pub bundle: PathBuf,
+    /// How loud, and how patient.
+    pub detection: Detection,
+    /// Where alerts go.
+    pub sinks: Vec<Box<dyn SinkPlan>>,
+    /// Where records go that could not be read.
+    pub dead_letter: DeadLetterPlan,
+    /// What survives a crash.
+    pub state: State,
+    /// Metrics and health.
+    pub admin: Admin,
+}
+
+/// Where dead letters go, and so in which form.
+#[derive(Debug)]
+pub enum DeadLetterPlan {
+    /// Records as they came, with the reason in headers.
+    Topic(Box<dyn SinkPlan>),
+    /// A line of JSON each.
+    File(Box<dyn SinkPlan>),
+}
+
+impl Plan {
+    /// The key for fingerprints: from the environment, else from the key file, which is made if it is not there.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn fingerprint_key(&self) -> Result<FingerprintKey, KeyError> {
+        Self::key(&self.key_file)
+    }
+
+    /// The same, for a key file that no pipeline file names.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn key(key_file: &Path) -> Result<FingerprintKey, KeyError> {
+        match FingerprintKey::from_env(KEY_VARIABLE)? {
+            Some(key) => Ok(key),
+            None => FingerprintKey::load_or_create(key_file),
+        }
+    }
+}
+
+/// Reads and checks a pipeline file.
+///
+/// # Errors
+/// [`PipelineError`], naming file, line and field.
+pub fn load(file: &Path) -> Result<Plan, PipelineError> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|problem| PipelineError::Unreadable { file: file.to_owned(), problem })?;
+    check(&Text { file, text: &text })
+}
+
+fn check(text: &Text<'_>) -> Result<Plan, PipelineError> {
+    let mut table = DeTable::parse(text.text).map_err(|error| text.complaint("", &error))?;
+    let sections = table.get_mut().remove("sinks");
+    let spec = Spec::deserialize(Deserializer::from(table)).map_err(|error| text.complaint("", &error))?;
+
+    let directory = text.file.parent().unwrap_or(Path::new("")).to_owned();
+    check_fields(text, &spec)?;
+    let source = spec
+        .source
+        .kafka
+        .check(&directory)
+        .map_err(|problem| text.at(&["source", "kafka", field_of(&problem)], problem))?;
+    let around = Surroundings { connection: Some(source.connection.clone()), directory };
+    let state = State { directory: around.path(&spec.state.directory), ..spec.state };
+    Ok(Plan {
+        file: text.file.to_owned(),
+        source,
+        decode: spec.decode,
+        key_file: spec.fingerprint.key_file.map_or_else(default_key_file, |path| around.path(&path)),
+        bundle: around.path(&spec.model.bundle),
+        detection: spec.detection,
+        sinks: read_sinks(text, sections, &around)?,
+        dead_letter: read_dead_letter(text, spec.dead_letter, &around, &state)?,
+        state,
+        admin: spec.admin,
+    })
+}
+
+fn field_of(problem: &ConnectionError) -> &'static str {
+    match problem {
+        ConnectionError::NoBrokers => "brokers",
+        _ => "properties",
+    }
+}
+
+fn check_fields(text: &Text<'_>, spec: &Spec) -> Result<(), PipelineError> {
+    let topics = &spec.source.kafka.topics;
+    let rate = spec.detection.alerts_per_day;
+    let (path, problem): (&[&str], _) = if topics.is_empty() || topics.iter().any(String::is_empty) {
+        (&["source", "kafka", "topics"], "name at least one topic, as in [\"api-logs\"]")
+    } else if spec.source.kafka.group.is_empty() {
+        (&["source", "kafka", "group"], "is empty: name the consumer group, or leave it out for `apiwarden`")
+    } else if !(rate.is_finite() && rate > 0.0) {
+        (&["detection", "alerts_per_day"], "write a number above 0, as in 1.0 (one alert a day)")
+    } else if !(1..=3600).contains(&spec.state.checkpoint_seconds) {
+        (&["state", "checkpoint_seconds"], "write 1 to 3600")
+    } else if !(1..=86_400).contains(&spec.state.idle_seconds) {
+        (&["state", "idle_seconds"], "write 1 to 86400")
+    } else if spec.dead_letter.topic.is_some() && spec.dead_letter.file.is_some() {
+        (&["dead_letter", "file"], "write either `topic` or `file`, not both")
+    } else {
+        return Decoder::new(&spec.decode).map(drop).map_err(|problem| text.at(&["decode"], problem));
+    };
+    Err(text.at(path, problem))
+}
+
+fn read_sinks(
+    text: &Text<'_>,
+    sections: Option<Spanned<DeValue<'_>>>,
+    around: &Surroundings,
+) -> Result<Vec<Box<dyn SinkPlan>>, PipelineError> {
+    let Some(sections) = sections else {
+        let stdout = sinks::Stdout {}.check(around).map_err(|problem| text.at(&["sinks"], problem))?;
+        return Ok(vec![stdout]);
+    };
+    let span = sections.span();
+    let DeValue::Array(sections) = sections.into_inner() else {
+        return Err(text.field(&span, "sinks".to_owned(), "write each sink as a section [[sinks]]".to_owned()));
+    };
+    let (mut plans, mut names) = (Vec::new(), BTreeSet::new());
+    for section in sections {
+        let span = section.span();
+        let plan = read_sink(text, section, around)?;
+        if !names.insert(plan.name()) {
+            let problem = format!("{} is there twice: remove one", plan.name());
+            return Err(text.field(&span, "sinks".to_owned(), problem));
+        }
+        plans.push(plan);
+    }
+    Ok(plans)
+}
+
+fn read_sink(
+    text: &Text<'_>,
+    mut section: Spanned<DeValue<'_>>,
+    around: &Surroundings,
+) -> Result<Box<dyn SinkPlan>, PipelineError> {
+    let span = section.span();
+    let kind = match section.get_mut() {
+        DeValue::Table(fields) => fields.remove("type"),
+        _ => None,
+    };
+    let name = kind.as_ref().and_then(|kind| kind.get_ref().as_str());
+    let Some(kind) = SINKS.iter().find(|kind| Some(kind.name) == name) else {
+        let known: Vec<_> = SINKS.iter().map(|kind| format!("\"{}\"", kind.name)).collect();
+        let problem = format!("is missing or unknown: write one of {}", known.join(", "));
+        let span = kind.map_or(span, |kind| kind.span());
+        return Err(text.field(&span, "sinks.type".to_owned(), problem));
+    };
+    (kind.read)(ValueDeserializer::from(section), around).map_err(|problem| match problem {
+        SectionError::Fields(error) => text.complaint("sinks", &error),
+        SectionError::Sink(error) => text.field(&span, "sinks".to_owned(), error.to_string()),
+    })
+}
+
+fn read_dead_letter(
+    text: &Text<'_>,
+    written: DeadLetter,
+    around: &Surroundings,
+    state: &State,
+) -> Result<DeadLetterPlan, PipelineError> {
+    let complain = |problem| text.at(&["dead_letter"], problem);
+    if let Some(topic) = written.topic {
+        let topic = sinks::Kafka { topic, brokers: None, properties: Default::default() };
+        return topic.check(around).map(DeadLetterPlan::Topic).map_err(complain);
+    }
+    let path = match written.file {
+        Some(path) => around.path(&path),
+        None => state.directory.join("dead-letters.ndjson"),
+    };
+    // The path is complete: a second join leaves an absolute one alone, and must not see a relative one.
+    let here = Surroundings::default();
+    sinks::File { path }.check(&here).map(DeadLetterPlan::File).map_err(complain)
+}
+
+/// `$XDG_STATE_HOME/apiwarden/fingerprint.key`, else under `~/.local/state`.
+pub fn default_key_file() -> PathBuf {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let state = variable("XDG_STATE_HOME")
+        .or_else(|| Some(variable("HOME")?.join(".local/state")))
+        .unwrap_or_else(|| PathBuf::from("."));
+    state.join("apiwarden").join("fingerprint.key")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALLEST: &str = "[source.kafka]\nbrokers = \"localhost:9092\"\ntopics = [\"api-logs\"]\n\
+                            [model]\nbundle = \"models/demo\"\n";
+
+    fn read(text: &str) -> Result<Plan, String> {
+        check(&Text { file: Path::new("/etc/apiwarden/p.toml"), text }).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_pipeline_file_that_we_ship_opens() {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines");
+        let files: Vec<_> = std::fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+            .collect();
+        assert!(files.len() >= 2);
+        for file in files {
+            load(&file).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_has_a_default_and_paths_begin_at_the_file() {
+        let plan = read(SMALLEST).unwrap();
+        assert_eq!(plan.sinks.iter().map(|sink| sink.name()).collect::<Vec<_>>(), ["stdout"]);
+        assert_eq!(plan.bundle, Path::new("/etc/apiwarden/models/demo"));
+        assert_eq!(plan.state.directory, Path::new("/etc/apiwarden/state"));
+        let DeadLetterPlan::File(dead_letters) = &plan.dead_letter else { panic!("{:?}", plan.dead_letter) };
+        assert_eq!(dead_letters.name(), "file:/etc/apiwarden/state/dead-letters.ndjson");
+    }
+
+    #[test]
+    fn a_complaint_names_file_line_and_field_and_what_to_write() {
+        for (more, complaint) in [
+            ("[state]\ncheckpoint_seconds = 0\n", "p.toml:7: state.checkpoint_seconds: write 1 to 3600"),
+            ("[state]\ncheckpoint_seconds = \"x\"\n", "p.toml:7: state.checkpoint_seconds: invalid type"),
+            ("[state]\ndirektory = \"x\"\n", "p.toml:7: state.direktory: unknown field `direktory`, expected one of"),
+            ("[[sinks]]\ntype = \"pager\"\n", "p.toml:7: sinks.type: is missing or unknown: write one of \"kafka\""),
+            ("[[sinks]]\ntype = \"file\"\n", "p.toml:6: sinks: missing field `path`"),
+            ("[[sinks]]\ntype = \"file\"\npth = \"x\"\n", "p.toml:8: sinks.pth: unknown field `pth`"),
+            ("[[sinks]]\ntype = \"stdout\"\n[[sinks]]\ntype = \"stdout\"\n", "p.toml:8: sinks: stdout is there twice"),
+            ("[detection]\nalerts_per_day = nan\n", "p.toml:7: detection.alerts_per_day: write a number above 0"),
+        ] {
+            let error = read(&format!("{SMALLEST}{more}")).unwrap_err();
+            assert!(error.contains(complaint), "expected {complaint}\nfound    {error}");
+        }
+        let error = read("[model]\nbundle = \"x\"\n").unwrap_err();
+        assert!(error.contains("missing field `source`"), "{error}");
+    }
+}

@@ -1,0 +1,105 @@
+//! The admin server: `/metrics` for Prometheus, `/healthz` for restarts, `/readyz` for traffic and alarms.
+//!
+//! Not here: the console (`web`).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+
+use super::metrics;
+
+/// Whether records can be read and alerts delivered right now.
+#[derive(Debug, Default)]
+pub struct Health {
+    ready: AtomicBool,
+}
+
+impl Health {
+    /// Notes what the run loop sees.
+    pub fn set_ready(&self, is_ready: bool) {
+        metrics::ready(is_ready);
+        if self.ready.swap(is_ready, Ordering::Relaxed) != is_ready {
+            tracing::info!(ready = is_ready, "readiness changed");
+        }
+    }
+
+    /// What the run loop last saw.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+}
+
+/// The server; it stops when dropped.
+pub struct Admin {
+    /// Where it listens.
+    pub address: SocketAddr,
+    _runtime: Runtime,
+}
+
+impl Admin {
+    /// Listens at `address` and serves on a thread of its own.
+    ///
+    /// # Errors
+    /// The address cannot be listened at, or the thread not made.
+    pub fn serve(address: SocketAddr, health: Arc<Health>) -> std::io::Result<Self> {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("admin").enable_all().build()?;
+        let listener = runtime.block_on(TcpListener::bind(address))?;
+        let address = listener.local_addr()?;
+        runtime.spawn(async move {
+            if let Err(error) = axum::serve(listener, router(health)).await {
+                tracing::error!(%error, "the admin server ended");
+            }
+        });
+        Ok(Self { address, _runtime: runtime })
+    }
+}
+
+fn router(health: Arc<Health>) -> Router {
+    let readiness = move || async move {
+        if health.is_ready() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
+    };
+    let exposition = || async {
+        let text = metrics::install().map(|handle| handle.render()).unwrap_or_default();
+        ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text)
+    };
+    Router::new()
+        .route("/metrics", get(exposition))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readiness))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+
+    fn ask(address: SocketAddr, path: &str) -> String {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    #[test]
+    fn readiness_follows_the_run_loop_and_metrics_are_described() {
+        let health = Arc::new(Health::default());
+        metrics::install();
+        let admin = Admin::serve(SocketAddr::from(([127, 0, 0, 1], 0)), Arc::clone(&health)).unwrap();
+        assert!(ask(admin.address, "/healthz").starts_with("HTTP/1.1 200"));
+        assert!(ask(admin.address, "/readyz").starts_with("HTTP/1.1 503"));
+        health.set_ready(true);
+        assert!(ask(admin.address, "/readyz").starts_with("HTTP/1.1 200"));
+        let metrics = ask(admin.address, "/metrics");
+        assert!(metrics.contains("# HELP apiwarden_ready 1 while records can be read"), "{metrics}");
+    }
+}

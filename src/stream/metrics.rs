@@ -1,0 +1,114 @@
+//! What the stream counts about itself, for Prometheus.
+//!
+//! Names and help texts stand here and nowhere else. Labels are topics, partitions, severities and reasons: bounded, and
+//! never a value from a record.
+//!
+//! Not here: how they are served (`admin`).
+
+use std::sync::OnceLock;
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+
+const RECORDS: &str = "apiwarden_records_total";
+const CALLS: &str = "apiwarden_calls_total";
+const LATE: &str = "apiwarden_late_calls_total";
+const TOO_LATE: &str = "apiwarden_too_late_calls_total";
+const REPEATED: &str = "apiwarden_repeated_calls_total";
+const DEAD_LETTERS: &str = "apiwarden_dead_letters_total";
+const ALERTS: &str = "apiwarden_alerts_total";
+const RETRIES: &str = "apiwarden_sink_retries_total";
+const WATERMARK: &str = "apiwarden_watermark_seconds";
+const LAG: &str = "apiwarden_lag";
+const READY: &str = "apiwarden_ready";
+const CHECKPOINT_SECONDS: &str = "apiwarden_checkpoint_duration_seconds";
+const CHECKPOINT_BYTES: &str = "apiwarden_checkpoint_bytes";
+const COMMIT_FAILURES: &str = "apiwarden_commit_failures_total";
+
+/// From a hundredth of a second to ten.
+const SECONDS_BUCKETS: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Installs the recorder on first use, and returns what renders it.
+///
+/// `None` where another recorder was installed before: the process then counts elsewhere.
+pub fn install() -> Option<&'static PrometheusHandle> {
+    static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+    HANDLE.get_or_init(build).as_ref()
+}
+
+fn build() -> Option<PrometheusHandle> {
+    let recorder = PrometheusBuilder::new().set_buckets(SECONDS_BUCKETS).ok()?.build_recorder();
+    let handle = recorder.handle();
+    metrics::set_global_recorder(recorder).ok()?;
+    describe();
+    Some(handle)
+}
+
+fn describe() {
+    describe_counter!(RECORDS, Unit::Count, "Records read from Kafka.");
+    describe_counter!(CALLS, Unit::Count, "Calls that the engine counted, since the state was begun.");
+    describe_counter!(LATE, Unit::Count, "Calls that came out of order but in time to count.");
+    describe_counter!(TOO_LATE, Unit::Count, "Calls that came too late to count: raise allowed_lateness_seconds.");
+    describe_counter!(REPEATED, Unit::Count, "Calls left out because the same record had been delivered before.");
+    describe_counter!(DEAD_LETTERS, Unit::Count, "Records that could not be read, by reason.");
+    describe_counter!(ALERTS, Unit::Count, "Alerts delivered to every sink, by severity.");
+    describe_counter!(RETRIES, Unit::Count, "Attempts of a sink that failed and were made again.");
+    describe_gauge!(WATERMARK, Unit::Seconds, "Event time up to which everything is judged, seconds since the epoch.");
+    describe_gauge!(LAG, Unit::Count, "Records in Kafka that were not read yet.");
+    describe_gauge!(READY, "1 while records can be read and alerts delivered, else 0.");
+    describe_histogram!(CHECKPOINT_SECONDS, Unit::Seconds, "Time that a checkpoint took.");
+    describe_gauge!(CHECKPOINT_BYTES, Unit::Bytes, "Size of the last checkpoint.");
+    describe_counter!(COMMIT_FAILURES, Unit::Count, "Commits that Kafka refused; the checkpoint holds all the same.");
+}
+
+/// Counts records of a topic.
+pub(super) fn records(topic: &str, count: usize) {
+    counter!(RECORDS, "topic" => topic.to_owned()).increment(count as u64);
+}
+
+/// Takes over what the engine counts: its numbers live in the checkpoint.
+pub(super) fn engine(counters: &super::Counters, watermark: Option<i64>) {
+    counter!(CALLS).absolute(counters.calls);
+    counter!(LATE).absolute(counters.late);
+    counter!(TOO_LATE).absolute(counters.too_late);
+    counter!(REPEATED).absolute(counters.repeated);
+    if let Some(micros) = watermark {
+        gauge!(WATERMARK).set(micros as f64 / 1e6);
+    }
+}
+
+/// Counts a dead letter.
+pub(super) fn dead_letter(reason: &'static str) {
+    counter!(DEAD_LETTERS, "reason" => reason).increment(1);
+}
+
+/// Counts an alert.
+pub(super) fn alert(severity: &'static str) {
+    counter!(ALERTS, "severity" => severity).increment(1);
+}
+
+/// Counts a failed attempt of a sink.
+pub(super) fn retry(sink: &str) {
+    counter!(RETRIES, "sink" => sink.to_owned()).increment(1);
+}
+
+/// Sets a partition's lag.
+pub(super) fn lag(topic: &str, partition: i32, records: i64) {
+    gauge!(LAG, "topic" => topic.to_owned(), "partition" => partition.to_string()).set(records as f64);
+}
+
+/// Sets whether the service is ready.
+pub(super) fn ready(is_ready: bool) {
+    gauge!(READY).set(f64::from(u8::from(is_ready)));
+}
+
+/// Notes a checkpoint.
+pub(super) fn checkpoint(seconds: f64, bytes: usize) {
+    histogram!(CHECKPOINT_SECONDS).record(seconds);
+    gauge!(CHECKPOINT_BYTES).set(bytes as f64);
+}
+
+/// Counts a commit that failed.
+pub(super) fn commit_failure() {
+    counter!(COMMIT_FAILURES).increment(1);
+}

@@ -1,0 +1,16 @@
+//! The stream: the engine, and the shell that feeds it from Kafka.
+//!
+//! The engine (`engine`, `judge`, `watermark`) is pure: event time in, alerts out. The shell (`run` and the rest) polls,
+//! delivers, saves and commits; it alone knows clocks, partitions, crashes and the network.
+
+pub mod admin;
+mod dead_letter;
+mod engine;
+mod judge;
+pub mod metrics;
+mod partitions;
+pub mod run;
+pub mod shutdown;
+mod watermark;
+
+pub use engine::{Counters, Engine, EngineError, EngineSettings};

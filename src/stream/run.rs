@@ -1,0 +1,405 @@
+//! The shell around the engine: poll, decode, push, deliver, checkpoint, commit, in that order.
+//!
+//! Offsets are committed only after the alerts of all records before them and the state that those left are durable. So
+//! after a crash the records since the checkpoint are read again, the engine gives the same alerts again, and the sinks
+//! leave out what had landed.
+//!
+//! Clock, network and disk are touched here and in what is called from here, and nowhere else in this room.
+//!
+//! Not here: what is unusual (`Engine`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use polars::prelude::DataFrame;
+use rdkafka::message::Message;
+
+use super::admin::{Admin, Health};
+use super::dead_letter::{self, Form};
+use super::partitions::Partitions;
+use super::shutdown::Shutdown;
+use super::{Counters, Engine, EngineError, EngineSettings, metrics};
+use crate::alerts::Alert;
+use crate::alerts::sinks::{Delivery, Sink, SinkError, SinkPlan};
+use crate::calls::{CallsBuilder, FingerprintKey, KeyError};
+use crate::ingest::kafka::{Batch, Consumer, ConsumerError, Event, Partition};
+use crate::ingest::{DecodeSpec, Decoder, Place, SpecError};
+use crate::models::bundle::Bundle;
+use crate::pipeline::{DeadLetterPlan, Plan};
+use crate::state::{Checkpoint, StateError, Store};
+
+/// Records after which a checkpoint is due before its time: bounds what a crash repeats.
+const CHECKPOINT_RECORDS: usize = 500_000;
+/// First and longest pause between the attempts of a sink.
+const RETRY_PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
+
+/// Why the run ended before it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The admin address cannot be served.
+    #[error("[admin] listen {address}: {problem}")]
+    Admin {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// What the system says.
+        problem: std::io::Error,
+    },
+    /// The fingerprint key is missing or unfit.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The decoder's settings are unfit.
+    #[error(transparent)]
+    Decode(#[from] SpecError),
+    /// The state cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The engine gave up.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The consumer gave up.
+    #[error(transparent)]
+    Consumer(#[from] ConsumerError),
+    /// Shutdown was asked for while a sink could not deliver: nothing is lost, the next start goes on from the checkpoint.
+    #[error(
+        "sink {sink}: shut down while it could not deliver; the next start goes on from the last checkpoint: {problem}"
+    )]
+    Sink {
+        /// Name of the sink.
+        sink: String,
+        /// What hindered it last.
+        problem: Box<SinkError>,
+    },
+}
+
+/// What the shell needs of an engine. The one there is implements it; tests bring a simpler one.
+pub(crate) trait Machine {
+    fn push(&mut self, partition: &str, calls: DataFrame) -> Result<Vec<Alert>, EngineError>;
+    fn assign(&mut self, partitions: &[String]);
+    fn idle(&mut self, partition: &str) -> Result<Vec<Alert>, EngineError>;
+    fn snapshot(&self) -> Result<Vec<u8>, EngineError>;
+    fn watermark(&self) -> Option<i64>;
+    fn counters(&self) -> Counters;
+}
+
+impl Machine for Engine {
+    fn push(&mut self, partition: &str, calls: DataFrame) -> Result<Vec<Alert>, EngineError> {
+        Self::push(self, partition, calls)
+    }
+    fn assign(&mut self, partitions: &[String]) {
+        Self::assign(self, partitions);
+    }
+    fn idle(&mut self, partition: &str) -> Result<Vec<Alert>, EngineError> {
+        Self::idle(self, partition)
+    }
+    fn snapshot(&self) -> Result<Vec<u8>, EngineError> {
+        Self::snapshot(self)
+    }
+    fn watermark(&self) -> Option<i64> {
+        Self::watermark(self)
+    }
+    fn counters(&self) -> Counters {
+        Self::counters(self)
+    }
+}
+
+/// Runs the pipeline until `shutdown` is requested, then drains: what was read is delivered, saved and committed, and the
+/// group is left. Blocks the calling thread.
+///
+/// # Errors
+/// [`RunError`]. Whatever the error, the next run goes on from the last checkpoint.
+pub fn run(plan: &Plan, bundle: Arc<Bundle>, key: Arc<FingerprintKey>, shutdown: &Shutdown) -> Result<(), RunError> {
+    let store = Store::open(&plan.state.directory)?;
+    let saved = store.load()?;
+    let version = bundle.manifest.version.clone();
+    let settings = EngineSettings {
+        alerts_per_day: plan.detection.alerts_per_day,
+        allowed_lateness_seconds: plan.detection.allowed_lateness_seconds,
+        is_bounded: false,
+    };
+    let engine = match &saved {
+        Some(saved) => {
+            if saved.bundle != version {
+                tracing::info!(from = saved.bundle, to = version, "the state goes on with another bundle");
+            }
+            Engine::restore(bundle, settings, &saved.engine)?
+        }
+        None => Engine::new(bundle, settings),
+    };
+    run_machine(plan, engine, version, key, store, saved, shutdown)
+}
+
+pub(crate) fn run_machine<M: Machine>(
+    plan: &Plan,
+    machine: M,
+    bundle: String,
+    key: Arc<FingerprintKey>,
+    store: Store,
+    saved: Option<Checkpoint>,
+    shutdown: &Shutdown,
+) -> Result<(), RunError> {
+    metrics::install();
+    let health = Arc::new(Health::default());
+    let _admin = Admin::serve(plan.admin.listen, Arc::clone(&health))
+        .map_err(|problem| RunError::Admin { address: plan.admin.listen, problem })?;
+
+    let mut shell = Shell::open(plan, machine, bundle, key, store, saved, &health, shutdown)?;
+    let consumer = Consumer::open(&plan.source)?;
+    while !shutdown.is_requested() {
+        match consumer.poll()? {
+            Event::Records(batches) => {
+                for batch in &batches {
+                    shell.read(batch)?;
+                }
+            }
+            Event::Assigned(partitions) => shell.take(&consumer, &partitions)?,
+            Event::Revoked(partitions) => shell.release(&consumer, &partitions)?,
+            Event::Quiet => {}
+        }
+        shell.look_around(&consumer)?;
+        if shell.is_checkpoint_due() {
+            shell.checkpoint(&consumer, false)?;
+        }
+    }
+    shell.checkpoint(&consumer, true)
+}
+
+/// All that the loop holds, the consumer apart: its records borrow from it.
+struct Shell<'a, M> {
+    plan: &'a Plan,
+    machine: M,
+    bundle: String,
+    store: Store,
+    decoders: BTreeMap<Arc<str>, Decoder>,
+    calls: CallsBuilder,
+    outlets: Vec<Outlet>,
+    dead_letters: Outlet,
+    form: Form,
+    partitions: Partitions,
+    saved_at: Instant,
+    records_since: usize,
+    health: &'a Health,
+    shutdown: &'a Shutdown,
+}
+
+/// A sink that is open, and its name.
+struct Outlet {
+    name: String,
+    sink: Box<dyn Sink>,
+}
+
+impl<'a, M: Machine> Shell<'a, M> {
+    #[allow(clippy::too_many_arguments, reason = "called once, with what `run_machine` was given")]
+    fn open(
+        plan: &'a Plan,
+        machine: M,
+        bundle: String,
+        key: Arc<FingerprintKey>,
+        store: Store,
+        saved: Option<Checkpoint>,
+        health: &'a Health,
+        shutdown: &'a Shutdown,
+    ) -> Result<Self, RunError> {
+        let is_first_start = saved.is_none();
+        let saved = saved.unwrap_or_default();
+        let open = |sink: &dyn SinkPlan| Outlet::open(sink, &saved, health, shutdown);
+        let (dead_letters, form) = match &plan.dead_letter {
+            DeadLetterPlan::Topic(sink) => (sink, Form::Record),
+            DeadLetterPlan::File(sink) => (sink, Form::Line),
+        };
+        let mut shell = Self {
+            outlets: plan.sinks.iter().map(|sink| open(sink.as_ref())).collect::<Result<_, _>>()?,
+            dead_letters: open(dead_letters.as_ref())?,
+            form,
+            decoders: BTreeMap::new(),
+            calls: CallsBuilder::new(key),
+            partitions: Partitions::resume(saved.offsets),
+            saved_at: Instant::now(),
+            records_since: 0,
+            plan,
+            machine,
+            bundle,
+            store,
+            health,
+            shutdown,
+        };
+        if is_first_start {
+            // Where the sinks stood before anything was delivered: else a crash before the first checkpoint doubles alerts.
+            shell.save()?;
+        }
+        Ok(shell)
+    }
+
+    /// Takes in one partition's records: what they are, what is wrong with some, and what the engine says to the rest.
+    fn read(&mut self, batch: &Batch<'_>) -> Result<(), RunError> {
+        let Partition { topic, number } = &batch.partition;
+        let name = batch.partition.to_string();
+        let decoder = decoder_of(&mut self.decoders, &self.plan.decode, topic)?;
+        let mut letters = Vec::new();
+        for record in &batch.records {
+            let place = Place::Kafka { topic: Arc::clone(topic), partition: *number, offset: record.offset() };
+            let decoded = decoder.decode(record.payload().unwrap_or_default(), &place, &mut self.calls);
+            if let Some(error) = decoded.errors.first() {
+                tracing::debug!(%error, "dead letter");
+                metrics::dead_letter(error.reason());
+                letters.push(dead_letter::letter(record, error, self.form));
+            }
+        }
+        let calls = self.calls.finish();
+        let alerts = if calls.height() > 0 { self.machine.push(&name, calls)? } else { Vec::new() };
+        self.dead_letters.deliver(&letters, self.health, self.shutdown)?;
+        self.deliver(&alerts)?;
+
+        if let Some(last) = batch.records.last() {
+            self.partitions.read_to(&name, last.offset() + 1, Instant::now());
+        }
+        self.records_since += batch.records.len();
+        metrics::records(topic, batch.records.len());
+        Ok(())
+    }
+
+    fn deliver(&mut self, alerts: &[Alert]) -> Result<(), RunError> {
+        if alerts.is_empty() {
+            return Ok(());
+        }
+        let deliveries: Vec<Delivery> = alerts.iter().map(Delivery::of).collect();
+        for outlet in &mut self.outlets {
+            outlet.deliver(&deliveries, self.health, self.shutdown)?;
+        }
+        alerts.iter().for_each(|alert| metrics::alert(alert.severity.as_str()));
+        Ok(())
+    }
+
+    fn take(&mut self, consumer: &Consumer, partitions: &[Partition]) -> Result<(), RunError> {
+        let begin = consumer.take(partitions, self.partitions.next())?;
+        self.partitions.add(partitions.iter().map(Partition::to_string), begin, Instant::now());
+        self.machine.assign(&self.partitions.assigned());
+        self.save()?;
+        tracing::info!(count = partitions.len(), "partitions taken");
+        Ok(())
+    }
+
+    fn release(&mut self, consumer: &Consumer, partitions: &[Partition]) -> Result<(), RunError> {
+        self.checkpoint(consumer, true)?;
+        consumer.release(partitions)?;
+        for partition in partitions {
+            self.partitions.remove(&partition.to_string());
+            metrics::lag(&partition.topic, partition.number, 0);
+        }
+        self.machine.assign(&self.partitions.assigned());
+        tracing::info!(count = partitions.len(), "partitions released");
+        Ok(())
+    }
+
+    /// What only the clock and the cluster tell: readiness, lags, and partitions that have fallen idle.
+    fn look_around(&mut self, consumer: &Consumer) -> Result<(), RunError> {
+        self.health.set_ready(consumer.is_connected());
+        let lag = consumer.lag();
+        for (name, records) in &lag {
+            if let Some(partition) = Partition::parse(name) {
+                metrics::lag(&partition.topic, partition.number, *records);
+            }
+        }
+        let patience = Duration::from_secs(self.plan.state.idle_seconds);
+        for name in self.partitions.fallen_idle(&lag, patience, Instant::now()) {
+            let alerts = self.machine.idle(&name)?;
+            self.deliver(&alerts)?;
+        }
+        metrics::engine(&self.machine.counters(), self.machine.watermark());
+        Ok(())
+    }
+
+    fn is_checkpoint_due(&self) -> bool {
+        self.records_since >= CHECKPOINT_RECORDS
+            || self.saved_at.elapsed() >= Duration::from_secs(self.plan.state.checkpoint_seconds)
+    }
+
+    /// Makes state and offsets durable, then tells Kafka. With `wait`, Kafka has heard when this returns.
+    fn checkpoint(&mut self, consumer: &Consumer, wait: bool) -> Result<(), RunError> {
+        self.save()?;
+        // With no broker there, waiting would only end in the same warning.
+        if let Err(error) = consumer.commit(self.partitions.next(), wait && consumer.is_connected()) {
+            tracing::warn!(%error, "the checkpoint holds; the next commit makes up for this one");
+            metrics::commit_failure();
+        }
+        Ok(())
+    }
+
+    fn save(&mut self) -> Result<(), RunError> {
+        let started = Instant::now();
+        let outlets = self.outlets.iter().chain([&self.dead_letters]);
+        let bytes = self.store.save(&Checkpoint {
+            engine: self.machine.snapshot()?,
+            offsets: self.partitions.next().clone(),
+            sinks: outlets.map(|outlet| (outlet.name.clone(), outlet.sink.position())).collect(),
+            bundle: self.bundle.clone(),
+        })?;
+        metrics::checkpoint(started.elapsed().as_secs_f64(), bytes);
+        self.saved_at = Instant::now();
+        self.records_since = 0;
+        Ok(())
+    }
+}
+
+/// The decoder of a topic: each topic has one format, and what was found out about it is kept.
+fn decoder_of<'a>(
+    decoders: &'a mut BTreeMap<Arc<str>, Decoder>,
+    spec: &DecodeSpec,
+    topic: &Arc<str>,
+) -> Result<&'a mut Decoder, SpecError> {
+    use std::collections::btree_map::Entry;
+    Ok(match decoders.entry(Arc::clone(topic)) {
+        Entry::Occupied(known) => known.into_mut(),
+        Entry::Vacant(new) => new.insert(Decoder::new(spec)?),
+    })
+}
+
+impl Outlet {
+    fn open(plan: &dyn SinkPlan, saved: &Checkpoint, health: &Health, shutdown: &Shutdown) -> Result<Self, RunError> {
+        let name = plan.name();
+        let sink = patiently(&name, health, shutdown, || {
+            let mut sink = plan.open()?;
+            if let Some(position) = saved.sinks.get(&name) {
+                sink.resume(position)?;
+            }
+            Ok(sink)
+        })?;
+        Ok(Self { name, sink })
+    }
+
+    fn deliver(&mut self, deliveries: &[Delivery], health: &Health, shutdown: &Shutdown) -> Result<(), RunError> {
+        if deliveries.is_empty() {
+            return Ok(());
+        }
+        let Self { name, sink } = self;
+        patiently(name, health, shutdown, || sink.deliver(deliveries))
+    }
+}
+
+/// Tries until it works: a sink that is away holds the stream up, and Kafka keeps the records meanwhile.
+fn patiently<T>(
+    name: &str,
+    health: &Health,
+    shutdown: &Shutdown,
+    mut attempt: impl FnMut() -> Result<T, SinkError>,
+) -> Result<T, RunError> {
+    let (mut pause, longest) = RETRY_PAUSES;
+    loop {
+        match attempt() {
+            Ok(value) => return Ok(value),
+            Err(problem) if shutdown.is_requested() => {
+                return Err(RunError::Sink { sink: name.to_owned(), problem: Box::new(problem) });
+            }
+            Err(problem) => {
+                tracing::warn!(sink = name, %problem, "the sink is hindered: trying again");
+                metrics::retry(name);
+                health.set_ready(false);
+                shutdown.sleep(pause);
+                pause = (pause * 2).min(longest);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

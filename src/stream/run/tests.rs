@@ -1,0 +1,176 @@
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use rdkafka::Offset;
+
+use super::*;
+use crate::alerts::{Activity, Severity};
+use crate::calls::Direction;
+use crate::detect::Category;
+use crate::ingest::kafka::mock::Mock;
+use crate::pipeline;
+
+const RECORDS_A_PARTITION: usize = 20;
+const RECORDS: usize = 2 * RECORDS_A_PARTITION;
+
+/// Raises an alert for every call; remembers all callers that it saw.
+struct Echo {
+    seen: Vec<String>,
+    /// Breaks down, as a crash would, once it has seen so many.
+    crash_at: usize,
+    /// Asks to stop once it has seen so many.
+    stop_at: usize,
+    shutdown: Shutdown,
+}
+
+impl Machine for Echo {
+    fn push(&mut self, _partition: &str, calls: DataFrame) -> Result<Vec<Alert>, EngineError> {
+        assert!(self.seen.len() < self.crash_at, "the crash that the test asked for");
+        let callers = calls.column("caller").unwrap().str().unwrap();
+        let callers: Vec<String> = callers.iter().flatten().map(str::to_owned).collect();
+        let alerts = callers.iter().map(|caller| alert(caller)).collect();
+        self.seen.extend(callers);
+        if self.seen.len() >= self.stop_at {
+            self.shutdown.request();
+        }
+        Ok(alerts)
+    }
+    fn assign(&mut self, _partitions: &[String]) {}
+    fn idle(&mut self, _partition: &str) -> Result<Vec<Alert>, EngineError> {
+        Ok(Vec::new())
+    }
+    fn snapshot(&self) -> Result<Vec<u8>, EngineError> {
+        Ok(self.seen.join("\n").into_bytes())
+    }
+    fn watermark(&self) -> Option<i64> {
+        None
+    }
+    fn counters(&self) -> Counters {
+        Counters::default()
+    }
+}
+
+fn alert(caller: &str) -> Alert {
+    Alert {
+        id: format!("aw-{caller}"),
+        revision: 1,
+        activity: Activity::Create,
+        severity: Severity::High,
+        time: 0,
+        first_seen: 0,
+        last_seen: 0,
+        detector: "echo".to_owned(),
+        title: "Echo".to_owned(),
+        message: "A call.".to_owned(),
+        category: Category::Abuse,
+        technique: None,
+        direction: Direction::Egress,
+        caller: Some(caller.to_owned()),
+        vendor: "stripe".to_owned(),
+        hosts: Vec::new(),
+        credential: None,
+        endpoint: None,
+        p_value: 0.001,
+        alarms_per_day: 0.1,
+        contributions: Vec::new(),
+        calls: 1,
+        trace_ids: Vec::new(),
+        bundle: "1".to_owned(),
+    }
+}
+
+fn record(caller: &str) -> String {
+    serde_json::json!({
+        "@timestamp": "2026-09-01T00:00:00.000Z",
+        "event": { "id": caller },
+        "service": { "name": caller },
+        "http": { "request": { "method": "POST" }, "response": { "status_code": 200 } },
+        "url": { "full": "https://api.stripe.com/v1/charges" },
+    })
+    .to_string()
+}
+
+fn plan(mock: &Mock, directory: &Path) -> Plan {
+    let file = directory.join("pipeline.toml");
+    let text = format!(
+        r#"
+        [source.kafka]
+        brokers = "{}"
+        topics = ["calls"]
+        properties = {{ "session.timeout.ms" = 6000, "heartbeat.interval.ms" = 500, "max.poll.interval.ms" = 60000 }}
+        [decode]
+        format = "ecs"
+        [fingerprint]
+        key_file = "key"
+        [model]
+        bundle = "bundle"
+        [[sinks]]
+        type = "kafka"
+        topic = "alerts"
+        [[sinks]]
+        type = "file"
+        path = "alerts.ndjson"
+        [dead_letter]
+        topic = "dead"
+        [state]
+        checkpoint_seconds = 3600
+        [admin]
+        listen = "127.0.0.1:0"
+        "#,
+        mock.brokers
+    );
+    std::fs::write(&file, text).unwrap();
+    pipeline::load(&file).unwrap()
+}
+
+/// Runs until the machine asks to stop or breaks down; true if it drained.
+fn run_until(plan: &Plan, crash_at: usize) -> bool {
+    let store = Store::open(&plan.state.directory).unwrap();
+    let saved = store.load().unwrap();
+    let seen = saved.as_ref().map(|saved| String::from_utf8(saved.engine.clone()).unwrap()).unwrap_or_default();
+    let seen: Vec<String> = seen.lines().map(str::to_owned).collect();
+    let shutdown = Shutdown::default();
+    let watchdog = shutdown.clone();
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_secs(60));
+        watchdog.request();
+    });
+    let machine = Echo { seen, crash_at, stop_at: RECORDS, shutdown: shutdown.clone() };
+    let key = Arc::new(plan.fingerprint_key().unwrap());
+    let run = || run_machine(plan, machine, "1".to_owned(), key, store, saved, &shutdown);
+    std::thread::scope(|scope| scope.spawn(run).join()).is_ok_and(|ended| ended.is_ok())
+}
+
+#[test]
+fn a_crash_loses_nothing_and_doubles_nothing() {
+    let mock = Mock::with_topics(&[("calls", 2), ("alerts", 2), ("dead", 1)]);
+    for partition in 0..2 {
+        let callers = (0..RECORDS_A_PARTITION).map(|number| record(&format!("caller-{partition}-{number:02}")));
+        mock.produce("calls", partition, callers);
+    }
+    mock.produce("calls", 0, ["not json".to_owned()]);
+    let directory = tempfile::tempdir().unwrap();
+    let plan = plan(&mock, directory.path());
+
+    // The first partition's alerts are out, and no checkpoint knows of them.
+    assert!(!run_until(&plan, RECORDS_A_PARTITION));
+    let before = mock.read("alerts", 2).len();
+    assert!((1..RECORDS).contains(&before), "{before}");
+    assert!(run_until(&plan, usize::MAX));
+
+    let uids: Vec<_> = mock.read("alerts", 2).into_iter().map(|record| record.headers["aw-uid"].clone()).collect();
+    assert_eq!(uids.len(), RECORDS);
+    assert_eq!(uids.iter().collect::<BTreeSet<_>>().len(), RECORDS);
+    let lines = std::fs::read_to_string(directory.path().join("alerts.ndjson")).unwrap();
+    assert_eq!(lines.lines().collect::<BTreeSet<_>>().len(), RECORDS);
+    assert_eq!(lines.lines().count(), RECORDS);
+
+    let dead = mock.read("dead", 1);
+    assert_eq!(dead.len(), 1);
+    assert_eq!((dead[0].value.as_str(), dead[0].headers["aw-offset"].as_str()), ("not json", "20"));
+
+    let store = Store::open(&plan.state.directory).unwrap();
+    let checkpoint = store.load().unwrap().unwrap();
+    assert_eq!(checkpoint.offsets, BTreeMap::from([("calls/0".to_owned(), 21), ("calls/1".to_owned(), 20)]));
+    assert_eq!(mock.committed("apiwarden", "calls", 2), [Offset::Offset(21), Offset::Offset(20)]);
+}

@@ -1,0 +1,82 @@
+//! Shutdown: asked for once, noticed everywhere.
+//!
+//! Not here: what draining means (`run`).
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+/// A request to stop, shared by whoever asks and whoever must notice.
+#[derive(Clone, Debug)]
+pub struct Shutdown {
+    requested: watch::Sender<bool>,
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self { requested: watch::Sender::new(false) }
+    }
+}
+
+impl Shutdown {
+    /// One that SIGTERM and SIGINT request, too. A thread listens for as long as the process lives.
+    ///
+    /// # Errors
+    /// The thread or its listeners could not be made.
+    pub fn on_signals() -> std::io::Result<Self> {
+        let shutdown = Self::default();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let asker = shutdown.clone();
+        std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            if let Err(error) = runtime.block_on(signal()) {
+                tracing::error!(%error, "signals are not heard");
+                return;
+            }
+            tracing::info!("shutdown requested: draining");
+            asker.request();
+        })?;
+        Ok(shutdown)
+    }
+
+    /// Asks to stop.
+    pub fn request(&self) {
+        self.requested.send_replace(true);
+    }
+
+    /// Whether stopping was asked for.
+    pub fn is_requested(&self) -> bool {
+        *self.requested.borrow()
+    }
+
+    /// Returns when stopping is asked for.
+    pub async fn wait(&self) {
+        // The sender is ourselves, so the channel cannot close.
+        let _ = self.requested.subscribe().wait_for(|requested| *requested).await;
+    }
+
+    /// Sleeps, but not past a request to stop.
+    pub fn sleep(&self, duration: Duration) {
+        const STEP: Duration = Duration::from_millis(50);
+        let mut left = duration;
+        while !left.is_zero() && !self.is_requested() {
+            std::thread::sleep(left.min(STEP));
+            left = left.saturating_sub(STEP);
+        }
+    }
+}
+
+#[cfg(unix)]
+async fn signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+async fn signal() -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
+}

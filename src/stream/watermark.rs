@@ -1,0 +1,146 @@
+//! The watermark: up to when every partition has been heard.
+//!
+//! Each partition has its own clock, the newest event time it has shown; the slowest partition that is being read rules. A
+//! call is late if it lies before its own partition's watermark, and too late if its bucket does: that depends on the order
+//! within the partition alone, not on how records were batched nor on what other partitions do.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::rollup::{bucket_of, bucket_start};
+
+/// One partition's progress.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Progress {
+    /// Newest event time seen.
+    newest: Option<i64>,
+    /// Whether nothing more is expected for now.
+    is_idle: bool,
+}
+
+/// How a call stands to its partition's watermark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// In time.
+    OnTime,
+    /// Before the watermark, its bucket still open.
+    Late,
+    /// Its bucket is closed.
+    TooLate,
+}
+
+/// Progress of all partitions, event time in microseconds.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Watermark {
+    partitions: BTreeMap<String, Progress>,
+    /// First bucket that is not closed by idleness.
+    open_from: Option<i64>,
+}
+
+impl Watermark {
+    /// Takes note of the calls of a partition, in order.
+    pub fn observe(&mut self, partition: &str, times: impl Iterator<Item = i64>, lateness: i64) -> Vec<Arrival> {
+        let open_from = self.open_from;
+        let progress = self.partitions.entry(partition.to_owned()).or_default();
+        progress.is_idle = false;
+        times
+            .map(|time| {
+                let heard = progress.newest.map(|newest| newest.saturating_sub(lateness));
+                progress.newest = Some(progress.newest.map_or(time, |newest| newest.max(time)));
+                let end = bucket_start(bucket_of(time) + 1);
+                if open_from.is_some_and(|open| bucket_of(time) < open) || heard.is_some_and(|heard| end <= heard) {
+                    Arrival::TooLate
+                } else if heard.is_some_and(|heard| time < heard) {
+                    Arrival::Late
+                } else {
+                    Arrival::OnTime
+                }
+            })
+            .collect()
+    }
+
+    /// The partitions that are read from now on; others no longer hold the watermark back.
+    pub fn assign(&mut self, partitions: &[String]) {
+        self.partitions.retain(|partition, _| partitions.contains(partition));
+        for partition in partitions {
+            self.partitions.entry(partition.clone()).or_default();
+        }
+    }
+
+    /// Nothing more is expected of a partition for now.
+    pub fn idle(&mut self, partition: &str) {
+        if let Some(progress) = self.partitions.get_mut(partition) {
+            progress.is_idle = true;
+        }
+    }
+
+    /// Nothing more is expected at all.
+    pub fn finish(&mut self) {
+        self.partitions.values_mut().for_each(|progress| progress.is_idle = true);
+    }
+
+    /// Up to when all has been heard; with no partition left to wait for, up to the end of the newest bucket.
+    pub fn time(&self, lateness: i64) -> Option<i64> {
+        let mut waited_for = self.partitions.values().filter(|progress| !progress.is_idle).peekable();
+        if waited_for.peek().is_none() {
+            let newest = self.partitions.values().filter_map(|progress| progress.newest).max()?;
+            return Some(bucket_start(bucket_of(newest) + 1));
+        }
+        // A partition that was never heard holds all back.
+        let times: Option<Vec<i64>> = waited_for.map(|progress| progress.newest).collect();
+        Some(times?.into_iter().min()?.saturating_sub(lateness))
+    }
+
+    /// Buckets before this one are closed.
+    pub fn open_from(&mut self, lateness: i64) -> Option<i64> {
+        let open = bucket_of(self.time(lateness)?);
+        if self.open_from.is_none_or(|before| before < open) {
+            self.open_from = Some(open);
+        }
+        self.open_from
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rollup::BUCKET_MICROS;
+
+    const MINUTE: i64 = 60_000_000;
+
+    #[test]
+    fn whether_a_call_is_late_does_not_depend_on_batches() {
+        let times: Vec<i64> = [0, 4, 9, 3, 12, 1, 10, 11].map(|minute| minute * MINUTE).into();
+        let whole = Watermark::default().observe("a", times.iter().copied(), MINUTE);
+        let mut watermark = Watermark::default();
+        let single: Vec<_> =
+            times.iter().flat_map(|time| watermark.observe("a", std::iter::once(*time), MINUTE)).collect();
+        assert_eq!(whole, single);
+        assert_eq!(whole[3], Arrival::TooLate);
+        assert_eq!(whole[6], Arrival::Late);
+    }
+
+    #[test]
+    fn the_slowest_partition_rules_until_it_is_idle() {
+        let mut watermark = Watermark::default();
+        watermark.assign(&["a".to_owned(), "b".to_owned()]);
+        watermark.observe("a", std::iter::once(10 * BUCKET_MICROS), 0);
+        assert_eq!(watermark.time(0), None, "b was never heard");
+        watermark.observe("b", std::iter::once(2 * BUCKET_MICROS), 0);
+        assert_eq!(watermark.time(0), Some(2 * BUCKET_MICROS));
+        watermark.idle("b");
+        assert_eq!(watermark.time(0), Some(10 * BUCKET_MICROS));
+        watermark.idle("a");
+        assert_eq!(watermark.time(0), Some(11 * BUCKET_MICROS));
+    }
+
+    #[test]
+    fn what_idleness_closed_stays_closed() {
+        let mut watermark = Watermark::default();
+        watermark.observe("a", std::iter::once(10 * BUCKET_MICROS), 0);
+        watermark.finish();
+        assert_eq!(watermark.open_from(0), Some(11));
+        assert_eq!(watermark.observe("a", std::iter::once(10 * BUCKET_MICROS + 5), 0), [Arrival::TooLate]);
+    }
+}

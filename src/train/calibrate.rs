@@ -1,0 +1,347 @@
+//! Calibration: from each entity's history to its baseline, and to the tails that turn tests into p-values.
+//!
+//! Every day is judged with what the other days teach: its expectations, then the entity's wander and the tails. That
+//! nesting is what keeps the budget: tails that have seen the day they judge make the fused score more than twice too
+//! confident.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
+use super::entities::EntityHistory;
+use crate::features::{Column, Entity, Level, WINDOWS};
+use crate::models::baseline::{
+    Baseline, Baselines, EndpointBaseline, FEWEST_CALLS_OF_AN_ENDPOINT, LevelBaseline, Verdict, fused, judge, observe,
+    observe_endpoint,
+};
+use crate::models::calibration::Tail;
+use crate::models::clock::{Clock, Span};
+use crate::models::statistic::{Kind, Moments, Test, tests_at};
+use crate::rollup::day_of;
+
+/// Days that are judged for the fused score's tail, the newest ones: further ones would add little but time.
+const MOST_FOLDS: usize = 14;
+/// Entities that tails are learned from; a company with more of them is sampled.
+const MOST_ENTITIES: usize = 1_000;
+/// Wander assumed where nobody's could be measured.
+const UNKNOWN_DISPERSION: f64 = 0.05;
+/// Peers that it takes to have a usual wander of their own.
+const FEWEST_PEERS: usize = 5;
+
+/// What is to be calibrated: entities of one view and level.
+pub(super) struct Calibration<'a> {
+    pub level: Level,
+    pub entities: &'a [EntityHistory],
+    /// Peer group of each entity; empty where the level has none.
+    pub peers: &'a [usize],
+    pub span: Span,
+    /// What a pair without history may differ by.
+    pub between: &'a [f64],
+}
+
+/// What calibration learned.
+pub(super) struct Calibrated {
+    pub baselines: Baselines,
+    pub level: LevelBaseline,
+    /// Daily maxima of the fused score.
+    pub scores: Vec<f32>,
+}
+
+/// Sums of one entity by day, from which any day can be left out.
+struct Fit<'a> {
+    history: &'a EntityHistory,
+    is_known: bool,
+    peers: usize,
+    calls: Vec<(i64, i64)>,
+    calls_by_day: BTreeMap<i64, i64>,
+    /// Endpoints with enough calls: place in the history and calls by day.
+    endpoints: Vec<(usize, BTreeMap<i64, i64>)>,
+    /// By day, then test.
+    moments: BTreeMap<i64, Vec<Moments>>,
+    /// By day, then endpoint and window.
+    mix: BTreeMap<i64, Vec<[Moments; WINDOWS.len()]>>,
+}
+
+fn without<T: Copy>(
+    by_day: impl Iterator<Item = (i64, T)>,
+    left_out: Option<i64>,
+    start: T,
+    add: impl Fn(T, T) -> T,
+) -> T {
+    by_day.filter(|(day, _)| Some(*day) != left_out).fold(start, |sum, (_, value)| add(sum, value))
+}
+
+impl<'a> Fit<'a> {
+    fn of(history: &'a EntityHistory, peers: usize, tests: &[Test], span: Span) -> Self {
+        let days = history.days();
+        let is_known = days.len() >= 7.min(span.day_count() / 2).max(1);
+        let calls = history.calls();
+        let mut calls_by_day = BTreeMap::new();
+        calls.iter().for_each(|(bucket, calls)| *calls_by_day.entry(day_of(*bucket)).or_default() += calls);
+        let endpoints = history.endpoint_calls().into_iter().enumerate();
+        let endpoints =
+            endpoints.filter(|(_, days)| days.values().sum::<i64>() >= FEWEST_CALLS_OF_AN_ENDPOINT).collect();
+        let mut fit = Self {
+            history,
+            is_known,
+            peers,
+            calls,
+            calls_by_day,
+            endpoints,
+            moments: BTreeMap::new(),
+            mix: BTreeMap::new(),
+        };
+        fit.gather_moments(tests, span);
+        fit
+    }
+
+    fn gather_moments(&mut self, tests: &[Test], span: Span) {
+        let mut today = None;
+        let (mut clock, mut shares) = (None, Vec::new());
+        let (mut moments, mut mix) = (BTreeMap::new(), BTreeMap::new());
+        self.history.replay(|bucket, account| {
+            let day = day_of(bucket);
+            if today.replace(day) != Some(day) {
+                clock = self.clock(Some(day), span);
+                shares = self.shares(Some(day));
+            }
+            let sums = moments.entry(day).or_insert_with(|| vec![Moments::default(); tests.len()]);
+            for (place, seen) in observe(tests, account, bucket, clock.as_ref()).into_iter().enumerate() {
+                if Moments::samples(tests[place], bucket) {
+                    sums[place].add(tests[place].statistic().kind, seen);
+                }
+            }
+            let sums = mix.entry(day).or_insert_with(|| vec![[Moments::default(); _]; self.endpoints.len()]);
+            for test in
+                tests.iter().filter(|test| test.statistic().kind == Kind::Mix && Moments::samples(**test, bucket))
+            {
+                for ((place, _), (share, sums)) in self.endpoints.iter().zip(shares.iter().zip(sums.iter_mut())) {
+                    let seen = observe_endpoint(account, &self.history.endpoints[*place], *share, test.window);
+                    sums[test.window].add(Kind::Mix, seen);
+                }
+            }
+        });
+        (self.moments, self.mix) = (moments, mix);
+    }
+
+    fn clock(&self, left_out: Option<i64>, span: Span) -> Option<Clock> {
+        (self.history.entity.level == Level::Pair).then(|| Clock::fit(&self.calls, span, left_out))
+    }
+
+    fn shares(&self, left_out: Option<i64>) -> Vec<f64> {
+        let total = |days: &BTreeMap<i64, i64>| {
+            without(days.iter().map(|(day, calls)| (*day, *calls)), left_out, 0, |sum, calls| sum + calls) as f64
+        };
+        let all = total(&self.calls_by_day);
+        self.endpoints.iter().map(|(_, days)| (total(days) + 0.5) / (all + 1.0)).collect()
+    }
+
+    fn test_moments(&self, test: usize, left_out: Option<i64>) -> Moments {
+        let by_day = self.moments.iter().map(|(day, tests)| (*day, tests[test]));
+        without(by_day, left_out, Moments::default(), Moments::and)
+    }
+
+    fn mix_moments(&self, endpoint: usize, window: usize, left_out: Option<i64>) -> Moments {
+        let by_day = self.mix.iter().map(|(day, endpoints)| (*day, endpoints[endpoint][window]));
+        without(by_day, left_out, Moments::default(), Moments::and)
+    }
+
+    /// The baseline that the days teach, but for the one left out.
+    fn baseline(&self, usual: &Usual, left_out: Option<i64>, span: Span) -> Baseline {
+        let own = usual.tests.get(self.peers).or(usual.tests.first());
+        let tests = own.map_or(0, Vec::len);
+        let dispersion = |test: usize| {
+            let usual = own.and_then(|own| own.get(test)).copied().unwrap_or_default();
+            self.test_moments(test, left_out).shrunk(f64::from(usual)) as f32
+        };
+        let endpoints = self.shares(left_out).into_iter().enumerate().map(|(endpoint, share)| {
+            let dispersion = |window: usize| {
+                self.mix_moments(endpoint, window, left_out).shrunk(f64::from(usual.mix[window])) as f32
+            };
+            let name = self.history.endpoints[self.endpoints[endpoint].0].clone();
+            (name, EndpointBaseline { share, dispersion: std::array::from_fn(dispersion) })
+        });
+        Baseline {
+            days: self.calls_by_day.len() as u32,
+            calls: self.calls_by_day.values().sum(),
+            is_known: self.is_known,
+            clock: self.clock(left_out, span),
+            dispersion: (0..tests).map(dispersion).collect(),
+            endpoints: endpoints.collect(),
+            peers: self.peers,
+        }
+    }
+}
+
+/// The usual wander: the median of those whose wander can be measured.
+struct Usual {
+    /// By peer group, then test.
+    tests: Vec<Vec<f32>>,
+    /// By window, over all endpoints.
+    mix: [f32; WINDOWS.len()],
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
+impl Usual {
+    fn of(fits: &[Fit<'_>], tests: usize, left_out: Option<i64>) -> Self {
+        let groups = fits.iter().map(|fit| fit.peers + 1).max().unwrap_or(1);
+        let own = |test: usize, group: Option<usize>| -> Vec<f64> {
+            let peers = fits.iter().filter(|fit| group.is_none_or(|group| fit.peers == group));
+            peers.filter_map(|fit| fit.test_moments(test, left_out).own()).collect()
+        };
+        let of_group = |group: usize| {
+            let of_test = |test: usize| {
+                let peers = Some(own(test, Some(group))).filter(|peers| peers.len() >= FEWEST_PEERS);
+                median(peers.unwrap_or_else(|| own(test, None))).unwrap_or(UNKNOWN_DISPERSION) as f32
+            };
+            (0..tests).map(of_test).collect()
+        };
+        let of_mix = |window: usize| {
+            let endpoints = fits.iter().flat_map(|fit| (0..fit.endpoints.len()).map(move |endpoint| (fit, endpoint)));
+            let own = endpoints.filter_map(|(fit, endpoint)| fit.mix_moments(endpoint, window, left_out).own());
+            median(own.collect()).unwrap_or(UNKNOWN_DISPERSION) as f32
+        };
+        Self { tests: (0..groups).map(of_group).collect(), mix: std::array::from_fn(of_mix) }
+    }
+}
+
+/// A table of tests whose tails know nothing: every z passes, ungated use of `judge` takes only z.
+fn raw_maxima(
+    fit: &Fit<'_>,
+    tests: &[Test],
+    folds: &[Option<i64>],
+    baselines: &[Baseline],
+    span: Span,
+) -> Vec<BTreeMap<i64, Vec<f32>>> {
+    let mut maxima = vec![BTreeMap::new(); folds.len()];
+    let mut today = None;
+    let (mut clock, mut shares) = (None, Vec::new());
+    fit.history.replay(|bucket, account| {
+        let day = day_of(bucket);
+        if today.replace(day) != Some(day) {
+            clock = fit.clock(Some(day), span);
+            shares = fit.shares(Some(day));
+        }
+        let seen = observe(tests, account, bucket, clock.as_ref());
+        let endpoints: Vec<_> = fit.endpoints.iter().map(|(place, _)| fit.history.endpoints[*place].as_str()).collect();
+        let of_endpoints: Vec<[_; WINDOWS.len()]> = endpoints
+            .iter()
+            .zip(&shares)
+            .map(|(name, share)| std::array::from_fn(|window| observe_endpoint(account, name, *share, window)))
+            .collect();
+        for (fold, baseline) in baselines.iter().enumerate() {
+            let today = maxima[fold].entry(day).or_insert_with(|| vec![0.0_f32; tests.len()]);
+            for (place, test) in tests.iter().enumerate() {
+                let kind = test.statistic().kind;
+                let z = if kind == Kind::Mix {
+                    let each = endpoints.iter().zip(&of_endpoints).filter_map(|(name, seen)| {
+                        let own = baseline.endpoints.get(*name)?;
+                        Some(seen[test.window].z(kind, f64::from(own.dispersion[test.window])))
+                    });
+                    each.fold(0.0, f64::max)
+                } else {
+                    seen[place].z(kind, f64::from(baseline.dispersion[place]))
+                };
+                today[place] = today[place].max(z as f32);
+            }
+        }
+    });
+    maxima
+}
+
+fn tails(maxima: &[&BTreeMap<i64, Vec<f32>>], tests: usize, span: Span, left_out: Option<i64>) -> Vec<Option<Tail>> {
+    let days: Vec<i64> = span.days().filter(|day| Some(*day) != left_out).collect();
+    let of_test = |test: usize| {
+        let of_days = |by_day: &&BTreeMap<i64, Vec<f32>>| -> Vec<f32> {
+            days.iter().map(|day| by_day.get(day).map_or(0.0, |tests| tests[test])).collect()
+        };
+        Tail::fit(maxima.iter().flat_map(of_days).collect(), days.len())
+    };
+    (0..tests).into_par_iter().map(of_test).collect()
+}
+
+/// Calibrates the entities of a view and level; `watch` is shown every known entity's verdicts on each judged day.
+pub(super) fn calibrate(
+    what: &Calibration<'_>,
+    watch: impl Fn(&Entity, i64, &crate::features::Account, &[Verdict]) + Sync,
+) -> Calibrated {
+    let tests = tests_at(what.level);
+    let span = what.span;
+    let fits: Vec<Fit<'_>> = (0..what.entities.len())
+        .into_par_iter()
+        .map(|place| Fit::of(&what.entities[place], what.peers.get(place).copied().unwrap_or_default(), &tests, span))
+        .collect();
+    let judged: Vec<i64> = span.days().collect();
+    let judged = &judged[judged.len().saturating_sub(MOST_FOLDS)..];
+    let folds: Vec<Option<i64>> = std::iter::once(None).chain(judged.iter().copied().map(Some)).collect();
+    let usual: Vec<Usual> = folds.par_iter().map(|fold| Usual::of(&fits, tests.len(), *fold)).collect();
+
+    let known: Vec<&Fit<'_>> = fits.iter().filter(|fit| fit.is_known).collect();
+    let step = known.len().div_ceil(MOST_ENTITIES).max(1);
+    let sampled: Vec<&Fit<'_>> = known.iter().step_by(step).copied().collect();
+    let of_folds: Vec<Vec<Baseline>> = sampled
+        .par_iter()
+        .map(|fit| folds.iter().zip(&usual).map(|(fold, usual)| fit.baseline(usual, *fold, span)).collect())
+        .collect();
+    let maxima: Vec<Vec<BTreeMap<i64, Vec<f32>>>> = sampled
+        .par_iter()
+        .zip(&of_folds)
+        .map(|(fit, baselines)| raw_maxima(fit, &tests, &folds, baselines, span))
+        .collect();
+    let levels: Vec<LevelBaseline> = folds
+        .iter()
+        .zip(&usual)
+        .enumerate()
+        .map(|(fold, (left_out, usual))| {
+            let maxima: Vec<_> = maxima.iter().map(|folds| &folds[fold]).collect();
+            LevelBaseline {
+                tails: tails(&maxima, tests.len(), span, *left_out),
+                usual_dispersion: usual.tests.clone(),
+                entities: known.len(),
+            }
+        })
+        .collect();
+
+    let scores: Vec<f32> = sampled
+        .par_iter()
+        .zip(&of_folds)
+        .flat_map_iter(|(fit, baselines)| {
+            let mut days: BTreeMap<i64, f32> = judged.iter().map(|day| (*day, 0.0)).collect();
+            fit.history.replay(|bucket, account| {
+                let day = day_of(bucket);
+                let Some(fold) = folds.iter().position(|fold| *fold == Some(day)) else { return };
+                let verdicts = judge(account, bucket, Some(&baselines[fold]), &levels[fold], what.between, fit.peers);
+                watch(&fit.history.entity, bucket, account, &verdicts);
+                let score = fused(verdicts.iter().map(|verdict| (verdict.test, verdict.p_value))) as f32;
+                days.entry(day).and_modify(|most| *most = most.max(score));
+            });
+            days.into_values()
+        })
+        .collect();
+
+    let baselines = fits
+        .par_iter()
+        .map(|fit| (fit.history.entity.clone(), fit.baseline(&usual[0], None, span)))
+        .collect::<Vec<_>>();
+    let level = levels.into_iter().next().unwrap_or_default();
+    Calibrated { baselines: baselines.into_iter().collect(), level, scores }
+}
+
+/// Behaviour of a pair, for grouping it with its peers: calls a day, size of requests and answers, failures, and how much of
+/// it is there at weekends and by night.
+pub(super) fn behaviour(history: &EntityHistory, clock: &Clock, span: Span) -> Vec<f64> {
+    let total = history.total();
+    let at = |column: Column| total[column as usize] as f64;
+    let calls = at(Column::Calls).max(1.0);
+    crate::models::peers::behaviour([
+        (calls / span.day_count().max(1) as f64).ln_1p(),
+        (at(Column::BytesOutSum) / at(Column::BytesOutCount).max(1.0)).ln_1p(),
+        (at(Column::BytesInSum) / at(Column::BytesInCount).max(1.0)).ln_1p(),
+        1.0 - at(Column::Ok) / calls,
+        clock.mean()[1] / clock.mean()[0].max(1e-6),
+    ])
+}

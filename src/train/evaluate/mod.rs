@@ -1,0 +1,140 @@
+//! Evaluation: alerts against what is known to have happened.
+//!
+//! `labels` reads what happened, `matching` says which alert finds what, `ranking` judges scores where there is no threshold,
+//! and [`evaluate`] counts: found and missed, how soon, at what price in false alarms.
+//!
+//! Not here: how the alerts came about (`stream`), and where they are read from and printed (`cli`).
+
+mod labels;
+mod matching;
+mod ranking;
+mod report;
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::alerts::{Alert, Severity};
+
+pub use labels::{Case, LabelledRecord, Labels, LabelsError, Subject, Truth};
+pub use ranking::{Ranking, auroc, average_precision, rank};
+pub use report::{Outcome, Report, Tally};
+
+use matching::Matcher;
+
+const MICROSECONDS_A_MINUTE: f64 = 60e6;
+const MICROSECONDS_A_DAY: f64 = 86_400e6;
+
+/// Judges alerts, in the order in which they were raised, over the time from `from` up to `to` (microseconds since the epoch).
+///
+/// Only an alert that pages finds a case or is a false alarm. Steps in the life of an incident that was told before are no new
+/// alerts: one may find a case, and is counted nowhere. An alert that finds no malicious case is a false alarm, also where it
+/// falls on a hard negative. [`Report::ranking`] is left empty: alerts do not tell it.
+pub fn evaluate(alerts: &[Alert], labels: &Labels, from: i64, to: i64) -> Report {
+    let matcher = Matcher::new(&labels.cases);
+    let mut outcomes: Vec<Outcome> = labels.cases.iter().map(Outcome::missed).collect();
+    let mut told = HashSet::new();
+    let mut false_alarms = 0;
+    let in_time = |alert: &&Alert| (from..to.saturating_add(matching::GRACE)).contains(&alert.time);
+    for alert in alerts.iter().filter(in_time) {
+        let is_new = told.insert(alert.id.as_str());
+        if alert.severity < Severity::Medium {
+            continue;
+        }
+        let mut finds_malice = false;
+        for (case, outcome) in labels.cases.iter().zip(&mut outcomes).filter(|(case, _)| matcher.finds(alert, case)) {
+            outcome.alerts += usize::from(is_new);
+            if case.malicious {
+                finds_malice = true;
+                let minutes = (alert.time - case.start) as f64 / MICROSECONDS_A_MINUTE;
+                outcome.minutes_to_detect = Some(outcome.minutes_to_detect.map_or(minutes, |known| known.min(minutes)));
+            }
+        }
+        false_alarms += usize::from(is_new && !finds_malice);
+    }
+    summed_up(outcomes, false_alarms, to.saturating_sub(from) as f64 / MICROSECONDS_A_DAY)
+}
+
+fn summed_up(cases: Vec<Outcome>, false_alarms: usize, days: f64) -> Report {
+    let mut by_category: BTreeMap<String, Tally> = BTreeMap::new();
+    let mut total = Tally::default();
+    for case in cases.iter().filter(|case| case.malicious) {
+        let found = usize::from(case.minutes_to_detect.is_some());
+        for tally in [&mut total, by_category.entry(case.category.clone()).or_default()] {
+            tally.found += found;
+            tally.of += 1;
+        }
+    }
+    let alerts_on = |malicious| cases.iter().filter(|case| case.malicious == malicious).map(|case| case.alerts).sum();
+    let on_malicious: usize = alerts_on(true);
+    Report {
+        total,
+        by_category,
+        false_alarms,
+        false_alarms_per_day: (days > 0.0).then(|| false_alarms as f64 / days),
+        alarms_on_hard_negatives: alerts_on(false),
+        alerts_per_found: (total.found > 0).then(|| on_malicious as f64 / total.found as f64),
+        median_minutes_to_detect: median(cases.iter().filter_map(|case| case.minutes_to_detect).collect()),
+        cases,
+        ranking: None,
+    }
+}
+
+/// The median; of an even number the upper of the two in the middle.
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matching::tests::{MINUTE, alert, scenario};
+    use super::*;
+
+    const DAY: i64 = 24 * 60 * MINUTE;
+
+    #[test]
+    fn a_small_case_is_counted_as_by_hand() {
+        let labels = Labels {
+            cases: vec![
+                scenario("P1", true, ["payroll", "dropbox.com", "key_1"]),
+                scenario("P2", true, ["billing", "stripe.com", ""]),
+                scenario("N1", false, ["mailer", "", ""]),
+            ],
+            records: vec![],
+        };
+        let alerts = [
+            alert("notice", 5, Severity::Low, "payroll", "dropbox.com"),
+            alert("found", 20, Severity::High, "payroll", "dropbox.com"),
+            alert("found", 10, Severity::High, "payroll", "dropbox.com"),
+            alert("again", 115, Severity::Medium, "payroll", "dropbox.com"),
+            alert("peak", 30, Severity::Medium, "mailer", "sendgrid.com"),
+            alert("too late", 121, Severity::Critical, "payroll", "dropbox.com"),
+            alert("before all", -1, Severity::Critical, "payroll", "dropbox.com"),
+        ];
+        let report = evaluate(&alerts, &labels, 0, 2 * DAY);
+        assert_eq!(report.total, Tally { found: 1, of: 2 });
+        assert_eq!(report.by_category["abuse"], Tally { found: 1, of: 2 });
+        // The update was raised sooner, and is no alert of its own.
+        assert_eq!((report.cases[0].minutes_to_detect, report.cases[0].alerts), (Some(10.0), 2));
+        assert_eq!(report.cases[1].minutes_to_detect, None);
+        // The harmless peak, and what came too late.
+        assert_eq!((report.false_alarms, report.false_alarms_per_day), (2, Some(1.0)));
+        assert_eq!((report.alarms_on_hard_negatives, report.alerts_per_found), (1, Some(2.0)));
+    }
+
+    #[test]
+    fn a_notice_that_grows_under_the_same_id_is_no_new_false_alarm() {
+        let alerts = [
+            alert("a", 5, Severity::Low, "payroll", "dropbox.com"),
+            alert("a", 6, Severity::High, "payroll", "dropbox.com"),
+        ];
+        assert_eq!(evaluate(&alerts, &Labels::default(), 0, DAY).false_alarms, 0);
+        assert_eq!(evaluate(&alerts[1..], &Labels::default(), 0, DAY).false_alarms, 1);
+    }
+
+    #[test]
+    fn nothing_at_all_gives_no_numbers_rather_than_wrong_ones() {
+        let report = evaluate(&[], &Labels::default(), 0, 0);
+        assert_eq!((report.total.recall(), report.false_alarms_per_day, report.alerts_per_found), (None, None, None));
+        assert_eq!(report.median_minutes_to_detect, None);
+    }
+}

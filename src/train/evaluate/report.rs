@@ -1,0 +1,189 @@
+//! What an evaluation comes to: JSON by serde, a table by `Display`.
+//!
+//! Not here: how it is counted (`evaluate`).
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use comfy_table::{Table, presets};
+use serde::Serialize;
+
+use super::labels::Case;
+use super::ranking::Ranking;
+
+/// How many were found of how many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// Found.
+    pub found: usize,
+    /// In all.
+    pub of: usize,
+}
+
+impl Tally {
+    /// The share that was found, from 0 to 1; `None` where there was nothing to find.
+    pub fn recall(self) -> Option<f64> {
+        (self.of > 0).then(|| self.found as f64 / self.of as f64)
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{} of {}", self.found, self.of)
+    }
+}
+
+/// What became of a case.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Outcome {
+    /// The case's id.
+    pub id: String,
+    /// What happened.
+    pub kind: String,
+    /// Its category.
+    pub category: String,
+    /// False for a hard negative.
+    pub malicious: bool,
+    /// From its start to the first alert that pages for it; `None` if it was missed, or harmless.
+    pub minutes_to_detect: Option<f64>,
+    /// Paging alerts that fell on it, without updates.
+    pub alerts: usize,
+}
+
+impl Outcome {
+    /// Of a case that no alert has found yet.
+    pub(super) fn missed(case: &Case) -> Self {
+        Self {
+            id: case.id.clone(),
+            kind: case.kind.clone(),
+            category: case.category.clone(),
+            malicious: case.malicious,
+            minutes_to_detect: None,
+            alerts: 0,
+        }
+    }
+}
+
+/// How well alerts and scores agree with the labels.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// Malicious cases found.
+    pub total: Tally,
+    /// The same by category.
+    pub by_category: BTreeMap<String, Tally>,
+    /// Paging alerts that find no malicious case, without updates.
+    pub false_alarms: usize,
+    /// The same a day; `None` over no time.
+    pub false_alarms_per_day: Option<f64>,
+    /// Paging alerts that fall on a hard negative, without updates.
+    pub alarms_on_hard_negatives: usize,
+    /// Paging alerts on malicious cases for each that was found; `None` where none was.
+    pub alerts_per_found: Option<f64>,
+    /// Median over the malicious cases that were found, of an even number the upper of the two in the middle.
+    pub median_minutes_to_detect: Option<f64>,
+    /// Each case, in the order of the labels.
+    pub cases: Vec<Outcome>,
+    /// How scores rank records, where records are labelled and have scores.
+    pub ranking: Option<Ranking>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        if !self.cases.is_empty() {
+            write_table(f, &self.outcomes())?;
+            writeln!(f)?;
+        }
+        write_table(f, &self.totals())
+    }
+}
+
+impl Report {
+    fn outcomes(&self) -> Table {
+        let mut table = plain_table();
+        table.set_header(["case", "category", "found", "after", "alerts", "what"]);
+        for case in &self.cases {
+            let found = match (case.malicious, case.minutes_to_detect) {
+                (false, _) => "-",
+                (true, Some(_)) => "yes",
+                (true, None) => "NO",
+            };
+            let after = case.minutes_to_detect.map(|minutes| format!("{minutes:.0} min")).unwrap_or_default();
+            table.add_row([&case.id, &case.category, found, &after, &case.alerts.to_string(), &case.kind]);
+        }
+        table
+    }
+
+    fn totals(&self) -> Table {
+        let mut table = plain_table();
+        let mut row = |label: &str, value: String| {
+            table.add_row([label.to_string(), value]);
+        };
+        if !self.cases.is_empty() {
+            row("found", self.total.to_string());
+            for (category, tally) in &self.by_category {
+                row(&format!("  {category}"), tally.to_string());
+            }
+            row("median time to detect", or_none(self.median_minutes_to_detect, |minutes| format!("{minutes:.1} min")));
+            row("alerts for each found", or_none(self.alerts_per_found, |alerts| format!("{alerts:.2}")));
+            row("alerts on hard negatives", self.alarms_on_hard_negatives.to_string());
+            row("false alarms a day", or_none(self.false_alarms_per_day, |alarms| format!("{alarms:.2}")));
+        }
+        if let Some(ranking) = &self.ranking {
+            let Ranking { attacks, benign, unscored, .. } = ranking;
+            row("records", format!("{attacks} attack, {benign} benign, {unscored} without a score"));
+            row("AUROC", or_none(ranking.auroc, |area| format!("{area:.4}")));
+            row("average precision", or_none(ranking.average_precision, |precision| format!("{precision:.4}")));
+        }
+        table
+    }
+}
+
+fn or_none(value: Option<f64>, words: impl Fn(f64) -> String) -> String {
+    value.map_or_else(|| "-".to_string(), words)
+}
+
+fn plain_table() -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).force_no_tty();
+    table
+}
+
+/// The table's lines without the blanks that pad them.
+fn write_table(f: &mut fmt::Formatter, table: &Table) -> fmt::Result {
+    table.lines().try_for_each(|line| writeln!(f, "{}", line.trim_end()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Labels, evaluate, matching::tests::*, rank};
+    use crate::alerts::Severity;
+
+    #[test]
+    fn a_report_reads_as_a_table() {
+        let cases = vec![
+            scenario("P1", true, ["payroll", "", ""]),
+            scenario("P2", true, ["billing", "", ""]),
+            scenario("N1", false, ["mailer", "", ""]),
+        ];
+        let alerts =
+            [alert("a", 12, Severity::High, "payroll", "x.com"), alert("b", 3, Severity::High, "mailer", "y.com")];
+        let mut report = evaluate(&alerts, &Labels { cases, records: vec![] }, 0, 48 * 60 * MINUTE);
+        report.ranking = Some(rank(&[], |_| None));
+        let expected = " case  category  found  after   alerts  what
+ P1    abuse     yes    12 min  1       an odd thing
+ P2    abuse     NO             0       an odd thing
+ N1    abuse     -              1       an odd thing
+
+ found                     1 of 2
+   abuse                   1 of 2
+ median time to detect     12.0 min
+ alerts for each found     1.00
+ alerts on hard negatives  1
+ false alarms a day        0.50
+ records                   0 attack, 0 benign, 0 without a score
+ AUROC                     -
+ average precision         -
+";
+        assert_eq!(report.to_string(), expected, "\n{report}");
+    }
+}

@@ -1,0 +1,264 @@
+//! Training: history → bundle. The same rooms as the stream, from calls to features, then fit and calibrate.
+//!
+//! Calls are rolled up as they are read; all else is learned from the rollups, so a history of any size costs memory by what
+//! was done, not by how often.
+//!
+//! Not here: the command line, progress and printing (`cli`).
+
+mod calibrate;
+mod entities;
+pub mod evaluate;
+mod joint;
+mod report;
+
+use std::collections::BTreeMap;
+
+use polars::prelude::*;
+use thiserror::Error;
+
+use self::calibrate::{Calibration, behaviour, calibrate};
+use self::entities::{EntityHistory, gather};
+use crate::calls::{Direction, TemplateLearner, Templates};
+use crate::features::{FeatureRow, Level, catalogue_hash, feature_rows};
+use crate::models::baseline::{Baselines, ViewBaseline};
+use crate::models::bundle::{Bundle, FORMAT_VERSION, Manifest};
+use crate::models::calibration::Tail;
+use crate::models::clock::{Clock, Span};
+use crate::models::expectation::CallHistory;
+use crate::models::first_sight::{FactHistory, SightRates, relations};
+use crate::models::peers::Peers;
+use crate::rollup::{Rollup, StoredRollup, bucket_start};
+
+pub use self::report::{LeftOut, Report};
+
+/// Seed of everything random in training: the same history gives the same bundle.
+const SEED: u64 = 20_260_901;
+/// Rolled-up rows that are gathered before they are merged into the history.
+const MERGE_ROWS: usize = 200_000;
+
+/// Why nothing could be learned.
+#[derive(Debug, Error)]
+pub enum TrainError {
+    /// There was no call in the history.
+    #[error("no call in the input: nothing to learn from")]
+    NoCalls,
+    /// Grouping or joining columns failed.
+    #[error("the history cannot be rolled up")]
+    Columns(#[from] PolarsError),
+    /// The history cannot be hashed.
+    #[error("the history cannot be hashed: {0}")]
+    Hash(postcard::Error),
+}
+
+/// The history, rolled up as it is read.
+#[derive(Default)]
+pub struct History {
+    merged: Option<Rollup>,
+    parts: Vec<Rollup>,
+    rows: usize,
+    calls: i64,
+}
+
+impl History {
+    /// Adds a frame of calls.
+    ///
+    /// # Errors
+    /// Where the frame lacks a column of the call.
+    pub fn add(&mut self, calls: &DataFrame) -> Result<(), TrainError> {
+        self.calls += calls.height() as i64;
+        let part = Rollup::of(calls)?;
+        self.rows += part.len();
+        self.parts.push(part);
+        if self.rows > MERGE_ROWS {
+            self.merge()?;
+        }
+        Ok(())
+    }
+
+    /// Calls read so far.
+    pub fn calls(&self) -> i64 {
+        self.calls
+    }
+
+    fn merge(&mut self) -> Result<(), TrainError> {
+        let parts = self.merged.take().into_iter().chain(self.parts.drain(..)).collect();
+        self.merged = Some(Rollup::merge(parts)?);
+        self.rows = 0;
+        Ok(())
+    }
+
+    fn into_rollup(mut self) -> Result<Rollup, TrainError> {
+        self.merge()?;
+        self.merged.filter(|rollup| !rollup.is_empty()).ok_or(TrainError::NoCalls)
+    }
+}
+
+/// What the person who trains decides.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Id of the fingerprint key that the calls were read with.
+    pub fingerprint_key: String,
+    /// Budget for the report.
+    pub alerts_per_day: f64,
+    /// Records that could not be read or were no calls, for the manifest.
+    pub records_left_out: u64,
+}
+
+/// Learns a bundle from a history; `stage` is told what is being done.
+///
+/// # Errors
+/// Where there is no call. A strange entity is no error: it is reported.
+pub fn train(history: History, settings: &Settings, stage: &dyn Fn(&str)) -> Result<(Bundle, Report), TrainError> {
+    stage("learning endpoint templates");
+    let rollup = history.into_rollup()?;
+    let templates = learn_templates(&rollup)?;
+    let names = names_of(&rollup, &templates)?;
+    let rollup = rollup.with_endpoints(&names)?;
+    let span = span_of(&rollup)?;
+
+    stage("learning what is usual for a call");
+    let calls = CallHistory::of(&rollup)?;
+    let expectations = calls.fit(None);
+    let rows = features_out_of_fold(&rollup, &calls, span)?;
+
+    stage("learning what was ever seen");
+    let relations = relations(&rollup)?;
+    let facts = FactHistory::of(&relations);
+    let sight_rates = SightRates::fit(&relations, &facts, span.day_count());
+
+    let mut bundle = Bundle {
+        manifest: manifest(&rollup, span, settings)?,
+        span,
+        templates,
+        expectations,
+        baselines: Baselines::new(),
+        views: BTreeMap::new(),
+        peers: BTreeMap::new(),
+        known: facts.known(None),
+        sight_rates,
+        joint: BTreeMap::new(),
+    };
+    for direction in [Direction::Egress, Direction::Audit] {
+        let rows: Vec<FeatureRow> = rows.iter().filter(|row| row.direction == direction).cloned().collect();
+        if !rows.is_empty() {
+            stage(&format!("calibrating the {} view", direction.as_str()));
+            calibrate_view(&mut bundle, direction, &gather(&rows));
+        }
+    }
+    let report = Report::of(&bundle, settings);
+    report.complete(&mut bundle.manifest);
+    Ok((bundle, report))
+}
+
+fn learn_templates(rollup: &Rollup) -> Result<Templates, TrainError> {
+    let seen = rollup.frame().select(["vendor", "endpoint"])?.unique_stable(None, UniqueKeepStrategy::Any, None)?;
+    let (vendors, endpoints) = (seen.column("vendor")?.str()?, seen.column("endpoint")?.str()?);
+    let mut learner = TemplateLearner::default();
+    for (vendor, endpoint) in vendors.iter().zip(endpoints.iter()) {
+        learner.observe(vendor.unwrap_or_default(), endpoint.unwrap_or_default());
+    }
+    Ok(learner.learn())
+}
+
+/// The template of each row's endpoint, where it differs.
+fn names_of(rollup: &Rollup, templates: &Templates) -> Result<Vec<Option<String>>, TrainError> {
+    Ok(rollup.endpoints()?.map(|(_, vendor, endpoint)| templates.renamed(vendor, endpoint)).collect())
+}
+
+fn span_of(rollup: &Rollup) -> Result<Span, TrainError> {
+    let buckets = rollup.frame().column("bucket")?.i64()?;
+    let (first, last) = buckets.min().zip(buckets.max()).ok_or(TrainError::NoCalls)?;
+    Ok(Span { first, last })
+}
+
+/// Feature rows of each day, with what the other days expect.
+fn features_out_of_fold(rollup: &Rollup, calls: &CallHistory, span: Span) -> Result<Vec<FeatureRow>, TrainError> {
+    let mut rows = Vec::new();
+    let mut rest = rollup.clone();
+    for day in span.days() {
+        let (today, later) = rest.split_before((day + 1) * crate::rollup::BUCKETS_PER_DAY)?;
+        rest = later;
+        if today.is_empty() {
+            continue;
+        }
+        // A single day has no others to be judged with.
+        let expectations = calls.fit((span.day_count() > 1).then_some(day));
+        rows.extend(feature_rows(&today, expectations.columns(&today)?)?);
+    }
+    Ok(rows)
+}
+
+fn calibrate_view(bundle: &mut Bundle, direction: Direction, levels: &BTreeMap<Level, Vec<EntityHistory>>) {
+    let span = bundle.span;
+    let between = bundle.expectations.between_callers();
+    let mut view = ViewBaseline::default();
+    let mut scores = Vec::new();
+    let rows = joint::Rows::new(direction, span);
+    for (level, entities) in levels {
+        let peers = if *level == Level::Pair {
+            let behaviours: Vec<Vec<f64>> = entities
+                .iter()
+                .map(|entity| behaviour(entity, &Clock::fit(&entity.calls(), span, None), span))
+                .collect();
+            let peers = Peers::fit(&behaviours, SEED);
+            let groups = behaviours.iter().map(|behaviour| peers.assign(behaviour)).collect();
+            bundle.peers.insert(direction, peers);
+            groups
+        } else {
+            Vec::new()
+        };
+        let what = Calibration { level: *level, entities, peers: &peers, span, between: &between };
+        let calibrated = calibrate(&what, |entity, bucket, account, verdicts| {
+            rows.take(entity, bucket, account, verdicts);
+        });
+        view.levels.insert(*level, calibrated.level);
+        scores.extend(calibrated.scores);
+        bundle.baselines.extend(calibrated.baselines);
+    }
+    view.score = Tail::fit(scores, span.day_count());
+    bundle.views.insert(direction, view);
+    if let Some(joint) = rows.fit(SEED) {
+        bundle.joint.insert(direction, joint);
+    }
+}
+
+fn manifest(rollup: &Rollup, span: Span, settings: &Settings) -> Result<Manifest, TrainError> {
+    let stored = postcard::to_stdvec(&StoredRollup::of(rollup)?).map_err(TrainError::Hash)?;
+    let data_hash = blake3::hash(&stored).to_hex()[..32].to_owned();
+    let frame = rollup.frame();
+    let time = |micros: Option<i64>| {
+        jiff::Timestamp::from_microsecond(micros.unwrap_or_default()).unwrap_or_default().to_string()
+    };
+    let last_day = time(Some(bucket_start(span.last)));
+    Ok(Manifest {
+        format_version: FORMAT_VERSION,
+        version: format!("{}-{}", &last_day[..10.min(last_day.len())], &data_hash[..8]),
+        feature_catalogue: catalogue_hash(),
+        fingerprint_key: settings.fingerprint_key.clone(),
+        trained_from: time(frame.column("first_seen")?.i64()?.min()),
+        trained_to: time(frame.column("last_seen")?.i64()?.max()),
+        calls: frame.column("calls")?.i64()?.sum().unwrap_or_default(),
+        rollup_rows: rollup.len(),
+        records_left_out: settings.records_left_out,
+        data_hash,
+        learned: BTreeMap::new(),
+        calibration: BTreeMap::new(),
+        libraries: libraries(),
+        parts: BTreeMap::new(),
+    })
+}
+
+/// Versions of the program and of the libraries whose models a bundle holds, from the lock file they were built by.
+fn libraries() -> BTreeMap<String, String> {
+    let named = ["apiwarden", "linfa", "linfa-clustering", "linfa-nn", "ndarray", "polars"];
+    let mut lines = include_str!("../../Cargo.lock").lines();
+    let mut versions = BTreeMap::new();
+    while let Some(line) = lines.next() {
+        let name = line.strip_prefix("name = ").map(|name| name.trim_matches('"'));
+        let Some(name) = name.filter(|name| named.contains(name)) else { continue };
+        if let Some(version) = lines.next().and_then(|line| line.strip_prefix("version = ")) {
+            versions.entry(name.to_owned()).or_insert_with(|| version.trim_matches('"').to_owned());
+        }
+    }
+    versions
+}

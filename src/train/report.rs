@@ -1,0 +1,142 @@
+//! The report of a training: what was learned, what was left out and why, and how far learning is for each entity.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use comfy_table::{Table, presets};
+use serde::Serialize;
+
+use super::Settings;
+use crate::alerts::Budget;
+use crate::features::Level;
+use crate::models::bundle::{Bundle, Manifest};
+
+/// Entities that are named as judged by their peers.
+const MOST_NAMED: usize = 10;
+
+/// Something that was not learned from.
+#[derive(Clone, Debug, Serialize)]
+pub struct LeftOut {
+    /// What.
+    pub what: String,
+    /// Why.
+    pub why: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// What was learned.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Name of the bundle.
+    pub bundle: String,
+    /// First and last call of the history.
+    pub history: [String; 2],
+    /// Days of it.
+    pub days: usize,
+    /// Calls learned from.
+    pub calls: i64,
+    /// Entities, vendors, endpoints …: number by name.
+    pub learned: BTreeMap<String, usize>,
+    /// Budget, alarms a day that page by the tests' threshold, and scores that it lies at, by name.
+    pub calibration: BTreeMap<String, f64>,
+    /// Pairs that are judged by their peers, and days of their own history.
+    pub judged_by_peers: Vec<String>,
+    /// Pairs whose numbers are strange, and how.
+    pub strange: Vec<String>,
+    /// What was not learned from.
+    pub left_out: Vec<LeftOut>,
+}
+
+impl Report {
+    pub(super) fn of(bundle: &Bundle, settings: &Settings) -> Self {
+        let mut learned = BTreeMap::new();
+        let mut vendors = std::collections::BTreeSet::new();
+        let mut callers = std::collections::BTreeSet::new();
+        let (mut judged_by_peers, mut strange) = (Vec::new(), Vec::new());
+        for (entity, baseline) in &bundle.baselines {
+            *learned.entry(format!("{} baselines", entity.level.as_str())).or_default() += 1;
+            vendors.insert((entity.direction, entity.vendor.as_str()));
+            if entity.level == Level::Pair {
+                callers.insert((entity.direction, entity.caller.as_str()));
+                let pair = format!("{} → {}", entity.caller, entity.vendor);
+                if !baseline.is_known {
+                    judged_by_peers.push(format!("{pair} ({} days, {} calls)", baseline.days, baseline.calls));
+                }
+                if baseline.dispersion.iter().any(|dispersion| *dispersion > 25.0) {
+                    strange.push(format!("{pair}: its counts wander more than any model expects"));
+                }
+            }
+        }
+        learned.insert("callers".to_owned(), callers.len());
+        learned.insert("vendors".to_owned(), vendors.len());
+        learned.insert("endpoints".to_owned(), bundle.expectations.endpoints());
+        learned.insert("joint models".to_owned(), bundle.joint.len());
+        let budget = Budget { alerts_per_day: settings.alerts_per_day };
+        let calibration = BTreeMap::from([
+            ("alerts a day asked for".to_owned(), budget.alerts_per_day),
+            ("alarms a day at the tests' threshold".to_owned(), budget.tests()),
+            ("entities judged".to_owned(), bundle.entities() as f64),
+            ("days of history".to_owned(), bundle.span.day_count() as f64),
+        ]);
+        Self {
+            bundle: bundle.manifest.version.clone(),
+            history: [bundle.manifest.trained_from.clone(), bundle.manifest.trained_to.clone()],
+            days: bundle.span.day_count(),
+            calls: bundle.manifest.calls,
+            learned,
+            calibration,
+            judged_by_peers,
+            strange,
+            left_out: Vec::new(),
+        }
+    }
+
+    /// Writes what the manifest tells of the report.
+    pub(super) fn complete(&self, manifest: &mut Manifest) {
+        manifest.learned.clone_from(&self.learned);
+        manifest.calibration.clone_from(&self.calibration);
+    }
+
+    /// Adds what reading left out.
+    pub fn leave_out(&mut self, skipped: u64, complaints: &BTreeMap<&'static str, u64>, unreadable: &[String]) {
+        let left_out = |what: &str, why: &str, count| LeftOut { what: what.to_owned(), why: why.to_owned(), count };
+        if skipped > 0 {
+            self.left_out.push(left_out("records", "they tell of no call", skipped));
+        }
+        self.left_out.extend(complaints.iter().map(|(reason, count)| left_out("records", reason, *count)));
+        self.left_out.extend(unreadable.iter().map(|problem| left_out("input", problem, 1)));
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [from, to] = &self.history;
+        writeln!(f, "Learned from {} calls of {} days, {from} to {to}.", self.calls, self.days)?;
+        let mut table = Table::new();
+        table.load_preset(presets::NOTHING);
+        for (name, count) in &self.learned {
+            table.add_row([name.clone(), count.to_string()]);
+        }
+        writeln!(f, "{table}")?;
+        if self.days < 7 {
+            writeln!(f, "Few days: tails are wide and little pages. Two weeks are a good start.")?;
+        }
+        if !self.judged_by_peers.is_empty() {
+            let named: Vec<&str> = self.judged_by_peers.iter().take(MOST_NAMED).map(String::as_str).collect();
+            let more = self.judged_by_peers.len().saturating_sub(MOST_NAMED);
+            write!(f, "Still judged by their peers: {}", named.join(", "))?;
+            if more > 0 {
+                write!(f, " and {more} more")?;
+            }
+            writeln!(f, ".")?;
+        }
+        for strange in self.strange.iter().take(MOST_NAMED) {
+            writeln!(f, "Strange: {strange}.")?;
+        }
+        for LeftOut { what, why, count } in &self.left_out {
+            writeln!(f, "Left out: {count} {what}: {why}.")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,115 @@
+//! Whatever alert we can make, what leaves the house is a valid OCSF Detection Finding.
+
+use apiwarden::alerts::{Activity, Alert, Severity, to_ocsf};
+use apiwarden::calls::Direction;
+use apiwarden::detect::{Category, Contribution, DETECTORS};
+use jsonschema::Validator;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+fn validator() -> Validator {
+    let schema =
+        serde_json::from_str(include_str!("ocsf/detection_finding-1.6.0.schema.json")).expect("the schema is JSON");
+    jsonschema::validator_for(&schema).expect("the schema is a JSON Schema")
+}
+
+/// Any text, the empty one too.
+fn text() -> impl Strategy<Value = String> {
+    select(vec!["", "payroll-svc", "POST /v1/{id}", "\u{1b}[2J\n\"", "ключ", "T1567.002"]).prop_map(str::to_string)
+}
+
+/// Any detector, and one that we do not have.
+fn detector() -> impl Strategy<Value = String> {
+    let names = DETECTORS.iter().map(|detector| detector.name).chain(["unheard_of"]);
+    select(names.collect::<Vec<_>>()).prop_map(str::to_string)
+}
+
+/// Any number, those that JSON cannot write too.
+fn number() -> impl Strategy<Value = f64> {
+    prop_oneof![Just(f64::NAN), Just(f64::INFINITY), Just(0.0), 1e-12..1e3]
+}
+
+fn contribution() -> impl Strategy<Value = Contribution> {
+    (text(), select(vec!["", "5m", "24h"]), text(), text(), number()).prop_map(
+        |(name, window, observed, baseline, p_value)| Contribution {
+            name,
+            window: window.to_string(),
+            observed,
+            baseline,
+            p_value,
+        },
+    )
+}
+
+fn alert() -> impl Strategy<Value = Alert> {
+    let life = (
+        text(),
+        any::<u32>(),
+        select(vec![Activity::Create, Activity::Update, Activity::Close]),
+        select(vec![Severity::Informational, Severity::Low, Severity::Medium, Severity::High, Severity::Critical]),
+        any::<[i64; 3]>(),
+    );
+    let cause = (
+        detector(),
+        text(),
+        select(vec![Category::Exfiltration, Category::Abuse, Category::Drift, Category::Governance]),
+        option::of(select(vec!["T1567.002", "T1078", "T1595.002", "T9999", ""])),
+        select(vec![Direction::Egress, Direction::Audit]),
+    );
+    let subject = (option::of(text()), text(), vec(text(), 0..3), option::of(text()), option::of(text()));
+    let weight = (number(), number(), vec(contribution(), 0..7), any::<u64>(), vec(text(), 0..30));
+    (life, cause, subject, weight).prop_map(|(life, cause, subject, weight)| {
+        let (id, revision, activity, severity, [time, first_seen, last_seen]) = life;
+        let (detector, message, category, technique, direction) = cause;
+        let (caller, vendor, hosts, credential, endpoint) = subject;
+        let (p_value, alarms_per_day, contributions, calls, trace_ids) = weight;
+        Alert {
+            id,
+            revision,
+            activity,
+            severity,
+            time,
+            first_seen,
+            last_seen,
+            title: detector.clone(),
+            detector,
+            message,
+            category,
+            technique: technique.map(str::to_string),
+            direction,
+            caller,
+            vendor,
+            hosts,
+            credential,
+            endpoint,
+            p_value,
+            alarms_per_day,
+            contributions,
+            calls,
+            trace_ids,
+            bundle: "2026-09-01".to_string(),
+        }
+    })
+}
+
+#[test]
+fn every_alert_is_a_valid_detection_finding() {
+    let validator = validator();
+    proptest!(|(alert in alert())| {
+        let ocsf = to_ocsf(&alert);
+        let complaints: Vec<String> = validator.iter_errors(&ocsf).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        prop_assert!(complaints.is_empty(), "{complaints:#?}");
+    });
+}
+
+#[test]
+fn the_schema_refuses_what_it_does_not_know() {
+    let refused = serde_json::json!({
+        "activity_id": 1, "category_uid": 2, "class_uid": 2004, "type_uid": 200_401, "time": 0, "severity_id": 4,
+        "metadata": { "version": "1.6.0", "product": { "name": "apiwarden" } },
+        "finding_info": { "uid": "aw-7f3c" }, "caller": "payroll-svc",
+    });
+    assert!(!validator().is_valid(&refused));
+}
