@@ -1,7 +1,7 @@
 //! Incidents: findings of one caller and vendor become one story with a life.
 //!
-//! Findings less than six hours apart are one incident: created, updated hourly and whenever a new cause joins, closed when
-//! it has been quiet. The id follows from who, whom and when it began, so a retry, a replay or a restart gives the same one.
+//! Findings less than six hours apart are one incident: created, updated hourly and whenever a new cause joins, at most once a
+//! bucket, closed when it has been quiet. The id follows from who, whom and when it began, so a retry, a replay or a restart gives the same one.
 //!
 //! A notice that grows into a page becomes an incident of its own: whoever counts pages counts it.
 
@@ -38,51 +38,79 @@ struct Incident {
     alert: Alert,
     pages: bool,
     last: i64,
-    emitted: i64,
+    /// When it was told last; `None` before the first time.
+    told: Option<i64>,
+    /// Whether there is something new to tell.
+    has_news: bool,
     causes: BTreeSet<String>,
+}
+
+impl Incident {
+    /// The next step of its life.
+    fn step(&mut self, activity: Activity, time: i64) -> Alert {
+        self.alert.revision += 1;
+        self.alert.activity = activity;
+        self.alert.time = time;
+        self.told = Some(time);
+        self.has_news = false;
+        self.alert.clone()
+    }
 }
 
 /// The incidents that go on.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Book(BTreeMap<Subject, Incident>);
+pub struct Book {
+    open: BTreeMap<Subject, Incident>,
+    /// Notices that were told and have since grown into pages.
+    outgrown: Vec<Incident>,
+}
 
 impl Book {
-    /// Adds a finding to its subject's incident; returns what is to be told, if anything.
-    pub fn add(&mut self, subject: &Subject, finding: &Finding, severity: Severity, bundle: &str) -> Option<Alert> {
+    /// Adds a finding to its subject's incident, opening one where none goes on.
+    pub fn add(&mut self, subject: &Subject, finding: &Finding, severity: Severity, bundle: &str) {
         let pages = severity >= Severity::Medium;
-        let open = self.0.get_mut(subject).filter(|open| !pages || open.pages);
-        let Some(open) = open else {
-            let alert = opened(subject, finding, severity, bundle, pages);
-            let causes = BTreeSet::from([finding.cause.name.to_owned()]);
-            let incident = Incident { alert: alert.clone(), pages, last: finding.time, emitted: finding.time, causes };
-            self.0.insert(subject.clone(), incident);
-            return Some(alert);
-        };
-        open.last = finding.time;
-        let is_new_cause = open.causes.insert(finding.cause.name.to_owned());
-        let is_louder = severity > open.alert.severity;
-        gather(&mut open.alert, finding);
-        if !is_new_cause && !is_louder && finding.time - open.emitted < UPDATE_EVERY {
-            return None;
+        if let Some(open) = self.open.get_mut(subject).filter(|open| !pages || open.pages) {
+            let is_new_cause = open.causes.insert(finding.cause.name.to_owned());
+            let is_louder = severity > open.alert.severity;
+            let is_due = open.told.is_none_or(|told| finding.time - told >= UPDATE_EVERY);
+            open.last = finding.time;
+            open.has_news |= is_new_cause || is_louder || is_due;
+            open.alert.severity = open.alert.severity.max(severity);
+            gather(&mut open.alert, finding);
+            return;
         }
-        open.emitted = finding.time;
-        open.alert.revision += 1;
-        open.alert.activity = Activity::Update;
-        open.alert.time = finding.time;
-        open.alert.severity = open.alert.severity.max(severity);
-        Some(open.alert.clone())
+        let incident = Incident {
+            alert: opened(subject, finding, severity, bundle, pages),
+            pages,
+            last: finding.time,
+            told: None,
+            has_news: true,
+            causes: BTreeSet::from([finding.cause.name.to_owned()]),
+        };
+        if let Some(notice) = self.open.insert(subject.clone(), incident).filter(|notice| notice.told.is_some()) {
+            self.outgrown.push(notice);
+        }
+    }
+
+    /// What is new at `time`, one step an incident.
+    pub fn tell(&mut self, time: i64) -> Vec<Alert> {
+        let outgrown = self.outgrown.drain(..).map(|mut notice| notice.step(Activity::Close, time));
+        let mut told: Vec<Alert> = outgrown.collect();
+        for incident in self.open.values_mut().filter(|incident| incident.has_news) {
+            let activity = if incident.told.is_none() { Activity::Create } else { Activity::Update };
+            told.push(incident.step(activity, time));
+        }
+        told
     }
 
     /// Closes what has been quiet for long enough at `time`, in the order in which it fell quiet.
     pub fn close(&mut self, time: i64) -> Vec<Alert> {
         let mut closed = Vec::new();
-        self.0.retain(|_, incident| {
+        self.open.retain(|_, incident| {
             let goes_on = time - incident.last <= GAP;
             if !goes_on {
-                incident.alert.revision += 1;
-                incident.alert.activity = Activity::Close;
-                incident.alert.time = incident.last + GAP;
-                closed.push(incident.alert.clone());
+                let since = incident.last + GAP;
+                closed.push(incident.step(Activity::Close, since));
             }
             goes_on
         });
@@ -92,24 +120,24 @@ impl Book {
 
     /// Whether an incident of this subject goes on.
     pub fn is_open(&self, subject: &Subject) -> bool {
-        self.0.contains_key(subject)
+        self.open.contains_key(subject)
     }
 
     /// Whether an incident that pages goes on.
     pub fn is_paging(&self, subject: &Subject) -> bool {
-        self.0.get(subject).is_some_and(|incident| incident.pages)
+        self.open.get(subject).is_some_and(|incident| incident.pages)
     }
 
     /// Makes a caller's incident the vendor's, if one of its causes is among these.
     pub fn widen(&mut self, subject: &Subject, caller: &str, causes: &[&str]) -> bool {
         let own = Subject { caller: caller.to_owned(), ..subject.clone() };
         let fits = |incident: &Incident| causes.iter().any(|cause| incident.causes.contains(*cause));
-        if !self.0.get(&own).is_some_and(fits) {
+        if !self.open.get(&own).is_some_and(fits) {
             return false;
         }
-        let Some(mut incident) = self.0.remove(&own) else { return false };
+        let Some(mut incident) = self.open.remove(&own) else { return false };
         incident.alert.caller = None;
-        self.0.insert(subject.clone(), incident);
+        self.open.insert(subject.clone(), incident);
         true
     }
 }
@@ -125,7 +153,7 @@ fn opened(subject: &Subject, finding: &Finding, severity: Severity, bundle: &str
     let detector = finding.detector;
     Alert {
         id: format!("aw-{}", &blake3::hash(name.as_bytes()).to_hex()[..16]),
-        revision: 1,
+        revision: 0,
         activity: Activity::Create,
         severity,
         time: finding.time,
@@ -186,5 +214,78 @@ fn gather(alert: &mut Alert, finding: &Finding) {
     }
     if !finding.trace_ids.is_empty() {
         alert.trace_ids.clone_from(&finding.trace_ids);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::{Cause, detector_of};
+
+    fn subject() -> Subject {
+        Subject { direction: Direction::Egress, vendor: "stripe".to_owned(), caller: "billing".to_owned() }
+    }
+
+    fn finding(name: &'static str, time: i64) -> Finding {
+        let cause = Cause { name, is_rise: true, is_of_vendor: false, direction: Direction::Egress };
+        Finding {
+            detector: detector_of(&cause),
+            cause,
+            time,
+            first_seen: time - HOUR,
+            last_seen: time,
+            pages: true,
+            alarms_per_day: 0.1,
+            p_value: 0.01,
+            message: name.to_owned(),
+            contributions: Vec::new(),
+            hosts: Vec::new(),
+            credential: None,
+            endpoint: None,
+            calls: 1,
+            trace_ids: Vec::new(),
+        }
+    }
+
+    fn told(book: &mut Book, time: i64) -> Vec<(Activity, u32)> {
+        book.tell(time).into_iter().map(|alert| (alert.activity, alert.revision)).collect()
+    }
+
+    #[test]
+    fn an_incident_is_created_updated_for_news_and_closed_when_quiet() {
+        let mut book = Book::default();
+        book.add(&subject(), &finding("bytes_out", HOUR), Severity::Medium, "b");
+        book.add(&subject(), &finding("denied", HOUR), Severity::Medium, "b");
+        assert_eq!(told(&mut book, HOUR), [(Activity::Create, 1)], "one step a bucket");
+        book.add(&subject(), &finding("denied", HOUR + 5), Severity::Medium, "b");
+        assert_eq!(told(&mut book, HOUR + 5), [], "nothing new within the hour");
+        book.add(&subject(), &finding("latency", HOUR + 9), Severity::Medium, "b");
+        assert_eq!(told(&mut book, HOUR + 9), [(Activity::Update, 2)]);
+        assert!(book.close(7 * HOUR + 9).is_empty());
+        let closed = book.close(7 * HOUR + 10);
+        assert_eq!((closed[0].activity, closed[0].revision, closed[0].time), (Activity::Close, 3, 7 * HOUR + 9));
+    }
+
+    #[test]
+    fn the_same_findings_have_the_same_id_and_a_later_episode_another() {
+        let id = |time: i64| {
+            let mut book = Book::default();
+            book.add(&subject(), &finding("bytes_out", time), Severity::Medium, "b");
+            book.tell(time)[0].id.clone()
+        };
+        assert_eq!(id(HOUR), id(HOUR));
+        assert_ne!(id(HOUR), id(20 * HOUR));
+    }
+
+    #[test]
+    fn a_notice_that_grows_into_a_page_is_closed_and_the_page_is_an_incident_of_its_own() {
+        let mut book = Book::default();
+        book.add(&subject(), &finding("pair_new", HOUR), Severity::Low, "b");
+        let notice = book.tell(HOUR)[0].id.clone();
+        book.add(&subject(), &finding("bytes_out", HOUR + 1), Severity::High, "b");
+        let told = book.tell(HOUR + 1);
+        assert_eq!(told.iter().map(|alert| alert.activity).collect::<Vec<_>>(), [Activity::Close, Activity::Create]);
+        assert_eq!(told[0].id, notice);
+        assert_ne!(told[1].id, notice);
     }
 }

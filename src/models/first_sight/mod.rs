@@ -1,0 +1,223 @@
+//! First sights: what was never there before, as a rate a day.
+//!
+//! A pair nobody has seen has no distribution to be far out in; what can be learned is how often such a thing turns up at
+//! all. Each class has a prior rate (what releases and people do without any attack, in a company of some tens of services)
+//! that is updated by a replay of the history, each day judged with what the others know:
+//! `rate = (times seen + 10 x prior) / (days + 10)`.
+//!
+//! A class is graded by who else does it: the caller alone is new to it, or the whole company.
+//!
+//! Not here: what a first sight means (`detect`).
+
+mod known;
+mod news;
+mod relation;
+mod watch;
+
+use serde::{Deserialize, Serialize};
+
+use crate::calls::Direction;
+use crate::rollup::day_of;
+
+pub use known::{FactHistory, Known};
+pub use news::surprise_of_calls;
+pub use relation::{Relation, relations};
+pub use watch::Watch;
+
+/// Weight of a prior rate, in days.
+const PRIOR_DAYS: f64 = 10.0;
+
+/// A class of first sights.
+#[derive(Debug)]
+pub struct SightClass {
+    /// Name in files and alerts.
+    pub name: &'static str,
+    /// What it is, in words.
+    pub says: &'static str,
+    /// Expected times a day before any history is read.
+    pub prior: f64,
+    /// Whether one release brings it about together with others: such classes never add weight to one another.
+    pub of_release: bool,
+}
+
+const fn class(name: &'static str, says: &'static str, prior: f64, of_release: bool) -> SightClass {
+    SightClass { name, says, prior, of_release }
+}
+
+/// Every class of egress and audit. Priors are judgement, not measurement: histories hardly contain any.
+#[rustfmt::skip]
+pub const SIGHTS: &[SightClass] = &[
+    class("vendor_new", "a vendor that nobody here has called before", 0.05, false),
+    class("pair_new", "a caller's first call to a vendor that others use", 0.5, true),
+    class("network_public_new", "a public network that nobody here has called from", 0.05, false),
+    class("network_public_known", "a public network that only others have called from", 0.2, false),
+    class("network_private_far", "a private network apart from all known ones", 0.2, true),
+    class("network_private_near", "a private network beside known ones", 1.0, true),
+    class("client_new", "a client that nobody here uses", 0.2, false),
+    class("client_tool", "an interactive tool that nobody here uses", 0.05, false),
+    class("client_known", "a client that only others use", 1.0, true),
+    class("credential_of_another", "another caller's credential", 0.05, false),
+    class("credential_new", "a credential never seen", 0.5, true),
+    class("credential_burst", "many new credentials within a day", 0.05, false),
+    class("endpoint_sensitive", "a sensitive or deleting endpoint that nobody here has called", 0.05, false),
+    class("endpoint_write", "a writing endpoint that nobody here has called", 0.3, false),
+    class("endpoint_read", "a reading endpoint that nobody here has called", 1.0, true),
+    class("method_new", "a method that the caller never used at the vendor", 0.3, true),
+    class("plaintext", "plaintext HTTP to a vendor that is called over TLS", 0.05, false),
+    class("tls_old", "a TLS version below 1.2", 0.05, false),
+    class("principal_new", "a principal never seen", 0.3, false),
+    class("principal_network_new", "a principal in a network that nobody here has used", 0.05, false),
+    class("principal_network_known", "a principal in a network that only others use", 0.2, false),
+    class("principal_client_new", "a principal with a client that nobody here uses", 0.1, false),
+    class("principal_client_known", "a principal with a client that only others use", 0.3, false),
+    class("region_new", "a region that nobody here has used", 0.05, false),
+    class("region_known", "a principal in a region that only others use", 0.2, false),
+    class("operation_login", "a first sign-in operation", 1.0, false),
+    class("operation_list", "a first listing operation", 1.0, true),
+    class("operation_read", "a first reading operation", 1.0, true),
+    class("operation_identity", "a first identity check", 0.3, true),
+    class("operation_use", "a first use of a service", 0.3, true),
+    class("operation_write", "a first writing operation", 0.3, true),
+    class("operation_secret", "a first read of secrets", 0.1, false),
+    class("operation_bulk", "a first bulk read", 0.1, false),
+    class("operation_delete", "a first deleting operation", 0.1, false),
+    class("operation_grant", "a first grant of rights or credentials", 0.05, false),
+    class("operation_share", "a first sharing with others", 0.02, false),
+    class("operation_defence", "a first change of logging or protection", 0.02, false),
+];
+
+/// Place of a class in [`SIGHTS`], by its name.
+fn place_of(name: &str) -> usize {
+    SIGHTS.iter().position(|class| class.name == name).unwrap_or_default()
+}
+
+/// One first sight.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sight {
+    /// Its class.
+    pub class: &'static str,
+    /// The new thing: a vendor, a network, an endpoint … never a secret.
+    pub detail: String,
+    /// First call that showed it, microseconds since the epoch.
+    pub time: i64,
+    /// The view.
+    pub direction: Direction,
+    /// Who called.
+    pub caller: String,
+    /// Whom.
+    pub vendor: String,
+    /// The endpoint called.
+    pub endpoint: String,
+    /// Credential used; may be empty.
+    pub credential: String,
+}
+
+/// Expected first sights a day, by class (in [`SIGHTS`] order).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SightRates(Vec<f64>);
+
+impl SightRates {
+    /// Replays each day of a history with what the other days know.
+    pub fn fit(relations: &[(i64, Relation<'_>)], history: &FactHistory, days: usize) -> Self {
+        let mut times = vec![0.0; SIGHTS.len()];
+        // A single day has no other days to be judged with.
+        let replayed = if days > 1 { relations } else { &[] };
+        for of_day in replayed.chunk_by(|(a, _), (b, _)| day_of(*a) == day_of(*b)) {
+            let known = history.known(of_day.first().map(|(bucket, _)| day_of(*bucket)));
+            let mut watch = Watch::default();
+            for sight in of_day.iter().flat_map(|(_, relation)| watch.look(relation, &known)) {
+                times[place_of(sight.class)] += 1.0;
+            }
+        }
+        let rate = |(class, times): (&SightClass, f64)| (times + class.prior * PRIOR_DAYS) / (days as f64 + PRIOR_DAYS);
+        Self(SIGHTS.iter().zip(times).map(rate).collect())
+    }
+
+    /// Expected times a day that a class is seen.
+    pub fn of(&self, class: &str) -> f64 {
+        self.0.get(place_of(class)).copied().unwrap_or(1.0)
+    }
+}
+
+/// What is expected a day of all that one caller showed within an hour: independent classes multiply, those that one
+/// release brings about together do not.
+pub fn joint_rate<'a>(rates: &SightRates, callers: usize, classes: impl IntoIterator<Item = &'a str>) -> f64 {
+    let callers = callers.max(1) as f64;
+    let apart = classes.into_iter().filter(|class| !SIGHTS[place_of(class)].of_release);
+    apart.fold(callers, |rate, class| rate * (rates.of(class) / callers).min(1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const DAY: i64 = 86_400_000_000;
+
+    fn relation<'a>(caller: &'a str, vendor: &'a str, endpoint: &'a str, day: i64) -> (i64, Relation<'a>) {
+        let relation = Relation {
+            time: day * DAY,
+            direction: Direction::Egress,
+            caller,
+            vendor,
+            host: vendor,
+            endpoint,
+            credential: "fp_1",
+            network: "10.20.3.0/24",
+            client: "boto3",
+            region: "",
+            scheme: "https",
+            tls_version: "1.3",
+            trace_id: None,
+        };
+        (day * crate::rollup::BUCKETS_PER_DAY, relation)
+    }
+
+    fn classes(relation: &Relation<'_>, known: &Known) -> Vec<&'static str> {
+        Watch::default().look(relation, known).into_iter().map(|sight| sight.class).collect()
+    }
+
+    #[test]
+    fn what_was_seen_is_no_first_sight_and_what_was_not_is_one() {
+        let known = FactHistory::of(&[relation("billing", "stripe", "POST /v1/charges", 0)]).known(None);
+        let (_, same) = relation("billing", "stripe", "POST /v1/charges", 1);
+        assert!(classes(&same, &known).is_empty());
+        assert_eq!(classes(&Relation { vendor: "transfer.sh", ..same }, &known), ["vendor_new"]);
+        assert_eq!(classes(&Relation { network: "203.0.113.0/24", ..same }, &known), ["network_public_new"]);
+        assert_eq!(classes(&Relation { network: "10.20.9.0/24", ..same }, &known), ["network_private_near"]);
+        assert_eq!(classes(&Relation { endpoint: "DELETE /v1/charges/{id}", ..same }, &known), ["endpoint_sensitive"]);
+        assert_eq!(classes(&Relation { scheme: "http", ..same }, &known), ["plaintext"]);
+        assert_eq!(classes(&Relation { client: "curl", ..same }, &known), ["client_tool"]);
+    }
+
+    #[test]
+    fn a_first_sight_is_told_once_also_after_a_restart() {
+        let known = Known::default();
+        let (_, new) = relation("billing", "stripe", "POST /v1/charges", 0);
+        let mut watch = Watch::default();
+        assert_eq!(watch.look(&new, &known).len(), 1);
+        let bytes = postcard::to_stdvec(&watch).unwrap();
+        let mut watch = postcard::from_bytes::<Watch>(&bytes).unwrap().restored();
+        assert!(watch.look(&new, &known).is_empty());
+    }
+
+    #[test]
+    fn a_replay_raises_the_rate_of_what_happens_every_day() {
+        let names: Vec<String> =
+            (0..8).map(|day| format!("GET /v1/report/{}", ["a", "b", "c", "d", "e", "f", "g", "h"][day])).collect();
+        let days: Vec<_> = (0..8).map(|day| relation("billing", "stripe", &names[day as usize], day)).collect();
+        let rates = SightRates::fit(&days, &FactHistory::of(&days), 8);
+        assert!(rates.of("endpoint_read") > 0.9 && rates.of("plaintext") < 0.05);
+    }
+
+    #[test]
+    fn classes_of_one_release_do_not_multiply() {
+        let days = [relation("billing", "stripe", "GET /", 0)];
+        let rates = SightRates::fit(&days, &FactHistory::of(&days), 1);
+        let release = BTreeSet::from(["client_known", "credential_new", "endpoint_read"]);
+        assert_eq!(joint_rate(&rates, 10, release), 10.0);
+        let theft = BTreeSet::from(["network_public_new", "client_tool"]);
+        assert!(joint_rate(&rates, 10, theft) < rates.of("client_tool") / 50.0);
+    }
+}

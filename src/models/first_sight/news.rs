@@ -1,0 +1,147 @@
+//! What of a relation is new: the rules by which something becomes a first sight of a class.
+
+use polars::prelude::{DataFrame, PolarsResult};
+
+use super::SightRates;
+use super::known::{Fact, Known, Looker, block_of, method_of};
+use super::relation::{Relation, RelationColumns};
+use crate::calls::{Direction, StepClass, is_interactive_tool, is_private, is_write, sensitive_endpoint};
+
+/// How surprising each call is by itself, by the hash of its record: `-log10` of the rate a day of the rarest class that it
+/// shows against what the history knows, whether or not another call showed it before; 0 where nothing is new.
+///
+/// # Errors
+/// Where the frame lacks a column of the call.
+pub fn surprise_of_calls(calls: &DataFrame, known: &Known, rates: &SightRates) -> PolarsResult<Vec<(u64, f64)>> {
+    let columns = RelationColumns::of(calls, "time")?;
+    let records = calls.column("record_hash")?.u64()?;
+    let surprise = |(row, record): (usize, Option<u64>)| {
+        let rarest = news(&columns.row(row), known).into_iter().map(|(class, ..)| rates.of(class)).fold(1.0, f64::min);
+        record.map(|record| (record, -rarest.log10()))
+    };
+    Ok(records.iter().enumerate().filter_map(surprise).collect())
+}
+
+/// The new things of a relation: class, what tells one such sight from another, and the new thing itself.
+pub(super) fn news<'a>(relation: &Relation<'a>, known: &Known) -> Vec<(&'static str, [&'a str; 3], &'a str)> {
+    let mut look = Looker::new(known, relation.direction);
+    match relation.direction {
+        Direction::Egress => egress_news(relation, &mut look),
+        Direction::Audit => audit_news(relation, &mut look),
+    }
+}
+
+fn egress_news<'a>(relation: &Relation<'a>, look: &mut Looker<'_>) -> Vec<(&'static str, [&'a str; 3], &'a str)> {
+    let Relation { caller, vendor, endpoint, credential, network, client, scheme, tls_version, .. } = *relation;
+    let mut news = Vec::new();
+    let is_new_caller = !look.has(Fact::Caller, &[caller]);
+    if !look.has(Fact::Vendor, &[vendor]) {
+        return vec![("vendor_new", [caller, vendor, ""], vendor)];
+    }
+    let is_new_pair = !look.has(Fact::Pair, &[caller, vendor]);
+    if is_new_pair && !is_new_caller {
+        news.push(("pair_new", [caller, vendor, ""], vendor));
+    }
+    if !network.is_empty() && !look.has(Fact::CallerNetwork, &[caller, network]) {
+        let class = match (is_private(network), look.has(Fact::Network, &[network])) {
+            (false, true) => "network_public_known",
+            (false, false) => "network_public_new",
+            (true, _) if look.has(Fact::NetworkBlock, &[block_of(network)]) => "network_private_near",
+            (true, _) => "network_private_far",
+        };
+        news.push((class, [caller, network, ""], network));
+    }
+    if !client.is_empty() && !look.has(Fact::CallerClient, &[caller, client]) {
+        let class = if look.has(Fact::Client, &[client]) {
+            "client_known"
+        } else if is_interactive_tool(client) {
+            "client_tool"
+        } else {
+            "client_new"
+        };
+        news.push((class, [caller, client, ""], client));
+    }
+    if !credential.is_empty() && !look.has(Fact::CallerCredential, &[caller, credential]) {
+        if look.has(Fact::Credential, &[credential]) {
+            news.push(("credential_of_another", [caller, credential, ""], credential));
+        } else if !is_new_caller {
+            news.push(("credential_new", [caller, vendor, credential], credential));
+        }
+    }
+    let is_known_endpoint =
+        look.has(Fact::CallerEndpoint, &[caller, vendor, endpoint]) || look.has(Fact::Endpoint, &[vendor, endpoint]);
+    let method = method_of(endpoint);
+    if !is_known_endpoint && !is_new_caller {
+        let class = if method == "DELETE" || (is_write(endpoint) && sensitive_endpoint(endpoint)) {
+            "endpoint_sensitive"
+        } else if is_write(endpoint) {
+            "endpoint_write"
+        } else {
+            "endpoint_read"
+        };
+        news.push((class, [caller, vendor, endpoint], endpoint));
+    } else if !is_new_pair && !look.has(Fact::CallerMethod, &[caller, vendor, method]) {
+        news.push(("method_new", [caller, vendor, method], method));
+    }
+    if scheme == "http" && !look.has(Fact::VendorScheme, &[vendor, scheme]) {
+        news.push(("plaintext", [caller, vendor, ""], scheme));
+    }
+    if matches!(tls_version, "1.0" | "1.1" | "ssl3") && !look.has(Fact::CallerTls, &[caller, vendor, tls_version]) {
+        news.push(("tls_old", [caller, vendor, ""], tls_version));
+    }
+    news
+}
+
+fn audit_news<'a>(relation: &Relation<'a>, look: &mut Looker<'_>) -> Vec<(&'static str, [&'a str; 3], &'a str)> {
+    let Relation { caller, vendor, endpoint, credential, network, client, region, .. } = *relation;
+    let mut news = Vec::new();
+    let is_new_principal = !look.has(Fact::Caller, &[caller]);
+    if is_new_principal {
+        news.push(("principal_new", [caller, "", ""], caller));
+    }
+    let mut graded = |fact: Fact, own: Fact, value: &'a str, [by_none, by_others]: [&'static str; 2]| {
+        if value.is_empty() || look.has(own, &[caller, value]) {
+            return;
+        }
+        if !look.has(fact, &[value]) {
+            news.push((by_none, [caller, value, ""], value));
+        } else if !is_new_principal {
+            news.push((by_others, [caller, value, ""], value));
+        }
+    };
+    graded(Fact::Network, Fact::CallerNetwork, network, ["principal_network_new", "principal_network_known"]);
+    graded(Fact::Client, Fact::CallerClient, client, ["principal_client_new", "principal_client_known"]);
+    graded(Fact::Region, Fact::CallerRegion, region, ["region_new", "region_known"]);
+    if !credential.is_empty() && !look.has(Fact::CallerCredential, &[caller, credential]) {
+        let others = look.has(Fact::Credential, &[credential]);
+        news.push((
+            if others { "credential_of_another" } else { "credential_new" },
+            [caller, credential, ""],
+            credential,
+        ));
+    }
+    let step = StepClass::of(endpoint);
+    let is_done_by_none = !look.has(Fact::Endpoint, &[vendor, endpoint]);
+    let is_new_to_principal = !look.has(Fact::CallerEndpoint, &[caller, vendor, endpoint]);
+    if is_new_to_principal && (!is_new_principal || is_done_by_none || step.is_sensitive()) {
+        news.push((operation_class(step), [caller, vendor, endpoint], endpoint));
+    }
+    news
+}
+
+fn operation_class(step: StepClass) -> &'static str {
+    match step {
+        StepClass::Login => "operation_login",
+        StepClass::Identity => "operation_identity",
+        StepClass::List => "operation_list",
+        StepClass::Read => "operation_read",
+        StepClass::Use => "operation_use",
+        StepClass::Secret => "operation_secret",
+        StepClass::Bulk => "operation_bulk",
+        StepClass::Write => "operation_write",
+        StepClass::Grant => "operation_grant",
+        StepClass::Share => "operation_share",
+        StepClass::Delete => "operation_delete",
+        StepClass::Defence => "operation_defence",
+    }
+}

@@ -1,0 +1,117 @@
+//! Relations: the columns in which something can be new, of rolled-up rows and of calls.
+
+use polars::prelude::{Column, DataFrame, Int64Chunked, PolarsResult, StringChunked, polars_err};
+
+use crate::calls::Direction;
+use crate::rollup::Rollup;
+
+/// One rolled-up relation: the columns in which something can be new.
+#[derive(Clone, Copy, Debug)]
+pub struct Relation<'a> {
+    /// First call, microseconds since the epoch.
+    pub time: i64,
+    /// The view.
+    pub direction: Direction,
+    /// Who called.
+    pub caller: &'a str,
+    /// Whom.
+    pub vendor: &'a str,
+    /// Which host of theirs.
+    pub host: &'a str,
+    /// Endpoint template or audit operation.
+    pub endpoint: &'a str,
+    /// Credential fingerprint.
+    pub credential: &'a str,
+    /// Source network.
+    pub network: &'a str,
+    /// Client family.
+    pub client: &'a str,
+    /// Cloud region.
+    pub region: &'a str,
+    /// `http` or `https`.
+    pub scheme: &'a str,
+    /// TLS version.
+    pub tls_version: &'a str,
+    /// Trace id of one of the calls.
+    pub trace_id: Option<&'a str>,
+}
+
+/// The columns of a rollup or of calls that make a relation.
+pub(super) struct RelationColumns<'a> {
+    /// In the order of [`TEXTS`].
+    texts: [&'a StringChunked; TEXTS.len()],
+    time: &'a Int64Chunked,
+}
+
+const TEXTS: [&str; 12] = [
+    "direction",
+    "caller",
+    "vendor",
+    "host",
+    "endpoint",
+    "credential",
+    "network",
+    "client",
+    "region",
+    "scheme",
+    "tls_version",
+    "trace_id",
+];
+
+impl<'a> RelationColumns<'a> {
+    pub fn of(frame: &'a DataFrame, time: &str) -> PolarsResult<Self> {
+        let texts = TEXTS.map(|name| frame.column(name).and_then(Column::str));
+        let mut columns = Vec::with_capacity(TEXTS.len());
+        for text in texts {
+            columns.push(text?);
+        }
+        let texts = columns.try_into().map_err(|_| polars_err!(ShapeMismatch: "columns of a relation"))?;
+        Ok(Self { texts, time: frame.column(time)?.i64()? })
+    }
+
+    pub fn row(&self, row: usize) -> Relation<'a> {
+        let [
+            direction,
+            caller,
+            vendor,
+            host,
+            endpoint,
+            credential,
+            network,
+            client,
+            region,
+            scheme,
+            tls_version,
+            trace_id,
+        ] = self.texts.map(|column| column.get(row));
+        Relation {
+            time: self.time.get(row).unwrap_or_default(),
+            direction: Direction::named(direction),
+            caller: caller.unwrap_or_default(),
+            vendor: vendor.unwrap_or_default(),
+            host: host.unwrap_or_default(),
+            endpoint: endpoint.unwrap_or_default(),
+            credential: credential.unwrap_or_default(),
+            network: network.unwrap_or_default(),
+            client: client.unwrap_or_default(),
+            region: region.unwrap_or_default(),
+            scheme: scheme.unwrap_or_default(),
+            tls_version: tls_version.unwrap_or_default(),
+            trace_id,
+        }
+    }
+}
+
+/// The relations of a rollup by bucket, each bucket's in the order of their first calls.
+///
+/// # Errors
+/// Where the rollup lacks a column.
+pub fn relations(rollup: &Rollup) -> PolarsResult<Vec<(i64, Relation<'_>)>> {
+    let columns = RelationColumns::of(rollup.frame(), "first_seen")?;
+    let buckets = rollup.frame().column("bucket")?.i64()?;
+    let row = |row: usize| (buckets.get(row).unwrap_or_default(), columns.row(row));
+    let mut relations: Vec<(i64, Relation<'_>)> = (0..rollup.len()).map(row).collect();
+    // Stable: rows of one bucket and time keep the rollup's order, which is that of their keys.
+    relations.sort_by_key(|(bucket, relation)| (*bucket, relation.time));
+    Ok(relations)
+}

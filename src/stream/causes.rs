@@ -1,0 +1,240 @@
+//! The causes that the judge looks for in one account at the end of a bucket: tests that are too rare together, pure volume,
+//! and an hour that is odd as a whole; each attributed to whom it is about.
+
+use std::sync::Arc;
+
+use super::judge::{EXPLAINED, Event, Judge};
+use crate::alerts::Subject;
+use crate::detect::{Cause, Sharing, contribution, joint_contribution, sharing};
+use crate::features::{Account, Column, Entity, Ledger, Level, WINDOWS};
+use crate::models::baseline::{Baseline, Verdict};
+use crate::models::joint_row;
+use crate::models::statistic::{Kind, Observation, STATISTICS};
+use crate::rollup::BUCKET_MICROS;
+
+/// Reasons that a finding tells.
+const MOST_REASONS: usize = 3;
+/// Pure volume pages from this many times the expectation; while the company rests; and from this many calls.
+const SURGE: f64 = 30.0;
+const SURGE_AT_REST: f64 = 8.0;
+const FEWEST_CALLS_OF_A_SURGE: f64 = 20.0;
+/// Buckets of the level that a surge is measured against: three hours.
+const LEVEL_BUCKETS: i64 = 36;
+/// The company rests while the pairs that keep office hours are below this share of their mean.
+const AT_REST: f64 = 0.4;
+
+impl Judge {
+    /// An entity whose tests together are too rare, attributed to the caller or the vendor; `None` where something else
+    /// tells it better.
+    pub fn unusual<'a>(
+        &mut self,
+        ledger: &'a Ledger,
+        account: &'a Account,
+        verdicts: &[Verdict],
+        rate: f64,
+        time: i64,
+    ) -> Option<Event<'a>> {
+        let bundle = Arc::clone(&self.bundle);
+        let mut reasons: Vec<&Verdict> = verdicts.iter().filter(|verdict| verdict.test.weight() > 0.0).collect();
+        reasons.sort_by(|a, b| a.p_value.total_cmp(&b.p_value));
+        let leading = *reasons.first()?;
+        let statistic = leading.test.statistic();
+        let entity = &account.entity;
+        let told_of = match entity.level {
+            Level::Pair => account,
+            Level::Vendor => most_changed_pair(ledger, account, leading)?,
+            Level::VendorEndpoint | Level::Credential => self.pair_in_question(ledger, account)?,
+        };
+        let seen = Verdict { seen: observed_of(told_of, leading), ..leading.clone() };
+        let shared = if statistic.of_vendor {
+            sharing(ledger, &bundle.baselines, told_of, if entity.level == Level::Pair { leading } else { &seen })
+        } else {
+            Sharing::Own
+        };
+        if entity.level == Level::Vendor && shared < Sharing::Likely {
+            return None; // one caller only: its own test judges it
+        }
+        let mut subject = Subject {
+            direction: entity.direction,
+            vendor: entity.vendor.clone(),
+            caller: if shared >= Sharing::Likely { String::new() } else { told_of.entity.caller.clone() },
+        };
+        let vendor = Subject { caller: String::new(), ..subject.clone() };
+        let is_explainable = statistic.of_vendor || statistic.kind == Kind::Mix;
+        let changed = (entity.direction, entity.vendor.clone(), statistic.name.to_owned());
+        if shared == Sharing::Confirmed {
+            self.memory.changed.insert(changed.clone(), time);
+        }
+        let explained = leading.test.buckets() * BUCKET_MICROS + EXPLAINED;
+        let is_known = self.memory.changed.get(&changed).is_some_and(|at| time - at <= explained);
+        let is_vendor_open = self.memory.book.is_open(&vendor);
+        if is_known && !is_vendor_open && shared != Sharing::Confirmed {
+            return None; // already told, and over
+        }
+        if is_vendor_open && is_explainable && (is_known || shared >= Sharing::Unknown) {
+            subject = vendor.clone();
+        }
+        if subject == vendor && !is_vendor_open {
+            let of_vendor: Vec<&str> =
+                STATISTICS.iter().filter(|statistic| statistic.of_vendor).map(|statistic| statistic.name).collect();
+            for pair in ledger.pairs_of(entity.direction, &entity.vendor) {
+                if self.memory.book.widen(&vendor, &pair.entity.caller, &of_vendor) {
+                    break;
+                }
+            }
+        }
+        let cause = Cause {
+            name: statistic.name,
+            is_rise: leading.seen.effect(statistic.kind) >= 0.0,
+            is_of_vendor: subject == vendor,
+            direction: entity.direction,
+        };
+        let words = |verdict: &&Verdict| contribution(account, verdict, &bundle.expectations);
+        let told = reasons.iter().take(MOST_REASONS).filter(|verdict| verdict.p_value < 1.0);
+        Some(Event {
+            account: told_of,
+            window: leading.test.buckets(),
+            rate,
+            p_value: rate / bundle.entities() as f64,
+            pages: true,
+            contributions: told.map(words).collect(),
+            endpoint: leading
+                .endpoint
+                .clone()
+                .or_else(|| (entity.level == Level::VendorEndpoint).then(|| entity.part.clone())),
+            calls: account.sum(Column::Calls, leading.test.window).max(0) as u64,
+            subject,
+            cause,
+        })
+    }
+
+    /// Of the pairs behind a shared credential or endpoint, the one whose incident goes on, else the one that calls most.
+    fn pair_in_question<'a>(&self, ledger: &'a Ledger, account: &'a Account) -> Option<&'a Account> {
+        let entity = &account.entity;
+        let uses = |pair: &&Account| match entity.level {
+            Level::Credential => pair.trail.credential == entity.part,
+            _ => pair.endpoints.contains_key(&entity.part),
+        };
+        let subject = |pair: &Account| Subject {
+            direction: entity.direction,
+            vendor: entity.vendor.clone(),
+            caller: pair.entity.caller.clone(),
+        };
+        let pairs = || ledger.pairs_of(entity.direction, &entity.vendor).filter(uses);
+        let calls = |pair: &&Account| match pair.endpoints.get(&entity.part) {
+            Some(series) => series.count(0),
+            None => pair.sum(Column::Calls, 0),
+        };
+        pairs().find(|pair| self.memory.book.is_paging(&subject(pair))).or_else(|| pairs().max_by_key(calls))
+    }
+
+    /// Pure volume: far beyond the clock, whatever the ratios say.
+    pub fn surge<'a>(&self, account: &'a Account, verdict: &Verdict, bucket: i64) -> Option<Event<'a>> {
+        if verdict.test.statistic().kind != Kind::Volume || verdict.z <= 0.0 {
+            return None;
+        }
+        let entities = self.bundle.entities() as f64;
+        let rate = entities * verdict.p_value;
+        if rate > self.settings.budget().volume() {
+            return None;
+        }
+        let clock = self.bundle.baselines.get(&account.entity).filter(|known| known.is_known)?.clock.as_ref()?;
+        let buckets = verdict.test.buckets() as f64;
+        let level = clock.expected(bucket, LEVEL_BUCKETS) * buckets / LEVEL_BUCKETS as f64;
+        let usual = verdict.seen.against.max(level);
+        let times = if self.is_company_at_rest(bucket) { SURGE_AT_REST } else { SURGE };
+        let least = (clock.peak() * buckets).max(FEWEST_CALLS_OF_A_SURGE);
+        if verdict.seen.observed < times * usual || verdict.seen.observed < least {
+            return None;
+        }
+        let entity = &account.entity;
+        Some(Event {
+            account,
+            subject: Subject {
+                direction: entity.direction,
+                vendor: entity.vendor.clone(),
+                caller: entity.caller.clone(),
+            },
+            cause: Cause {
+                name: verdict.test.statistic().name,
+                is_rise: true,
+                is_of_vendor: false,
+                direction: entity.direction,
+            },
+            window: verdict.test.buckets(),
+            rate,
+            p_value: verdict.p_value,
+            pages: true,
+            contributions: vec![contribution(account, verdict, &self.bundle.expectations)],
+            endpoint: None,
+            calls: verdict.seen.observed as u64,
+        })
+    }
+
+    fn is_company_at_rest(&self, bucket: i64) -> bool {
+        let hour = WINDOWS[2].buckets;
+        let levels = self.office.iter().filter_map(|entity| {
+            let clock = self.bundle.baselines.get(entity)?.clock.as_ref()?;
+            let [weekday, weekend] = clock.mean();
+            Some(clock.expected(bucket, hour) / hour as f64 / ((weekday + weekend) / 2.0).max(1e-9))
+        });
+        let (count, sum) = levels.fold((0_u32, 0.0), |(count, sum), level| (count + 1, sum + level));
+        count > 0 && sum / f64::from(count) < AT_REST
+    }
+
+    /// An hour whose numbers are usual one by one and odd together.
+    pub fn odd_hour<'a>(
+        &self,
+        account: &'a Account,
+        verdicts: &[Verdict],
+        baseline: Option<&Baseline>,
+        bucket: i64,
+    ) -> Option<Event<'a>> {
+        let entity = &account.entity;
+        let known = baseline.filter(|known| known.is_known)?;
+        let joint = self.bundle.joint.get(&entity.direction)?;
+        if entity.level != Level::Pair || !joint_row::is_due(bucket) {
+            return None;
+        }
+        let row = joint_row::row(account, bucket, verdicts, Some(known));
+        let rate = joint.alarms_per_day(&row);
+        if rate > self.settings.budget().joint() {
+            return None;
+        }
+        let p_value = rate / joint.entities.max(1) as f64;
+        let shares = joint.joint.contributions(ndarray::ArrayView1::from(&row));
+        let words =
+            |(column, share): &(String, f64)| joint_contribution(column, *share, joint_row::window_name(), p_value);
+        Some(Event {
+            account,
+            subject: Subject {
+                direction: entity.direction,
+                vendor: entity.vendor.clone(),
+                caller: entity.caller.clone(),
+            },
+            cause: Cause { name: "joint", is_rise: true, is_of_vendor: false, direction: entity.direction },
+            window: WINDOWS[2].buckets,
+            rate,
+            p_value,
+            pages: true,
+            contributions: shares.iter().take(MOST_REASONS).map(words).collect(),
+            endpoint: None,
+            calls: account.sum(Column::Calls, 2).max(0) as u64,
+        })
+    }
+}
+
+/// What a test sees of an account.
+fn observed_of(account: &Account, verdict: &Verdict) -> Observation {
+    let empty = [0; _];
+    let window = account.series.window(verdict.test.window);
+    Observation::of(verdict.test.statistic().kind, window, &empty, 0.0)
+}
+
+/// Of a vendor's pairs, the one that shows the change most.
+fn most_changed_pair<'a>(ledger: &'a Ledger, vendor: &'a Account, verdict: &Verdict) -> Option<&'a Account> {
+    let kind = verdict.test.statistic().kind;
+    let z = |pair: &&Account| observed_of(pair, verdict).z(kind, 0.05);
+    let Entity { direction, vendor, .. } = &vendor.entity;
+    ledger.pairs_of(*direction, vendor).max_by(|a, b| z(a).total_cmp(&z(b)).then_with(|| b.entity.cmp(&a.entity)))
+}
