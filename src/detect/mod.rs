@@ -8,6 +8,7 @@
 
 mod attribution;
 mod burst;
+mod call_volume;
 mod credential_misuse;
 mod endpoint_mix;
 mod joint;
@@ -168,6 +169,7 @@ pub const DETECTORS: &[&Detector] = &[
     &outcome_shift::DETECTOR,
     &endpoint_mix::DETECTOR,
     &burst::DETECTOR,
+    &call_volume::DETECTOR,
     &new_destination::DETECTOR,
     &credential_misuse::DETECTOR,
     &privileged_endpoint::DETECTOR,

@@ -95,6 +95,9 @@ fn egress_news<'a>(relation: &Relation<'a>, look: &mut Looker<'_>) -> Vec<(&'sta
 fn audit_news<'a>(relation: &Relation<'a>, look: &mut Looker<'_>) -> Vec<(&'static str, [&'a str; 3], &'a str)> {
     let Relation { caller, vendor, endpoint, credential, network, client, region, .. } = *relation;
     let mut news = Vec::new();
+    if is_by_vendor(caller) || is_by_vendor(client) {
+        return news;
+    }
     let is_new_principal = !look.has(Fact::Caller, &[caller]);
     if is_new_principal {
         news.push(("principal_new", [caller, "", ""], caller));
@@ -127,6 +130,11 @@ fn audit_news<'a>(relation: &Relation<'a>, look: &mut Looker<'_>) -> Vec<(&'stat
         news.push((operation_class(step), [caller, vendor, endpoint], endpoint));
     }
     news
+}
+
+/// Whether the vendor's own services made a call, or made it on somebody's behalf: what is new about those is the vendor's.
+fn is_by_vendor(name: &str) -> bool {
+    name.ends_with(".amazonaws.com") || name.starts_with("AWSServiceRoleFor")
 }
 
 fn operation_class(step: StepClass) -> &'static str {
