@@ -40,11 +40,16 @@ pub enum CallProblem {
     /// The time is none that a log of today can have, perhaps in another unit.
     #[error("time: outside the years 2000 to 2099")]
     TimeOutOfRange,
+    /// The time has not come yet: the clock of whoever logged it runs ahead.
+    #[error("time: ahead of the clock")]
+    TimeAhead,
 }
 
 /// Appends calls to typed columns, enriched and free of secrets.
 pub struct CallsBuilder {
     columns: Columns,
+    /// Latest time that a call may have, microseconds since the epoch.
+    latest: i64,
     enrichment: Enrichment,
     endpoint: String,
     identity: Vec<u8>,
@@ -55,10 +60,17 @@ impl CallsBuilder {
     pub fn new(key: Arc<FingerprintKey>) -> Self {
         Self {
             columns: Columns::with_capacity(0),
+            latest: i64::MAX,
             enrichment: Enrichment::new(key),
             endpoint: String::new(),
             identity: Vec::new(),
         }
+    }
+
+    /// From now on refuses calls after `latest`, microseconds since the epoch: one clock that runs ahead would end the
+    /// buckets of all others before their time.
+    pub fn refuse_after(&mut self, latest: i64) {
+        self.latest = latest;
     }
 
     /// Calls that [`finish`](Self::finish) would give.
@@ -76,9 +88,12 @@ impl CallsBuilder {
     /// # Errors
     /// Where the call has no caller, neither host nor vendor, or no possible time.
     pub fn push(&mut self, call: &Call<'_>, format: &'static str) -> Result<(), CallProblem> {
-        let Self { columns: to, enrichment, endpoint, identity } = self;
+        let Self { columns: to, latest, enrichment, endpoint, identity } = self;
         if !TIMES.contains(&call.time) {
             return Err(CallProblem::TimeOutOfRange);
+        }
+        if call.time > *latest {
+            return Err(CallProblem::TimeAhead);
         }
         let caller = present(&call.caller);
         if caller.is_empty() {
@@ -404,6 +419,8 @@ mod tests {
         }
         assert_eq!(refused(Call { time: NOON / 1_000, ..call() }, &mut calls), CallProblem::TimeOutOfRange);
         calls.push(&Call { host: "".into(), vendor: Some("aws"), ..call() }, "ecs").unwrap();
+        calls.refuse_after(NOON);
+        assert_eq!(refused(Call { time: NOON + 1, ..call() }, &mut calls), CallProblem::TimeAhead);
         assert_eq!(calls.finish().height(), 1);
     }
 

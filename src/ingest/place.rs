@@ -191,6 +191,7 @@ impl Problem {
             Self::TooLarge { .. } => "too_large",
             Self::TooManyRecords { .. } => "too_many_records",
             Self::BrokenCompression { .. } => "broken_compression",
+            Self::Call(CallProblem::TimeAhead) => "time_ahead",
             Self::Call(_) => "unusable_call",
         }
     }

@@ -91,13 +91,14 @@ pub struct State {
     pub directory: PathBuf,
     /// Seconds between checkpoints.
     pub checkpoint_seconds: u64,
-    /// Seconds of wall clock at its end after which a partition no longer holds the others up.
+    /// Seconds of wall clock at its end after which a partition no longer holds the others up, and after which, if all are
+    /// at their ends, the newest bucket is judged. Long enough for a bucket and its stragglers: what comes later is too late.
     pub idle_seconds: u64,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { directory: "state".into(), checkpoint_seconds: 5, idle_seconds: 30 }
+        Self { directory: "state".into(), checkpoint_seconds: 5, idle_seconds: 600 }
     }
 }
 

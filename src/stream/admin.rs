@@ -53,6 +53,7 @@ impl Admin {
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("admin").enable_all().build()?;
         let listener = runtime.block_on(TcpListener::bind(address))?;
         let address = listener.local_addr()?;
+        tracing::info!(%address, "health and metrics are served");
         runtime.spawn(async move {
             if let Err(error) = axum::serve(listener, router(health)).await {
                 tracing::error!(%error, "the admin server ended");

@@ -54,39 +54,12 @@ impl Judge {
         if entity.level == Level::Vendor && shared < Sharing::Likely {
             return None; // one caller only: its own test judges it
         }
-        let mut subject = Subject {
-            direction: entity.direction,
-            vendor: entity.vendor.clone(),
-            caller: if shared >= Sharing::Likely { String::new() } else { told_of.entity.caller.clone() },
-        };
-        let vendor = Subject { caller: String::new(), ..subject.clone() };
-        let is_explainable = statistic.of_vendor || statistic.kind == Kind::Mix;
-        let changed = (entity.direction, entity.vendor.clone(), statistic.name.to_owned());
-        if shared == Sharing::Confirmed {
-            self.memory.changed.insert(changed.clone(), time);
-        }
-        let explained = leading.test.buckets() * BUCKET_MICROS + EXPLAINED;
-        let is_known = self.memory.changed.get(&changed).is_some_and(|at| time - at <= explained);
-        let is_vendor_open = self.memory.book.is_open(&vendor);
-        if is_known && !is_vendor_open && shared != Sharing::Confirmed {
-            return None; // already told, and over
-        }
-        if is_vendor_open && is_explainable && (is_known || shared >= Sharing::Unknown) {
-            subject = vendor.clone();
-        }
-        if subject == vendor && !is_vendor_open {
-            let of_vendor: Vec<&str> =
-                STATISTICS.iter().filter(|statistic| statistic.of_vendor).map(|statistic| statistic.name).collect();
-            for pair in ledger.pairs_of(entity.direction, &entity.vendor) {
-                if self.memory.book.widen(&vendor, &pair.entity.caller, &of_vendor) {
-                    break;
-                }
-            }
-        }
+        let subject = self.subject_of(ledger, told_of, leading, shared, time)?;
+        let is_of_vendor = subject.caller.is_empty();
         let cause = Cause {
             name: statistic.name,
             is_rise: leading.seen.effect(statistic.kind) >= 0.0,
-            is_of_vendor: subject == vendor,
+            is_of_vendor,
             direction: entity.direction,
         };
         let words = |verdict: &&Verdict| contribution(account, verdict, &bundle.expectations);
@@ -106,6 +79,47 @@ impl Judge {
             subject,
             cause,
         })
+    }
+
+    /// Whether a change is told of the caller or of the vendor; `None` where it was told already, and is over.
+    fn subject_of(
+        &mut self,
+        ledger: &Ledger,
+        told_of: &Account,
+        leading: &Verdict,
+        shared: Sharing,
+        time: i64,
+    ) -> Option<Subject> {
+        let (statistic, entity) = (leading.test.statistic(), &told_of.entity);
+        let own = Subject { direction: entity.direction, vendor: entity.vendor.clone(), caller: entity.caller.clone() };
+        let vendor = Subject { caller: String::new(), ..own.clone() };
+        let changed = (entity.direction, entity.vendor.clone(), statistic.name.to_owned());
+        if shared == Sharing::Confirmed {
+            self.memory.changed.insert(changed.clone(), time);
+        }
+        let explained = leading.test.buckets() * BUCKET_MICROS + EXPLAINED;
+        let is_known = self.memory.changed.get(&changed).is_some_and(|at| time - at <= explained);
+        let is_vendor_open = self.memory.book.is_open(&vendor);
+        if is_known && !is_vendor_open && shared != Sharing::Confirmed {
+            return None;
+        }
+        let is_explainable = statistic.of_vendor || statistic.kind == Kind::Mix;
+        let is_explained = is_vendor_open && is_explainable && (is_known || shared >= Sharing::Unknown);
+        if shared < Sharing::Likely && !is_explained {
+            return Some(own);
+        }
+        if !is_vendor_open {
+            self.widen(ledger, &vendor);
+        }
+        Some(vendor)
+    }
+
+    /// Makes the incident of one of a vendor's callers the vendor's, if a vendor can have caused it.
+    fn widen(&mut self, ledger: &Ledger, vendor: &Subject) {
+        let of_vendor: Vec<&str> =
+            STATISTICS.iter().filter(|statistic| statistic.of_vendor).map(|statistic| statistic.name).collect();
+        let mut pairs = ledger.pairs_of(vendor.direction, &vendor.vendor);
+        pairs.any(|pair| self.memory.book.widen(vendor, &pair.entity.caller, &of_vendor));
     }
 
     /// Of the pairs behind a shared credential or endpoint, the one whose incident goes on, else the one that calls most.

@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// Assigned partitions by name (`topic/3`), and where partitions that are not assigned yet go on.
+/// Assigned partitions by name (`topic/3`), and where those go on that are not assigned now.
 #[derive(Debug, Default)]
 pub(super) struct Partitions {
-    /// Next offset of every partition whose records the engine holds.
+    /// Next offset of every partition of which the engine holds records, assigned or not: should one come back before
+    /// another member read on, the engine must not be shown again what it has seen.
     next: BTreeMap<String, i64>,
     assigned: BTreeMap<String, Quiet>,
 }
@@ -25,9 +26,15 @@ impl Partitions {
         Self { next, assigned: BTreeMap::new() }
     }
 
-    /// Next offsets, for the checkpoint and the commit.
+    /// Next offsets, for the checkpoint.
     pub(super) fn next(&self) -> &BTreeMap<String, i64> {
         &self.next
+    }
+
+    /// Next offsets, for the commit: only of what is ours, since of the rest another member knows more.
+    pub(super) fn to_commit(&self) -> BTreeMap<String, i64> {
+        let ours = self.next.iter().filter(|(name, _)| self.assigned.contains_key(*name));
+        ours.map(|(name, next)| (name.clone(), *next)).collect()
     }
 
     /// Names of the assigned partitions.
@@ -41,10 +48,9 @@ impl Partitions {
         self.assigned.extend(names.into_iter().map(|name| (name, Quiet { since: now, is_idle: false })));
     }
 
-    /// Forgets partitions: another member reads on, so our offset would be a lie before long.
+    /// A partition is no longer ours.
     pub(super) fn remove(&mut self, name: &str) {
         self.assigned.remove(name);
-        self.next.remove(name);
     }
 
     /// Notes that all before `next` was read.
@@ -72,6 +78,18 @@ impl Partitions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_offset_of_a_partition_that_was_lost_is_remembered_but_not_committed() {
+        let mut partitions = Partitions::default();
+        for name in ["t/0", "t/1"] {
+            partitions.add([name.to_owned()], BTreeMap::new(), Instant::now());
+            partitions.read_to(name, 5, Instant::now());
+        }
+        partitions.remove("t/1");
+        assert_eq!(partitions.to_commit(), BTreeMap::from([("t/0".to_owned(), 5)]));
+        assert_eq!(partitions.next().get("t/1"), Some(&5));
+    }
 
     #[test]
     fn a_partition_is_idle_once_after_being_at_its_end_for_long_enough() {

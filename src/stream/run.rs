@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use polars::prelude::DataFrame;
 use rdkafka::message::Message;
@@ -31,6 +31,8 @@ use crate::state::{Checkpoint, StateError, Store};
 
 /// Records after which a checkpoint is due before its time: bounds what a crash repeats.
 const CHECKPOINT_RECORDS: usize = 500_000;
+/// How far a call's time may be ahead of the clock: nobody's log is a day early, and the newest time ends the others' buckets.
+const AHEAD: Duration = Duration::from_secs(86_400);
 /// First and longest pause between the attempts of a sink.
 const RETRY_PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 
@@ -236,6 +238,7 @@ impl<'a, M: Machine> Shell<'a, M> {
         let name = batch.partition.to_string();
         let decoder = decoder_of(&mut self.decoders, &self.plan.decode, topic)?;
         let mut letters = Vec::new();
+        self.calls.refuse_after(micros_since_epoch(SystemTime::now() + AHEAD));
         for record in &batch.records {
             let place = Place::Kafka { topic: Arc::clone(topic), partition: *number, offset: record.offset() };
             let decoded = decoder.decode(record.payload().unwrap_or_default(), &place, &mut self.calls);
@@ -318,7 +321,7 @@ impl<'a, M: Machine> Shell<'a, M> {
     fn checkpoint(&mut self, consumer: &Consumer, wait: bool) -> Result<(), RunError> {
         self.save()?;
         // With no broker there, waiting would only end in the same warning.
-        if let Err(error) = consumer.commit(self.partitions.next(), wait && consumer.is_connected()) {
+        if let Err(error) = consumer.commit(&self.partitions.to_commit(), wait && consumer.is_connected()) {
             tracing::warn!(%error, "the checkpoint holds; the next commit makes up for this one");
             metrics::commit_failure();
         }
@@ -339,6 +342,11 @@ impl<'a, M: Machine> Shell<'a, M> {
         self.records_since = 0;
         Ok(())
     }
+}
+
+fn micros_since_epoch(time: SystemTime) -> i64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// The decoder of a topic: each topic has one format, and what was found out about it is kept.

@@ -24,6 +24,8 @@ Usage: tests/kafka/kafka.sh COMMAND
 
   up      start Kafka $VERSION and print KAFKA_BOOTSTRAP_SERVERS=host:port; does nothing when it already runs
   down    stop it and delete its data
+  pause   stop the broker where it stands, as an outage would; exit code 3 when it is not ours
+  resume  let it go on
   status  print running or stopped; exit code 0 or 3
   log     print the end of the broker's log
   fetch   only download the jars
@@ -170,6 +172,7 @@ stop() {
     local id
     if id=$(pid); then
         kill "$id" 2>/dev/null || true
+        kill -CONT "$id" 2>/dev/null || true # a paused one would not notice
         local deadline=$((SECONDS + STOP_SECONDS))
         while pid >/dev/null; do
             if ((SECONDS >= deadline)); then
@@ -203,6 +206,16 @@ up() {
     echo "KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:$port"
 }
 
+# Sends a signal to the broker that the tests talk to, if it is the one we started.
+send() {
+    local id
+    if [[ ${KAFKA_BOOTSTRAP_SERVERS:-127.0.0.1:$port} != "127.0.0.1:$port" ]] || ! id=$(pid); then
+        say "no broker of ours on port $port"
+        return 3
+    fi
+    kill "-$1" "$id"
+}
+
 status() {
     if [[ -n ${KAFKA_BOOTSTRAP_SERVERS:-} ]]; then
         given_listens && echo running && return
@@ -223,6 +236,8 @@ fi
 case ${1:-help} in
 up) up ;;
 down) stop ;;
+pause) send STOP ;;
+resume) send CONT ;;
 status) status ;;
 log) log ;;
 fetch) [[ -n ${KAFKA_BOOTSTRAP_SERVERS:-} ]] || jars >/dev/null ;;

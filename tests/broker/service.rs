@@ -1,0 +1,220 @@
+//! apiwarden as a process: a pipeline with topics and state of its own, started and ended again and again.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::cluster::{Alerts, Cluster};
+use super::fixture::Fixture;
+
+/// Longest wait for anything.
+const PATIENCE: Duration = Duration::from_secs(180);
+const KEY: &str = "only for the tests of this house";
+/// How far calls may come late, seconds. More than the steps in which [`Deployment::run_to_the_end`] tells times apart.
+const LATENESS: f64 = 300.0;
+
+/// A pipeline: its file, its state, its topics.
+pub struct Deployment {
+    /// Its consumer group.
+    pub name: String,
+    pub calls: String,
+    pub alerts: String,
+    pub dead_letters: String,
+    pub checkpoint_seconds: u64,
+    brokers: String,
+    bundle: PathBuf,
+    directory: TempDir,
+}
+
+impl Deployment {
+    /// One with empty topics, `partitions` of them for calls.
+    pub fn new(cluster: &Cluster, fixture: &Fixture, of: &str, partitions: i32) -> Self {
+        let topic = |what: &str, partitions| {
+            let name = cluster.name(&format!("{of}-{what}"));
+            cluster.create(&name, partitions);
+            name
+        };
+        Self {
+            name: cluster.name(of),
+            calls: topic("calls", partitions),
+            alerts: topic("alerts", 3),
+            dead_letters: topic("dead", 1),
+            checkpoint_seconds: 1,
+            brokers: cluster.brokers.clone(),
+            bundle: fixture.bundle.clone(),
+            directory: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// Starts the service. No partition falls idle meanwhile: more may come.
+    pub fn start(&self) -> Service {
+        self.start_with(3600)
+    }
+
+    /// Runs until all that is there was read and the newest bucket was judged, then stops.
+    pub fn run_to_the_end(&self, newest: f64) {
+        let service = self.start_with(3);
+        // Only idleness moves the watermark past the newest call.
+        eventually("the newest bucket to be judged", || {
+            service.metric("apiwarden_watermark_seconds") > newest - LATENESS / 2.0
+        });
+        assert!(service.stop().success());
+    }
+
+    fn start_with(&self, idle_seconds: u64) -> Service {
+        let port = free_port();
+        let file = self.write_pipeline(port, idle_seconds);
+        let child = command().env("APIWARDEN_LOG", "error").args(["run", "--pipeline"]).arg(file).spawn().unwrap();
+        Service { child, admin: SocketAddr::from((Ipv4Addr::LOCALHOST, port)) }
+    }
+
+    /// Scans the same records from a file, with the same pipeline.
+    pub fn scan(&self, records: &[&str]) -> Alerts {
+        let (input, output) = (self.directory.path().join("calls.ndjson"), self.directory.path().join("alerts.ndjson"));
+        std::fs::write(&input, records.join("\n")).unwrap();
+        let pipeline = self.write_pipeline(0, 600);
+        let mut scan = command();
+        scan.arg("scan").arg("--pipeline").arg(pipeline).arg("--model").arg(&self.bundle);
+        succeed(scan.arg("--input").arg(input).arg("--output").arg(&output));
+        let lines = std::fs::read_to_string(output).unwrap();
+        lines.lines().map(|line| (uid_of(line), line.to_owned())).collect()
+    }
+
+    fn write_pipeline(&self, port: u16, idle_seconds: u64) -> PathBuf {
+        let file = self.directory.path().join("pipeline.toml");
+        let Self { name, calls, alerts, dead_letters, checkpoint_seconds, brokers, bundle, .. } = self;
+        let bundle = bundle.display();
+        let text = format!(
+            r#"
+            [source.kafka]
+            brokers = "{brokers}"
+            topics = ["{calls}"]
+            group = "{name}"
+            [source.kafka.properties]
+            # A member by name is known again after a crash: nobody waits for the dead one to be missed.
+            "group.instance.id" = "one"
+            "session.timeout.ms" = 6000
+            "heartbeat.interval.ms" = 1000
+            "socket.timeout.ms" = 6000
+            [decode]
+            format = "ecs"
+            [model]
+            bundle = "{bundle}"
+            [detection]
+            alerts_per_day = 100
+            allowed_lateness_seconds = {LATENESS}
+            [[sinks]]
+            type = "kafka"
+            topic = "{alerts}"
+            [dead_letter]
+            topic = "{dead_letters}"
+            [state]
+            checkpoint_seconds = {checkpoint_seconds}
+            idle_seconds = {idle_seconds}
+            [admin]
+            listen = "127.0.0.1:{port}"
+            "#
+        );
+        std::fs::write(&file, text).unwrap();
+        file
+    }
+}
+
+/// A running service; killed when dropped.
+pub struct Service {
+    child: Child,
+    admin: SocketAddr,
+}
+
+/// What the admin server says.
+pub struct Answer {
+    pub status: u16,
+    pub body: String,
+}
+
+impl Service {
+    /// Kills it (SIGKILL) after a while.
+    pub fn kill_after(self, life: Duration) {
+        std::thread::sleep(life);
+    }
+
+    /// Asks it to stop (SIGTERM), and waits until it has.
+    pub fn stop(mut self) -> ExitStatus {
+        let id = self.child.id().to_string();
+        succeed(Command::new("kill").args(["-TERM", &id]));
+        let mut ended = None;
+        eventually("the service to stop", || {
+            ended = self.child.try_wait().unwrap();
+            ended.is_some()
+        });
+        ended.unwrap()
+    }
+
+    /// Asks the admin server; `None` while it does not answer.
+    pub fn get(&self, path: &str) -> Option<Answer> {
+        let mut stream = TcpStream::connect(self.admin).ok()?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        Some(Answer { status: head.split(' ').nth(1)?.parse().ok()?, body: body.to_owned() })
+    }
+
+    /// A metric, over all its labels; 0 while it is not there.
+    pub fn metric(&self, name: &str) -> f64 {
+        let Some(answer) = self.get("/metrics") else { return 0.0 };
+        let lines = answer.body.lines().filter_map(|line| line.rsplit_once(' '));
+        let is_it =
+            |series: &str| series.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('{'));
+        lines.filter(|(series, _)| is_it(series)).filter_map(|(_, value)| value.parse::<f64>().ok()).sum()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Learns a bundle from a file of records.
+pub fn train(history: &Path, bundle: &Path) {
+    succeed(command().arg("train").arg("--input").arg(history).arg("--out").arg(bundle));
+}
+
+/// Waits until something is so.
+#[track_caller]
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn command() -> Command {
+    let binary = std::env::var_os("APIWARDEN_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_apiwarden").into());
+    let mut command = Command::new(binary);
+    command.env("APIWARDEN_FINGERPRINT_KEY", KEY);
+    command
+}
+
+#[track_caller]
+fn succeed(command: &mut Command) {
+    let status = command.stdout(std::process::Stdio::null()).status().unwrap();
+    assert!(status.success(), "{command:?}: {status}");
+}
+
+fn uid_of(alert: &str) -> String {
+    let alert: serde_json::Value = serde_json::from_str(alert).unwrap();
+    alert["metadata"]["uid"].as_str().unwrap().to_owned()
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
