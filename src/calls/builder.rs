@@ -17,6 +17,8 @@ use super::secret::looks_secret;
 use super::vendor::Party;
 use super::{Call, Outcome, client, endpoint, network};
 
+/// Most bytes that one call may carry, 4 TiB: what a log tells beyond it is no measurement, and would overflow sums.
+const MOST_BYTES: u64 = 1 << 42;
 /// Most texts of a kind that are remembered.
 const MOST_TEXTS: usize = 16_384;
 /// Most addresses that are remembered.
@@ -126,8 +128,8 @@ impl CallsBuilder {
         to.scheme.append_value(scheme(text(call.scheme.as_ref())));
         to.tls_version.append_value(tls_version(text(call.tls_version.as_ref())));
         to.outcome.append_value(call.outcome.unwrap_or_else(|| Outcome::of_status(call.status)).as_str());
-        to.bytes_out.push(call.bytes_out.and_then(|bytes| i64::try_from(bytes).ok()));
-        to.bytes_in.push(call.bytes_in.and_then(|bytes| i64::try_from(bytes).ok()));
+        to.bytes_out.push(call.bytes_out.and_then(measured));
+        to.bytes_in.push(call.bytes_in.and_then(measured));
         to.latency_ms.push(call.latency_ms.filter(|latency| latency.is_finite() && *latency >= 0.0));
         to.trace_id.append_option(call.trace_id.as_deref().filter(|id| is_trace_id(id)));
         to.record_hash.push(call.record_id.as_deref().map(|id| hash_record(format, id, identity)));
@@ -248,6 +250,10 @@ fn tls_version(logged: &str) -> &'static str {
         (false, "1.3" | "1_3" | "13") => "1.3",
         _ => "",
     }
+}
+
+fn measured(bytes: u64) -> Option<i64> {
+    i64::try_from(bytes).ok().filter(|_| bytes <= MOST_BYTES)
 }
 
 fn is_trace_id(id: &str) -> bool {

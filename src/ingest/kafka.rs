@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::base_consumer::BaseConsumer;
@@ -37,6 +37,8 @@ pub const BATCH_BYTES: usize = 32 << 20;
 pub const BATCH_WAIT: Duration = Duration::from_millis(200);
 /// How long a broker may take to tell offsets at an assignment.
 const OFFSETS_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a broker may take to acknowledge a commit that is waited for.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 const DEFAULTS: &[(&str, &str)] = &[
     ("partition.assignment.strategy", "cooperative-sticky"),
@@ -161,6 +163,9 @@ pub enum ConsumerError {
     /// The offsets could not be committed.
     #[error("kafka: offsets could not be committed: {0}")]
     Commit(#[source] KafkaError),
+    /// No broker acknowledged the commit in time.
+    #[error("kafka: a commit was not acknowledged within {} s", COMMIT_TIMEOUT.as_secs())]
+    Unacknowledged,
     /// librdkafka says that this client cannot go on.
     #[error("kafka: {0}")]
     Fatal(#[source] KafkaError),
@@ -168,7 +173,8 @@ pub enum ConsumerError {
 
 /// A member of the consumer group. Dropping it leaves the group.
 pub struct Consumer {
-    inner: BaseConsumer<Membership>,
+    /// Shared with a commit that waits, which may outlive us.
+    inner: Arc<BaseConsumer<Membership>>,
     start: Start,
 }
 
@@ -193,7 +199,7 @@ impl Consumer {
             config.create_with_context(Membership::default()).map_err(ConsumerError::Start)?;
         let topics: Vec<&str> = source.topics.iter().map(String::as_str).collect();
         inner.subscribe(&topics).map_err(ConsumerError::Start)?;
-        Ok(Self { inner, start: source.start })
+        Ok(Self { inner: Arc::new(inner), start: source.start })
     }
 
     /// The next event; waits at most [`BATCH_WAIT`].
@@ -268,10 +274,11 @@ impl Consumer {
         release(&self.inner, &list_of(partitions)).map_err(ConsumerError::Assignment)
     }
 
-    /// Commits next offsets (`topic/3` → offset) to the group; with `wait`, returns when the broker has them.
+    /// Commits next offsets (`topic/3` → offset) to the group; with `wait`, returns when the broker has them. What the group
+    /// has already taken from us cannot be committed, and is not.
     ///
     /// # Errors
-    /// [`ConsumerError::Commit`]: the checkpoint still holds, so the caller may go on.
+    /// [`ConsumerError::Commit`] or [`ConsumerError::Unacknowledged`]: the checkpoint still holds, so the caller may go on.
     pub fn commit(&self, offsets: &BTreeMap<String, i64>, wait: bool) -> Result<(), ConsumerError> {
         let mut list = TopicPartitionList::with_capacity(offsets.len());
         for (key, next) in offsets {
@@ -279,11 +286,25 @@ impl Consumer {
             list.add_partition_offset(&partition.topic, partition.number, Offset::Offset(*next))
                 .map_err(ConsumerError::Commit)?;
         }
-        if list.count() == 0 {
+        if list.count() == 0 || self.inner.assignment_lost() {
             return Ok(());
         }
-        let mode = if wait { CommitMode::Sync } else { CommitMode::Async };
-        self.inner.commit(&list, mode).map_err(ConsumerError::Commit)
+        if wait {
+            return self.commit_and_wait(list);
+        }
+        self.inner.commit(&list, CommitMode::Async).map_err(ConsumerError::Commit)
+    }
+
+    /// librdkafka waits for a broker without end, so a thread does the waiting, and is left to it once it takes too long.
+    fn commit_and_wait(&self, list: TopicPartitionList) -> Result<(), ConsumerError> {
+        let (sender, answer) = mpsc::channel();
+        let consumer = Arc::clone(&self.inner);
+        std::thread::spawn(move || {
+            // Nobody listens any more if it took too long.
+            let _ = sender.send(consumer.commit(&list, CommitMode::Sync));
+        });
+        let committed = answer.recv_timeout(COMMIT_TIMEOUT).map_err(|_| ConsumerError::Unacknowledged)?;
+        committed.map_err(ConsumerError::Commit)
     }
 
     /// Whether a broker answers and the group has settled; a second old at most.

@@ -14,7 +14,7 @@ use super::{Admin, DeadLetter, Detection, Spec, State};
 use crate::alerts::sinks::{self, SINKS, SectionError, SinkPlan, SinkSpec, Surroundings};
 use crate::calls::{FingerprintKey, KeyError};
 use crate::ingest::connection::ConnectionError;
-use crate::ingest::{DecodeSpec, Decoder, kafka};
+use crate::ingest::{DecodeSpec, Decoder, SpecError, kafka};
 
 /// Variable that holds the fingerprint key and wins over the file.
 const KEY_VARIABLE: &str = "APIWARDEN_FINGERPRINT_KEY";
@@ -135,7 +135,12 @@ fn check_fields(text: &Text<'_>, spec: &Spec) -> Result<(), PipelineError> {
     } else if spec.dead_letter.topic.is_some() && spec.dead_letter.file.is_some() {
         (&["dead_letter", "file"], "write either `topic` or `file`, not both")
     } else {
-        return Decoder::new(&spec.decode).map(drop).map_err(|problem| text.at(&["decode"], problem));
+        return Decoder::new(&spec.decode).map(drop).map_err(|problem| match &problem {
+            SpecError::UnknownField { field, .. } | SpecError::BadPath { field, .. } => {
+                text.at(&["decode", "fields", field], &problem)
+            }
+            SpecError::UnknownFormat { .. } => text.at(&["decode", "format"], &problem),
+        });
     };
     Err(text.at(path, problem))
 }

@@ -1,3 +1,5 @@
+//! The run loop against the mock cluster, with a simpler machine in the place of the engine.
+
 use std::collections::BTreeSet;
 use std::path::Path;
 

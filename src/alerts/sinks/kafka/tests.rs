@@ -1,3 +1,5 @@
+//! The Kafka sink against the mock cluster: what was delivered before a crash is not delivered again.
+
 use super::*;
 use crate::ingest::connection::Property;
 use crate::ingest::kafka::mock::Mock;

@@ -1,0 +1,128 @@
+//! Batches and restarts are not seen in the alerts: the same calls give the same alerts, however they come.
+
+mod common;
+
+use std::sync::{Arc, OnceLock};
+
+use apiwarden::alerts::Alert;
+use apiwarden::stream::{Engine, EngineSettings};
+use common::{bundle, decode, later, written};
+use polars::prelude::*;
+use proptest::prelude::*;
+use serde_json::Value;
+
+const SETTINGS: EngineSettings =
+    EngineSettings { alerts_per_day: common::ALERTS_PER_DAY, allowed_lateness_seconds: 60, is_bounded: false };
+
+fn engine() -> Engine {
+    Engine::new(Arc::clone(bundle()), SETTINGS)
+}
+
+/// A day and a half in which a stolen key is used and a bill is run up.
+fn calls() -> &'static DataFrame {
+    static CALLS: OnceLock<DataFrame> = OnceLock::new();
+    CALLS.get_or_init(|| decode(&later("2026-09-16T00", "2026-09-17T05")).0)
+}
+
+/// Frames of calls, cut behind each of `places`.
+fn cut(calls: &DataFrame, places: impl Iterator<Item = usize>) -> Vec<DataFrame> {
+    let mut frames = Vec::new();
+    let mut from = 0;
+    for to in places.chain([calls.height()]).filter(|to| *to <= calls.height()) {
+        frames.push(calls.slice(from as i64, to - from));
+        from = to;
+    }
+    frames
+}
+
+/// The alerts of frames that one engine is given.
+fn alerts_of(mut engine: Engine, frames: &[DataFrame]) -> Vec<Value> {
+    let mut alerts: Vec<Alert> = Vec::new();
+    for frame in frames {
+        alerts.extend(engine.push("logs-0", frame.clone()).expect("calls are judged"));
+    }
+    alerts.extend(engine.finish().expect("calls are judged"));
+    written(&alerts)
+}
+
+/// The alerts of all calls in one go.
+fn expected() -> &'static Vec<Value> {
+    static EXPECTED: OnceLock<Vec<Value>> = OnceLock::new();
+    EXPECTED.get_or_init(|| {
+        let alerts = alerts_of(engine(), std::slice::from_ref(calls()));
+        for caller in ["billing-worker", "ml-gateway"] {
+            let pages = |alert: &&Value| alert["severity_id"].as_u64() >= Some(3) && alert.to_string().contains(caller);
+            assert!(alerts.iter().any(|alert| pages(&alert)), "the sample has no finding about {caller}");
+        }
+        alerts
+    })
+}
+
+/// Calls in the order in which they come if each is held up for less than the allowed lateness.
+fn delayed(calls: &DataFrame, seed: u64) -> DataFrame {
+    use rand::{Rng, SeedableRng};
+    let mut random = rand_xoshiro::Xoshiro256PlusPlus::seed_from_u64(seed);
+    let times = calls.column("time").and_then(Column::i64).expect("time");
+    let mut arrivals: Vec<(i64, IdxSize)> = times
+        .iter()
+        .flatten()
+        .zip(0..)
+        .map(|(time, row)| (time + random.gen_range(0..SETTINGS.allowed_lateness_seconds as i64 * 1_000_000), row))
+        .collect();
+    arrivals.sort_unstable();
+    let order: IdxCa = arrivals.into_iter().map(|(_, row)| Some(row)).collect();
+    calls.take(&order).expect("rows of the frame")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 6, max_shrink_iters: 0, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_batch_size_gives_the_alerts_of_one_go(size in prop_oneof![20_usize..200, 200_usize..3000]) {
+        let frames = cut(calls(), (1..).map(|batch| batch * size).take_while(|place| *place < calls().height()));
+        prop_assert_eq!(&alerts_of(engine(), &frames), expected());
+    }
+
+    #[test]
+    fn an_engine_that_was_stopped_and_restored_anywhere_gives_the_alerts_of_one_go(
+        stops in proptest::collection::btree_set(0_usize..10_000, 1..6)
+    ) {
+        let places = stops.iter().map(|share| calls().height() * share / 10_000);
+        let mut engine = engine();
+        let mut alerts: Vec<Alert> = Vec::new();
+        for frame in cut(calls(), places) {
+            alerts.extend(engine.push("logs-0", frame).expect("calls are judged"));
+            let snapshot = engine.snapshot().expect("a snapshot");
+            engine = Engine::restore(Arc::clone(bundle()), SETTINGS, &snapshot).expect("the snapshot fits");
+        }
+        alerts.extend(engine.finish().expect("calls are judged"));
+        prop_assert_eq!(&written(&alerts), expected());
+    }
+
+    #[test]
+    fn calls_that_come_late_within_what_is_allowed_give_the_same_alerts(seed in any::<u64>(), size in 100_usize..2000) {
+        let calls = delayed(calls(), seed);
+        let frames = cut(&calls, (1..).map(|batch| batch * size).take_while(|place| *place < calls.height()));
+        prop_assert_eq!(&alerts_of(engine(), &frames), expected());
+    }
+
+    #[test]
+    fn calls_spread_over_partitions_give_the_same_alerts(seed in any::<u64>(), size in 100_usize..2000) {
+        use rand::{Rng, SeedableRng};
+        let mut random = rand_xoshiro::Xoshiro256PlusPlus::seed_from_u64(seed);
+        let is_first: BooleanChunked = (0..calls().height()).map(|_| Some(random.gen_bool(0.3))).collect();
+        let partitions = [calls().filter(&is_first), calls().filter(&!&is_first)].map(|calls| calls.expect("a mask"));
+        let mut engine = engine();
+        engine.assign(&["logs-0".to_owned(), "logs-1".to_owned()]);
+        let mut alerts: Vec<Alert> = Vec::new();
+        // Batches of one size: the partition with fewer calls is far ahead, and at its end first.
+        for batch in 0..=calls().height() / size {
+            for (name, calls) in ["logs-0", "logs-1"].iter().zip(&partitions) {
+                let frame = calls.slice((batch * size) as i64, size);
+                alerts.extend(engine.push(name, frame).expect("calls are judged"));
+            }
+        }
+        alerts.extend(engine.finish().expect("calls are judged"));
+        prop_assert_eq!(&written(&alerts), expected());
+    }
+}

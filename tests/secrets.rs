@@ -1,0 +1,265 @@
+//! No secret is ever written: keys of real shapes in every field of every format, through training, scanning, the engine's
+//! state and every complaint.
+//!
+//! A dead letter keeps the record it is about, and so its secrets: it says so, and is not looked at here.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use apiwarden::ingest::FORMATS;
+use apiwarden::models::bundle::Bundle;
+use apiwarden::stream::{Engine, EngineSettings};
+use common::{decode, key, later, logs, program, write_lines, written};
+use serde_json::{Value, json};
+
+/// Keys as vendors shape them, made up for this test. In two halves, so that no scanner of repositories takes them for real.
+const KEYS: [(&str, &str); 14] = [
+    ("sk_live_", "51NfYq2KJh8sV3mTzLw0PbXc9Rg"),
+    ("rk_live_", "Tq82HsbXv0Lr5YzMn3WdKc7E"),
+    ("AKIA", "QZ7NVX3KPLWM4TYB"),
+    ("ASIA", "W5RTKQ9ZXPLM3VNB"),
+    ("", "wJq7rXUtnFEMI/K7MDENG+bPxRfiCYzX8kLq2Vt3"),
+    ("ghp_", "R8sKq2VtXw5LnZb7YcMd3FgHj9TpEu4A6iQo"),
+    ("github_pat_", "11BQ7XKVY0ZtLm4sRw8NcPd_fG5hJkUe2TaXvYq9"),
+    ("eyJhbGciOiJIUzI1NiJ9.", "eyJzdWIiOiJwYXlyb2xsLXN2YyJ9.q7VxKtR2mZs9LwYbN4cPdFgHjUeTa8Xo"),
+    ("xoxb-", "2714098831-5520917743-Qm8XvKzT3sLwRyBnPc7dFgHj"),
+    ("/services/T0", "4KQ7XBZ/B05MRW2YVN/hT9sXqLvK3mZ8wRbNcPdYgFj"),
+    ("sk-proj-", "Lq8XvT3sKzWm5RyBnPc7dFgHjUeTa2YoQi9EuM4"),
+    ("AIza", "SyC7vXq2KtLm9sRw4NbPdFgHjUeTa8YoZ3c"),
+    ("SG.", "qX7vKtL2mZs9RwYbN4cPdF.gHjUeTa8XoQi5Eu3MvKzLw7RyBnPcTdFgHj"),
+    ("", "9fK2mXq7VtLz4sRwYbN8cPdFgHjUeTa3XoQi5EuMvKzL"),
+];
+/// Keys from this place on are not in the history: they come first in what is scanned.
+const NEW_KEYS: usize = 7;
+/// Shortest part of a key that gives it away.
+const TELLING: usize = 12;
+
+/// Fields of which one stands in for the next where it is absent.
+const STAND_INS: [&[&str]; 7] = [
+    &["/service/name", "/kubernetes/deployment/name", "/host/name", "/source/ip"],
+    &["/url/domain", "/destination/domain", "/server/domain", "/url/full", "/url/original"],
+    &["/labels/credential_id", "/http/request/headers/authorization", "/http/request/headers/x-api-key"],
+    &["/url/path", "/url/full", "/url/original"],
+    &["/url/scheme", "/url/full", "/url/original"],
+    &["/event/id", "/http/request/id"],
+    &[
+        "/userIdentity/sessionContext/sessionIssuer/userName",
+        "/userIdentity/userName",
+        "/userIdentity/invokedBy",
+        "/userIdentity/principalId",
+    ],
+];
+
+fn ecs(time: &str) -> Value {
+    json!({
+        "@timestamp": time, "message": "answered", "ecs": { "version": "8.17.0" },
+        "event": { "start": time, "id": "e-1", "duration": 41_860_000, "outcome": "success", "action": "call" },
+        "service": { "name": "billing-worker" }, "kubernetes": { "deployment": { "name": "billing" } },
+        "host": { "name": "billing-1" }, "source": { "ip": "10.20.3.180", "domain": "billing.internal" },
+        "destination": { "domain": "api.stripe.com", "ip": "3.18.12.63", "port": 443 }, "server": { "domain": "api.stripe.com" },
+        "url": {
+            "full": "https://api.stripe.com/v1/charges?limit=3", "original": "https://api.stripe.com/v1/charges?limit=3",
+            "scheme": "https", "domain": "api.stripe.com", "path": "/v1/charges", "query": "limit=3",
+        },
+        "http": {
+            "version": "2",
+            "request": {
+                "id": "r-1", "method": "GET", "bytes": 663, "referrer": "https://example.com", "body": { "content": "x" },
+                "headers": { "authorization": "Bearer x", "x-api-key": "x", "cookie": "x" },
+            },
+            "response": { "status_code": 200, "bytes": 12_179, "body": { "content": "x" } },
+        },
+        "user_agent": { "original": "node-fetch/3.3.2" }, "trace": { "id": "a204a3d21b48d983eb5a6b5271226cf6" },
+        "labels": { "credential_id": "sk_label" }, "tls": { "version": "1.3" }, "cloud": { "region": "eu-west-1" },
+    })
+}
+
+fn cloudtrail(time: &str) -> Value {
+    json!({
+        "eventVersion": "1.08", "eventTime": time, "eventSource": "s3.amazonaws.com", "eventName": "GetObject",
+        "eventID": "b69c41d9", "eventType": "AwsApiCall", "eventCategory": "Data", "awsRegion": "us-east-1",
+        "sourceIPAddress": "10.248.16.43", "userAgent": "Boto3/1.26.165", "errorCode": "AccessDenied", "errorMessage": "no",
+        "userIdentity": {
+            "type": "AssumedRole", "principalId": "AROAEXAMPLE:session", "arn": "arn:aws:sts::1:assumed-role/lab/session",
+            "accessKeyId": "ASIAEXAMPLE", "userName": "benjamin", "invokedBy": "lambda.amazonaws.com",
+            "sessionContext": { "sessionIssuer": { "userName": "lab", "arn": "arn:aws:iam::1:role/lab" } },
+        },
+        "requestParameters": { "bucketName": "reports", "key": "a.csv" }, "responseElements": { "token": "x" },
+        "additionalEventData": { "bytesTransferredIn": 0, "bytesTransferredOut": 289 },
+        "tlsDetails": { "tlsVersion": "TLSv1.2" }, "resources": [{ "ARN": "arn:aws:s3:::reports" }],
+    })
+}
+
+/// Paths of all values of a record that hold no others.
+fn leaves(value: &Value, path: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            fields.iter().for_each(|(name, inner)| leaves(inner, &format!("{path}/{name}"), found))
+        }
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(at, inner)| leaves(inner, &format!("{path}/{at}"), found));
+        }
+        _ => found.push(path.to_owned()),
+    }
+}
+
+/// Takes away what is read in place of `field`.
+fn without_what_comes_before(field: &str, record: &mut Value) {
+    for fields in STAND_INS {
+        let place = fields.iter().position(|name| *name == field).unwrap_or_default();
+        for before in &fields[..place] {
+            if let Some(value) = record.pointer_mut(before) {
+                *value = Value::Null;
+            }
+        }
+    }
+}
+
+/// A record for every field and key: once the key alone, once in what the field holds.
+fn tainted(record: fn(&str) -> Value, day: &str, keys: &[(&str, &str)]) -> Vec<String> {
+    let mut fields = Vec::new();
+    leaves(&record(""), "", &mut fields);
+    let mut records = Vec::new();
+    for (beginning, rest) in keys {
+        let key = format!("{beginning}{rest}");
+        for field in &fields {
+            let second = records.len() / 2;
+            let time = format!("{day}T{:02}:{:02}:{:02}.000Z", second / 3600, second / 60 % 60, second % 60);
+            for is_alone in [true, false] {
+                let mut record = record(&time);
+                without_what_comes_before(field, &mut record);
+                for id in ["/http/request/id", "/eventID"] {
+                    if let Some(value) = record.pointer_mut(id) {
+                        *value = Value::from(format!("r-{}", records.len()));
+                    }
+                }
+                let Some(value) = record.pointer_mut(field) else { continue };
+                let held = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                *value = Value::from(if is_alone { key.clone() } else { format!("{held}/{key}?token={key}") });
+                records.push(record.to_string());
+            }
+        }
+    }
+    records
+}
+
+/// Parts of keys that give them away, in lower case.
+fn telling_parts() -> Vec<String> {
+    let key = |(beginning, rest): &(&str, &str)| format!("{beginning}{rest}").to_ascii_lowercase();
+    let is_cut = |symbol: char| !(symbol.is_ascii_alphanumeric() || symbol == '_' || symbol == '+');
+    KEYS.iter()
+        .map(key)
+        .flat_map(|key| key.split(is_cut).map(str::to_owned).collect::<Vec<_>>())
+        .filter(|part| part.len() >= TELLING)
+        .map(|part| part[part.len() - TELLING..].to_owned())
+        .collect()
+}
+
+/// What stands before and up to a key, where one was written.
+fn key_in(written: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(written).to_ascii_lowercase();
+    telling_parts().iter().find_map(|part| {
+        let at = text.find(part)?;
+        let from = text[..at].char_indices().rev().nth(120).map_or(0, |(from, _)| from);
+        Some(text[from..at + part.len()].to_owned())
+    })
+}
+
+fn assert_no_key_in(place: &str, written: &[u8]) {
+    let found = key_in(written);
+    assert_eq!(found, None, "{place} holds a key");
+}
+
+/// Looks for keys in all files of a bundle, unpacked.
+fn assert_no_key_in_bundle(directory: &Path) {
+    let mut parts = 0;
+    for entry in fs::read_dir(directory).expect("a bundle") {
+        let path = entry.expect("an entry").path();
+        let bytes = fs::read(&path).expect("a part");
+        let is_packed = path.extension().is_some_and(|ending| ending == "zst");
+        let plain = if is_packed { zstd::decode_all(bytes.as_slice()).expect("zstd") } else { bytes };
+        assert_no_key_in(&path.display().to_string(), &plain);
+        parts += usize::from(is_packed);
+    }
+    assert!(parts > 3, "a bundle of {parts} parts");
+}
+
+#[test]
+fn a_key_that_is_written_would_be_found() {
+    for (beginning, rest) in KEYS {
+        let text = format!("alert about {beginning}{rest} in a path");
+        assert!(key_in(text.as_bytes()).is_some(), "{beginning}…");
+        assert!(key_in(text.to_uppercase().as_bytes()).is_some(), "{beginning}…");
+    }
+}
+
+#[test]
+fn no_secret_is_written_anywhere() {
+    let home = tempfile::tempdir().expect("a directory");
+    let [history, today, bundle, alerts] =
+        ["history", "today", "bundle", "alerts.ndjson"].map(|name| home.path().join(name));
+    for directory in [&history, &today] {
+        fs::create_dir(directory).expect("a directory");
+    }
+    write_lines(&history.join("logs.ndjson"), &logs().history);
+    write_lines(&history.join("ecs.ndjson"), &tainted(ecs, "2026-09-14", &KEYS[..NEW_KEYS]));
+    write_lines(&history.join("cloudtrail.ndjson"), &tainted(cloudtrail, "2026-09-14", &KEYS[..NEW_KEYS]));
+    let scanned = [
+        later("2026-09-15", "2026-09-16"),
+        tainted(ecs, "2026-09-16", &KEYS),
+        tainted(cloudtrail, "2026-09-17", &KEYS),
+    ];
+    for (name, records) in ["logs", "ecs", "cloudtrail"].iter().zip(&scanned) {
+        write_lines(&today.join(name), records);
+    }
+
+    let trained = program().arg("train").arg("--json").arg("--input").arg(&history).arg("--out").arg(&bundle).assert();
+    let trained = trained.success().get_output().clone();
+    let scan = program()
+        .arg("scan")
+        .arg("--input")
+        .arg(&today)
+        .arg("--model")
+        .arg(&bundle)
+        .arg("--output")
+        .arg(&alerts)
+        .assert();
+    let scan = scan.success().get_output().clone();
+    assert_no_key_in_bundle(&bundle);
+    for (place, written) in [
+        ("train's report", &trained.stdout),
+        ("train's complaints", &trained.stderr),
+        ("scan's results", &scan.stdout),
+        ("scan's complaints", &scan.stderr),
+    ] {
+        assert_no_key_in(place, written);
+    }
+    assert_no_key_in("an alert", &fs::read(&alerts).expect("alerts"));
+
+    let bundle = Arc::new(Bundle::load(&bundle, &key().id()).expect("the bundle"));
+    // Loud, so that what held a key is told of.
+    let mut engine = Engine::new(bundle, EngineSettings { alerts_per_day: 1000.0, ..EngineSettings::default() });
+    let mut alerts = String::new();
+    for records in &scanned {
+        let (calls, complaints) = decode(records);
+        let complaints: String =
+            complaints.iter().map(|complaint| format!("{complaint}\n{}\n", complaint.reason())).collect();
+        assert_no_key_in("a complaint", complaints.as_bytes());
+        alerts += &Value::from(written(&engine.push("logs-0", calls).expect("calls are judged"))).to_string();
+        assert_no_key_in("a snapshot", &engine.snapshot().expect("a snapshot"));
+    }
+    alerts += &Value::from(written(&engine.finish().expect("calls are judged"))).to_string();
+    assert_no_key_in("a loud engine's alert", alerts.as_bytes());
+    assert_no_key_in("the last snapshot", &engine.snapshot().expect("a snapshot"));
+    assert!(alerts.contains("redacted_"), "no alert is about a field that held a key: nothing was tried");
+    assert!(alerts.contains("fp_"), "no alert tells a credential");
+}
+
+#[test]
+fn every_format_is_tried_with_secrets() {
+    let tried: Vec<&str> = FORMATS.iter().map(|format| format.name).collect();
+    assert_eq!(tried, ["cloudtrail", "ecs"], "a new format wants its record with keys in this file");
+}
