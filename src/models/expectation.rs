@@ -6,7 +6,7 @@
 //!
 //! Learned from additive sums, kept apart by day, so that a day can be left out by subtraction.
 //!
-//! Not here: how many calls are usual (`clock`), and how far is unusual (`surprise`, `calibration`).
+//! Not here: how many calls are usual (`clock`), and how far is unusual (`statistic`, `calibration`).
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

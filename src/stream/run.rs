@@ -120,12 +120,7 @@ pub fn run(plan: &Plan, bundle: Arc<Bundle>, key: Arc<FingerprintKey>, shutdown:
         is_bounded: false,
     };
     let engine = match &saved {
-        Some(saved) => {
-            if saved.bundle != version {
-                tracing::info!(from = saved.bundle, to = version, "the state goes on with another bundle");
-            }
-            Engine::restore(bundle, settings, &saved.engine)?
-        }
+        Some(saved) => Engine::restore(bundle, settings, &saved.engine)?,
         None => Engine::new(bundle, settings),
     };
     run_machine(plan, engine, version, key, store, saved, shutdown)

@@ -25,6 +25,8 @@ use service::{Deployment, eventually};
 
 /// Longest time until a killed service is killed again: from before it has joined the group to after it has read all there is.
 const LONGEST_LIFE: Duration = Duration::from_millis(4000);
+/// Longest time that it goes on after its first alert. A checkpoint comes after a second: those alerts landed, and none knows.
+const LONGEST_AFTERLIFE: Duration = Duration::from_millis(300);
 
 #[test]
 fn a_run_that_is_killed_again_and_again_tells_what_an_undisturbed_one_tells() {
@@ -43,21 +45,26 @@ fn a_run_that_is_killed_again_and_again_tells_what_an_undisturbed_one_tells() {
     // Records come in slices, so that each life has some before it and none sees the end of the stream.
     let killed = Deployment::new(&cluster, fixture, "killed", 4);
     let mut random = Xoshiro256PlusPlus::seed_from_u64(7);
+    let mut up_to = |longest: Duration| Duration::from_millis(random.next_u64() % longest.as_millis() as u64);
     let mut landed = Vec::new();
-    for slice in records.chunks(count.div_ceil(kills + 1)).take(kills) {
+    for (number, slice) in records.chunks(count.div_ceil(kills + 1)).take(kills).enumerate() {
         cluster.produce(&killed.calls, slice);
-        let life = Duration::from_millis(random.next_u64() % LONGEST_LIFE.as_millis() as u64);
-        killed.start().kill_after(life);
-        landed.push((life.as_millis(), cluster.ends(&killed.alerts).values().sum::<i64>()));
+        let service = killed.start();
+        if number % 2 == 0 {
+            service.await_alert(LONGEST_LIFE);
+            service.kill_after(up_to(LONGEST_AFTERLIFE));
+        } else {
+            service.kill_after(up_to(LONGEST_LIFE));
+        }
+        landed.push(cluster.ends(&killed.alerts).values().sum::<i64>());
     }
     cluster.produce(&killed.calls, &records[count.div_ceil(kills + 1) * kills..]);
     killed.run_to_the_end(newest);
 
-    println!("{count} records, {} alerts; lives (ms) and alerts landed by their ends: {landed:?}", expected.len());
+    println!("{count} records, {kills} kills, {} alerts; those landed at each kill: {landed:?}", expected.len());
     let told = cluster.alerts(&killed.alerts);
     assert_same(&told, &expected);
-    let at_work = landed.windows(2).filter(|lives| lives[0].1 < lives[1].1).count();
-    assert!(at_work > 0, "no life told anything before it was killed: {landed:?}");
+    assert!(landed.windows(2).any(|ends| ends[0] < ends[1]), "no life told anything before it was killed: {landed:?}");
 }
 
 #[test]

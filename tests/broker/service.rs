@@ -137,6 +137,14 @@ pub struct Answer {
 }
 
 impl Service {
+    /// Waits for its first alert, if one comes in time.
+    pub fn await_alert(&self, longest: Duration) {
+        let started = Instant::now();
+        while self.metric("apiwarden_alerts_total") == 0.0 && started.elapsed() < longest {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Kills it (SIGKILL) after a while.
     pub fn kill_after(self, life: Duration) {
         std::thread::sleep(life);
