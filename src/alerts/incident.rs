@@ -1,7 +1,8 @@
 //! Incidents: findings of one caller and vendor become one story with a life.
 //!
-//! Findings less than six hours apart are one incident: created, updated hourly and whenever a new cause joins, at most once a
-//! bucket, closed when it has been quiet. The id follows from who, whom and when it began, so a retry, a replay or a restart gives the same one.
+//! Findings less than six hours apart are one incident: created, updated when a new cause joins or it grows louder (at most
+//! once a bucket) and every six hours while it goes on, closed when it has been quiet. The id follows from who, whom and when
+//! it began, so a retry, a replay or a restart gives the same one.
 //!
 //! A notice that grows into a page becomes an incident of its own: whoever counts pages counts it.
 
@@ -15,8 +16,8 @@ use crate::detect::Finding;
 
 /// Quiet time after which an incident is over, microseconds.
 const GAP: i64 = 6 * HOUR;
-/// Time between updates that bring nothing new.
-const UPDATE_EVERY: i64 = HOUR;
+/// Longest time without an update while an incident goes on.
+const UPDATE_EVERY: i64 = GAP;
 const HOUR: i64 = 3_600_000_000;
 /// Hosts, contributions and trace ids that an incident gathers.
 const MOST_GATHERED: usize = 12;
@@ -258,7 +259,7 @@ mod tests {
         book.add(&subject(), &finding("denied", HOUR), Severity::Medium, "b");
         assert_eq!(told(&mut book, HOUR), [(Activity::Create, 1)], "one step a bucket");
         book.add(&subject(), &finding("denied", HOUR + 5), Severity::Medium, "b");
-        assert_eq!(told(&mut book, HOUR + 5), [], "nothing new within the hour");
+        assert_eq!(told(&mut book, HOUR + 5), [], "nothing new");
         book.add(&subject(), &finding("latency", HOUR + 9), Severity::Medium, "b");
         assert_eq!(told(&mut book, HOUR + 9), [(Activity::Update, 2)]);
         assert!(book.close(7 * HOUR + 9).is_empty());

@@ -17,6 +17,8 @@ struct Progress {
     newest: Option<i64>,
     /// Whether nothing more is expected for now.
     is_idle: bool,
+    /// Whether somebody else reads it for now: how far it was heard is kept for when it comes back.
+    is_away: bool,
 }
 
 /// How a call stands to its partition's watermark.
@@ -43,7 +45,7 @@ impl Watermark {
     pub fn observe(&mut self, partition: &str, times: impl Iterator<Item = i64>, lateness: i64) -> Vec<Arrival> {
         let open_from = self.open_from;
         let progress = self.partitions.entry(partition.to_owned()).or_default();
-        progress.is_idle = false;
+        (progress.is_idle, progress.is_away) = (false, false);
         times
             .map(|time| {
                 let heard = progress.newest.map(|newest| newest.saturating_sub(lateness));
@@ -62,7 +64,7 @@ impl Watermark {
 
     /// The partitions that are read from now on; others no longer hold the watermark back.
     pub fn assign(&mut self, partitions: &[String]) {
-        self.partitions.retain(|partition, _| partitions.contains(partition));
+        self.partitions.iter_mut().for_each(|(partition, progress)| progress.is_away = !partitions.contains(partition));
         for partition in partitions {
             self.partitions.entry(partition.clone()).or_default();
         }
@@ -82,9 +84,10 @@ impl Watermark {
 
     /// Up to when all has been heard; with no partition left to wait for, up to the end of the newest bucket.
     pub fn time(&self, lateness: i64) -> Option<i64> {
-        let mut waited_for = self.partitions.values().filter(|progress| !progress.is_idle).peekable();
+        let read = || self.partitions.values().filter(|progress| !progress.is_away);
+        let mut waited_for = read().filter(|progress| !progress.is_idle).peekable();
         if waited_for.peek().is_none() {
-            let newest = self.partitions.values().filter_map(|progress| progress.newest).max()?;
+            let newest = read().filter_map(|progress| progress.newest).max()?;
             return Some(bucket_start(bucket_of(newest) + 1));
         }
         // A partition that was never heard holds all back.
@@ -133,6 +136,19 @@ mod tests {
         assert_eq!(watermark.time(0), Some(10 * BUCKET_MICROS));
         watermark.idle("a");
         assert_eq!(watermark.time(0), Some(11 * BUCKET_MICROS));
+    }
+
+    #[test]
+    fn a_partition_that_comes_back_was_heard_as_far_as_before() {
+        let mut watermark = Watermark::default();
+        watermark.observe("a", std::iter::once(10 * BUCKET_MICROS), 0);
+        watermark.observe("b", std::iter::once(4 * BUCKET_MICROS), 0);
+        watermark.assign(&["a".to_owned()]);
+        assert_eq!(watermark.time(0), Some(10 * BUCKET_MICROS));
+        watermark.assign(&[]);
+        assert_eq!(watermark.time(0), None, "nothing is read: nothing is heard");
+        watermark.assign(&["a".to_owned(), "b".to_owned()]);
+        assert_eq!(watermark.time(0), Some(4 * BUCKET_MICROS));
     }
 
     #[test]
