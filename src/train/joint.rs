@@ -68,7 +68,7 @@ impl Rows {
         let scores = joint.score_rows(matrix(&held_out, columns.len())?.view());
         let mut maxima: BTreeMap<(i64, &Entity), Vec<f64>> = BTreeMap::new();
         for (((bucket, entity), _), scores) in held_out.iter().zip(&scores) {
-            let most = maxima.entry((day_of(*bucket), entity)).or_insert_with(|| vec![0.0; scores.len()]);
+            let most = maxima.entry((day_of(*bucket), entity)).or_insert_with(|| vec![f64::NEG_INFINITY; scores.len()]);
             most.iter_mut().zip(scores).for_each(|(most, score)| *most = most.max(*score));
         }
         let entities = maxima.keys().map(|(_, entity)| *entity).collect::<std::collections::BTreeSet<_>>().len();
