@@ -2,22 +2,26 @@
 
 use polars::prelude::{DataFrame, PolarsResult};
 
-use super::SightRates;
 use super::known::{Fact, Known, Looker, block_of, method_of};
 use super::relation::{Relation, RelationColumns};
+use super::{SightRates, joint_rate};
 use crate::calls::{Direction, StepClass, is_interactive_tool, is_private, is_write, sensitive_endpoint};
 
-/// How surprising each call is by itself, by the hash of its record: `-log10` of the rate a day of the rarest class that it
-/// shows against what the history knows, whether or not another call showed it before; 0 where nothing is new.
+/// How surprising each call is by itself, by the hash of its record: `-log10` of how often a day all that it shows is expected
+/// together, whether or not another call showed it before; 0 where nothing is new.
 ///
 /// # Errors
 /// Where the frame lacks a column of the call.
 pub fn surprise_of_calls(calls: &DataFrame, known: &Known, rates: &SightRates) -> PolarsResult<Vec<(u64, f64)>> {
     let columns = RelationColumns::of(calls, "time")?;
     let records = calls.column("record_hash")?.u64()?;
+    let callers = [Direction::Egress, Direction::Audit].map(|direction| known.callers(direction));
     let surprise = |(row, record): (usize, Option<u64>)| {
-        let rarest = news(&columns.row(row), known).into_iter().map(|(class, ..)| rates.of(class)).fold(1.0, f64::min);
-        record.map(|record| (record, -rarest.log10()))
+        let relation = columns.row(row);
+        let classes: Vec<&str> = news(&relation, known).into_iter().map(|(class, ..)| class).collect();
+        let alone = classes.iter().map(|class| rates.of(class)).fold(1.0, f64::min);
+        let together = joint_rate(rates, callers[usize::from(relation.direction == Direction::Audit)], classes);
+        record.map(|record| (record, -alone.min(together).log10()))
     };
     Ok(records.iter().enumerate().filter_map(surprise).collect())
 }
