@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{Activity, Alert, Severity};
 use crate::calls::Direction;
 use crate::detect::Finding;
+use crate::features::Entity;
 
 /// Quiet time after which an incident is over, microseconds.
 const GAP: i64 = 6 * HOUR;
@@ -31,6 +32,13 @@ pub struct Subject {
     pub vendor: String,
     /// The caller; empty where the incident is about the vendor as a whole.
     pub caller: String,
+}
+
+impl Subject {
+    /// A pair of caller and vendor.
+    pub fn of(pair: &Entity) -> Self {
+        Self { direction: pair.direction, vendor: pair.vendor.clone(), caller: pair.caller.clone() }
+    }
 }
 
 /// An incident that goes on.
@@ -235,7 +243,6 @@ mod tests {
             time,
             first_seen: time - HOUR,
             last_seen: time,
-            pages: true,
             alarms_per_day: 0.1,
             p_value: 0.01,
             message: name.to_owned(),

@@ -122,8 +122,6 @@ pub struct Finding {
     pub first_seen: i64,
     /// End of the evidence.
     pub last_seen: i64,
-    /// Whether calibration, budget and the rules of attribution and outage let it page.
-    pub pages: bool,
     /// Alarms a day expected at this level, over all entities.
     pub alarms_per_day: f64,
     /// Chance that an entity shows as much on a day.

@@ -12,15 +12,30 @@ use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256Plus;
 use serde::{Deserialize, Serialize};
 
+use crate::features::{Column, FeatureVector};
+
 /// Number of columns of a behaviour.
 const COLUMNS: usize = 5;
 /// Fewest entities that are grouped at all, and most groups.
 const FEWEST_ENTITIES: usize = 6;
 const MOST_GROUPS: usize = 8;
 
-/// A pair's behaviour, clean of what is no number: calls a day (ln), mean size of a request and of an answer (ln), share of
-/// calls that fail, level at weekends against weekdays.
-pub fn behaviour(columns: [f64; COLUMNS]) -> Vec<f64> {
+/// A pair's behaviour, from the sums of its features over some days and its level at weekends against weekdays: calls a day
+/// (ln), mean size of a request and of an answer (ln), share of calls that fail, level at weekends.
+pub fn behaviour(sums: &FeatureVector, days: f64, weekend_level: f64) -> Vec<f64> {
+    let at = |column: Column| sums[column as usize] as f64;
+    let calls = at(Column::Calls).max(1.0);
+    clean([
+        (calls / days).ln_1p(),
+        (at(Column::BytesOutSum) / at(Column::BytesOutCount).max(1.0)).ln_1p(),
+        (at(Column::BytesInSum) / at(Column::BytesInCount).max(1.0)).ln_1p(),
+        1.0 - at(Column::Ok) / calls,
+        weekend_level,
+    ])
+}
+
+/// What is no number becomes 0, and nothing is larger than the scaling can bear.
+fn clean(columns: [f64; COLUMNS]) -> Vec<f64> {
     columns.map(|value| if value.is_finite() { value.clamp(-50.0, 50.0) } else { 0.0 }).to_vec()
 }
 
@@ -76,8 +91,8 @@ mod tests {
 
     #[test]
     fn those_who_behave_alike_are_grouped_the_same_each_time() {
-        let quiet = (0..10).map(|n| behaviour([2.0 + 0.01 * f64::from(n), 5.0, 7.0, 0.0, 0.2]));
-        let busy = (0..10).map(|n| behaviour([9.0 + 0.01 * f64::from(n), 12.0, 7.0, 0.0, 1.0]));
+        let quiet = (0..10).map(|n| clean([2.0 + 0.01 * f64::from(n), 5.0, 7.0, 0.0, 0.2]));
+        let busy = (0..10).map(|n| clean([9.0 + 0.01 * f64::from(n), 12.0, 7.0, 0.0, 1.0]));
         let behaviours: Vec<Vec<f64>> = quiet.chain(busy).collect();
         let peers = Peers::fit(&behaviours, 7);
         assert!(peers.groups() > 1);
@@ -88,8 +103,8 @@ mod tests {
 
     #[test]
     fn few_or_constant_entities_are_one_group() {
-        assert_eq!(Peers::fit(&[behaviour([f64::NAN; 5])], 7).assign(&[]), 0);
-        let constant = vec![behaviour([1.0; 5]); 12];
+        assert_eq!(Peers::fit(&[clean([f64::NAN; 5])], 7).assign(&[]), 0);
+        let constant = vec![clean([1.0; 5]); 12];
         let peers = Peers::fit(&constant, 7);
         assert!(constant.iter().all(|row| peers.assign(row) == peers.assign(&constant[0])));
     }

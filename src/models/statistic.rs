@@ -82,9 +82,9 @@ const LEAST_EXPECTED: f64 = 1e-4;
 /// Wider than any z that is told apart from another.
 const LARGEST_Z: f64 = 1e4;
 
-/// Place of a statistic in [`STATISTICS`], by its name.
-pub fn place_of(name: &str) -> Option<usize> {
-    STATISTICS.iter().position(|statistic| statistic.name == name)
+/// A statistic by its name.
+pub fn statistic_named(name: &str) -> Option<&'static Statistic> {
+    STATISTICS.iter().find(|statistic| statistic.name == name)
 }
 
 /// One test: a statistic over one window.

@@ -91,7 +91,7 @@ impl Judge {
         time: i64,
     ) -> Option<Subject> {
         let (statistic, entity) = (leading.test.statistic(), &told_of.entity);
-        let own = Subject { direction: entity.direction, vendor: entity.vendor.clone(), caller: entity.caller.clone() };
+        let own = Subject::of(entity);
         let vendor = Subject { caller: String::new(), ..own.clone() };
         let changed = (entity.direction, entity.vendor.clone(), statistic.name.to_owned());
         if shared == Sharing::Confirmed {
@@ -129,17 +129,14 @@ impl Judge {
             Level::Credential => pair.trail.credential == entity.part,
             _ => pair.endpoints.contains_key(&entity.part),
         };
-        let subject = |pair: &Account| Subject {
-            direction: entity.direction,
-            vendor: entity.vendor.clone(),
-            caller: pair.entity.caller.clone(),
-        };
         let pairs = || ledger.pairs_of(entity.direction, &entity.vendor).filter(uses);
         let calls = |pair: &&Account| match pair.endpoints.get(&entity.part) {
             Some(series) => series.count(0),
             None => pair.sum(Column::Calls, 0),
         };
-        pairs().find(|pair| self.memory.book.is_paging(&subject(pair))).or_else(|| pairs().max_by_key(calls))
+        pairs()
+            .find(|pair| self.memory.book.is_paging(&Subject::of(&pair.entity)))
+            .or_else(|| pairs().max_by_key(calls))
     }
 
     /// Pure volume: far beyond the clock, whatever the ratios say.
@@ -164,11 +161,7 @@ impl Judge {
         let entity = &account.entity;
         Some(Event {
             account,
-            subject: Subject {
-                direction: entity.direction,
-                vendor: entity.vendor.clone(),
-                caller: entity.caller.clone(),
-            },
+            subject: Subject::of(entity),
             cause: Cause {
                 name: verdict.test.statistic().name,
                 is_rise: true,
@@ -221,11 +214,7 @@ impl Judge {
             |(column, share): &(String, f64)| joint_contribution(column, *share, joint_row::window_name(), p_value);
         Some(Event {
             account,
-            subject: Subject {
-                direction: entity.direction,
-                vendor: entity.vendor.clone(),
-                caller: entity.caller.clone(),
-            },
+            subject: Subject::of(entity),
             cause: Cause { name: "joint", is_rise: true, is_of_vendor: false, direction: entity.direction },
             window: WINDOWS[2].buckets,
             rate,

@@ -18,7 +18,8 @@ use crate::models::bundle::Bundle;
 use crate::models::calibration::p_value;
 use crate::models::clock::cell_of;
 use crate::models::first_sight::{Relation, Sight, Watch, joint_rate};
-use crate::models::statistic::{Kind, STATISTICS};
+use crate::models::peers::behaviour;
+use crate::models::statistic::{Kind, statistic_named};
 use crate::rollup::{BUCKET_MICROS, bucket_start};
 
 /// A pair keeps office hours if its weekends are below this share of its weekdays.
@@ -158,16 +159,7 @@ impl Judge {
 
     /// The peer group of an entity without history, by what it has done so far.
     fn peers_of(&self, account: &Account) -> usize {
-        let day = WINDOWS.len() - 1;
-        let at = |column: Column| account.sum(column, day) as f64;
-        let calls = at(Column::Calls).max(1.0);
-        let behaviour = crate::models::peers::behaviour([
-            calls.ln_1p(),
-            (at(Column::BytesOutSum) / at(Column::BytesOutCount).max(1.0)).ln_1p(),
-            (at(Column::BytesInSum) / at(Column::BytesInCount).max(1.0)).ln_1p(),
-            1.0 - at(Column::Ok) / calls,
-            1.0,
-        ]);
+        let behaviour = behaviour(account.series.window(WINDOWS.len() - 1), 1.0, 1.0);
         self.bundle.peers.get(&account.entity.direction).map_or(0, |peers| peers.assign(&behaviour))
     }
 
@@ -192,11 +184,7 @@ impl Judge {
         if let Some(account) = ledger.get(&pair) {
             let event = Event {
                 account,
-                subject: Subject {
-                    direction: sight.direction,
-                    vendor: sight.vendor.clone(),
-                    caller: sight.caller.clone(),
-                },
+                subject: Subject::of(&pair),
                 cause: Cause { name: sight.class, is_rise: true, is_of_vendor: false, direction: sight.direction },
                 window: 1,
                 rate,
@@ -214,12 +202,10 @@ impl Judge {
     /// Holds an event against outages, and adds it to its incident.
     fn tell(&mut self, ledger: &Ledger, mut event: Event<'_>, bucket: i64, time: i64) {
         let entity = &event.account.entity;
-        let is_test = STATISTICS.iter().any(|statistic| statistic.name == event.cause.name);
+        let statistic = statistic_named(event.cause.name);
         let is_outage_like = event.cause.name == "joint"
-            || STATISTICS.iter().any(|statistic| {
-                statistic.name == event.cause.name
-                    && (statistic.of_vendor || matches!(statistic.kind, Kind::Mix | Kind::Volume))
-            });
+            || statistic
+                .is_some_and(|statistic| statistic.of_vendor || matches!(statistic.kind, Kind::Mix | Kind::Volume));
         let outages = &self.memory.outages;
         if is_outage_like && outages.overlap(entity.direction, &entity.vendor, bucket, event.window) {
             let storms = !event.cause.is_of_vendor && outages.stormed(entity, bucket, event.window);
@@ -235,7 +221,8 @@ impl Judge {
             event.pages &= time >= since + WAIT_FOR_OUTAGE;
         }
         let detector = detector_of(&event.cause);
-        let share = if is_test { self.settings.budget().tests() } else { self.settings.budget().first_sights() };
+        let budget = self.settings.budget();
+        let share = if statistic.is_some() { budget.tests() } else { budget.first_sights() };
         let severity = if event.pages {
             severity(event.rate.min(share), share, detector.impact).max(Severity::Medium)
         } else {
@@ -274,7 +261,6 @@ impl Judge {
             time,
             first_seen: bucket_start(bucket + 1 - event.window),
             last_seen: bucket_start(bucket + 1),
-            pages: event.pages,
             alarms_per_day: event.rate,
             p_value: event.p_value,
             message,

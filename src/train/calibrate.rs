@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::entities::EntityHistory;
-use crate::features::{Column, Entity, Level, WINDOWS};
+use crate::features::{Entity, Level, WINDOWS};
 use crate::models::baseline::{
     Baseline, Baselines, EndpointBaseline, FEWEST_CALLS_OF_AN_ENDPOINT, LevelBaseline, Verdict, fused, judge, observe,
     observe_endpoint,
@@ -329,19 +329,4 @@ pub(super) fn calibrate(
         .collect::<Vec<_>>();
     let level = levels.into_iter().next().unwrap_or_default();
     Calibrated { baselines: baselines.into_iter().collect(), level, scores }
-}
-
-/// Behaviour of a pair, for grouping it with its peers: calls a day, size of requests and answers, failures, and how much of
-/// it is there at weekends and by night.
-pub(super) fn behaviour(history: &EntityHistory, clock: &Clock, span: Span) -> Vec<f64> {
-    let total = history.total();
-    let at = |column: Column| total[column as usize] as f64;
-    let calls = at(Column::Calls).max(1.0);
-    crate::models::peers::behaviour([
-        (calls / span.day_count().max(1) as f64).ln_1p(),
-        (at(Column::BytesOutSum) / at(Column::BytesOutCount).max(1.0)).ln_1p(),
-        (at(Column::BytesInSum) / at(Column::BytesInCount).max(1.0)).ln_1p(),
-        1.0 - at(Column::Ok) / calls,
-        clock.mean()[1] / clock.mean()[0].max(1e-6),
-    ])
 }

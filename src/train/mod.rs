@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use polars::prelude::*;
 use thiserror::Error;
 
-use self::calibrate::{Calibration, behaviour, calibrate};
+use self::calibrate::{Calibration, calibrate};
 use self::entities::{EntityHistory, gather};
 use crate::calls::{Direction, TemplateLearner, Templates};
 use crate::features::{FeatureRow, Level, catalogue_hash, feature_rows};
@@ -26,7 +26,7 @@ use crate::models::calibration::Tail;
 use crate::models::clock::{Clock, Span};
 use crate::models::expectation::CallHistory;
 use crate::models::first_sight::{FactHistory, SightRates, relations};
-use crate::models::peers::Peers;
+use crate::models::peers::{Peers, behaviour};
 use crate::rollup::{Rollup, StoredRollup, bucket_start};
 
 pub use self::report::{LeftOut, Report};
@@ -198,7 +198,10 @@ fn calibrate_view(bundle: &mut Bundle, direction: Direction, levels: &BTreeMap<L
         let peers = if *level == Level::Pair {
             let behaviours: Vec<Vec<f64>> = entities
                 .iter()
-                .map(|entity| behaviour(entity, &Clock::fit(&entity.calls(), span, None), span))
+                .map(|entity| {
+                    let [weekday, weekend] = Clock::fit(&entity.calls(), span, None).mean();
+                    behaviour(&entity.total(), span.day_count().max(1) as f64, weekend / weekday.max(1e-6))
+                })
                 .collect();
             let peers = Peers::fit(&behaviours, SEED);
             let groups = behaviours.iter().map(|behaviour| peers.assign(behaviour)).collect();

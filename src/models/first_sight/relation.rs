@@ -3,7 +3,7 @@
 use polars::prelude::{Column, DataFrame, Int64Chunked, PolarsResult, StringChunked, polars_err};
 
 use crate::calls::Direction;
-use crate::rollup::Rollup;
+use crate::rollup::{RELATION, Rollup};
 
 /// One rolled-up relation: the columns in which something can be new.
 #[derive(Clone, Copy, Debug)]
@@ -38,52 +38,26 @@ pub struct Relation<'a> {
 
 /// The columns of a rollup or of calls that make a relation.
 pub(super) struct RelationColumns<'a> {
-    /// In the order of [`TEXTS`].
-    texts: [&'a StringChunked; TEXTS.len()],
+    /// In the order of [`RELATION`].
+    texts: [&'a StringChunked; RELATION.len()],
+    trace_id: &'a StringChunked,
     time: &'a Int64Chunked,
 }
 
-const TEXTS: [&str; 12] = [
-    "direction",
-    "caller",
-    "vendor",
-    "host",
-    "endpoint",
-    "credential",
-    "network",
-    "client",
-    "region",
-    "scheme",
-    "tls_version",
-    "trace_id",
-];
-
 impl<'a> RelationColumns<'a> {
     pub fn of(frame: &'a DataFrame, time: &str) -> PolarsResult<Self> {
-        let texts = TEXTS.map(|name| frame.column(name).and_then(Column::str));
-        let mut columns = Vec::with_capacity(TEXTS.len());
+        let texts = RELATION.map(|name| frame.column(name).and_then(Column::str));
+        let mut columns = Vec::with_capacity(RELATION.len());
         for text in texts {
             columns.push(text?);
         }
         let texts = columns.try_into().map_err(|_| polars_err!(ShapeMismatch: "columns of a relation"))?;
-        Ok(Self { texts, time: frame.column(time)?.i64()? })
+        Ok(Self { texts, trace_id: frame.column("trace_id")?.str()?, time: frame.column(time)?.i64()? })
     }
 
     pub fn row(&self, row: usize) -> Relation<'a> {
-        let [
-            direction,
-            caller,
-            vendor,
-            host,
-            endpoint,
-            credential,
-            network,
-            client,
-            region,
-            scheme,
-            tls_version,
-            trace_id,
-        ] = self.texts.map(|column| column.get(row));
+        let [direction, caller, vendor, host, endpoint, credential, network, client, region, scheme, tls_version] =
+            self.texts.map(|column| column.get(row));
         Relation {
             time: self.time.get(row).unwrap_or_default(),
             direction: Direction::named(direction),
@@ -97,7 +71,7 @@ impl<'a> RelationColumns<'a> {
             region: region.unwrap_or_default(),
             scheme: scheme.unwrap_or_default(),
             tls_version: tls_version.unwrap_or_default(),
-            trace_id,
+            trace_id: self.trace_id.get(row),
         }
     }
 }
