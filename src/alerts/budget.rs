@@ -10,6 +10,8 @@ const FIRST_SIGHTS: f64 = 0.05;
 const VOLUME: f64 = 0.05;
 /// Share for the joint models.
 const JOINT: f64 = 0.05;
+/// Share for silences.
+const SILENCE: f64 = 0.05;
 
 /// Alerts a day that somebody is willing to look at.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,6 +35,11 @@ impl Budget {
     /// Alarms a day up to which pure volume pages.
     pub fn volume(self) -> f64 {
         VOLUME * self.alerts_per_day
+    }
+
+    /// Alarms a day up to which a silence pages.
+    pub fn silence(self) -> f64 {
+        SILENCE * self.alerts_per_day
     }
 
     /// Alarms a day up to which the joint models page.

@@ -7,16 +7,20 @@
 //! Not here: statistics and p-values (`models`), incidents, severity and delivery (`alerts`).
 
 mod attribution;
+mod beacon;
 mod burst;
 mod call_volume;
 mod credential_misuse;
 mod endpoint_mix;
+mod heard;
 mod joint;
 mod new_behaviour;
 mod new_destination;
+mod odd_hours;
 mod outage;
 mod outcome_shift;
 mod privileged_endpoint;
+mod silence;
 mod techniques;
 mod vendor_drift;
 mod weak_transport;
@@ -27,9 +31,10 @@ use serde::{Deserialize, Serialize};
 use crate::calls::Direction;
 
 pub use attribution::{Sharing, sharing};
+pub use heard::{Heard, Hush, Silence};
 pub use outage::{Outages, STORM};
 pub use techniques::{Technique, technique};
-pub use words::{contribution, in_bytes, in_numbers, joint_contribution, sight_contribution};
+pub use words::{contribution, in_bytes, in_numbers, joint_contribution, sight_contribution, silence_contribution};
 
 /// What kind of trouble a detector looks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,7 +104,7 @@ pub struct Contribution {
 /// What a finding is about.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cause {
-    /// Name of a statistic, of a class of first sights, or `joint`.
+    /// Name of a statistic, of a class of first sights, `joint` or `silence`.
     pub name: &'static str,
     /// Whether there is more of it than usual; `false` where a mean fell.
     pub is_rise: bool,
@@ -172,6 +177,9 @@ pub const DETECTORS: &[&Detector] = &[
     &credential_misuse::DETECTOR,
     &privileged_endpoint::DETECTOR,
     &weak_transport::DETECTOR,
+    &silence::DETECTOR,
+    &beacon::DETECTOR,
+    &odd_hours::DETECTOR,
     &joint::DETECTOR,
     &new_behaviour::DETECTOR,
 ];
@@ -195,7 +203,7 @@ mod tests {
     #[test]
     fn every_cause_has_a_detector_of_its_own_and_a_technique_that_exists() {
         let names = STATISTICS.iter().map(|statistic| statistic.name).chain(SIGHTS.iter().map(|class| class.name));
-        for name in names.chain(["joint"]) {
+        for name in names.chain(["joint", "silence"]) {
             for (is_rise, is_of_vendor) in [(true, false), (false, false), (true, true)] {
                 let cause = Cause { name, is_rise, is_of_vendor, direction: Direction::Egress };
                 let claimed = DETECTORS.iter().find(|detector| (detector.claims)(&cause));

@@ -6,7 +6,7 @@ use crate::models::baseline::Verdict;
 use crate::models::expectation::{Expectations, Expected};
 use crate::models::first_sight::{SIGHTS, Sight};
 use crate::models::statistic::Kind;
-use crate::rollup::QUANTITIES;
+use crate::rollup::{BUCKET_SECONDS, QUANTITIES};
 
 /// A number of bytes, in words.
 pub fn in_bytes(bytes: f64) -> String {
@@ -100,6 +100,19 @@ pub fn sight_contribution(sight: &Sight, rate: f64) -> Contribution {
         observed: format!("{says}: {}", sight.detail),
         baseline: format!("expected {} times a day", in_numbers(rate)),
         p_value: 1.0 - (-rate).exp(),
+    }
+}
+
+/// A silence in words: of how many pairs, for how many buckets, and the calls missed.
+pub fn silence_contribution(pairs: usize, buckets: i64, missed: f64, p_value: f64) -> Contribution {
+    let minutes = buckets * BUCKET_SECONDS / 60;
+    let of = if pairs > 1 { format!(" from {pairs} pairs of caller and vendor") } else { String::new() };
+    Contribution {
+        name: "silence".to_owned(),
+        window: String::new(),
+        observed: format!("no call{of} for {minutes} minutes"),
+        baseline: format!("about {} calls in this time", in_numbers(missed)),
+        p_value,
     }
 }
 

@@ -43,6 +43,8 @@ pub struct Baseline {
     pub endpoints: BTreeMap<String, EndpointBaseline>,
     /// Group of entities that behave alike; of a pair.
     pub peers: usize,
+    /// Longest silence of its history, in expected calls; of a pair.
+    pub longest_silence: f32,
 }
 
 /// What a view's entities at one level have in common.
@@ -63,6 +65,8 @@ pub struct ViewBaseline {
     pub levels: BTreeMap<Level, LevelBaseline>,
     /// Tail of the fused score's daily maxima.
     pub score: Option<Tail>,
+    /// Tail of the pairs' daily silences, each against the longest of its pair's other days.
+    pub silence: Option<Tail>,
 }
 
 impl ViewBaseline {

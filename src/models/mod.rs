@@ -2,7 +2,7 @@
 //!
 //! `expectation` and `clock` say what is usual, `statistic` how far a window is from it, `baseline` what each entity was
 //! learned to be like and what its tests say, `first_sight` how rarely something new turns up, `joint` whether numbers that
-//! are each usual are odd together, `peers` which entities behave alike, `calibration` how unlikely all that is. `bundle`
+//! are each usual are odd together, `peers` which entities behave alike, `silence` how long no call is unusual, `calibration` how unlikely all that is. `bundle`
 //! is what was learned, on disk.
 //!
 //! Not here: fitting to a history (`train`), and what an oddity means (`detect`).
@@ -17,4 +17,5 @@ pub mod joint;
 pub mod joint_row;
 mod normal;
 pub mod peers;
+pub mod silence;
 pub mod statistic;

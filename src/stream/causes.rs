@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::judge::{EXPLAINED, Event, Judge};
 use crate::alerts::Subject;
-use crate::detect::{Cause, Sharing, contribution, joint_contribution, sharing};
+use crate::detect::{Cause, Hush, Sharing, contribution, joint_contribution, sharing, silence_contribution};
 use crate::features::{Account, Column, Entity, Ledger, Level, WINDOWS};
 use crate::models::baseline::{Baseline, Verdict};
+use crate::models::calibration::p_value;
 use crate::models::joint_row;
 use crate::models::statistic::{Kind, Observation, STATISTICS};
 use crate::rollup::BUCKET_MICROS;
@@ -20,6 +21,8 @@ const SURGE_AT_REST: f64 = 8.0;
 const FEWEST_CALLS_OF_A_SURGE: f64 = 20.0;
 /// Buckets of the level that a surge is measured against: three hours.
 const LEVEL_BUCKETS: i64 = 36;
+/// Whom an incident is about in which most of what is logged fell silent.
+const LOG_SOURCE: &str = "log source";
 /// The company rests while the pairs that keep office hours are below this share of their mean.
 const AT_REST: f64 = 0.4;
 
@@ -175,6 +178,41 @@ impl Judge {
             contributions: vec![contribution(account, verdict, &self.bundle.expectations)],
             endpoint: None,
             calls: verdict.seen.observed as u64,
+        })
+    }
+
+    /// Who no longer calls, and how rare that is; `None` where it is not rare enough to tell.
+    pub fn hushed<'a>(&self, ledger: &'a Ledger, hush: &Hush, bucket: i64) -> Option<Event<'a>> {
+        let (Hush::Caller(silences) | Hush::Vendor(silences) | Hush::Source(silences)) = hush;
+        let longest = silences.first()?;
+        let account = ledger.get(&longest.pair)?;
+        let view = self.bundle.views.get(&longest.pair.direction)?;
+        let times = silences.iter().map(|silence| silence.times).fold(0.0, f64::max);
+        let p_value = p_value(view.silence.as_ref(), times);
+        let rate = view.levels.get(&Level::Pair).map_or(1, |level| level.entities) as f64 * p_value;
+        if rate > self.settings.budget().silence() {
+            return None;
+        }
+        let mut subject = Subject::of(&longest.pair);
+        match hush {
+            Hush::Caller(_) => {}
+            Hush::Vendor(_) => subject.caller.clear(),
+            Hush::Source(_) => (subject.caller, subject.vendor) = (String::new(), LOG_SOURCE.to_owned()),
+        }
+        let missed = silences.iter().map(|silence| silence.missed).sum();
+        let buckets = bucket - longest.heard;
+        let direction = subject.direction;
+        Some(Event {
+            account,
+            cause: Cause { name: "silence", is_rise: false, is_of_vendor: subject.caller.is_empty(), direction },
+            subject,
+            window: buckets,
+            rate,
+            p_value,
+            pages: true,
+            contributions: vec![silence_contribution(silences.len(), buckets, missed, p_value)],
+            endpoint: None,
+            calls: 0,
         })
     }
 

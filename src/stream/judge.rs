@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::EngineSettings;
 use crate::alerts::{Alert, Book, Severity, Subject, severity};
 use crate::calls::Direction;
-use crate::detect::{Cause, Contribution, Finding, Outages, detector_of, sight_contribution};
+use crate::detect::{Cause, Contribution, Finding, Heard, Outages, detector_of, sight_contribution};
 use crate::features::{Account, Column, Entity, FeatureRow, Ledger, Level, Sighting, WINDOWS};
 use crate::models::baseline::{fused, judge};
 use crate::models::bundle::Bundle;
@@ -36,6 +36,7 @@ pub(super) struct Memory {
     ledger: Ledger,
     watch: Watch,
     outages: Outages,
+    heard: Heard,
     pub book: Book,
     /// Classes that callers showed within the last hour: time, view, caller, class (place in its name).
     sights: VecDeque<(i64, Direction, String, String)>,
@@ -101,10 +102,12 @@ impl Judge {
         let touched = self.memory.ledger.add(rows, |entity| bundle.baselines.contains_key(entity));
         for (_, relation) in relations {
             let pair = Entity::pair(relation.direction, relation.caller, relation.vendor);
+            self.memory.heard.hear(&pair, bucket);
             let Relation { host, credential, trace_id, .. } = *relation;
             self.memory.ledger.note(&Sighting { pair: &pair, host, credential, trace_id });
         }
         self.memory.outages.observe(&self.memory.ledger, &bundle.baselines, bucket);
+        self.judge_silences(bucket, time);
 
         // First sights come with a call, tests at the end of the bucket.
         let sights = relations.iter().flat_map(|(_, relation)| self.memory.watch.look(relation, &bundle.known));
@@ -161,6 +164,18 @@ impl Judge {
     fn peers_of(&self, account: &Account) -> usize {
         let behaviour = behaviour(account.series.window(WINDOWS.len() - 1), 1.0, 1.0);
         self.bundle.peers.get(&account.entity.direction).map_or(0, |peers| peers.assign(&behaviour))
+    }
+
+    fn judge_silences(&mut self, bucket: i64, time: i64) {
+        let hushes = self.memory.heard.silences(&self.bundle.baselines, bucket);
+        self.memory.heard.forget(bucket);
+        let ledger = std::mem::take(&mut self.memory.ledger);
+        for hush in &hushes {
+            if let Some(event) = self.hushed(&ledger, hush, bucket) {
+                self.tell(&ledger, event, bucket, time);
+            }
+        }
+        self.memory.ledger = ledger;
     }
 
     /// How often a day this first sight is expected: by itself, or with all that its caller showed within the hour.

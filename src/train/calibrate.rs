@@ -16,6 +16,7 @@ use crate::models::baseline::{
 };
 use crate::models::calibration::Tail;
 use crate::models::clock::{Clock, Span};
+use crate::models::silence::{longest_by_day, times_by_day};
 use crate::models::statistic::{Kind, Moments, Test, tests_at};
 use crate::rollup::day_of;
 
@@ -45,6 +46,8 @@ pub(super) struct Calibrated {
     pub level: LevelBaseline,
     /// Daily maxima of the fused score.
     pub scores: Vec<f32>,
+    /// Daily silences, each against the longest of its pair's other days.
+    pub silences: Vec<f64>,
 }
 
 /// Sums of one entity by day, from which any day can be left out.
@@ -60,6 +63,8 @@ struct Fit<'a> {
     moments: BTreeMap<i64, Vec<Moments>>,
     /// By day, then endpoint and window.
     mix: BTreeMap<i64, Vec<[Moments; WINDOWS.len()]>>,
+    /// Longest silence by day, in expected calls; of a pair.
+    silences: BTreeMap<i64, f64>,
 }
 
 fn without<T: Copy>(
@@ -90,7 +95,9 @@ impl<'a> Fit<'a> {
             endpoints,
             moments: BTreeMap::new(),
             mix: BTreeMap::new(),
+            silences: BTreeMap::new(),
         };
+        fit.silences = longest_by_day(&fit.calls, span, |day| fit.clock(Some(day), span));
         fit.gather_moments(tests, span);
         fit
     }
@@ -169,6 +176,7 @@ impl<'a> Fit<'a> {
             dispersion: (0..tests).map(dispersion).collect(),
             endpoints: endpoints.collect(),
             peers: self.peers,
+            longest_silence: self.silences.values().copied().fold(0.0, f64::max) as f32,
         }
     }
 }
@@ -328,5 +336,6 @@ pub(super) fn calibrate(
         .map(|fit| (fit.history.entity.clone(), fit.baseline(&usual[0], None, span)))
         .collect::<Vec<_>>();
     let level = levels.into_iter().next().unwrap_or_default();
-    Calibrated { baselines: baselines.into_iter().collect(), level, scores }
+    let silences = known.iter().flat_map(|fit| times_by_day(&fit.silences)).collect();
+    Calibrated { baselines: baselines.into_iter().collect(), level, scores, silences }
 }

@@ -27,6 +27,7 @@ use crate::models::clock::{Clock, Span};
 use crate::models::expectation::CallHistory;
 use crate::models::first_sight::{FactHistory, SightRates, relations};
 use crate::models::peers::{Peers, behaviour};
+use crate::models::silence;
 use crate::rollup::{Rollup, StoredRollup, bucket_start};
 
 pub use self::report::{LeftOut, Report};
@@ -192,7 +193,7 @@ fn calibrate_view(bundle: &mut Bundle, direction: Direction, levels: &BTreeMap<L
     let span = bundle.span;
     let between = bundle.expectations.between_callers();
     let mut view = ViewBaseline::default();
-    let mut scores = Vec::new();
+    let (mut scores, mut silences) = (Vec::new(), Vec::new());
     let rows = joint::Rows::new(direction, span);
     for (level, entities) in levels {
         let peers = if *level == Level::Pair {
@@ -216,9 +217,11 @@ fn calibrate_view(bundle: &mut Bundle, direction: Direction, levels: &BTreeMap<L
         });
         view.levels.insert(*level, calibrated.level);
         scores.extend(calibrated.scores);
+        silences.extend(calibrated.silences);
         bundle.baselines.extend(calibrated.baselines);
     }
     view.score = Tail::fit(scores, span.day_count());
+    view.silence = silence::tail(silences, span.day_count());
     bundle.views.insert(direction, view);
     if let Some(joint) = rows.fit(SEED) {
         bundle.joint.insert(direction, joint);

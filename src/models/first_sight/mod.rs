@@ -9,6 +9,8 @@
 //!
 //! Not here: what a first sight means (`detect`).
 
+mod beacon;
+mod dormancy;
 mod known;
 mod news;
 mod relation;
@@ -58,6 +60,9 @@ pub const SIGHTS: &[SightClass] = &[
     class("client_known", "a client that only others use", 1.0, true),
     class("credential_of_another", "another caller's credential", 0.05, false),
     class("credential_new", "a credential never seen", 0.5, true),
+    class("credential_dormant", "a credential that nobody has used for a week or more", 0.05, false),
+    class("beacon", "a new pair of caller and vendor that calls like a clock", 0.05, false),
+    class("hour_new", "an hour of the day at which the caller never called", 0.5, false),
     class("credential_burst", "many new credentials within a day", 0.05, false),
     class("endpoint_sensitive", "a sensitive or deleting endpoint that nobody here has called", 0.05, false),
     class("endpoint_write", "a writing endpoint that nobody here has called", 0.3, false),
@@ -129,6 +134,7 @@ impl SightRates {
                 times[place_of(sight.class)] += 1.0;
             }
         }
+        times[place_of("credential_dormant")] += history.returns() as f64;
         let rate = |(class, times): (&SightClass, f64)| (times + class.prior * PRIOR_DAYS) / (days as f64 + PRIOR_DAYS);
         Self(SIGHTS.iter().zip(times).map(rate).collect())
     }
@@ -148,16 +154,18 @@ pub fn joint_rate<'a>(rates: &SightRates, callers: usize, classes: impl IntoIter
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
 
     const DAY: i64 = 86_400_000_000;
 
-    fn relation<'a>(caller: &'a str, vendor: &'a str, endpoint: &'a str, day: i64) -> (i64, Relation<'a>) {
+    pub fn relation<'a>(caller: &'a str, vendor: &'a str, endpoint: &'a str, day: i64) -> (i64, Relation<'a>) {
         let relation = Relation {
             time: day * DAY,
+            last: day * DAY,
+            calls: 1,
             direction: Direction::Egress,
             caller,
             vendor,

@@ -2,7 +2,7 @@
 
 use polars::prelude::{DataFrame, PolarsResult};
 
-use super::known::{Fact, Known, Looker, block_of, method_of};
+use super::known::{Fact, Known, Looker, block_of, hour_of, method_of};
 use super::relation::{Relation, RelationColumns};
 use super::{SightRates, joint_rate};
 use crate::calls::{Direction, StepClass, is_interactive_tool, is_private, is_write, sensitive_endpoint};
@@ -13,7 +13,7 @@ use crate::calls::{Direction, StepClass, is_interactive_tool, is_private, is_wri
 /// # Errors
 /// Where the frame lacks a column of the call.
 pub fn surprise_of_calls(calls: &DataFrame, known: &Known, rates: &SightRates) -> PolarsResult<Vec<(u64, f64)>> {
-    let columns = RelationColumns::of(calls, "time")?;
+    let columns = RelationColumns::of_calls(calls)?;
     let records = calls.column("record_hash")?.u64()?;
     let callers = [Direction::Egress, Direction::Audit].map(|direction| known.callers(direction));
     let surprise = |(row, record): (usize, Option<u64>)| {
@@ -74,6 +74,9 @@ fn egress_news<'a>(relation: &Relation<'a>, look: &mut Looker<'_>) -> Vec<(&'sta
     }
     let is_known_endpoint =
         look.has(Fact::CallerEndpoint, &[caller, vendor, endpoint]) || look.has(Fact::Endpoint, &[vendor, endpoint]);
+    if !is_new_caller && !look.has(Fact::CallerHour, &[caller, hour_of(relation.time)]) {
+        news.push(("hour_new", [caller, hour_of(relation.time), ""], hour_of(relation.time)));
+    }
     let method = method_of(endpoint);
     if !is_known_endpoint && !is_new_caller {
         let class = if method == "DELETE" || (is_write(endpoint) && sensitive_endpoint(endpoint)) {

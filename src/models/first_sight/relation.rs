@@ -10,6 +10,10 @@ use crate::rollup::{RELATION, Rollup};
 pub struct Relation<'a> {
     /// First call, microseconds since the epoch.
     pub time: i64,
+    /// Last call, microseconds since the epoch.
+    pub last: i64,
+    /// Number of calls.
+    pub calls: i64,
     /// The view.
     pub direction: Direction,
     /// Who called.
@@ -42,17 +46,37 @@ pub(super) struct RelationColumns<'a> {
     texts: [&'a StringChunked; RELATION.len()],
     trace_id: &'a StringChunked,
     time: &'a Int64Chunked,
+    last: &'a Int64Chunked,
+    /// Where rows are calls, there is none: each counts for one.
+    calls: Option<&'a Int64Chunked>,
 }
 
 impl<'a> RelationColumns<'a> {
-    pub fn of(frame: &'a DataFrame, time: &str) -> PolarsResult<Self> {
+    /// Of rolled-up rows.
+    pub fn of_rollup(frame: &'a DataFrame) -> PolarsResult<Self> {
+        let number = |name: &str| frame.column(name).and_then(Column::i64);
+        Self::of(frame, number("first_seen")?, number("last_seen")?, Some(number("calls")?))
+    }
+
+    /// Of calls.
+    pub fn of_calls(frame: &'a DataFrame) -> PolarsResult<Self> {
+        let time = frame.column("time")?.i64()?;
+        Self::of(frame, time, time, None)
+    }
+
+    fn of(
+        frame: &'a DataFrame,
+        time: &'a Int64Chunked,
+        last: &'a Int64Chunked,
+        calls: Option<&'a Int64Chunked>,
+    ) -> PolarsResult<Self> {
         let texts = RELATION.map(|name| frame.column(name).and_then(Column::str));
         let mut columns = Vec::with_capacity(RELATION.len());
         for text in texts {
             columns.push(text?);
         }
         let texts = columns.try_into().map_err(|_| polars_err!(ShapeMismatch: "columns of a relation"))?;
-        Ok(Self { texts, trace_id: frame.column("trace_id")?.str()?, time: frame.column(time)?.i64()? })
+        Ok(Self { texts, trace_id: frame.column("trace_id")?.str()?, time, last, calls })
     }
 
     pub fn row(&self, row: usize) -> Relation<'a> {
@@ -60,6 +84,8 @@ impl<'a> RelationColumns<'a> {
             self.texts.map(|column| column.get(row));
         Relation {
             time: self.time.get(row).unwrap_or_default(),
+            last: self.last.get(row).unwrap_or_default(),
+            calls: self.calls.map_or(1, |calls| calls.get(row).unwrap_or_default()),
             direction: Direction::named(direction),
             caller: caller.unwrap_or_default(),
             vendor: vendor.unwrap_or_default(),
@@ -81,7 +107,7 @@ impl<'a> RelationColumns<'a> {
 /// # Errors
 /// Where the rollup lacks a column.
 pub fn relations(rollup: &Rollup) -> PolarsResult<Vec<(i64, Relation<'_>)>> {
-    let columns = RelationColumns::of(rollup.frame(), "first_seen")?;
+    let columns = RelationColumns::of_rollup(rollup.frame())?;
     let buckets = rollup.frame().column("bucket")?.i64()?;
     let row = |row: usize| (buckets.get(row).unwrap_or_default(), columns.row(row));
     let mut relations: Vec<(i64, Relation<'_>)> = (0..rollup.len()).map(row).collect();

@@ -6,14 +6,19 @@ use foldhash::HashSet;
 use serde::{Deserialize, Serialize};
 
 use super::Sight;
-use super::known::Known;
+use super::beacon::Ticks;
+use super::dormancy::Awake;
+use super::known::{Fact, Known, Looker, hour_of};
 use super::news::news;
 use super::relation::Relation;
 use crate::calls::Direction;
+use crate::rollup::{bucket_of, day_of};
 
 /// New credentials of a pair within a day that are a burst.
 const BURST_OF_CREDENTIALS: usize = 5;
 const DAY: i64 = 86_400_000_000;
+/// Pairs that nothing was learned of and whose calls are timed.
+const MOST_NEW_PAIRS: usize = 10_000;
 /// First sights that are remembered so as not to be told again.
 const MOST_REMEMBERED: usize = 100_000;
 
@@ -26,6 +31,10 @@ pub struct Watch {
     index: HashSet<u64>,
     /// New credentials of a pair and when they came.
     credentials: BTreeMap<(String, String), BTreeMap<String, i64>>,
+    /// When known credentials were used last.
+    awake: Awake,
+    /// Calls of pairs that nothing was learned of.
+    ticks: BTreeMap<(Direction, String, String), Ticks>,
     /// Relations without any news: most of them, most of the time. Follows from what is known.
     #[serde(skip)]
     quiet: HashSet<u64>,
@@ -50,9 +59,11 @@ impl Watch {
     /// First sights of a relation that were not told before.
     pub fn look(&mut self, relation: &Relation<'_>, known: &Known) -> Vec<Sight> {
         use std::hash::BuildHasher;
+        let mut sights: Vec<Sight> = self.dormant_credential(relation, known).into_iter().collect();
+        sights.extend(self.beacon(relation, known));
         let Relation { caller, vendor, endpoint, credential, network, client, region, scheme, tls_version, .. } =
             *relation;
-        let place = (network, client, region, scheme, tls_version);
+        let place = (network, client, region, scheme, tls_version, hour_of(relation.time));
         let relation_hash = foldhash::fast::FixedState::default().hash_one((
             relation.direction,
             caller,
@@ -62,7 +73,7 @@ impl Watch {
             place,
         ));
         if self.quiet.contains(&relation_hash) {
-            return Vec::new();
+            return sights;
         }
         let news = news(relation, known);
         if news.is_empty() {
@@ -70,9 +81,8 @@ impl Watch {
                 self.quiet.clear();
             }
             self.quiet.insert(relation_hash);
-            return Vec::new();
+            return sights;
         }
-        let mut sights = Vec::new();
         for (class, parts, detail) in news {
             if !self.tell(relation.direction, class, parts) {
                 continue;
@@ -98,6 +108,33 @@ impl Watch {
             self.index.remove(&oldest);
         }
         true
+    }
+
+    fn dormant_credential(&mut self, relation: &Relation<'_>, known: &Known) -> Option<Sight> {
+        let Relation { direction, credential, .. } = *relation;
+        let day = day_of(bucket_of(relation.time));
+        let wakes = !credential.is_empty() && self.awake.wake(&known.rests, direction, credential, day);
+        wakes.then(|| sight(relation, "credential_dormant", credential.to_owned()))
+    }
+
+    /// A pair that nothing was learned of and that ticks like a clock; of a caller that is itself new only where nobody calls
+    /// the vendor, since a new service's jobs tick too.
+    fn beacon(&mut self, relation: &Relation<'_>, known: &Known) -> Option<Sight> {
+        let Relation { direction, caller, vendor, .. } = *relation;
+        let mut look = Looker::new(known, direction);
+        if look.has(Fact::Pair, &[caller, vendor])
+            || (look.has(Fact::Vendor, &[vendor]) && !look.has(Fact::Caller, &[caller]))
+            || direction == Direction::Audit
+        {
+            return None;
+        }
+        let pair = (direction, caller.to_owned(), vendor.to_owned());
+        if !self.ticks.contains_key(&pair) && self.ticks.len() >= MOST_NEW_PAIRS {
+            return None;
+        }
+        let seconds = self.ticks.entry(pair).or_default().add(relation)?;
+        let is_news = self.tell(direction, "beacon", [caller, vendor, ""]);
+        is_news.then(|| sight(relation, "beacon", format!("{vendor}, every {seconds:.0} s")))
     }
 
     fn burst_of_credentials(&mut self, relation: &Relation<'_>) -> Option<Sight> {

@@ -1,0 +1,38 @@
+//! A new pair of caller and vendor that calls like a clock.
+//!
+//! # Finds
+//! Calls to a destination that this caller never called before, at even intervals: an implant that reports home, a mailbox or
+//! a paste that is polled for orders.
+//!
+//! # Why it matters
+//! Command channels hide among thousands of ordinary destinations; few of those are called every 60 seconds by somebody who
+//! never called them before.
+//!
+//! # Misses
+//! Intervals below five seconds (a burst of work) or with more than a quarter of jitter, a beacon to a vendor that the caller
+//! uses anyway, and anything before thirteen calls: half an hour at one call in two minutes.
+//!
+//! # Tuning
+//! A benign poller is told once and never again. The class has a share of 5 % of `alerts_per_day`.
+//!
+//! # Example alert
+//! `report-gen → updates.example: a new pair of caller and vendor that calls like a clock: updates.example, every 60 s`.
+//!
+//! # When it is wrong
+//! A new integration that polls, deployed without a word: which the catalogue wants to know of as well.
+//!
+//! # Source
+//! Regularity of intervals (see `models::first_sight`, beacons), after RITA.
+
+use super::{Analytic, Category, Detector, Impact};
+
+/// Calls like a clock to where nobody called before.
+pub(super) const DETECTOR: Detector = Detector {
+    name: "beacon",
+    title: "Calls like a clock to a new destination",
+    category: Category::Exfiltration,
+    impact: Impact::High,
+    analytic: Analytic::Behavioural,
+    claims: |cause| cause.name == "beacon",
+    technique: |_| Some("T1071.001"),
+};

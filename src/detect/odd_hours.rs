@@ -1,0 +1,37 @@
+//! Calls at an hour of the day at which the caller never called.
+//!
+//! # Finds
+//! An office tool at three in the morning, a weekday job on a Sunday: an hour (of weekdays or of weekends, UTC) in which, and
+//! in the hours beside which, the caller was never seen.
+//!
+//! # Why it matters
+//! A thief works when the owner sleeps.
+//!
+//! # Misses
+//! Callers that work around the clock have no odd hour.
+//!
+//! # Tuning
+//! Alone it is a notice. It pages together with another first sight of the same caller within the hour (a new network, a new
+//! client), whose rates multiply.
+//!
+//! # Example alert
+//! `crm-sync → hubspot: an hour of the day at which the caller never called: 03 h`.
+//!
+//! # When it is wrong
+//! On-call work, a release by night, a change of summer time for callers that keep to the minute.
+//!
+//! # Source
+//! First sights as rates (see `models::first_sight`).
+
+use super::{Analytic, Category, Detector, Impact};
+
+/// At an hour never worked.
+pub(super) const DETECTOR: Detector = Detector {
+    name: "odd_hours",
+    title: "Calls at an hour never worked",
+    category: Category::Abuse,
+    impact: Impact::Low,
+    analytic: Analytic::Behavioural,
+    claims: |cause| cause.name == "hour_new",
+    technique: |_| Some("T1078"),
+};

@@ -1,0 +1,111 @@
+//! Silence: calls that were expected and did not come.
+//!
+//! A pair is silent for as many calls as its clock expects since it was heard last: a night's quiet is none, ten minutes in
+//! the busiest hour are. How long a silence is unusual is the pair's own matter (jobs skip a beat, pollers never do), so a
+//! silence is measured against the longest of the pair's other days; what is left over is one number that all pairs share a
+//! tail of.
+//!
+//! Not here: who fell silent together, and whose fault it is (`detect`).
+
+use std::collections::BTreeMap;
+
+use super::calibration::Tail;
+use super::clock::{Clock, Span};
+use crate::rollup::{BUCKETS_PER_DAY, day_of};
+
+/// No pair is so regular that fewer expected calls than this are its longest silence.
+const LEAST_RECORD: f64 = 4.0;
+/// Times the longest silence from which one is worth telling.
+const LEAST_TIMES: f64 = 2.0;
+
+/// Expected calls that a pair, heard last in bucket `heard`, has not made up to the end of `bucket`; at most a day's.
+pub fn missed_calls(clock: &Clock, heard: i64, bucket: i64) -> f64 {
+    clock.expected(bucket, bucket - heard)
+}
+
+/// How many times longer a silence is than the pair's longest.
+pub fn times_longest(missed: f64, longest: f64) -> f64 {
+    missed / longest.max(LEAST_RECORD)
+}
+
+/// Whether a silence is long enough to be worth anybody's time.
+pub fn is_worth_telling(times: f64) -> bool {
+    times >= LEAST_TIMES
+}
+
+/// The longest silence of each day, in expected calls, of a pair that called in `calls` (bucket and calls, in order).
+/// `clock_of` is the clock that a day is judged by.
+pub fn longest_by_day(
+    calls: &[(i64, i64)],
+    span: Span,
+    mut clock_of: impl FnMut(i64) -> Option<Clock>,
+) -> BTreeMap<i64, f64> {
+    let mut longest: BTreeMap<i64, f64> = BTreeMap::new();
+    let mut clock: Option<(i64, Option<Clock>)> = None;
+    let ends = calls.iter().skip(1).map(|(bucket, _)| bucket - 1).chain(std::iter::once(span.last));
+    for ((heard, _), last) in calls.iter().zip(ends) {
+        for day in day_of(heard + 1)..=day_of(last) {
+            if clock.as_ref().is_none_or(|(of, _)| *of != day) {
+                clock = Some((day, clock_of(day)));
+            }
+            let Some((_, Some(clock))) = &clock else { continue };
+            let missed = missed_calls(clock, *heard, last.min((day + 1) * BUCKETS_PER_DAY - 1));
+            longest.entry(day).and_modify(|most| *most = most.max(missed)).or_insert(missed);
+        }
+    }
+    longest
+}
+
+/// Each day's longest silence against the longest of the pair's other days.
+pub fn times_by_day(longest: &BTreeMap<i64, f64>) -> impl Iterator<Item = f64> {
+    let others = |day: i64| longest.iter().filter(move |(other, _)| **other != day).map(|(_, missed)| *missed);
+    longest.iter().map(move |(day, missed)| times_longest(*missed, others(*day).fold(0.0, f64::max)))
+}
+
+/// The tail of silences of a view's pairs: `times` of every pair and day.
+pub fn tail(times: Vec<f64>, days: usize) -> Option<Tail> {
+    Tail::fit(times.into_iter().map(|times| times as f32).collect(), days)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPAN: Span = Span { first: 0, last: 14 * BUCKETS_PER_DAY - 1 };
+
+    /// Five calls a bucket by day, none by night.
+    fn by_day(bucket: i64) -> i64 {
+        if (108..228).contains(&bucket.rem_euclid(BUCKETS_PER_DAY)) { 5 } else { 0 }
+    }
+
+    fn calls(skip: std::ops::Range<i64>) -> Vec<(i64, i64)> {
+        let all = (SPAN.first..=SPAN.last).map(|bucket| (bucket, by_day(bucket)));
+        all.filter(|(bucket, calls)| *calls > 0 && !skip.contains(bucket)).collect()
+    }
+
+    #[test]
+    fn a_night_is_no_silence_and_an_hour_of_the_day_is() {
+        let clock = Clock::fit(&calls(0..0), SPAN, None);
+        let evening = 228 + 5 * BUCKETS_PER_DAY;
+        assert!(missed_calls(&clock, evening, evening + 60) < 5.0);
+        let noon = 144 + 5 * BUCKETS_PER_DAY;
+        assert!(missed_calls(&clock, noon, noon + 12) > 50.0);
+    }
+
+    #[test]
+    fn a_day_with_a_gap_stands_out_from_the_pairs_other_days() {
+        let gap = 3 * BUCKETS_PER_DAY + 140..3 * BUCKETS_PER_DAY + 150;
+        let calls = calls(gap);
+        let longest = longest_by_day(&calls, SPAN, |day| Some(Clock::fit(&calls, SPAN, Some(day))));
+        let times: Vec<f64> = times_by_day(&longest).collect();
+        let most = times.iter().copied().fold(0.0, f64::max);
+        assert!(most > 5.0 && times.iter().filter(|times| **times > 1.5).count() == 1, "{times:?}");
+    }
+
+    #[test]
+    fn a_pair_that_skips_a_beat_each_day_is_not_silent_when_it_does_again() {
+        assert!(!is_worth_telling(times_longest(30.0, 28.0)));
+        assert!(is_worth_telling(times_longest(60.0, 28.0)));
+        assert!(!is_worth_telling(times_longest(3.0, 0.0)));
+    }
+}
