@@ -12,6 +12,8 @@ const VOLUME: f64 = 0.05;
 const JOINT: f64 = 0.05;
 /// Share for silences.
 const SILENCE: f64 = 0.05;
+/// Share for slow leaks.
+const LEAK: f64 = 0.05;
 
 /// Alerts a day that somebody is willing to look at.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,6 +42,11 @@ impl Budget {
     /// Alarms a day up to which a silence pages.
     pub fn silence(self) -> f64 {
         SILENCE * self.alerts_per_day
+    }
+
+    /// Alarms a day up to which a slow leak pages.
+    pub fn leak(self) -> f64 {
+        LEAK * self.alerts_per_day
     }
 
     /// Alarms a day up to which the joint models page.

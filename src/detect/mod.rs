@@ -21,6 +21,7 @@ mod outage;
 mod outcome_shift;
 mod privileged_endpoint;
 mod silence;
+mod slow_leak;
 mod techniques;
 mod vendor_drift;
 mod weak_transport;
@@ -34,7 +35,9 @@ pub use attribution::{Sharing, sharing};
 pub use heard::{Heard, Hush, Silence};
 pub use outage::{Outages, STORM};
 pub use techniques::{Technique, technique};
-pub use words::{contribution, in_bytes, in_numbers, joint_contribution, sight_contribution, silence_contribution};
+pub use words::{
+    contribution, in_bytes, in_numbers, joint_contribution, leak_contribution, sight_contribution, silence_contribution,
+};
 
 /// What kind of trouble a detector looks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,7 +107,7 @@ pub struct Contribution {
 /// What a finding is about.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cause {
-    /// Name of a statistic, of a class of first sights, `joint` or `silence`.
+    /// Name of a statistic, of a class of first sights, of a slow leak, `joint` or `silence`.
     pub name: &'static str,
     /// Whether there is more of it than usual; `false` where a mean fell.
     pub is_rise: bool,
@@ -178,6 +181,7 @@ pub const DETECTORS: &[&Detector] = &[
     &privileged_endpoint::DETECTOR,
     &weak_transport::DETECTOR,
     &silence::DETECTOR,
+    &slow_leak::DETECTOR,
     &beacon::DETECTOR,
     &odd_hours::DETECTOR,
     &joint::DETECTOR,
@@ -198,12 +202,13 @@ pub fn detector_named(name: &str) -> Option<&'static Detector> {
 mod tests {
     use super::*;
     use crate::models::first_sight::SIGHTS;
+    use crate::models::leak::LEAKS;
     use crate::models::statistic::STATISTICS;
 
     #[test]
     fn every_cause_has_a_detector_of_its_own_and_a_technique_that_exists() {
         let names = STATISTICS.iter().map(|statistic| statistic.name).chain(SIGHTS.iter().map(|class| class.name));
-        for name in names.chain(["joint", "silence"]) {
+        for name in names.chain(["joint", "silence"]).chain(LEAKS) {
             for (is_rise, is_of_vendor) in [(true, false), (false, false), (true, true)] {
                 let cause = Cause { name, is_rise, is_of_vendor, direction: Direction::Egress };
                 let claimed = DETECTORS.iter().find(|detector| (detector.claims)(&cause));

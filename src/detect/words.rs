@@ -5,6 +5,7 @@ use crate::features::{Account, WINDOWS};
 use crate::models::baseline::Verdict;
 use crate::models::expectation::{Expectations, Expected};
 use crate::models::first_sight::{SIGHTS, Sight};
+use crate::models::leak::Leak;
 use crate::models::statistic::Kind;
 use crate::rollup::{BUCKET_SECONDS, QUANTITIES};
 
@@ -112,6 +113,27 @@ pub fn silence_contribution(pairs: usize, buckets: i64, missed: f64, p_value: f6
         window: String::new(),
         observed: format!("no call{of} for {minutes} minutes"),
         baseline: format!("about {} calls in this time", in_numbers(missed)),
+        p_value,
+    }
+}
+
+/// A slow leak in words: of a quantity (place in `QUANTITIES`), over hours with calls, by a shift in deviations of a call.
+pub fn leak_contribution(
+    account: &Account,
+    expectations: &Expectations,
+    name: &str,
+    quantity: usize,
+    leak: &Leak,
+    p_value: f64,
+) -> Contribution {
+    let (_, deviation) = usual_call(account, expectations, WINDOWS.len() - 1, quantity);
+    let per_cent = 100.0 * (leak.shift * deviation).exp_m1();
+    let says = if quantity == 0 { "request size" } else { "answer size" };
+    Contribution {
+        name: name.to_owned(),
+        window: String::new(),
+        observed: format!("{says} about {} % larger a call for {} hours", in_numbers(per_cent), leak.hours),
+        baseline: "no lasting shift".to_owned(),
         p_value,
     }
 }

@@ -9,13 +9,20 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::adaptation::Adaptation;
 use super::calibration::{Tail, harmonic_mean, p_value};
 use super::clock::Clock;
+use super::leak::{LEAKING, LeakBaseline};
 use super::statistic::{Kind, Observation, Test, tests_at};
 use crate::features::{Account, Column, Entity, Level, WINDOWS};
 
 /// An endpoint with fewer calls in training is a first sight, not a part of the mix.
 pub const FEWEST_CALLS_OF_AN_ENDPOINT: i64 = 20;
+
+/// An hour, as a place in `WINDOWS`.
+const HOUR: usize = 2;
+/// Wander of an hour's mean where none was measured.
+const UNKNOWN_WANDER: f64 = 0.05;
 
 /// One endpoint of a pair.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -45,6 +52,20 @@ pub struct Baseline {
     pub peers: usize,
     /// Longest silence of its history, in expected calls; of a pair.
     pub longest_silence: f32,
+    /// What can leak slowly, in the order of `LEAKING`; of a pair.
+    pub leaks: [LeakBaseline; LEAKING.len()],
+}
+
+impl Baseline {
+    /// How much the hourly mean of a quantity (place in `QUANTITIES`) wanders; the unknown wander where it is not tested.
+    pub fn hourly_wander(&self, level: Level, quantity: usize) -> f64 {
+        let is_it = |test: &Test| {
+            test.window == HOUR
+                && matches!(test.statistic().kind, Kind::Mean(residual, _) if quantity_of(residual) == quantity)
+        };
+        let place = tests_at(level).iter().position(is_it);
+        place.and_then(|place| self.dispersion.get(place)).map_or(UNKNOWN_WANDER, |wander| f64::from(*wander))
+    }
 }
 
 /// What a view's entities at one level have in common.
@@ -67,6 +88,8 @@ pub struct ViewBaseline {
     pub score: Option<Tail>,
     /// Tail of the pairs' daily silences, each against the longest of its pair's other days.
     pub silence: Option<Tail>,
+    /// Tail of the pairs' daily leaks, each against the largest of its pair's other days.
+    pub leak: Option<Tail>,
 }
 
 impl ViewBaseline {
@@ -113,7 +136,7 @@ pub fn observe_endpoint(account: &Account, endpoint: &str, share: f64, window: u
 }
 
 /// Judges an account at the end of a bucket. `between` is what a pair without history may differ by in the mean of each
-/// quantity (bytes out, bytes in, latency), in variances of a call.
+/// quantity (bytes out, bytes in, latency), in variances of a call; `adaptation` how far its means have moved since training.
 pub fn judge(
     account: &Account,
     bucket: i64,
@@ -121,6 +144,7 @@ pub fn judge(
     level: &LevelBaseline,
     between: &[f64],
     peers: usize,
+    adaptation: Option<&Adaptation>,
 ) -> Vec<Verdict> {
     let tests = tests_at(account.entity.level);
     let known = baseline.filter(|baseline| baseline.is_known);
@@ -128,12 +152,16 @@ pub fn judge(
     let borrowed = level.usual_dispersion.get(peers).or(level.usual_dispersion.first());
     let verdict = |(place, (test, seen)): (usize, (&Test, Observation))| {
         let kind = test.statistic().kind;
-        let usual = || borrowed.and_then(|usual| usual.get(place)).copied().unwrap_or(0.05);
+        let usual = || borrowed.and_then(|usual| usual.get(place)).copied().unwrap_or(UNKNOWN_WANDER as f32);
         let own = baseline.and_then(|baseline| baseline.dispersion.get(place)).copied();
         let mut dispersion = f64::from(own.unwrap_or_else(usual));
         let (seen, z, endpoint) = match (kind, known) {
             (Kind::Volume | Kind::Mix, None) => (seen, 0.0, None),
             (Kind::Mix, Some(known)) => most_surprising_endpoint(account, known, test.window),
+            (Kind::Mean(residual, _), Some(_)) => {
+                let seen = adaptation.map_or(seen, |adapted| adapted.applied(seen, quantity_of(residual)));
+                (seen, seen.z(kind, dispersion), None)
+            }
             (Kind::Mean(residual, _), None) => {
                 dispersion += between.get(quantity_of(residual)).copied().unwrap_or_default();
                 (seen, seen.z(kind, dispersion), None)

@@ -2,19 +2,23 @@
 //!
 //! `expectation` and `clock` say what is usual, `statistic` how far a window is from it, `baseline` what each entity was
 //! learned to be like and what its tests say, `first_sight` how rarely something new turns up, `joint` whether numbers that
-//! are each usual are odd together, `peers` which entities behave alike, `silence` how long no call is unusual, `calibration` how unlikely all that is. `bundle`
+//! are each usual are odd together, `peers` which entities behave alike, `silence` how long no call is unusual, `leak` what adds up over days (from `hourly` means), `adaptation` how a baseline
+//! follows its entity between trainings, `calibration` how unlikely all that is. `bundle`
 //! is what was learned, on disk.
 //!
 //! Not here: fitting to a history (`train`), and what an oddity means (`detect`).
 
+pub mod adaptation;
 pub mod baseline;
 pub mod bundle;
 pub mod calibration;
 pub mod clock;
 pub mod expectation;
 pub mod first_sight;
+pub mod hourly;
 pub mod joint;
 pub mod joint_row;
+pub mod leak;
 mod normal;
 pub mod peers;
 pub mod silence;

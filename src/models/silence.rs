@@ -9,7 +9,6 @@
 
 use std::collections::BTreeMap;
 
-use super::calibration::Tail;
 use super::clock::{Clock, Span};
 use crate::rollup::{BUCKETS_PER_DAY, day_of};
 
@@ -60,11 +59,6 @@ pub fn longest_by_day(
 pub fn times_by_day(longest: &BTreeMap<i64, f64>) -> impl Iterator<Item = f64> {
     let others = |day: i64| longest.iter().filter(move |(other, _)| **other != day).map(|(_, missed)| *missed);
     longest.iter().map(move |(day, missed)| times_longest(*missed, others(*day).fold(0.0, f64::max)))
-}
-
-/// The tail of silences of a view's pairs: `times` of every pair and day.
-pub fn tail(times: Vec<f64>, days: usize) -> Option<Tail> {
-    Tail::fit(times.into_iter().map(|times| times as f32).collect(), days)
 }
 
 #[cfg(test)]

@@ -9,10 +9,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::EngineSettings;
+use super::course::Course;
 use crate::alerts::{Alert, Book, Severity, Subject, severity};
 use crate::calls::Direction;
 use crate::detect::{Cause, Contribution, Finding, Heard, Outages, detector_of, sight_contribution};
 use crate::features::{Account, Column, Entity, FeatureRow, Ledger, Level, Sighting, WINDOWS};
+use crate::models::adaptation::Shift;
 use crate::models::baseline::{fused, judge};
 use crate::models::bundle::Bundle;
 use crate::models::calibration::p_value;
@@ -37,6 +39,10 @@ pub(super) struct Memory {
     watch: Watch,
     outages: Outages,
     heard: Heard,
+    /// How the means of known entities go on.
+    pub courses: BTreeMap<Entity, Course>,
+    /// Shifts that are being told, by entity and statistic (place in its table).
+    pub shifts: BTreeMap<(Entity, usize), Shift>,
     pub book: Book,
     /// Classes that callers showed within the last hour: time, view, caller, class (place in its name).
     sights: VecDeque<(i64, Direction, String, String)>,
@@ -140,13 +146,20 @@ impl Judge {
         {
             let baseline = bundle.baselines.get(&account.entity);
             let peers = baseline.map_or_else(|| self.peers_of(account), |baseline| baseline.peers);
-            let verdicts = judge(account, bucket, baseline, level, &self.between, peers);
+            let leaks = baseline.map(|baseline| self.follow(account, baseline, bucket)).unwrap_or_default();
+            let adaptation = self.memory.courses.get(&account.entity).map(|course| &course.adaptation);
+            let mut verdicts = judge(account, bucket, baseline, level, &self.between, peers, adaptation);
+            self.pass_over_levels(&account.entity, &mut verdicts, time);
             let score = fused(verdicts.iter().map(|verdict| (verdict.test, verdict.p_value)));
             let rate = bundle.entities() as f64 * p_value(view.score.as_ref(), score);
             if rate <= self.settings.budget().tests()
                 && let Some(event) = self.unusual(&ledger, account, &verdicts, rate, time)
             {
+                self.note_shift(&account.entity, &event.cause, &verdicts, time);
                 self.tell(&ledger, event, bucket, time);
+            }
+            for leak in leaks {
+                self.tell(&ledger, leak, bucket, time);
             }
             let surges: Vec<Event<'_>> =
                 verdicts.iter().filter_map(|verdict| self.surge(account, verdict, bucket)).collect();
@@ -295,6 +308,7 @@ impl Judge {
             let day = WINDOWS[WINDOWS.len() - 1].buckets * BUCKET_MICROS;
             self.memory.changed.retain(|_, at| time - *at <= day + EXPLAINED);
             self.memory.waiting.retain(|_, (_, last)| time - *last <= EXPLAINED);
+            self.memory.shifts.retain(|_, shift| !shift.is_forgotten(time));
         }
     }
 }

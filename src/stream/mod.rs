@@ -5,6 +5,7 @@
 
 pub mod admin;
 mod causes;
+mod course;
 mod dead_letter;
 mod engine;
 mod judge;

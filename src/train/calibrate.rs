@@ -16,6 +16,8 @@ use crate::models::baseline::{
 };
 use crate::models::calibration::Tail;
 use crate::models::clock::{Clock, Span};
+use crate::models::hourly::Hourly;
+use crate::models::leak::{self, LEAKING, LeakBaseline};
 use crate::models::silence::{longest_by_day, times_by_day};
 use crate::models::statistic::{Kind, Moments, Test, tests_at};
 use crate::rollup::day_of;
@@ -48,6 +50,8 @@ pub(super) struct Calibrated {
     pub scores: Vec<f32>,
     /// Daily silences, each against the longest of its pair's other days.
     pub silences: Vec<f64>,
+    /// Daily leaks, each against the largest of its pair's other days.
+    pub leaks: Vec<f64>,
 }
 
 /// Sums of one entity by day, from which any day can be left out.
@@ -176,8 +180,28 @@ impl<'a> Fit<'a> {
             dispersion: (0..tests).map(dispersion).collect(),
             endpoints: endpoints.collect(),
             peers: self.peers,
+            leaks: Default::default(),
             longest_silence: self.silences.values().copied().fold(0.0, f64::max) as f32,
         }
+    }
+
+    /// What can leak, learned hour by hour, and each day's leaks against the largest of the others.
+    fn leaks(&self, baseline: &Baseline) -> ([LeakBaseline; LEAKING.len()], Vec<f64>) {
+        let (mut hourly, mut hours) = (Hourly::default(), Vec::new());
+        self.history.replay(|bucket, account| {
+            hours.extend(account.series.bucket(bucket).and_then(|values| hourly.add(bucket, values)));
+        });
+        let mut times = Vec::new();
+        let learned = LEAKING.map(|quantity| {
+            let of_quantity: Vec<(i64, f64, f64)> = hours
+                .iter()
+                .map(|hour| (hour.hour.div_euclid(24), hour.means[quantity], hour.counts[quantity]))
+                .collect();
+            let (learned, of_days) = leak::learn(&of_quantity, baseline.hourly_wander(Level::Pair, quantity));
+            times.extend(of_days);
+            learned
+        });
+        (learned, times)
     }
 }
 
@@ -322,7 +346,8 @@ pub(super) fn calibrate(
             fit.history.replay(|bucket, account| {
                 let day = day_of(bucket);
                 let Some(fold) = folds.iter().position(|fold| *fold == Some(day)) else { return };
-                let verdicts = judge(account, bucket, Some(&baselines[fold]), &levels[fold], what.between, fit.peers);
+                let known = Some(&baselines[fold]);
+                let verdicts = judge(account, bucket, known, &levels[fold], what.between, fit.peers, None);
                 watch(&fit.history.entity, bucket, account, &verdicts);
                 let score = fused(verdicts.iter().map(|verdict| (verdict.test, verdict.p_value))) as f32;
                 days.entry(day).and_modify(|most| *most = most.max(score));
@@ -331,11 +356,20 @@ pub(super) fn calibrate(
         })
         .collect();
 
-    let baselines = fits
+    let learned: Vec<(Entity, Baseline, Vec<f64>)> = fits
         .par_iter()
-        .map(|fit| (fit.history.entity.clone(), fit.baseline(&usual[0], None, span)))
-        .collect::<Vec<_>>();
+        .map(|fit| {
+            let mut baseline = fit.baseline(&usual[0], None, span);
+            let mut leaks = Vec::new();
+            if fit.is_known && what.level == Level::Pair {
+                (baseline.leaks, leaks) = fit.leaks(&baseline);
+            }
+            (fit.history.entity.clone(), baseline, leaks)
+        })
+        .collect();
+    let leaks = learned.iter().flat_map(|(.., leaks)| leaks).copied().collect();
     let level = levels.into_iter().next().unwrap_or_default();
     let silences = known.iter().flat_map(|fit| times_by_day(&fit.silences)).collect();
-    Calibrated { baselines: baselines.into_iter().collect(), level, scores, silences }
+    let baselines = learned.into_iter().map(|(entity, baseline, _)| (entity, baseline)).collect();
+    Calibrated { baselines, level, scores, silences, leaks }
 }

@@ -27,7 +27,6 @@ use crate::models::clock::{Clock, Span};
 use crate::models::expectation::CallHistory;
 use crate::models::first_sight::{FactHistory, SightRates, relations};
 use crate::models::peers::{Peers, behaviour};
-use crate::models::silence;
 use crate::rollup::{Rollup, StoredRollup, bucket_start};
 
 pub use self::report::{LeftOut, Report};
@@ -193,7 +192,7 @@ fn calibrate_view(bundle: &mut Bundle, direction: Direction, levels: &BTreeMap<L
     let span = bundle.span;
     let between = bundle.expectations.between_callers();
     let mut view = ViewBaseline::default();
-    let (mut scores, mut silences) = (Vec::new(), Vec::new());
+    let (mut scores, mut silences, mut leaks) = (Vec::new(), Vec::new(), Vec::new());
     let rows = joint::Rows::new(direction, span);
     for (level, entities) in levels {
         let peers = if *level == Level::Pair {
@@ -218,14 +217,21 @@ fn calibrate_view(bundle: &mut Bundle, direction: Direction, levels: &BTreeMap<L
         view.levels.insert(*level, calibrated.level);
         scores.extend(calibrated.scores);
         silences.extend(calibrated.silences);
+        leaks.extend(calibrated.leaks);
         bundle.baselines.extend(calibrated.baselines);
     }
     view.score = Tail::fit(scores, span.day_count());
-    view.silence = silence::tail(silences, span.day_count());
+    view.silence = tail_of(silences, span);
+    view.leak = tail_of(leaks, span);
     bundle.views.insert(direction, view);
     if let Some(joint) = rows.fit(SEED) {
         bundle.joint.insert(direction, joint);
     }
+}
+
+/// The tail of what each entity's days are against its other days.
+fn tail_of(times: Vec<f64>, span: Span) -> Option<Tail> {
+    Tail::fit(times.into_iter().map(|times| times as f32).collect(), span.day_count())
 }
 
 fn manifest(rollup: &Rollup, span: Span, settings: &Settings) -> Result<Manifest, TrainError> {

@@ -1,0 +1,168 @@
+//! Slow leaks: a mean that is a little higher, hour after hour.
+//!
+//! A cumulative sum of hourly normal scores (Page 1954), prewhitened: what one hour carries over from the one before is taken
+//! out first, or ordinary persistence would add up like a leak. Each hour is bounded, so no burst dominates. How far the sum
+//! wanders by itself is the pair's own matter: it is measured against the largest of the pair's other days.
+//!
+//! Trailing windows find what is large within a day; this finds what is small for days.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::rollup::QUANTITIES;
+
+/// What can leak, as places in [`QUANTITIES`]: bytes to the vendor.
+pub const LEAKING: [usize; 1] = [0];
+/// Names of the causes, by place in [`LEAKING`].
+pub const LEAKS: [&str; 1] = ["bytes_out_leak"];
+/// Slack of the sum, in deviations an hour: about half of the shift that it is to find.
+const SLACK: f64 = 0.25;
+/// Bound of one hour's score.
+const LARGEST_SCORE: f64 = 3.0;
+/// Hours of shrinkage of the persistence to none, and its bound.
+const PERSISTENCE_WEIGHT: f64 = 20.0;
+const MOST_PERSISTENCE: f64 = 0.9;
+/// No pair is so steady that its sum stays below this.
+const LEAST_RECORD: f64 = 6.0;
+/// Times the largest sum of the history, and mean shift in deviations of a call, from which a leak is worth telling.
+const LEAST_TIMES: f64 = 1.5;
+const LEAST_SHIFT: f64 = 0.04;
+
+const _: () = assert!(LEAKING.len() <= QUANTITIES.len());
+
+/// What was learned of one quantity of a pair.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LeakBaseline {
+    /// Correlation of an hour's score with the one before.
+    pub persistence: f64,
+    /// Largest sum of the history.
+    pub record: f64,
+}
+
+/// The sum of one quantity, with what it is the sum of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LeakSum {
+    before: f64,
+    sum: f64,
+    /// The shift that was told: only what goes beyond it adds up.
+    told: f64,
+    /// Hours, calls and residuals since the sum was zero.
+    hours: u32,
+    calls: f64,
+    residuals: f64,
+}
+
+/// A leak that is worth telling.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Leak {
+    /// The sum against the largest of the history.
+    pub times: f64,
+    /// Hours with calls since it began.
+    pub hours: u32,
+    /// Mean shift since it began, in deviations of a call.
+    pub shift: f64,
+}
+
+/// An hour's score: its mean residual against what `calls` calls and the pair's `wander` between hours allow.
+fn score(mean: f64, calls: f64, wander: f64) -> f64 {
+    (mean / (1.0 / calls.max(1.0) + wander).sqrt()).clamp(-LARGEST_SCORE, LARGEST_SCORE)
+}
+
+impl LeakSum {
+    /// Adds an hour.
+    pub fn add(&mut self, mean: f64, calls: f64, wander: f64, persistence: f64) {
+        if calls <= 0.0 {
+            return;
+        }
+        let mean = mean - self.told;
+        let score = score(mean, calls, wander);
+        let news = (score - persistence * self.before) / (1.0 - persistence * persistence).sqrt();
+        self.before = score;
+        self.sum = (self.sum + news - SLACK).max(0.0);
+        if self.sum > 0.0 {
+            (self.hours, self.calls, self.residuals) =
+                (self.hours + 1, self.calls + calls, self.residuals + mean * calls);
+        } else {
+            (self.hours, self.calls, self.residuals) = (0, 0.0, 0.0);
+        }
+    }
+
+    /// The leak, if there is one that is worth telling.
+    pub fn leak(&self, known: &LeakBaseline) -> Option<Leak> {
+        let times = self.sum / known.record.max(LEAST_RECORD);
+        let shift = self.residuals / self.calls.max(1.0);
+        (times >= LEAST_TIMES && shift >= LEAST_SHIFT).then_some(Leak { times, hours: self.hours, shift })
+    }
+
+    /// Begins anew, once a leak was told: from its level.
+    pub fn tell(&mut self, leak: &Leak) {
+        *self = Self { told: self.told + leak.shift, ..Self::default() };
+    }
+}
+
+/// Learns from hours in order: day, mean residual and calls. Also each day's largest sum against the largest of the others.
+pub fn learn(hours: &[(i64, f64, f64)], wander: f64) -> (LeakBaseline, Vec<f64>) {
+    let scores: Vec<f64> = hours.iter().map(|(_, mean, calls)| score(*mean, *calls, wander)).collect();
+    let products: f64 = scores.windows(2).map(|pair| pair[0] * pair[1]).sum();
+    let squares: f64 = scores.iter().map(|score| score * score).sum();
+    let persistence = (products / (squares + PERSISTENCE_WEIGHT)).clamp(0.0, MOST_PERSISTENCE);
+    let mut sum = LeakSum::default();
+    let mut largest: BTreeMap<i64, f64> = BTreeMap::new();
+    for (day, mean, calls) in hours {
+        sum.add(*mean, *calls, wander, persistence);
+        largest.entry(*day).and_modify(|most| *most = most.max(sum.sum)).or_insert(sum.sum);
+    }
+    let record = largest.values().copied().fold(0.0, f64::max);
+    let of_others = |day: i64| largest.iter().filter(move |(other, _)| **other != day).map(|(_, sum)| *sum);
+    let times = |(day, sum): (&i64, &f64)| sum / of_others(*day).fold(LEAST_RECORD, f64::max);
+    (LeakBaseline { persistence, record }, largest.iter().map(times).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{Rng, SeedableRng};
+    use rand_xoshiro::Xoshiro256PlusPlus;
+
+    use super::*;
+
+    /// Hourly means of 100 calls with a wander of .01 that persists.
+    fn hours(count: usize, shift: f64, seed: u64) -> Vec<(i64, f64, f64)> {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let mut normal = move || (0..12).map(|_| random.r#gen::<f64>()).sum::<f64>() - 6.0;
+        let mut level = 0.0;
+        let hour = |hour: usize| {
+            level = 0.5 * level + 0.087 * normal();
+            (hour as i64 / 24, shift + level + 0.1 * normal(), 100.0)
+        };
+        (0..count).map(hour).collect()
+    }
+
+    fn first_leak(known: &LeakBaseline, hours: &[(i64, f64, f64)]) -> Option<usize> {
+        let mut sum = LeakSum::default();
+        hours.iter().position(|(_, mean, calls)| {
+            sum.add(*mean, *calls, 0.01, known.persistence);
+            sum.leak(known).is_some()
+        })
+    }
+
+    #[test]
+    fn a_tenth_of_a_deviation_for_days_is_a_leak_and_ordinary_persistence_is_none() {
+        let (mut found, mut false_alarms) = (0, 0);
+        for seed in 0..20 {
+            let (known, _) = learn(&hours(14 * 24, 0.0, seed), 0.01);
+            assert!((0.1..0.6).contains(&known.persistence), "{known:?}");
+            found += usize::from(first_leak(&known, &hours(5 * 24, 0.12, 100 + seed)).is_some());
+            false_alarms += usize::from(first_leak(&known, &hours(5 * 24, 0.0, 200 + seed)).is_some());
+        }
+        assert!(found >= 17 && false_alarms <= 2, "found {found}, false alarms {false_alarms} of 20");
+    }
+
+    #[test]
+    fn one_absurd_hour_is_no_leak() {
+        let (known, _) = learn(&hours(14 * 24, 0.0, 1), 0.01);
+        let mut sum = LeakSum::default();
+        sum.add(1e9, 1e9, 0.01, known.persistence);
+        assert_eq!(sum.leak(&known), None);
+    }
+}
