@@ -5,6 +5,7 @@
 //!
 //! Not here: how payloads are cut (`payload`), what shippers wrap (`envelope`), what a format means (`formats`).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::mem;
 
@@ -134,7 +135,8 @@ impl Decoder {
     }
 
     fn unpack(&mut self, plain: &[u8], place: &Place, calls: &mut CallsBuilder, decoded: &mut Decoded) {
-        let text = String::from_utf8_lossy(plain);
+        // Whole text is checked much faster at once than searched for its first flaw.
+        let text = std::str::from_utf8(plain).map_or_else(|_| String::from_utf8_lossy(plain), Cow::Borrowed);
         let text = payload::trim(&text);
         if text.is_empty() {
             decoded.skipped += 1;

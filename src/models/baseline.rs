@@ -132,6 +132,10 @@ pub fn observe(tests: &[Test], account: &Account, bucket: i64, clock: Option<&Cl
 /// What the mix sees of one endpoint: its calls against its share of the pair's, over a window.
 pub fn observe_endpoint(account: &Account, endpoint: &str, share: f64, window: usize) -> Observation {
     let calls = account.endpoints.get(endpoint).map_or(0, |series| series.count(window));
+    of_share(calls, account, share, window)
+}
+
+fn of_share(calls: i64, account: &Account, share: f64, window: usize) -> Observation {
     Observation { observed: calls as f64, against: account.sum(Column::Calls, window) as f64 * share, bytes: 0 }
 }
 
@@ -149,6 +153,7 @@ pub fn judge(
     let tests = tests_at(account.entity.level);
     let known = baseline.filter(|baseline| baseline.is_known);
     let seen = observe(&tests, account, bucket, known.and_then(|known| known.clock.as_ref()));
+    let mix = known.map(|known| most_surprising_endpoints(account, known)).unwrap_or_default();
     let borrowed = level.usual_dispersion.get(peers).or(level.usual_dispersion.first());
     let verdict = |(place, (test, seen)): (usize, (&Test, Observation))| {
         let kind = test.statistic().kind;
@@ -157,7 +162,10 @@ pub fn judge(
         let mut dispersion = f64::from(own.unwrap_or_else(usual));
         let (seen, z, endpoint) = match (kind, known) {
             (Kind::Volume | Kind::Mix, None) => (seen, 0.0, None),
-            (Kind::Mix, Some(known)) => most_surprising_endpoint(account, known, test.window),
+            (Kind::Mix, Some(_)) => {
+                let (seen, z, endpoint) = mix[test.window];
+                (seen, z, endpoint.map(str::to_owned))
+            }
             (Kind::Mean(residual, _), Some(_)) => {
                 let seen = adaptation.map_or(seen, |adapted| adapted.applied(seen, quantity_of(residual)));
                 (seen, seen.z(kind, dispersion), None)
@@ -183,13 +191,26 @@ fn quantity_of(residual: Column) -> usize {
     }
 }
 
-fn most_surprising_endpoint(account: &Account, known: &Baseline, window: usize) -> (Observation, f64, Option<String>) {
-    let mut most = (Observation::default(), 0.0, None);
-    for (endpoint, baseline) in account.endpoints.keys().filter_map(|name| known.endpoints.get_key_value(name)) {
-        let seen = observe_endpoint(account, endpoint, baseline.share, window);
-        let z = seen.z(Kind::Mix, f64::from(baseline.dispersion[window]));
-        if z > most.1 {
-            most = (seen, z, Some(endpoint.clone()));
+/// What the mix sees of the most surprising endpoint over each window, its z and its name. Both maps are in the order of
+/// their names, so they are walked side by side.
+fn most_surprising_endpoints<'a>(
+    account: &'a Account,
+    known: &Baseline,
+) -> [(Observation, f64, Option<&'a str>); WINDOWS.len()] {
+    let mut most = [(Observation::default(), 0.0, None); WINDOWS.len()];
+    let mut baselines = known.endpoints.iter().peekable();
+    for (endpoint, series) in &account.endpoints {
+        while baselines.next_if(|(name, _)| *name < endpoint).is_some() {}
+        let Some((_, baseline)) = baselines.next_if(|(name, _)| *name == endpoint) else { continue };
+        for (window, most) in most.iter_mut().enumerate() {
+            let seen = of_share(series.count(window), account, baseline.share, window);
+            if seen.observed <= seen.against {
+                continue;
+            }
+            let z = seen.z(Kind::Mix, f64::from(baseline.dispersion[window]));
+            if z > most.1 {
+                *most = (seen, z, Some(endpoint.as_str()));
+            }
         }
     }
     most

@@ -55,6 +55,12 @@ pub fn row(account: &Account, bucket: i64, verdicts: &[Verdict], baseline: Optio
     }
 }
 
+/// Whether each number of a row is so ordinary that no combination of them is worth a model's time: nothing of an egress pair
+/// lies two deviations from usual.
+pub fn is_ordinary(direction: Direction, row: &[f64]) -> bool {
+    direction == Direction::Egress && row.iter().all(|z| z.abs() < 2.0)
+}
+
 /// Places of the statistics of a pair that look back over an hour.
 fn egress_statistics() -> impl Iterator<Item = usize> {
     let hourly = |(_, statistic): &(usize, &super::statistic::Statistic)| statistic.windows.contains(&WINDOW);

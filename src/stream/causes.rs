@@ -242,6 +242,9 @@ impl Judge {
             return None;
         }
         let row = joint_row::row(account, bucket, verdicts, Some(known));
+        if joint_row::is_ordinary(entity.direction, &row) {
+            return None;
+        }
         let rate = joint.alarms_per_day(&row);
         if rate > self.settings.budget().joint() {
             return None;
