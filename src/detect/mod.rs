@@ -14,6 +14,7 @@ mod credential_misuse;
 mod endpoint_mix;
 mod heard;
 mod joint;
+mod model_drift;
 mod new_behaviour;
 mod new_destination;
 mod odd_hours;
@@ -36,7 +37,8 @@ pub use heard::{Heard, Hush, Silence};
 pub use outage::{Outages, STORM};
 pub use techniques::{Technique, technique};
 pub use words::{
-    contribution, in_bytes, in_numbers, joint_contribution, leak_contribution, sight_contribution, silence_contribution,
+    contribution, in_bytes, in_numbers, joint_contribution, leak_contribution, misfit_contribution, sight_contribution,
+    silence_contribution,
 };
 
 /// What kind of trouble a detector looks for.
@@ -107,7 +109,7 @@ pub struct Contribution {
 /// What a finding is about.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cause {
-    /// Name of a statistic, of a class of first sights, of a slow leak, `joint` or `silence`.
+    /// Name of a statistic, of a class of first sights, of a slow leak, `joint`, `silence` or `model_drift`.
     pub name: &'static str,
     /// Whether there is more of it than usual; `false` where a mean fell.
     pub is_rise: bool,
@@ -185,6 +187,7 @@ pub const DETECTORS: &[&Detector] = &[
     &beacon::DETECTOR,
     &odd_hours::DETECTOR,
     &joint::DETECTOR,
+    &model_drift::DETECTOR,
     &new_behaviour::DETECTOR,
 ];
 
@@ -208,7 +211,7 @@ mod tests {
     #[test]
     fn every_cause_has_a_detector_of_its_own_and_a_technique_that_exists() {
         let names = STATISTICS.iter().map(|statistic| statistic.name).chain(SIGHTS.iter().map(|class| class.name));
-        for name in names.chain(["joint", "silence"]).chain(LEAKS) {
+        for name in names.chain(["joint", "silence", "model_drift"]).chain(LEAKS) {
             for (is_rise, is_of_vendor) in [(true, false), (false, false), (true, true)] {
                 let cause = Cause { name, is_rise, is_of_vendor, direction: Direction::Egress };
                 let claimed = DETECTORS.iter().find(|detector| (detector.claims)(&cause));

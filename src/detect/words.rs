@@ -5,8 +5,9 @@ use crate::features::{Account, WINDOWS};
 use crate::models::baseline::Verdict;
 use crate::models::expectation::{Expectations, Expected};
 use crate::models::first_sight::{SIGHTS, Sight};
+use crate::models::fitness::Misfit;
 use crate::models::leak::Leak;
-use crate::models::statistic::Kind;
+use crate::models::statistic::{Kind, statistic_named};
 use crate::rollup::{BUCKET_SECONDS, QUANTITIES};
 
 /// A number of bytes, in words.
@@ -135,6 +136,25 @@ pub fn leak_contribution(
         observed: format!("{says} about {} % larger a call for {} hours", in_numbers(per_cent), leak.hours),
         baseline: "no lasting shift".to_owned(),
         p_value,
+    }
+}
+
+/// A day on which the model did not fit, in words.
+pub fn misfit_contribution(misfit: &Misfit) -> Contribution {
+    let says = |name: &str| statistic_named(name).map_or(name.to_owned(), |statistic| statistic.says.to_owned());
+    let moved: Vec<String> =
+        misfit.moved.iter().take(3).map(|(name, pairs)| format!("{} of {pairs}", says(name))).collect();
+    Contribution {
+        name: "model_drift".to_owned(),
+        window: WINDOWS[WINDOWS.len() - 1].name.to_owned(),
+        observed: format!(
+            "{} of {} pairs had a day unlike their history ({})",
+            misfit.odd,
+            misfit.pairs,
+            moved.join(", ")
+        ),
+        baseline: "one in ten; train again".to_owned(),
+        p_value: 1.0,
     }
 }
 

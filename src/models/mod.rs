@@ -3,7 +3,7 @@
 //! `expectation` and `clock` say what is usual, `statistic` how far a window is from it, `baseline` what each entity was
 //! learned to be like and what its tests say, `first_sight` how rarely something new turns up, `joint` whether numbers that
 //! are each usual are odd together, `peers` which entities behave alike, `silence` how long no call is unusual, `leak` what adds up over days (from `hourly` means), `adaptation` how a baseline
-//! follows its entity between trainings, `calibration` how unlikely all that is. `bundle`
+//! follows its entity between trainings, `fitness` whether it still does, `calibration` how unlikely all that is. `bundle`
 //! is what was learned, on disk.
 //!
 //! Not here: fitting to a history (`train`), and what an oddity means (`detect`).
@@ -15,6 +15,7 @@ pub mod calibration;
 pub mod clock;
 pub mod expectation;
 pub mod first_sight;
+pub mod fitness;
 pub mod hourly;
 pub mod joint;
 pub mod joint_row;

@@ -6,13 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use super::judge::{Event, Judge};
 use crate::alerts::Subject;
-use crate::detect::{Cause, leak_contribution};
+use crate::detect::{Cause, leak_contribution, misfit_contribution};
 use crate::features::{Account, Column, Entity, Level, WINDOWS};
 use crate::models::adaptation::{Adaptation, Shift};
 use crate::models::baseline::{Baseline, Verdict};
 use crate::models::calibration::p_value;
 use crate::models::hourly::Hourly;
 use crate::models::leak::{LEAKING, LEAKS, Leak, LeakSum};
+
+/// Whom a notice is about that concerns the model itself.
+const MODEL: &str = "model";
 
 /// What goes on of one entity.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -91,6 +94,39 @@ impl Judge {
             endpoint: None,
             calls: account.sum(Column::Calls, day).max(0) as u64,
         })
+    }
+
+    /// Notes how ordinary a pair's day is so far.
+    pub fn note_fitness(&mut self, pair: &Entity, p_value: f64, verdicts: &[Verdict]) {
+        let leading = verdicts.iter().filter(|verdict| verdict.test.weight() > 0.0);
+        let leading = leading.min_by(|a, b| a.p_value.total_cmp(&b.p_value));
+        let owed = leading.map_or("", |verdict| verdict.test.statistic().name);
+        self.memory.fitness.entry(pair.direction).or_default().note(pair, p_value, owed);
+    }
+
+    /// At the end of a day, says if the model did not fit it. It never pages.
+    pub fn judge_fitness(&mut self, bucket: i64, time: i64) {
+        let turned = self.memory.fitness.iter_mut().filter_map(|(view, fitness)| Some((*view, fitness.turn(bucket)?)));
+        let misfits: Vec<_> = turned.collect();
+        for (direction, misfit) in misfits {
+            let subject = Subject { direction, vendor: MODEL.to_owned(), caller: String::new() };
+            let account = Account::new(Entity::pair(direction, "", MODEL));
+            let ledger = std::mem::take(&mut self.memory.ledger);
+            let event = Event {
+                account: &account,
+                subject,
+                cause: Cause { name: "model_drift", is_rise: true, is_of_vendor: false, direction },
+                window: WINDOWS[WINDOWS.len() - 1].buckets,
+                rate: 1.0,
+                p_value: 1.0,
+                pages: false,
+                contributions: vec![misfit_contribution(&misfit)],
+                endpoint: None,
+                calls: 0,
+            };
+            self.tell(&ledger, event, bucket, time);
+            self.memory.ledger = ledger;
+        }
     }
 
     /// What is no more than a level that was told for a day is no news.

@@ -20,6 +20,7 @@ use crate::models::bundle::Bundle;
 use crate::models::calibration::p_value;
 use crate::models::clock::cell_of;
 use crate::models::first_sight::{Relation, Sight, Watch, joint_rate};
+use crate::models::fitness::Fitness;
 use crate::models::peers::behaviour;
 use crate::models::statistic::{Kind, statistic_named};
 use crate::rollup::{BUCKET_MICROS, bucket_start};
@@ -35,10 +36,12 @@ const WAIT_FOR_OUTAGE: i64 = 2 * BUCKET_MICROS;
 /// All that the stream remembers of what was called.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Memory {
-    ledger: Ledger,
+    pub ledger: Ledger,
     watch: Watch,
     outages: Outages,
     heard: Heard,
+    /// Whether the model still fits, by view.
+    pub fitness: BTreeMap<Direction, Fitness>,
     /// How the means of known entities go on.
     pub courses: BTreeMap<Entity, Course>,
     /// Shifts that are being told, by entity and statistic (place in its table).
@@ -114,6 +117,7 @@ impl Judge {
         }
         self.memory.outages.observe(&self.memory.ledger, &bundle.baselines, bucket);
         self.judge_silences(bucket, time);
+        self.judge_fitness(bucket, time);
 
         // First sights come with a call, tests at the end of the bucket.
         let sights = relations.iter().flat_map(|(_, relation)| self.memory.watch.look(relation, &bundle.known));
@@ -151,7 +155,11 @@ impl Judge {
             let mut verdicts = judge(account, bucket, baseline, level, &self.between, peers, adaptation);
             self.pass_over_levels(&account.entity, &mut verdicts, time);
             let score = fused(verdicts.iter().map(|verdict| (verdict.test, verdict.p_value)));
-            let rate = bundle.entities() as f64 * p_value(view.score.as_ref(), score);
+            let p_value = p_value(view.score.as_ref(), score);
+            let rate = bundle.entities() as f64 * p_value;
+            if account.entity.level == Level::Pair && baseline.is_some_and(|known| known.is_known) {
+                self.note_fitness(&account.entity, p_value, &verdicts);
+            }
             if rate <= self.settings.budget().tests()
                 && let Some(event) = self.unusual(&ledger, account, &verdicts, rate, time)
             {
@@ -228,7 +236,7 @@ impl Judge {
     }
 
     /// Holds an event against outages, and adds it to its incident.
-    fn tell(&mut self, ledger: &Ledger, mut event: Event<'_>, bucket: i64, time: i64) {
+    pub fn tell(&mut self, ledger: &Ledger, mut event: Event<'_>, bucket: i64, time: i64) {
         let entity = &event.account.entity;
         let statistic = statistic_named(event.cause.name);
         let is_outage_like = event.cause.name == "joint"

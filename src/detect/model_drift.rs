@@ -1,0 +1,36 @@
+//! The model's own inputs have moved: time to train again.
+//!
+//! # Finds
+//! A day on which three pairs in ten or more behave as one in ten should: after a migration, a large release, or months
+//! without training. The notice says which statistics moved, and of how many pairs.
+//!
+//! # Why it matters
+//! A model that no longer fits either pages too much or, worse, calls everything usual.
+//!
+//! # Misses
+//! Companies with fewer than ten pairs of caller and vendor; drift so slow that baselines follow it.
+//!
+//! # Tuning
+//! None. It never pages.
+//!
+//! # Example alert
+//! `model: 9 of 24 pairs had a day unlike their history (latency of 6, answer size of 3): train again`.
+//!
+//! # When it is wrong
+//! A day on which half of the vendors really had trouble.
+//!
+//! # Source
+//! Inputs against their own history instead of textbook thresholds (see `models::fitness`).
+
+use super::{Analytic, Category, Detector, Impact};
+
+/// The model no longer fits.
+pub(super) const DETECTOR: Detector = Detector {
+    name: "model_drift",
+    title: "The model no longer fits its inputs",
+    category: Category::Drift,
+    impact: Impact::Low,
+    analytic: Analytic::Statistical,
+    claims: |cause| cause.name == "model_drift",
+    technique: |_| None,
+};
