@@ -4,8 +4,9 @@
 
 /// Share for the fused score of an entity's tests.
 const TESTS: f64 = 0.75;
-/// Share for each class of first sights: a class pages if it is expected no more often than this.
-const FIRST_SIGHTS: f64 = 0.05;
+/// Share for all first sights together, and the most for one of them: it pages if it is expected no more often than this.
+const FIRST_SIGHTS: f64 = 0.25;
+const FIRST_SIGHT: f64 = 0.09;
 /// Share for pure volume.
 const VOLUME: f64 = 0.05;
 /// Share for the joint models.
@@ -28,10 +29,14 @@ impl Budget {
         TESTS * self.alerts_per_day
     }
 
-    /// Times a day up to which a class of first sights pages.
+    /// Times a day that all first sights together may page.
     pub fn first_sights(self) -> f64 {
-        // A little slack, so that a prior which is just at the share is not lost to rounding.
-        FIRST_SIGHTS * self.alerts_per_day * (1.0 + 1e-9)
+        FIRST_SIGHTS * self.alerts_per_day
+    }
+
+    /// Times a day up to which one first sight pages.
+    pub fn first_sight(self) -> f64 {
+        FIRST_SIGHT * self.alerts_per_day
     }
 
     /// Alarms a day up to which pure volume pages.

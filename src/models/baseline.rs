@@ -97,11 +97,6 @@ impl ViewBaseline {
     pub fn entities(&self) -> usize {
         self.levels.values().map(|level| level.entities).sum::<usize>().max(1)
     }
-
-    /// Alarms a day expected at a fused score or more, over all entities.
-    pub fn alarms_per_day(&self, score: f64) -> f64 {
-        self.entities() as f64 * p_value(self.score.as_ref(), score)
-    }
 }
 
 /// What one test says of an entity.

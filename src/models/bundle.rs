@@ -143,11 +143,11 @@ impl CalibratedJoint {
         -harmonic_mean(p_values).log10()
     }
 
-    /// Alarms a day expected for a row as odd as this, over all entities.
-    pub fn alarms_per_day(&self, row: &[f64]) -> f64 {
+    /// Chance that an entity has a row as odd as this on a day.
+    pub fn p_value(&self, row: &[f64]) -> f64 {
         let scores = ArrayView2::from_shape((1, row.len()), row).map(|row| self.joint.score_rows(row));
         let score = scores.ok().and_then(|scores| scores.first().map(|scores| Self::fuse(&self.tails, scores)));
-        self.entities as f64 * score.map_or(1.0, |score| p_value(self.score.as_ref(), score))
+        score.map_or(1.0, |score| p_value(self.score.as_ref(), score))
     }
 }
 
@@ -256,6 +256,11 @@ impl Bundle {
             joint,
             manifest,
         })
+    }
+
+    /// Alarms a day of something that each of so many entities shows with chance `p_value` in a fold of the history.
+    pub fn alarms_per_day(&self, entities: usize, p_value: f64) -> f64 {
+        entities as f64 * p_value * self.span.folds_per_day()
     }
 
     /// Number of entities that are judged by tests, in all views.

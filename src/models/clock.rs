@@ -17,6 +17,9 @@ const DAY_TYPES: usize = 2;
 /// Days of shrinkage of a cell to hour times phase, and of a day type to all days.
 const CELL_WEIGHT: f64 = 4.0;
 const DAY_TYPE_WEIGHT: f64 = 1.0;
+/// Days of history from which a fold is a day, and folds that a shorter one is cut into.
+const FEWEST_DAYS: usize = 4;
+const FEWEST_FOLDS: i64 = 8;
 /// No bucket is expected to have fewer calls.
 const LEAST: f64 = 1e-3;
 
@@ -48,6 +51,36 @@ impl Span {
     /// Number of days touched.
     pub fn day_count(self) -> usize {
         (day_of(self.last) - day_of(self.first) + 1).max(0) as usize
+    }
+
+    /// Length of a fold in buckets: what is left out at once when a history judges itself, and whose maxima tails are learned
+    /// from. A day, but a part of one where there are fewer than four.
+    pub fn fold_buckets(self) -> i64 {
+        if self.day_count() >= FEWEST_DAYS {
+            return BUCKETS_PER_DAY;
+        }
+        let buckets = self.last - self.first + 1;
+        [144, 72, 36, 12, 6, 3, 1].into_iter().find(|length| buckets / length >= FEWEST_FOLDS).unwrap_or(1)
+    }
+
+    /// The fold of a bucket.
+    pub fn fold_of(self, bucket: i64) -> i64 {
+        bucket.div_euclid(self.fold_buckets())
+    }
+
+    /// The folds that the span touches.
+    pub fn folds(self) -> std::ops::RangeInclusive<i64> {
+        self.fold_of(self.first)..=self.fold_of(self.last)
+    }
+
+    /// Number of folds touched.
+    pub fn fold_count(self) -> usize {
+        (self.fold_of(self.last) - self.fold_of(self.first) + 1).max(0) as usize
+    }
+
+    /// Folds in a day: a chance a fold, times this, is one a day.
+    pub fn folds_per_day(self) -> f64 {
+        BUCKETS_PER_DAY as f64 / self.fold_buckets() as f64
     }
 
     fn holds(self, bucket: i64) -> bool {
@@ -88,18 +121,23 @@ impl From<Clock> for [Vec<f32>; DAY_TYPES] {
 }
 
 impl Clock {
-    /// Learns from `(bucket, calls)` within a span, leaving out a day if told.
+    /// Learns from `(bucket, calls)` within a span, leaving out a fold if told. A history of less than four days has seen no
+    /// hour often enough to have a clock: then all hours are the same.
     pub fn fit(counts: &[(i64, i64)], span: Span, left_out: Option<i64>) -> Self {
         let mut sums = [[0.0; CELLS]; DAY_TYPES];
         let mut days = [[0.0; CELLS]; DAY_TYPES];
-        for day in span.days().filter(|day| Some(*day) != left_out) {
+        let is_kept = |bucket: i64| span.holds(bucket) && Some(span.fold_of(bucket)) != left_out;
+        for day in span.days() {
             let seen = &mut days[day_type(day)];
-            (0..CELLS)
-                .filter(|cell| span.holds(day * BUCKETS_PER_DAY + *cell as i64))
-                .for_each(|cell| seen[cell] += 1.0);
+            (0..CELLS).filter(|cell| is_kept(day * BUCKETS_PER_DAY + *cell as i64)).for_each(|cell| seen[cell] += 1.0);
         }
-        for (bucket, calls) in counts.iter().filter(|(bucket, _)| Some(day_of(*bucket)) != left_out) {
+        for (bucket, calls) in counts.iter().filter(|(bucket, _)| is_kept(*bucket)) {
             sums[day_type(day_of(*bucket))][cell_of(*bucket)] += *calls as f64;
+        }
+        if span.day_count() < FEWEST_DAYS {
+            let total = |cells: &[[f64; CELLS]; DAY_TYPES]| cells.iter().flatten().sum::<f64>();
+            let mean = (total(&sums) / total(&days).max(1.0)).max(LEAST);
+            return [vec![mean as f32; CELLS], vec![mean as f32; CELLS]].into();
         }
         let all = shape(
             &std::array::from_fn(|cell| sums[0][cell] + sums[1][cell]),
@@ -181,6 +219,18 @@ mod tests {
     }
 
     #[test]
+    fn a_short_history_is_cut_into_eight_folds_and_more_and_has_no_clock() {
+        for (hours, fold) in [(24 * 5, 288), (24, 36), (12, 12), (1, 1)] {
+            let span = Span { first: 0, last: hours * 12 - 1 };
+            assert_eq!(span.fold_buckets(), fold, "{hours} hours");
+            assert!(span.fold_count() >= 5);
+        }
+        let span = Span { first: 0, last: 143 };
+        let counts: Vec<(i64, i64)> = (0..144).map(|bucket| (bucket, 3)).collect();
+        assert!((Clock::fit(&counts, span, Some(2)).expected(200, 12) - 36.0).abs() < 1e-3);
+    }
+
+    #[test]
     fn a_window_expects_what_its_buckets_expect_also_across_midnight() {
         let (counts, span) = office();
         let clock = Clock::fit(&counts, span, None);
@@ -193,7 +243,7 @@ mod tests {
     #[test]
     fn a_history_that_begins_at_noon_is_no_quiet_morning() {
         let (counts, _) = office();
-        let span = Span { first: 144, last: 4 * BUCKETS_PER_DAY - 1 };
+        let span = Span { first: 144, last: 5 * BUCKETS_PER_DAY - 1 };
         let counts: Vec<(i64, i64)> = counts.into_iter().filter(|(bucket, _)| span.holds(*bucket)).collect();
         let clock = Clock::fit(&counts, span, None);
         assert!(clock.expected(10 * PHASES as i64, 1) > 6.0);

@@ -4,7 +4,7 @@
 //! `(caller, vendor, endpoint)` borrows from `(vendor, endpoint)`, that from the vendor, that from all: a new caller is
 //! judged by its vendor's endpoints, which is the cold start. Means and variances are those of `ln(1 + x)`.
 //!
-//! Learned from additive sums, kept apart by day, so that a day can be left out by subtraction.
+//! Learned from additive sums, kept apart by fold, so that a fold can be left out.
 //!
 //! Not here: how many calls are usual (`clock`), and how far is unusual (`statistic`, `calibration`).
 
@@ -15,7 +15,8 @@ use foldhash::HashMap;
 use polars::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::rollup::{QUANTITIES, Rollup, day_of, fixed_to_f64};
+use super::clock::Span;
+use crate::rollup::{QUANTITIES, Rollup, fixed_to_f64};
 
 /// Outcomes whose share is expected, by their column.
 pub const FAILURES: [&str; 4] = ["denied", "client_error", "throttled", "server_error"];
@@ -115,16 +116,16 @@ impl<'a> Places<'a> {
     }
 }
 
-/// Sums of the history by endpoint of a pair and day: what [`Expectations`] are fitted from.
+/// Sums of the history by endpoint of a pair and fold: what [`Expectations`] are fitted from.
 #[derive(Debug, Default)]
 pub struct CallHistory(BTreeMap<[String; 4], BTreeMap<i64, Sums>>);
 
 impl CallHistory {
-    /// Gathers the sums of a rollup.
+    /// Gathers the sums of a rollup over a span, by its folds.
     ///
     /// # Errors
     /// Where the rollup lacks a column.
-    pub fn of(rollup: &Rollup) -> PolarsResult<Self> {
+    pub fn of(rollup: &Rollup, span: Span) -> PolarsResult<Self> {
         let frame = rollup.frame();
         let number = |name: &str| frame.column(name).and_then(Column::i64);
         let each = |suffix: &str| -> PolarsResult<Vec<&Int64Chunked>> {
@@ -144,19 +145,19 @@ impl CallHistory {
                 sum: std::array::from_fn(|index| at(sums[index], row)),
                 square: std::array::from_fn(|index| at(squares[index], row)),
             };
-            let days = history.0.entry(places.row(row).map(str::to_owned)).or_default();
-            days.entry(day_of(at(buckets, row))).or_default().add(&seen, 1);
+            let folds = history.0.entry(places.row(row).map(str::to_owned)).or_default();
+            folds.entry(span.fold_of(at(buckets, row))).or_default().add(&seen, 1);
         }
         Ok(history)
     }
 
-    /// Fits expectations to every day, or to all but one.
+    /// Fits expectations to every fold, or to all but one.
     pub fn fit(&self, left_out: Option<i64>) -> Expectations {
         let mut levels: [BTreeMap<String, Sums>; LEVELS] = Default::default();
         let mut buffer = String::new();
-        for (place, days) in &self.0 {
+        for (place, folds) in &self.0 {
             let mut sums = Sums::default();
-            days.iter().filter(|(day, _)| Some(**day) != left_out).for_each(|(_, seen)| sums.add(seen, 1));
+            folds.iter().filter(|(fold, _)| Some(**fold) != left_out).for_each(|(_, seen)| sums.add(seen, 1));
             if sums.calls == 0 {
                 continue;
             }

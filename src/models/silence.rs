@@ -10,7 +10,6 @@
 use std::collections::BTreeMap;
 
 use super::clock::{Clock, Span};
-use crate::rollup::{BUCKETS_PER_DAY, day_of};
 
 /// No pair is so regular that fewer expected calls than this are its longest silence.
 const LEAST_RECORD: f64 = 4.0;
@@ -32,9 +31,9 @@ pub fn is_worth_telling(times: f64) -> bool {
     times >= LEAST_TIMES
 }
 
-/// The longest silence of each day, in expected calls, of a pair that called in `calls` (bucket and calls, in order).
-/// `clock_of` is the clock that a day is judged by.
-pub fn longest_by_day(
+/// The longest silence of each fold, in expected calls, of a pair that called in `calls` (bucket and calls, in order).
+/// `clock_of` is the clock that a fold is judged by.
+pub fn longest_by_fold(
     calls: &[(i64, i64)],
     span: Span,
     mut clock_of: impl FnMut(i64) -> Option<Clock>,
@@ -43,27 +42,28 @@ pub fn longest_by_day(
     let mut clock: Option<(i64, Option<Clock>)> = None;
     let ends = calls.iter().skip(1).map(|(bucket, _)| bucket - 1).chain(std::iter::once(span.last));
     for ((heard, _), last) in calls.iter().zip(ends) {
-        for day in day_of(heard + 1)..=day_of(last) {
-            if clock.as_ref().is_none_or(|(of, _)| *of != day) {
-                clock = Some((day, clock_of(day)));
+        for fold in span.fold_of(heard + 1)..=span.fold_of(last) {
+            if clock.as_ref().is_none_or(|(of, _)| *of != fold) {
+                clock = Some((fold, clock_of(fold)));
             }
             let Some((_, Some(clock))) = &clock else { continue };
-            let missed = missed_calls(clock, *heard, last.min((day + 1) * BUCKETS_PER_DAY - 1));
-            longest.entry(day).and_modify(|most| *most = most.max(missed)).or_insert(missed);
+            let missed = missed_calls(clock, *heard, last.min((fold + 1) * span.fold_buckets() - 1));
+            longest.entry(fold).and_modify(|most| *most = most.max(missed)).or_insert(missed);
         }
     }
     longest
 }
 
-/// Each day's longest silence against the longest of the pair's other days.
-pub fn times_by_day(longest: &BTreeMap<i64, f64>) -> impl Iterator<Item = f64> {
-    let others = |day: i64| longest.iter().filter(move |(other, _)| **other != day).map(|(_, missed)| *missed);
-    longest.iter().map(move |(day, missed)| times_longest(*missed, others(*day).fold(0.0, f64::max)))
+/// Each fold's longest silence against the longest of the pair's other folds.
+pub fn times_by_fold(longest: &BTreeMap<i64, f64>) -> impl Iterator<Item = f64> {
+    let others = |fold: i64| longest.iter().filter(move |(other, _)| **other != fold).map(|(_, missed)| *missed);
+    longest.iter().map(move |(fold, missed)| times_longest(*missed, others(*fold).fold(0.0, f64::max)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rollup::BUCKETS_PER_DAY;
 
     const SPAN: Span = Span { first: 0, last: 14 * BUCKETS_PER_DAY - 1 };
 
@@ -90,8 +90,8 @@ mod tests {
     fn a_day_with_a_gap_stands_out_from_the_pairs_other_days() {
         let gap = 3 * BUCKETS_PER_DAY + 140..3 * BUCKETS_PER_DAY + 150;
         let calls = calls(gap);
-        let longest = longest_by_day(&calls, SPAN, |day| Some(Clock::fit(&calls, SPAN, Some(day))));
-        let times: Vec<f64> = times_by_day(&longest).collect();
+        let longest = longest_by_fold(&calls, SPAN, |day| Some(Clock::fit(&calls, SPAN, Some(day))));
+        let times: Vec<f64> = times_by_fold(&longest).collect();
         let most = times.iter().copied().fold(0.0, f64::max);
         assert!(most > 5.0 && times.iter().filter(|times| **times > 1.5).count() == 1, "{times:?}");
     }

@@ -34,7 +34,7 @@ impl Judge {
         ledger: &'a Ledger,
         account: &'a Account,
         verdicts: &[Verdict],
-        rate: f64,
+        p_value: f64,
         time: i64,
     ) -> Option<Event<'a>> {
         let bundle = Arc::clone(&self.bundle);
@@ -70,8 +70,8 @@ impl Judge {
         Some(Event {
             account: told_of,
             window: leading.test.buckets(),
-            rate,
-            p_value: rate / bundle.entities() as f64,
+            rate: bundle.alarms_per_day(bundle.entities(), p_value),
+            p_value,
             pages: true,
             contributions: told.map(words).collect(),
             endpoint: leading
@@ -147,8 +147,7 @@ impl Judge {
         if verdict.test.statistic().kind != Kind::Volume || verdict.z <= 0.0 {
             return None;
         }
-        let entities = self.bundle.entities() as f64;
-        let rate = entities * verdict.p_value;
+        let rate = self.bundle.alarms_per_day(self.bundle.entities(), verdict.p_value);
         if rate > self.settings.budget().volume() {
             return None;
         }
@@ -189,7 +188,8 @@ impl Judge {
         let view = self.bundle.views.get(&longest.pair.direction)?;
         let times = silences.iter().map(|silence| silence.times).fold(0.0, f64::max);
         let p_value = p_value(view.silence.as_ref(), times);
-        let rate = view.levels.get(&Level::Pair).map_or(1, |level| level.entities) as f64 * p_value;
+        let pairs = view.levels.get(&Level::Pair).map_or(1, |level| level.entities);
+        let rate = self.bundle.alarms_per_day(pairs, p_value);
         if rate > self.settings.budget().silence() {
             return None;
         }
@@ -245,11 +245,11 @@ impl Judge {
         if joint_row::is_ordinary(entity.direction, &row) {
             return None;
         }
-        let rate = joint.alarms_per_day(&row);
+        let p_value = joint.p_value(&row);
+        let rate = self.bundle.alarms_per_day(joint.entities, p_value);
         if rate > self.settings.budget().joint() {
             return None;
         }
-        let p_value = rate / joint.entities.max(1) as f64;
         let shares = joint.joint.contributions(ndarray::ArrayView1::from(&row));
         let words =
             |(column, share): &(String, f64)| joint_contribution(column, *share, joint_row::window_name(), p_value);

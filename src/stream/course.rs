@@ -73,7 +73,7 @@ impl Judge {
         let entity = &account.entity;
         let view = bundle.views.get(&entity.direction)?;
         let p_value = p_value(view.leak.as_ref(), leak.times);
-        let rate = (view.entities() * LEAKING.len()) as f64 * p_value;
+        let rate = bundle.alarms_per_day(view.entities() * LEAKING.len(), p_value);
         if rate > self.settings.budget().leak() {
             return None;
         }

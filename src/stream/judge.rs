@@ -3,7 +3,7 @@
 //! At the end of each bucket the entities that called in it are tested, first sights are looked for, and what would page is
 //! attributed (vendor or caller), held against outages, and told as incidents.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ use crate::models::baseline::{fused, judge};
 use crate::models::bundle::Bundle;
 use crate::models::calibration::p_value;
 use crate::models::clock::cell_of;
-use crate::models::first_sight::{Relation, Sight, Watch, joint_rate};
+use crate::models::first_sight::{Relation, Sight, Together, Watch};
 use crate::models::fitness::Fitness;
 use crate::models::peers::behaviour;
 use crate::models::statistic::{Kind, statistic_named};
@@ -27,8 +27,6 @@ use crate::rollup::{BUCKET_MICROS, bucket_start};
 
 /// A pair keeps office hours if its weekends are below this share of its weekdays.
 const OFFICE_WEEKEND: f64 = 0.7;
-/// First sights of a caller within this time are judged together.
-const TOGETHER: i64 = 3_600_000_000;
 /// A change of a vendor explains its callers' windows for as long as they overlap it, and this much longer.
 pub(super) const EXPLAINED: i64 = 6 * 3_600_000_000;
 /// Time that a rise of server errors waits to see whether it is an outage.
@@ -47,8 +45,7 @@ pub(super) struct Memory {
     /// Shifts that are being told, by entity and statistic (place in its table).
     pub shifts: BTreeMap<(Entity, usize), Shift>,
     pub book: Book,
-    /// Classes that callers showed within the last hour: time, view, caller, class (place in its name).
-    sights: VecDeque<(i64, Direction, String, String)>,
+    together: Together,
     /// When a vendor was last confirmed to have changed: by statistic.
     pub changed: BTreeMap<(Direction, String, String), i64>,
     /// Since when a subject's server errors wait, and when they were seen last.
@@ -156,12 +153,12 @@ impl Judge {
             self.pass_over_levels(&account.entity, &mut verdicts, time);
             let score = fused(verdicts.iter().map(|verdict| (verdict.test, verdict.p_value)));
             let p_value = p_value(view.score.as_ref(), score);
-            let rate = bundle.entities() as f64 * p_value;
+            let rate = bundle.alarms_per_day(bundle.entities(), p_value);
             if account.entity.level == Level::Pair && baseline.is_some_and(|known| known.is_known) {
                 self.note_fitness(&account.entity, p_value, &verdicts);
             }
             if rate <= self.settings.budget().tests()
-                && let Some(event) = self.unusual(&ledger, account, &verdicts, rate, time)
+                && let Some(event) = self.unusual(&ledger, account, &verdicts, p_value, time)
             {
                 self.note_shift(&account.entity, &event.cause, &verdicts, time);
                 self.tell(&ledger, event, bucket, time);
@@ -199,22 +196,9 @@ impl Judge {
         self.memory.ledger = ledger;
     }
 
-    /// How often a day this first sight is expected: by itself, or with all that its caller showed within the hour.
-    fn rate_of(&self, sight: &Sight, callers: usize) -> f64 {
-        let of_caller = |(_, direction, caller, class): &'_ (i64, Direction, String, String)| {
-            (*direction == sight.direction && *caller == sight.caller).then(|| class.clone())
-        };
-        let shown: BTreeSet<String> = self.memory.sights.iter().filter_map(of_caller).collect();
-        let rates = &self.bundle.sight_rates;
-        joint_rate(rates, callers, shown.iter().map(String::as_str)).min(rates.of(sight.class))
-    }
-
     fn judge_sight(&mut self, sight: &Sight, bucket: i64, time: i64) {
-        self.memory.sights.retain(|(at, ..)| sight.time - at <= TOGETHER);
-        let (direction, caller) = (sight.direction, sight.caller.clone());
-        self.memory.sights.push_back((sight.time, direction, caller, sight.class.to_owned()));
         let callers = self.callers.get(&sight.direction).copied().unwrap_or_default();
-        let rate = self.rate_of(sight, callers);
+        let rate = self.memory.together.rate(sight, &self.bundle.sight_rates, callers);
         let pair = Entity::pair(sight.direction, &sight.caller, &sight.vendor);
         let ledger = std::mem::take(&mut self.memory.ledger);
         if let Some(account) = ledger.get(&pair) {
@@ -225,7 +209,7 @@ impl Judge {
                 window: 1,
                 rate,
                 p_value: 1.0 - (-rate).exp(),
-                pages: rate <= self.settings.budget().first_sights(),
+                pages: rate <= self.sight_threshold(),
                 contributions: vec![sight_contribution(sight, rate)],
                 endpoint: Some(sight.endpoint.clone()),
                 calls: account.sum(Column::Calls, 0).max(0) as u64,
@@ -233,6 +217,12 @@ impl Judge {
             self.tell(&ledger, event, bucket, time);
         }
         self.memory.ledger = ledger;
+    }
+
+    /// The rate up to which a first sight pages.
+    fn sight_threshold(&self) -> f64 {
+        let budget = self.settings.budget();
+        budget.first_sight().min(self.bundle.sight_rates.threshold(budget.first_sights()))
     }
 
     /// Holds an event against outages, and adds it to its incident.
@@ -258,7 +248,7 @@ impl Judge {
         }
         let detector = detector_of(&event.cause);
         let budget = self.settings.budget();
-        let share = if statistic.is_some() { budget.tests() } else { budget.first_sights() };
+        let share = if statistic.is_some() { budget.tests() } else { budget.first_sight() };
         let severity = if event.pages {
             severity(event.rate.min(share), share, detector.impact).max(Severity::Medium)
         } else {

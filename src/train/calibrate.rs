@@ -1,8 +1,8 @@
 //! Calibration: from each entity's history to its baseline, and to the tails that turn tests into p-values.
 //!
-//! Every day is judged with what the other days teach: its expectations, then the entity's wander and the tails. That
-//! nesting is what keeps the budget: tails that have seen the day they judge make the fused score more than twice too
-//! confident.
+//! Every fold (a day, where there are days enough) is judged with what the others teach: its expectations, then the entity's
+//! wander and the tails. That nesting is what keeps the budget: tails that have seen the fold they judge make the fused score
+//! more than twice too confident.
 
 use std::collections::BTreeMap;
 
@@ -18,12 +18,13 @@ use crate::models::calibration::Tail;
 use crate::models::clock::{Clock, Span};
 use crate::models::hourly::Hourly;
 use crate::models::leak::{self, LEAKING, LeakBaseline};
-use crate::models::silence::{longest_by_day, times_by_day};
+use crate::models::silence::{longest_by_fold, times_by_fold};
 use crate::models::statistic::{Kind, Moments, Test, tests_at};
-use crate::rollup::day_of;
 
-/// Days that are judged for the fused score's tail, the newest ones: further ones would add little but time.
+/// Folds that are judged for the fused score's tail, the newest ones: further ones would add little but time.
 const MOST_FOLDS: usize = 14;
+/// Folds with calls from which an entity is judged by its own history; half of the folds where there are fewer.
+const FEWEST_FOLDS: usize = 7;
 /// Entities that tails are learned from; a company with more of them is sampled.
 const MOST_ENTITIES: usize = 1_000;
 /// Wander assumed where nobody's could be measured.
@@ -46,62 +47,61 @@ pub(super) struct Calibration<'a> {
 pub(super) struct Calibrated {
     pub baselines: Baselines,
     pub level: LevelBaseline,
-    /// Daily maxima of the fused score.
+    /// Maxima of the fused score by fold.
     pub scores: Vec<f32>,
-    /// Daily silences, each against the longest of its pair's other days.
+    /// Silences by fold, each against the longest of its pair's other folds.
     pub silences: Vec<f64>,
-    /// Daily leaks, each against the largest of its pair's other days.
+    /// Leaks by fold, each against the largest of its pair's other folds.
     pub leaks: Vec<f64>,
 }
 
-/// Sums of one entity by day, from which any day can be left out.
+/// Sums of one entity by fold, from which any fold can be left out.
 struct Fit<'a> {
     history: &'a EntityHistory,
     is_known: bool,
     peers: usize,
     calls: Vec<(i64, i64)>,
-    calls_by_day: BTreeMap<i64, i64>,
-    /// Endpoints with enough calls: place in the history and calls by day.
+    calls_by_fold: BTreeMap<i64, i64>,
+    /// Endpoints with enough calls: place in the history and calls by fold.
     endpoints: Vec<(usize, BTreeMap<i64, i64>)>,
-    /// By day, then test.
+    /// By fold, then test.
     moments: BTreeMap<i64, Vec<Moments>>,
-    /// By day, then endpoint and window.
+    /// By fold, then endpoint and window.
     mix: BTreeMap<i64, Vec<[Moments; WINDOWS.len()]>>,
-    /// Longest silence by day, in expected calls; of a pair.
+    /// Longest silence by fold, in expected calls; of a pair.
     silences: BTreeMap<i64, f64>,
 }
 
 fn without<T: Copy>(
-    by_day: impl Iterator<Item = (i64, T)>,
+    by_fold: impl Iterator<Item = (i64, T)>,
     left_out: Option<i64>,
     start: T,
     add: impl Fn(T, T) -> T,
 ) -> T {
-    by_day.filter(|(day, _)| Some(*day) != left_out).fold(start, |sum, (_, value)| add(sum, value))
+    by_fold.filter(|(fold, _)| Some(*fold) != left_out).fold(start, |sum, (_, value)| add(sum, value))
 }
 
 impl<'a> Fit<'a> {
     fn of(history: &'a EntityHistory, peers: usize, tests: &[Test], span: Span) -> Self {
-        let days = history.days();
-        let is_known = days.len() >= 7.min(span.day_count() / 2).max(1);
+        let is_known = history.folds(span).len() >= FEWEST_FOLDS.min(span.fold_count() / 2).max(1);
         let calls = history.calls();
-        let mut calls_by_day = BTreeMap::new();
-        calls.iter().for_each(|(bucket, calls)| *calls_by_day.entry(day_of(*bucket)).or_default() += calls);
-        let endpoints = history.endpoint_calls().into_iter().enumerate();
+        let mut calls_by_fold = BTreeMap::new();
+        calls.iter().for_each(|(bucket, calls)| *calls_by_fold.entry(span.fold_of(*bucket)).or_default() += calls);
+        let endpoints = history.endpoint_calls(span).into_iter().enumerate();
         let endpoints =
-            endpoints.filter(|(_, days)| days.values().sum::<i64>() >= FEWEST_CALLS_OF_AN_ENDPOINT).collect();
+            endpoints.filter(|(_, folds)| folds.values().sum::<i64>() >= FEWEST_CALLS_OF_AN_ENDPOINT).collect();
         let mut fit = Self {
             history,
             is_known,
             peers,
             calls,
-            calls_by_day,
+            calls_by_fold,
             endpoints,
             moments: BTreeMap::new(),
             mix: BTreeMap::new(),
             silences: BTreeMap::new(),
         };
-        fit.silences = longest_by_day(&fit.calls, span, |day| fit.clock(Some(day), span));
+        fit.silences = longest_by_fold(&fit.calls, span, |fold| fit.clock(Some(fold), span));
         fit.gather_moments(tests, span);
         fit
     }
@@ -111,18 +111,18 @@ impl<'a> Fit<'a> {
         let (mut clock, mut shares) = (None, Vec::new());
         let (mut moments, mut mix) = (BTreeMap::new(), BTreeMap::new());
         self.history.replay(|bucket, account| {
-            let day = day_of(bucket);
-            if today.replace(day) != Some(day) {
-                clock = self.clock(Some(day), span);
-                shares = self.shares(Some(day));
+            let fold = span.fold_of(bucket);
+            if today.replace(fold) != Some(fold) {
+                clock = self.clock(Some(fold), span);
+                shares = self.shares(Some(fold));
             }
-            let sums = moments.entry(day).or_insert_with(|| vec![Moments::default(); tests.len()]);
+            let sums = moments.entry(fold).or_insert_with(|| vec![Moments::default(); tests.len()]);
             for (place, seen) in observe(tests, account, bucket, clock.as_ref()).into_iter().enumerate() {
                 if Moments::samples(tests[place], bucket) {
                     sums[place].add(tests[place].statistic().kind, seen);
                 }
             }
-            let sums = mix.entry(day).or_insert_with(|| vec![[Moments::default(); _]; self.endpoints.len()]);
+            let sums = mix.entry(fold).or_insert_with(|| vec![[Moments::default(); _]; self.endpoints.len()]);
             for test in
                 tests.iter().filter(|test| test.statistic().kind == Kind::Mix && Moments::samples(**test, bucket))
             {
@@ -140,24 +140,24 @@ impl<'a> Fit<'a> {
     }
 
     fn shares(&self, left_out: Option<i64>) -> Vec<f64> {
-        let total = |days: &BTreeMap<i64, i64>| {
-            without(days.iter().map(|(day, calls)| (*day, *calls)), left_out, 0, |sum, calls| sum + calls) as f64
+        let total = |folds: &BTreeMap<i64, i64>| {
+            without(folds.iter().map(|(fold, calls)| (*fold, *calls)), left_out, 0, |sum, calls| sum + calls) as f64
         };
-        let all = total(&self.calls_by_day);
-        self.endpoints.iter().map(|(_, days)| (total(days) + 0.5) / (all + 1.0)).collect()
+        let all = total(&self.calls_by_fold);
+        self.endpoints.iter().map(|(_, folds)| (total(folds) + 0.5) / (all + 1.0)).collect()
     }
 
     fn test_moments(&self, test: usize, left_out: Option<i64>) -> Moments {
-        let by_day = self.moments.iter().map(|(day, tests)| (*day, tests[test]));
-        without(by_day, left_out, Moments::default(), Moments::and)
+        let by_fold = self.moments.iter().map(|(fold, tests)| (*fold, tests[test]));
+        without(by_fold, left_out, Moments::default(), Moments::and)
     }
 
     fn mix_moments(&self, endpoint: usize, window: usize, left_out: Option<i64>) -> Moments {
-        let by_day = self.mix.iter().map(|(day, endpoints)| (*day, endpoints[endpoint][window]));
-        without(by_day, left_out, Moments::default(), Moments::and)
+        let by_fold = self.mix.iter().map(|(fold, endpoints)| (*fold, endpoints[endpoint][window]));
+        without(by_fold, left_out, Moments::default(), Moments::and)
     }
 
-    /// The baseline that the days teach, but for the one left out.
+    /// The baseline that the folds teach, but for the one left out.
     fn baseline(&self, usual: &Usual, left_out: Option<i64>, span: Span) -> Baseline {
         let own = usual.tests.get(self.peers).or(usual.tests.first());
         let tests = own.map_or(0, Vec::len);
@@ -173,8 +173,8 @@ impl<'a> Fit<'a> {
             (name, EndpointBaseline { share, dispersion: std::array::from_fn(dispersion) })
         });
         Baseline {
-            days: self.calls_by_day.len() as u32,
-            calls: self.calls_by_day.values().sum(),
+            days: self.history.days() as u32,
+            calls: self.calls_by_fold.values().sum(),
             is_known: self.is_known,
             clock: self.clock(left_out, span),
             dispersion: (0..tests).map(dispersion).collect(),
@@ -185,8 +185,8 @@ impl<'a> Fit<'a> {
         }
     }
 
-    /// What can leak, learned hour by hour, and each day's leaks against the largest of the others.
-    fn leaks(&self, baseline: &Baseline) -> ([LeakBaseline; LEAKING.len()], Vec<f64>) {
+    /// What can leak, learned hour by hour, and each fold's leaks against the largest of the others.
+    fn leaks(&self, baseline: &Baseline, span: Span) -> ([LeakBaseline; LEAKING.len()], Vec<f64>) {
         let (mut hourly, mut hours) = (Hourly::default(), Vec::new());
         self.history.replay(|bucket, account| {
             hours.extend(account.series.bucket(bucket).and_then(|values| hourly.add(bucket, values)));
@@ -195,10 +195,10 @@ impl<'a> Fit<'a> {
         let learned = LEAKING.map(|quantity| {
             let of_quantity: Vec<(i64, f64, f64)> = hours
                 .iter()
-                .map(|hour| (hour.hour.div_euclid(24), hour.means[quantity], hour.counts[quantity]))
+                .map(|hour| (span.fold_of(12 * hour.hour), hour.means[quantity], hour.counts[quantity]))
                 .collect();
-            let (learned, of_days) = leak::learn(&of_quantity, baseline.hourly_wander(Level::Pair, quantity));
-            times.extend(of_days);
+            let (learned, of_folds) = leak::learn(&of_quantity, baseline.hourly_wander(Level::Pair, quantity));
+            times.extend(of_folds);
             learned
         });
         (learned, times)
@@ -253,10 +253,10 @@ fn raw_maxima(
     let mut today = None;
     let (mut clock, mut shares) = (None, Vec::new());
     fit.history.replay(|bucket, account| {
-        let day = day_of(bucket);
-        if today.replace(day) != Some(day) {
-            clock = fit.clock(Some(day), span);
-            shares = fit.shares(Some(day));
+        let own = span.fold_of(bucket);
+        if today.replace(own) != Some(own) {
+            clock = fit.clock(Some(own), span);
+            shares = fit.shares(Some(own));
         }
         let seen = observe(tests, account, bucket, clock.as_ref());
         let endpoints: Vec<_> = fit.endpoints.iter().map(|(place, _)| fit.history.endpoints[*place].as_str()).collect();
@@ -266,7 +266,7 @@ fn raw_maxima(
             .map(|(name, share)| std::array::from_fn(|window| observe_endpoint(account, name, *share, window)))
             .collect();
         for (fold, baseline) in baselines.iter().enumerate() {
-            let today = maxima[fold].entry(day).or_insert_with(|| vec![0.0_f32; tests.len()]);
+            let today = maxima[fold].entry(own).or_insert_with(|| vec![0.0_f32; tests.len()]);
             for (place, test) in tests.iter().enumerate() {
                 let kind = test.statistic().kind;
                 let z = if kind == Kind::Mix {
@@ -286,17 +286,17 @@ fn raw_maxima(
 }
 
 fn tails(maxima: &[&BTreeMap<i64, Vec<f32>>], tests: usize, span: Span, left_out: Option<i64>) -> Vec<Option<Tail>> {
-    let days: Vec<i64> = span.days().filter(|day| Some(*day) != left_out).collect();
+    let folds: Vec<i64> = span.folds().filter(|fold| Some(*fold) != left_out).collect();
     let of_test = |test: usize| {
-        let of_days = |by_day: &&BTreeMap<i64, Vec<f32>>| -> Vec<f32> {
-            days.iter().map(|day| by_day.get(day).map_or(0.0, |tests| tests[test])).collect()
+        let of_folds = |by_fold: &&BTreeMap<i64, Vec<f32>>| -> Vec<f32> {
+            folds.iter().map(|fold| by_fold.get(fold).map_or(0.0, |tests| tests[test])).collect()
         };
-        Tail::fit(maxima.iter().flat_map(of_days).collect(), days.len())
+        Tail::fit(maxima.iter().flat_map(of_folds).collect(), folds.len())
     };
     (0..tests).into_par_iter().map(of_test).collect()
 }
 
-/// Calibrates the entities of a view and level; `watch` is shown every known entity's verdicts on each judged day.
+/// Calibrates the entities of a view and level; `watch` is shown every known entity's verdicts on each judged fold.
 pub(super) fn calibrate(
     what: &Calibration<'_>,
     watch: impl Fn(&Entity, i64, &crate::features::Account, &[Verdict]) + Sync,
@@ -307,7 +307,7 @@ pub(super) fn calibrate(
         .into_par_iter()
         .map(|place| Fit::of(&what.entities[place], what.peers.get(place).copied().unwrap_or_default(), &tests, span))
         .collect();
-    let judged: Vec<i64> = span.days().collect();
+    let judged: Vec<i64> = span.folds().collect();
     let judged = &judged[judged.len().saturating_sub(MOST_FOLDS)..];
     let folds: Vec<Option<i64>> = std::iter::once(None).chain(judged.iter().copied().map(Some)).collect();
     let usual: Vec<Usual> = folds.par_iter().map(|fold| Usual::of(&fits, tests.len(), *fold)).collect();
@@ -342,17 +342,17 @@ pub(super) fn calibrate(
         .par_iter()
         .zip(&of_folds)
         .flat_map_iter(|(fit, baselines)| {
-            let mut days: BTreeMap<i64, f32> = judged.iter().map(|day| (*day, 0.0)).collect();
+            let mut scores: BTreeMap<i64, f32> = judged.iter().map(|fold| (*fold, 0.0)).collect();
             fit.history.replay(|bucket, account| {
-                let day = day_of(bucket);
-                let Some(fold) = folds.iter().position(|fold| *fold == Some(day)) else { return };
+                let own = span.fold_of(bucket);
+                let Some(fold) = folds.iter().position(|fold| *fold == Some(own)) else { return };
                 let known = Some(&baselines[fold]);
                 let verdicts = judge(account, bucket, known, &levels[fold], what.between, fit.peers, None);
                 watch(&fit.history.entity, bucket, account, &verdicts);
                 let score = fused(verdicts.iter().map(|verdict| (verdict.test, verdict.p_value))) as f32;
-                days.entry(day).and_modify(|most| *most = most.max(score));
+                scores.entry(own).and_modify(|most| *most = most.max(score));
             });
-            days.into_values()
+            scores.into_values()
         })
         .collect();
 
@@ -362,14 +362,14 @@ pub(super) fn calibrate(
             let mut baseline = fit.baseline(&usual[0], None, span);
             let mut leaks = Vec::new();
             if fit.is_known && what.level == Level::Pair {
-                (baseline.leaks, leaks) = fit.leaks(&baseline);
+                (baseline.leaks, leaks) = fit.leaks(&baseline, span);
             }
             (fit.history.entity.clone(), baseline, leaks)
         })
         .collect();
     let leaks = learned.iter().flat_map(|(.., leaks)| leaks).copied().collect();
     let level = levels.into_iter().next().unwrap_or_default();
-    let silences = known.iter().flat_map(|fit| times_by_day(&fit.silences)).collect();
+    let silences = known.iter().flat_map(|fit| times_by_fold(&fit.silences)).collect();
     let baselines = learned.into_iter().map(|(entity, baseline, _)| (entity, baseline)).collect();
     Calibrated { baselines, level, scores, silences, leaks }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::features::{Account, Column, Entity, FEATURES, FeatureRow, FeatureVector, Level, WIDTH, groups_of};
+use crate::models::clock::Span;
 use crate::rollup::{Merge, day_of};
 
 /// One bucket of an entity.
@@ -62,17 +63,22 @@ impl EntityHistory {
         self.buckets.iter().map(|at| (at.bucket, at.values[Column::Calls as usize])).collect()
     }
 
-    /// Days with calls.
-    pub fn days(&self) -> BTreeSet<i64> {
-        self.buckets.iter().map(|at| day_of(at.bucket)).collect()
+    /// Folds with calls.
+    pub fn folds(&self, span: Span) -> BTreeSet<i64> {
+        self.buckets.iter().map(|at| span.fold_of(at.bucket)).collect()
     }
 
-    /// Calls by endpoint (place in [`Self::endpoints`]) and day.
-    pub fn endpoint_calls(&self) -> Vec<BTreeMap<i64, i64>> {
+    /// Days with calls.
+    pub fn days(&self) -> usize {
+        self.buckets.iter().map(|at| day_of(at.bucket)).collect::<BTreeSet<_>>().len()
+    }
+
+    /// Calls by endpoint (place in [`Self::endpoints`]) and fold.
+    pub fn endpoint_calls(&self, span: Span) -> Vec<BTreeMap<i64, i64>> {
         let mut calls = vec![BTreeMap::new(); self.endpoints.len()];
         for at in &self.buckets {
             for (place, count) in &at.endpoints {
-                *calls[*place as usize].entry(day_of(at.bucket)).or_default() += count;
+                *calls[*place as usize].entry(span.fold_of(at.bucket)).or_default() += count;
             }
         }
         calls

@@ -117,14 +117,14 @@ pub fn train(history: History, settings: &Settings, stage: &dyn Fn(&str)) -> Res
     let span = span_of(&rollup)?;
 
     stage("learning what is usual for a call");
-    let calls = CallHistory::of(&rollup)?;
+    let calls = CallHistory::of(&rollup, span)?;
     let expectations = calls.fit(None);
     let rows = features_out_of_fold(&rollup, &calls, span)?;
 
     stage("learning what was ever seen");
     let relations = relations(&rollup)?;
-    let facts = FactHistory::of(&relations);
-    let sight_rates = SightRates::fit(&relations, &facts, span.day_count());
+    let facts = FactHistory::of(&relations, span);
+    let sight_rates = SightRates::fit(&relations, &facts, span);
 
     let mut bundle = Bundle {
         manifest: manifest(&rollup, span, settings)?,
@@ -134,7 +134,7 @@ pub fn train(history: History, settings: &Settings, stage: &dyn Fn(&str)) -> Res
         baselines: Baselines::new(),
         views: BTreeMap::new(),
         peers: BTreeMap::new(),
-        known: facts.known(None),
+        known: facts.known(),
         sight_rates,
         joint: BTreeMap::new(),
     };
@@ -171,19 +171,19 @@ fn span_of(rollup: &Rollup) -> Result<Span, TrainError> {
     Ok(Span { first, last })
 }
 
-/// Feature rows of each day, with what the other days expect.
+/// Feature rows of each fold, with what the other folds expect.
 fn features_out_of_fold(rollup: &Rollup, calls: &CallHistory, span: Span) -> Result<Vec<FeatureRow>, TrainError> {
     let mut rows = Vec::new();
     let mut rest = rollup.clone();
-    for day in span.days() {
-        let (today, later) = rest.split_before((day + 1) * crate::rollup::BUCKETS_PER_DAY)?;
+    for fold in span.folds() {
+        let (own, later) = rest.split_before((fold + 1) * span.fold_buckets())?;
         rest = later;
-        if today.is_empty() {
+        if own.is_empty() {
             continue;
         }
-        // A single day has no others to be judged with.
-        let expectations = calls.fit((span.day_count() > 1).then_some(day));
-        rows.extend(feature_rows(&today, expectations.columns(&today)?)?);
+        // A single fold has no others to be judged with.
+        let expectations = calls.fit((span.fold_count() > 1).then_some(fold));
+        rows.extend(feature_rows(&own, expectations.columns(&own)?)?);
     }
     Ok(rows)
 }
@@ -220,7 +220,8 @@ fn calibrate_view(bundle: &mut Bundle, direction: Direction, levels: &BTreeMap<L
         leaks.extend(calibrated.leaks);
         bundle.baselines.extend(calibrated.baselines);
     }
-    view.score = Tail::fit(scores, span.day_count());
+    // With two folds each is judged by one alone, which has no tails: nothing that the scores could be held against.
+    view.score = if span.fold_count() > 2 { Tail::fit(scores, span.fold_count()) } else { None };
     view.silence = tail_of(silences, span);
     view.leak = tail_of(leaks, span);
     bundle.views.insert(direction, view);
@@ -229,9 +230,9 @@ fn calibrate_view(bundle: &mut Bundle, direction: Direction, levels: &BTreeMap<L
     }
 }
 
-/// The tail of what each entity's days are against its other days.
+/// The tail of what each entity's folds are against its other folds.
 fn tail_of(times: Vec<f64>, span: Span) -> Option<Tail> {
-    Tail::fit(times.into_iter().map(|times| times as f32).collect(), span.day_count())
+    Tail::fit(times.into_iter().map(|times| times as f32).collect(), span.fold_count())
 }
 
 fn manifest(rollup: &Rollup, span: Span, settings: &Settings) -> Result<Manifest, TrainError> {

@@ -1,4 +1,4 @@
-//! What is known: every value that was ever seen, by kind, and on which days.
+//! What is known: every value that was ever seen, by kind, and since when.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::dormancy::{CredentialDays, Rests};
 use super::relation::Relation;
 use crate::calls::Direction;
-use crate::models::clock::day_type;
+use crate::models::clock::{Span, day_type};
 use crate::rollup::day_of;
 
 /// What is known, as keys of a kind and its parts.
@@ -57,36 +57,17 @@ pub(super) fn method_of(endpoint: &str) -> &str {
 }
 
 /// The hours of weekdays and of weekends, UTC, by name.
+#[rustfmt::skip]
 const HOURS: [[&str; 24]; 2] = [
     [
-        "00 h", "01 h", "02 h", "03 h", "04 h", "05 h", "06 h", "07 h", "08 h", "09 h", "10 h", "11 h", "12 h", "13 h",
-        "14 h", "15 h", "16 h", "17 h", "18 h", "19 h", "20 h", "21 h", "22 h", "23 h",
+        "00 h", "01 h", "02 h", "03 h", "04 h", "05 h", "06 h", "07 h", "08 h", "09 h", "10 h", "11 h",
+        "12 h", "13 h", "14 h", "15 h", "16 h", "17 h", "18 h", "19 h", "20 h", "21 h", "22 h", "23 h",
     ],
     [
-        "00 h at weekends",
-        "01 h at weekends",
-        "02 h at weekends",
-        "03 h at weekends",
-        "04 h at weekends",
-        "05 h at weekends",
-        "06 h at weekends",
-        "07 h at weekends",
-        "08 h at weekends",
-        "09 h at weekends",
-        "10 h at weekends",
-        "11 h at weekends",
-        "12 h at weekends",
-        "13 h at weekends",
-        "14 h at weekends",
-        "15 h at weekends",
-        "16 h at weekends",
-        "17 h at weekends",
-        "18 h at weekends",
-        "19 h at weekends",
-        "20 h at weekends",
-        "21 h at weekends",
-        "22 h at weekends",
-        "23 h at weekends",
+        "weekend 00 h", "weekend 01 h", "weekend 02 h", "weekend 03 h", "weekend 04 h", "weekend 05 h",
+        "weekend 06 h", "weekend 07 h", "weekend 08 h", "weekend 09 h", "weekend 10 h", "weekend 11 h",
+        "weekend 12 h", "weekend 13 h", "weekend 14 h", "weekend 15 h", "weekend 16 h", "weekend 17 h",
+        "weekend 18 h", "weekend 19 h", "weekend 20 h", "weekend 21 h", "weekend 22 h", "weekend 23 h",
     ],
 ];
 
@@ -133,55 +114,40 @@ fn facts_of<'a>(relation: &Relation<'a>) -> Vec<(Fact, Vec<&'a str>)> {
     facts
 }
 
-/// Facts of a history with the days that showed them.
+/// Facts of a history with the fold that showed them first.
 #[derive(Debug, Default)]
 pub struct FactHistory {
-    facts: BTreeMap<String, Days>,
+    facts: BTreeMap<String, i64>,
     credentials: CredentialDays,
     last_day: i64,
 }
 
-/// Whether a fact was seen on one day only, and on which.
-#[derive(Clone, Copy, Debug)]
-enum Days {
-    One(i64),
-    More,
-}
-
 impl FactHistory {
-    /// Gathers the facts of relations, any order.
-    pub fn of(relations: &[(i64, Relation<'_>)]) -> Self {
-        let mut history = Self::default();
+    /// Gathers the facts of relations, in the order of their buckets.
+    pub fn of(relations: &[(i64, Relation<'_>)], span: Span) -> Self {
+        let mut history = Self { last_day: day_of(span.last), ..Self::default() };
         let mut buffer = String::new();
         for (bucket, relation) in relations {
-            let today = day_of(*bucket);
-            history.last_day = history.last_day.max(today);
-            history.credentials.add(relation.direction, relation.credential, today);
+            history.credentials.add(relation.direction, relation.credential, day_of(*bucket));
             for (fact, parts) in facts_of(relation) {
                 key(&mut buffer, relation.direction, fact, &parts);
-                match history.facts.get_mut(&buffer) {
-                    Some(days) => {
-                        if !matches!(days, Days::One(day) if *day == today) {
-                            *days = Days::More;
-                        }
-                    }
-                    None => {
-                        history.facts.insert(buffer.clone(), Days::One(today));
-                    }
+                if !history.facts.contains_key(&buffer) {
+                    history.facts.insert(buffer.clone(), span.fold_of(*bucket));
                 }
             }
         }
         history
     }
 
-    /// What is known of all days, or of all but one.
-    pub fn known(&self, left_out: Option<i64>) -> Known {
-        let kept = self.facts.iter().filter(|(_, days)| !matches!(days, Days::One(day) if Some(*day) == left_out));
-        Known {
-            facts: kept.map(|(key, _)| key.clone()).collect(),
-            // A day of the middle has a future as well: only the whole history tells who rests at its end.
-            rests: if left_out.is_none() { self.credentials.rests(self.last_day) } else { Rests::default() },
-        }
+    /// What is known at the end of the history.
+    pub fn known(&self) -> Known {
+        Known { facts: self.facts.keys().cloned().collect(), rests: self.credentials.rests(self.last_day) }
+    }
+
+    /// What was known before a fold. Credentials are all awake: their returns are counted apart.
+    pub(super) fn known_before(&self, fold: i64) -> Known {
+        let earlier = self.facts.iter().filter(|(_, first)| **first < fold);
+        Known { facts: earlier.map(|(key, _)| key.clone()).collect(), rests: Rests::default() }
     }
 
     /// Times that a credential came back from dormancy.

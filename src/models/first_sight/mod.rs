@@ -2,8 +2,8 @@
 //!
 //! A pair nobody has seen has no distribution to be far out in; what can be learned is how often such a thing turns up at
 //! all. Each class has a prior rate (what releases and people do without any attack, in a company of some tens of services)
-//! that is updated by a replay of the history, each day judged with what the others know:
-//! `rate = (times seen + 10 x prior) / (days + 10)`.
+//! that is updated by a replay of the history, each fold judged with what was known before it:
+//! `rate = (times seen + 10 x prior) / (days + 10)`. The replay also tells how many pages a rate would have cost.
 //!
 //! A class is graded by who else does it: the caller alone is new to it, or the whole company.
 //!
@@ -16,10 +16,12 @@ mod news;
 mod relation;
 mod watch;
 
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
 use serde::{Deserialize, Serialize};
 
+use super::clock::Span;
 use crate::calls::Direction;
-use crate::rollup::day_of;
 
 pub use known::{FactHistory, Known};
 pub use news::surprise_of_calls;
@@ -28,6 +30,12 @@ pub use watch::Watch;
 
 /// Weight of a prior rate, in days.
 const PRIOR_DAYS: f64 = 10.0;
+/// First sights of a caller within this time are judged together, microseconds.
+const HOUR: i64 = 3_600_000_000;
+/// First sights of a caller less than this apart are one incident of the replay, microseconds.
+const INCIDENT: i64 = 6 * HOUR;
+/// Incidents of the replay that are kept, the rarest.
+const MOST_REPLAYED: usize = 1_000;
 
 /// A class of first sights.
 #[derive(Debug)]
@@ -117,31 +125,85 @@ pub struct Sight {
     pub credential: String,
 }
 
-/// Expected first sights a day, by class (in [`SIGHTS`] order).
+/// Expected first sights a day, by class (in [`SIGHTS`] order), and what a replay of the history would have told.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct SightRates(Vec<f64>);
+pub struct SightRates {
+    rates: Vec<f64>,
+    /// Days of the replay.
+    days: f64,
+    /// Rates of the incidents that the replay would have told, rarest first.
+    replayed: Vec<f32>,
+}
 
 impl SightRates {
-    /// Replays each day of a history with what the other days know.
-    pub fn fit(relations: &[(i64, Relation<'_>)], history: &FactHistory, days: usize) -> Self {
-        let mut times = vec![0.0; SIGHTS.len()];
-        // A single day has no other days to be judged with.
-        let replayed = if days > 1 { relations } else { &[] };
-        for of_day in replayed.chunk_by(|(a, _), (b, _)| day_of(*a) == day_of(*b)) {
-            let known = history.known(of_day.first().map(|(bucket, _)| day_of(*bucket)));
-            let mut watch = Watch::default();
-            for sight in of_day.iter().flat_map(|(_, relation)| watch.look(relation, &known)) {
-                times[place_of(sight.class)] += 1.0;
-            }
+    /// Replays the last two thirds of a history, each fold judged with what was known before it.
+    pub fn fit(relations: &[(i64, Relation<'_>)], history: &FactHistory, span: Span) -> Self {
+        let learning = (span.fold_count() as i64 / 3).max(1);
+        let begin = *span.folds().start() + learning;
+        let replayed = &relations[relations.partition_point(|(bucket, _)| span.fold_of(*bucket) < begin)..];
+        let mut watch = Watch::default();
+        let mut sights = Vec::new();
+        for of_fold in replayed.chunk_by(|(a, _), (b, _)| span.fold_of(*a) == span.fold_of(*b)) {
+            let Some((bucket, _)) = of_fold.first() else { continue };
+            let known = history.known_before(span.fold_of(*bucket));
+            sights.extend(of_fold.iter().flat_map(|(_, relation)| watch.look(relation, &known)));
         }
+        let days = (span.fold_count() as i64 - learning).max(0) as f64 / span.folds_per_day();
+        let mut times = vec![0.0; SIGHTS.len()];
+        sights.iter().for_each(|sight| times[place_of(sight.class)] += 1.0);
         times[place_of("credential_dormant")] += history.returns() as f64;
-        let rate = |(class, times): (&SightClass, f64)| (times + class.prior * PRIOR_DAYS) / (days as f64 + PRIOR_DAYS);
-        Self(SIGHTS.iter().zip(times).map(rate).collect())
+        let rate = |(class, times): (&SightClass, f64)| (times + class.prior * PRIOR_DAYS) / (days + PRIOR_DAYS);
+        let mut rates = Self { rates: SIGHTS.iter().zip(times).map(rate).collect(), days, replayed: Vec::new() };
+        rates.replayed = rates.incidents(&sights, &history.known());
+        rates
+    }
+
+    /// The rate of each incident that sights make: those of one caller less than six hours apart are one.
+    fn incidents(&self, sights: &[Sight], known: &Known) -> Vec<f32> {
+        let mut together = Together::default();
+        let mut open: BTreeMap<(Direction, &str), (i64, f64)> = BTreeMap::new();
+        let mut closed = Vec::new();
+        for sight in sights {
+            let rate = together.rate(sight, self, known.callers(sight.direction));
+            let incident = open.entry((sight.direction, &sight.caller)).or_insert((sight.time, rate));
+            if sight.time - incident.0 > INCIDENT {
+                closed.push(std::mem::replace(&mut incident.1, rate) as f32);
+            }
+            *incident = (sight.time, incident.1.min(rate));
+        }
+        closed.extend(open.into_values().map(|(_, rate)| rate as f32));
+        closed.sort_unstable_by(f32::total_cmp);
+        closed.truncate(MOST_REPLAYED);
+        closed
     }
 
     /// Expected times a day that a class is seen.
     pub fn of(&self, class: &str) -> f64 {
-        self.0.get(place_of(class)).copied().unwrap_or(1.0)
+        self.rates.get(place_of(class)).copied().unwrap_or(1.0)
+    }
+
+    /// The rate up to which sights may page so that the replay would have paged no more than `a_day` times a day.
+    pub fn threshold(&self, a_day: f64) -> f64 {
+        let allowed = (a_day * self.days).max(0.0) as usize;
+        // A little below the first that would have been one too many.
+        self.replayed.get(allowed).map_or(f64::INFINITY, |rate| f64::from(*rate) * (1.0 - 1e-6))
+    }
+}
+
+/// What callers showed within the last hour: what is rare together is rarer than each alone.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Together(VecDeque<(i64, Direction, String, String)>);
+
+impl Together {
+    /// How often a day a sight is expected: by itself, or with all that its caller showed within the hour.
+    pub fn rate(&mut self, sight: &Sight, rates: &SightRates, callers: usize) -> f64 {
+        self.0.retain(|(at, ..)| sight.time - at <= HOUR);
+        self.0.push_back((sight.time, sight.direction, sight.caller.clone(), sight.class.to_owned()));
+        let of_caller = |(_, direction, caller, class): &'_ (i64, Direction, String, String)| {
+            (*direction == sight.direction && *caller == sight.caller).then(|| class.clone())
+        };
+        let shown: BTreeSet<String> = self.0.iter().filter_map(of_caller).collect();
+        joint_rate(rates, callers, shown.iter().map(String::as_str)).min(rates.of(sight.class))
     }
 }
 
@@ -160,6 +222,7 @@ pub(super) mod tests {
     use super::*;
 
     const DAY: i64 = 86_400_000_000;
+    const SPAN: Span = Span { first: 0, last: 8 * crate::rollup::BUCKETS_PER_DAY - 1 };
 
     pub fn relation<'a>(caller: &'a str, vendor: &'a str, endpoint: &'a str, day: i64) -> (i64, Relation<'a>) {
         let relation = Relation {
@@ -188,7 +251,8 @@ pub(super) mod tests {
 
     #[test]
     fn what_was_seen_is_no_first_sight_and_what_was_not_is_one() {
-        let known = FactHistory::of(&[relation("billing", "stripe", "POST /v1/charges", 0)]).known(None);
+        let day = Span { first: 0, last: crate::rollup::BUCKETS_PER_DAY - 1 };
+        let known = FactHistory::of(&[relation("billing", "stripe", "POST /v1/charges", 0)], day).known();
         let (_, same) = relation("billing", "stripe", "POST /v1/charges", 1);
         assert!(classes(&same, &known).is_empty());
         assert_eq!(classes(&Relation { vendor: "transfer.sh", ..same }, &known), ["vendor_new"]);
@@ -215,14 +279,16 @@ pub(super) mod tests {
         let names: Vec<String> =
             (0..8).map(|day| format!("GET /v1/report/{}", ["a", "b", "c", "d", "e", "f", "g", "h"][day])).collect();
         let days: Vec<_> = (0..8).map(|day| relation("billing", "stripe", &names[day as usize], day)).collect();
-        let rates = SightRates::fit(&days, &FactHistory::of(&days), 8);
+        let rates = SightRates::fit(&days, &FactHistory::of(&days, SPAN), SPAN);
         assert!(rates.of("endpoint_read") > 0.9 && rates.of("plaintext") < 0.05);
+        assert!(rates.threshold(0.5) < rates.of("endpoint_read"), "six incidents in six days are more than three");
+        assert_eq!(rates.threshold(2.0), f64::INFINITY);
     }
 
     #[test]
     fn classes_of_one_release_do_not_multiply() {
         let days = [relation("billing", "stripe", "GET /", 0)];
-        let rates = SightRates::fit(&days, &FactHistory::of(&days), 1);
+        let rates = SightRates::fit(&days, &FactHistory::of(&days, SPAN), SPAN);
         let release = BTreeSet::from(["client_known", "credential_new", "endpoint_read"]);
         assert_eq!(joint_rate(&rates, 10, release), 10.0);
         let theft = BTreeSet::from(["network_public_new", "client_tool"]);
