@@ -17,7 +17,7 @@ const DAY_TYPES: usize = 2;
 /// Days of shrinkage of a cell to hour times phase, and of a day type to all days.
 const CELL_WEIGHT: f64 = 4.0;
 const DAY_TYPE_WEIGHT: f64 = 1.0;
-/// Days of history from which a fold is a day, and folds that a shorter one is cut into.
+/// Days of history from which there is a clock and a fold is a day, and folds that a shorter one is cut into.
 const FEWEST_DAYS: usize = 4;
 const FEWEST_FOLDS: i64 = 8;
 /// No bucket is expected to have fewer calls.
@@ -53,10 +53,15 @@ impl Span {
         (day_of(self.last) - day_of(self.first) + 1).max(0) as usize
     }
 
+    /// Whether it has seen the hours often enough to have a clock.
+    pub fn has_clock(self) -> bool {
+        self.day_count() >= FEWEST_DAYS
+    }
+
     /// Length of a fold in buckets: what is left out at once when a history judges itself, and whose maxima tails are learned
     /// from. A day, but a part of one where there are fewer than four.
     pub fn fold_buckets(self) -> i64 {
-        if self.day_count() >= FEWEST_DAYS {
+        if self.has_clock() {
             return BUCKETS_PER_DAY;
         }
         let buckets = self.last - self.first + 1;
@@ -134,7 +139,7 @@ impl Clock {
         for (bucket, calls) in counts.iter().filter(|(bucket, _)| is_kept(*bucket)) {
             sums[day_type(day_of(*bucket))][cell_of(*bucket)] += *calls as f64;
         }
-        if span.day_count() < FEWEST_DAYS {
+        if !span.has_clock() {
             let total = |cells: &[[f64; CELLS]; DAY_TYPES]| cells.iter().flatten().sum::<f64>();
             let mean = (total(&sums) / total(&days).max(1.0)).max(LEAST);
             return [vec![mean as f32; CELLS], vec![mean as f32; CELLS]].into();
