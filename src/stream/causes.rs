@@ -3,10 +3,14 @@
 
 use std::sync::Arc;
 
+use super::findings::{Told, share_of};
 use super::judge::{EXPLAINED, Event, Judge};
 use crate::alerts::Subject;
-use crate::detect::{Cause, Hush, Sharing, contribution, joint_contribution, sharing, silence_contribution};
-use crate::features::{Account, Column, Entity, Ledger, Level, WINDOWS};
+use crate::detect::{
+    Benign, Cause, Counterfactual, Hush, Sharing, contribution, joint_contribution, left_out, sharing,
+    silence_contribution,
+};
+use crate::features::{Account, Column, Ledger, Level, WINDOWS};
 use crate::models::baseline::{Baseline, Verdict};
 use crate::models::calibration::p_value;
 use crate::models::joint_row;
@@ -19,6 +23,8 @@ const MOST_REASONS: usize = 3;
 const SURGE: f64 = 30.0;
 const SURGE_AT_REST: f64 = 8.0;
 const FEWEST_CALLS_OF_A_SURGE: f64 = 20.0;
+/// Times the expectation from which unusual volume with usual ratios is told, without a page, as a campaign.
+const CAMPAIGN: f64 = 3.0;
 /// Buckets of the level that a surge is measured against: three hours.
 const LEVEL_BUCKETS: i64 = 36;
 /// Whom an incident is about in which most of what is logged fell silent.
@@ -45,8 +51,8 @@ impl Judge {
         let entity = &account.entity;
         let told_of = match entity.level {
             Level::Pair => account,
-            Level::Vendor => most_changed_pair(ledger, account, leading)?,
-            Level::VendorEndpoint | Level::Credential => self.pair_in_question(ledger, account)?,
+            Level::Vendor => most_changed(ledger.pairs_of(entity.direction, &entity.vendor), leading)?,
+            Level::VendorEndpoint | Level::Credential => self.pair_in_question(ledger, account, leading)?,
         };
         let seen = Verdict { seen: observed_of(told_of, leading), ..leading.clone() };
         let shared = if statistic.of_vendor {
@@ -65,13 +71,18 @@ impl Judge {
             is_of_vendor,
             direction: entity.direction,
         };
-        let words = |verdict: &&Verdict| contribution(account, verdict, &bundle.expectations);
+        let words =
+            |verdict: &&Verdict| contribution(account, verdict, &bundle.expectations, share_of(verdict, verdicts));
+        // Whether others see it is told also of what a vendor cannot cause.
+        let is_asked = matches!(statistic.kind, Kind::Mean(..) | Kind::Count(..));
+        let seen_by = is_asked.then(|| sharing(ledger, &bundle.baselines, told_of, &seen));
         let told = reasons.iter().take(MOST_REASONS).filter(|verdict| verdict.p_value < 1.0);
         Some(Event {
             account: told_of,
             window: leading.test.buckets(),
             rate,
             p_value: rate / bundle.entities() as f64,
+            share: self.settings.budget().tests(),
             pages: true,
             contributions: told.map(words).collect(),
             endpoint: leading
@@ -81,6 +92,11 @@ impl Judge {
             calls: account.sum(Column::Calls, leading.test.window).max(0) as u64,
             subject,
             cause,
+            told: Told {
+                counterfactual: self.without_statistics(entity.direction, verdicts),
+                sharing: seen_by,
+                ..Told::default()
+            },
         })
     }
 
@@ -125,31 +141,35 @@ impl Judge {
         pairs.any(|pair| self.memory.book.widen(vendor, &pair.entity.caller, &of_vendor));
     }
 
-    /// Of the pairs behind a shared credential or endpoint, the one whose incident goes on, else the one that calls most.
-    fn pair_in_question<'a>(&self, ledger: &'a Ledger, account: &'a Account) -> Option<&'a Account> {
+    /// Of the pairs behind a shared credential or endpoint, the one whose incident goes on, else the one whose calls make most
+    /// of the change.
+    fn pair_in_question<'a>(&self, ledger: &'a Ledger, account: &'a Account, verdict: &Verdict) -> Option<&'a Account> {
         let entity = &account.entity;
         let uses = |pair: &&Account| match entity.level {
             Level::Credential => pair.trail.credential == entity.part,
             _ => pair.endpoints.contains_key(&entity.part),
         };
         let pairs = || ledger.pairs_of(entity.direction, &entity.vendor).filter(uses);
-        let calls = |pair: &&Account| match pair.endpoints.get(&entity.part) {
-            Some(series) => series.count(0),
-            None => pair.sum(Column::Calls, 0),
-        };
-        pairs()
-            .find(|pair| self.memory.book.is_paging(&Subject::of(&pair.entity)))
-            .or_else(|| pairs().max_by_key(calls))
+        let is_told = |pair: &&Account| self.memory.book.is_paging(&Subject::of(&pair.entity));
+        pairs().find(is_told).or_else(|| most_changed(pairs(), verdict))
     }
 
-    /// Pure volume: far beyond the clock, whatever the ratios say.
-    pub fn surge<'a>(&self, account: &'a Account, verdict: &Verdict, bucket: i64) -> Option<Event<'a>> {
+    /// Pure volume: far beyond the clock, whatever the ratios say. `rate_of_tests` is that of the ratios: where they are usual too, and
+    /// the volume is not beyond what a campaign brings, it is told as one.
+    pub fn surge<'a>(
+        &self,
+        account: &'a Account,
+        verdict: &Verdict,
+        rate_of_tests: f64,
+        bucket: i64,
+    ) -> Option<Event<'a>> {
         if verdict.test.statistic().kind != Kind::Volume || verdict.z <= 0.0 {
             return None;
         }
         let entities = self.bundle.entities() as f64;
         let rate = entities * verdict.p_value;
-        if rate > self.settings.budget().volume() {
+        let share = self.settings.budget().volume();
+        if rate > share {
             return None;
         }
         let clock = self.bundle.baselines.get(&account.entity).filter(|known| known.is_known)?.clock.as_ref()?;
@@ -158,9 +178,13 @@ impl Judge {
         let usual = verdict.seen.against.max(level);
         let times = if self.is_company_at_rest(bucket) { SURGE_AT_REST } else { SURGE };
         let least = (clock.peak() * buckets).max(FEWEST_CALLS_OF_A_SURGE);
-        if verdict.seen.observed < times * usual || verdict.seen.observed < least {
+        let pages = verdict.seen.observed >= times * usual && verdict.seen.observed >= least;
+        let is_campaign = rate_of_tests > self.settings.budget().tests() && verdict.seen.observed >= CAMPAIGN * usual;
+        if !pages && (!is_campaign || verdict.seen.observed < FEWEST_CALLS_OF_A_SURGE) {
             return None;
         }
+        let tests = self.settings.budget().tests();
+        let counterfactual = Counterfactual::find(&[left_out(verdict)], |_| rate_of_tests, tests);
         let entity = &account.entity;
         Some(Event {
             account,
@@ -174,10 +198,16 @@ impl Judge {
             window: verdict.test.buckets(),
             rate,
             p_value: verdict.p_value,
-            pages: true,
-            contributions: vec![contribution(account, verdict, &self.bundle.expectations)],
+            share,
+            pages,
+            contributions: vec![contribution(account, verdict, &self.bundle.expectations, 1.0)],
             endpoint: None,
             calls: verdict.seen.observed as u64,
+            told: Told {
+                counterfactual: pages.then_some(counterfactual),
+                likely: Some(Benign::Campaign),
+                ..Told::default()
+            },
         })
     }
 
@@ -209,10 +239,12 @@ impl Judge {
             window: buckets,
             rate,
             p_value,
+            share: self.settings.budget().silence(),
             pages: true,
             contributions: vec![silence_contribution(silences.len(), buckets, missed, p_value)],
             endpoint: None,
             calls: 0,
+            told: Told::default(),
         })
     }
 
@@ -260,10 +292,12 @@ impl Judge {
             window: WINDOWS[2].buckets,
             rate,
             p_value,
+            share: self.settings.budget().joint(),
             pages: true,
             contributions: shares.iter().take(MOST_REASONS).map(words).collect(),
             endpoint: None,
             calls: account.sum(Column::Calls, 2).max(0) as u64,
+            told: Told { counterfactual: Some(self.without_columns(joint, &row, &shares)), ..Told::default() },
         })
     }
 }
@@ -275,10 +309,16 @@ fn observed_of(account: &Account, verdict: &Verdict) -> Observation {
     Observation::of(verdict.test.statistic().kind, window, &empty, 0.0)
 }
 
-/// Of a vendor's pairs, the one that shows the change most.
-fn most_changed_pair<'a>(ledger: &'a Ledger, vendor: &'a Account, verdict: &Verdict) -> Option<&'a Account> {
+/// Of some pairs, the one whose calls make most of a change: whether the vendor changed is what is left without them.
+fn most_changed<'a>(pairs: impl Iterator<Item = &'a Account>, verdict: &Verdict) -> Option<&'a Account> {
     let kind = verdict.test.statistic().kind;
-    let z = |pair: &&Account| observed_of(pair, verdict).z(kind, 0.05);
-    let Entity { direction, vendor, .. } = &vendor.entity;
-    ledger.pairs_of(*direction, vendor).max_by(|a, b| z(a).total_cmp(&z(b)).then_with(|| b.entity.cmp(&a.entity)))
+    let sign = verdict.seen.effect(kind).signum();
+    let part = |pair: &&Account| {
+        let seen = observed_of(pair, verdict);
+        match kind {
+            Kind::Mean(..) => seen.observed * sign,
+            _ => seen.observed - seen.against,
+        }
+    };
+    pairs.max_by(|a, b| part(a).total_cmp(&part(b)).then_with(|| b.entity.cmp(&a.entity)))
 }

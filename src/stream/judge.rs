@@ -3,23 +3,24 @@
 //! At the end of each bucket the entities that called in it are tested, first sights are looked for, and what would page is
 //! attributed (vendor or caller), held against outages, and told as incidents.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::EngineSettings;
 use super::course::Course;
+use super::findings::{Told, rate_of_sights, share_of_sight};
 use crate::alerts::{Alert, Book, Severity, Subject, severity};
 use crate::calls::Direction;
-use crate::detect::{Cause, Contribution, Finding, Heard, Outages, detector_of, sight_contribution};
+use crate::detect::{Benign, Cause, Contribution, Heard, Outages, class_in_words, detector_of, sight_contribution};
 use crate::features::{Account, Column, Entity, FeatureRow, Ledger, Level, Sighting, WINDOWS};
 use crate::models::adaptation::Shift;
 use crate::models::baseline::{fused, judge};
 use crate::models::bundle::Bundle;
 use crate::models::calibration::p_value;
 use crate::models::clock::cell_of;
-use crate::models::first_sight::{Relation, Sight, Watch, joint_rate};
+use crate::models::first_sight::{Relation, Sight, Watch};
 use crate::models::fitness::Fitness;
 use crate::models::peers::behaviour;
 use crate::models::statistic::{Kind, statistic_named};
@@ -33,6 +34,19 @@ const TOGETHER: i64 = 3_600_000_000;
 pub(super) const EXPLAINED: i64 = 6 * 3_600_000_000;
 /// Time that a rise of server errors waits to see whether it is an outage.
 const WAIT_FOR_OUTAGE: i64 = 2 * BUCKET_MICROS;
+/// Further new things that the sentence of a first sight names.
+const MOST_ALSO: usize = 2;
+
+/// What a caller showed for the first time.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Shown {
+    time: i64,
+    direction: Direction,
+    caller: String,
+    class: String,
+    detail: String,
+}
+
 /// All that the stream remembers of what was called.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Memory {
@@ -47,8 +61,8 @@ pub(super) struct Memory {
     /// Shifts that are being told, by entity and statistic (place in its table).
     pub shifts: BTreeMap<(Entity, usize), Shift>,
     pub book: Book,
-    /// Classes that callers showed within the last hour: time, view, caller, class (place in its name).
-    sights: VecDeque<(i64, Direction, String, String)>,
+    /// What callers showed for the first time within the last hour.
+    sights: VecDeque<Shown>,
     /// When a vendor was last confirmed to have changed: by statistic.
     pub changed: BTreeMap<(Direction, String, String), i64>,
     /// Since when a subject's server errors wait, and when they were seen last.
@@ -82,10 +96,13 @@ pub(super) struct Event<'a> {
     pub window: i64,
     pub rate: f64,
     pub p_value: f64,
+    /// The part of the budget, in alarms a day, within which such an event pages.
+    pub share: f64,
     pub pages: bool,
     pub contributions: Vec<Contribution>,
     pub endpoint: Option<String>,
     pub calls: u64,
+    pub told: Told,
 }
 
 impl Judge {
@@ -170,7 +187,7 @@ impl Judge {
                 self.tell(&ledger, leak, bucket, time);
             }
             let surges: Vec<Event<'_>> =
-                verdicts.iter().filter_map(|verdict| self.surge(account, verdict, bucket)).collect();
+                verdicts.iter().filter_map(|verdict| self.surge(account, verdict, rate, bucket)).collect();
             for surge in surges {
                 self.tell(&ledger, surge, bucket, time);
             }
@@ -199,40 +216,65 @@ impl Judge {
         self.memory.ledger = ledger;
     }
 
-    /// How often a day this first sight is expected: by itself, or with all that its caller showed within the hour.
-    fn rate_of(&self, sight: &Sight, callers: usize) -> f64 {
-        let of_caller = |(_, direction, caller, class): &'_ (i64, Direction, String, String)| {
-            (*direction == sight.direction && *caller == sight.caller).then(|| class.clone())
-        };
-        let shown: BTreeSet<String> = self.memory.sights.iter().filter_map(of_caller).collect();
-        let rates = &self.bundle.sight_rates;
-        joint_rate(rates, callers, shown.iter().map(String::as_str)).min(rates.of(sight.class))
-    }
-
     fn judge_sight(&mut self, sight: &Sight, bucket: i64, time: i64) {
-        self.memory.sights.retain(|(at, ..)| sight.time - at <= TOGETHER);
-        let (direction, caller) = (sight.direction, sight.caller.clone());
-        self.memory.sights.push_back((sight.time, direction, caller, sight.class.to_owned()));
-        let callers = self.callers.get(&sight.direction).copied().unwrap_or_default();
-        let rate = self.rate_of(sight, callers);
+        self.memory.sights.retain(|shown| sight.time - shown.time <= TOGETHER);
+        self.memory.sights.push_back(Shown {
+            time: sight.time,
+            direction: sight.direction,
+            caller: sight.caller.clone(),
+            class: sight.class.to_owned(),
+            detail: sight.detail.clone(),
+        });
         let pair = Entity::pair(sight.direction, &sight.caller, &sight.vendor);
         let ledger = std::mem::take(&mut self.memory.ledger);
         if let Some(account) = ledger.get(&pair) {
-            let event = Event {
-                account,
-                subject: Subject::of(&pair),
-                cause: Cause { name: sight.class, is_rise: true, is_of_vendor: false, direction: sight.direction },
-                window: 1,
-                rate,
-                p_value: 1.0 - (-rate).exp(),
-                pages: rate <= self.settings.budget().first_sights(),
-                contributions: vec![sight_contribution(sight, rate)],
-                endpoint: Some(sight.endpoint.clone()),
-                calls: account.sum(Column::Calls, 0).max(0) as u64,
-            };
+            let event = self.first_sight(sight, account);
             self.tell(&ledger, event, bucket, time);
         }
         self.memory.ledger = ledger;
+    }
+
+    /// A first sight, judged by itself and with all that its caller showed within the hour.
+    fn first_sight<'a>(&self, sight: &Sight, account: &'a Account) -> Event<'a> {
+        let of_caller = |shown: &&Shown| shown.direction == sight.direction && shown.caller == sight.caller;
+        let mut shown: BTreeMap<&str, &str> = self
+            .memory
+            .sights
+            .iter()
+            .filter(of_caller)
+            .map(|shown| (shown.class.as_str(), shown.detail.as_str()))
+            .collect();
+        shown.insert(sight.class, &sight.detail);
+        let callers = self.callers.get(&sight.direction).copied().unwrap_or_default();
+        let (rates, share) = (&self.bundle.sight_rates, self.settings.budget().first_sights());
+        let rate = rate_of_sights(rates, callers, shown.keys().copied()).min(rates.of(sight.class));
+        let part = share_of_sight(rates, callers, sight.class, &shown);
+        let is_new_caller = !self.bundle.known.has_caller(sight.direction, &sight.caller);
+        let others = shown.iter().filter(|(class, _)| **class != sight.class);
+        Event {
+            account,
+            subject: Subject::of(&account.entity),
+            cause: Cause { name: sight.class, is_rise: true, is_of_vendor: false, direction: sight.direction },
+            window: 1,
+            rate,
+            p_value: 1.0 - (-rate).exp(),
+            share,
+            pages: rate <= share,
+            contributions: vec![sight_contribution(sight, rates.of(sight.class), part)],
+            endpoint: Some(sight.endpoint.clone()),
+            calls: account.sum(Column::Calls, 0).max(0) as u64,
+            told: Told {
+                counterfactual: (rate <= share).then(|| self.without_sights(callers, &shown)),
+                likely: Benign::of_sights(&shown.keys().copied().collect(), is_new_caller),
+                sharing: None,
+                also: others
+                    .take(MOST_ALSO)
+                    .map(|(class, detail)| format!("{}: {detail}", class_in_words(class)))
+                    .collect(),
+                novelty: Some(sight.detail.clone()),
+                credential: Some(sight.credential.clone()).filter(|credential| !credential.is_empty()),
+            },
+        }
     }
 
     /// Holds an event against outages, and adds it to its incident.
@@ -249,6 +291,7 @@ impl Judge {
             if storms {
                 event.subject.caller.clone_from(&entity.caller);
             }
+            event.told.likely = Some(Benign::VendorOutage);
         }
         if event.cause.name == "server_error" {
             let (since, last) = self.memory.waiting.get(&event.subject).copied().unwrap_or((time, time));
@@ -257,57 +300,13 @@ impl Judge {
             event.pages &= time >= since + WAIT_FOR_OUTAGE;
         }
         let detector = detector_of(&event.cause);
-        let budget = self.settings.budget();
-        let share = if statistic.is_some() { budget.tests() } else { budget.first_sights() };
-        let severity = if event.pages {
-            severity(event.rate.min(share), share, detector.impact).max(Severity::Medium)
-        } else {
-            Severity::Low
+        let severity = match (event.pages, event.told.likely) {
+            (true, _) => severity(event.rate.min(event.share), event.share, detector.impact).max(Severity::Medium),
+            (false, Some(_)) => Severity::Informational,
+            (false, None) => Severity::Low,
         };
         let (subject, finding) = self.finding(ledger, event, bucket, time);
         self.memory.book.add(&subject, &finding, severity, &self.bundle.manifest.version);
-    }
-
-    fn finding(&self, ledger: &Ledger, event: Event<'_>, bucket: i64, time: i64) -> (Subject, Finding) {
-        let subject = event.subject;
-        let vendor = Entity::group(subject.direction, Level::Vendor, &subject.vendor, "", "");
-        let of_vendor = vendor.as_ref().and_then(|vendor| ledger.get(vendor));
-        let trail = match of_vendor {
-            Some(of_vendor) if subject.caller.is_empty() => &of_vendor.trail,
-            _ => &event.account.trail,
-        };
-        let credential = Some(trail.credential.clone());
-        let credential = credential.filter(|credential| !credential.is_empty() && !subject.caller.is_empty());
-        let who = if subject.caller.is_empty() {
-            subject.vendor.clone()
-        } else {
-            format!("{} → {}", subject.caller, subject.vendor)
-        };
-        let message = event.contributions.first().map_or_else(
-            || format!("{who}: {}", event.cause.name),
-            |leading| {
-                let over = if leading.window.is_empty() { String::new() } else { format!(" over {}", leading.window) };
-                let shared = if event.cause.is_of_vendor { ", for its callers alike" } else { "" };
-                format!("{who}: {}{over}, usual: {}{shared}", leading.observed, leading.baseline)
-            },
-        );
-        let finding = Finding {
-            detector: detector_of(&event.cause),
-            cause: event.cause,
-            time,
-            first_seen: bucket_start(bucket + 1 - event.window),
-            last_seen: bucket_start(bucket + 1),
-            alarms_per_day: event.rate,
-            p_value: event.p_value,
-            message,
-            contributions: event.contributions,
-            hosts: trail.hosts.iter().cloned().collect(),
-            credential,
-            endpoint: event.endpoint.filter(|endpoint| !endpoint.is_empty()),
-            calls: event.calls,
-            trace_ids: trail.trace_ids.iter().cloned().collect(),
-        };
-        (subject, finding)
     }
 
     /// Lets go of what no window reaches any more; once an hour is enough.
