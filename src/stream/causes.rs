@@ -31,6 +31,8 @@ const LEVEL_BUCKETS: i64 = 36;
 const LOG_SOURCE: &str = "log source";
 /// The company rests while the pairs that keep office hours are below this share of their mean.
 const AT_REST: f64 = 0.4;
+/// A caller makes most of a vendor's change from this part of it.
+const MOST_OF_A_CHANGE: f64 = 0.5;
 
 impl Judge {
     /// An entity whose tests together are too rare, attributed to the caller or the vendor; `None` where something else
@@ -63,7 +65,8 @@ impl Judge {
         if entity.level == Level::Vendor && shared < Sharing::Likely {
             return None; // one caller only: its own test judges it
         }
-        let subject = self.subject_of(ledger, told_of, leading, shared, time)?;
+        let makes_most = share_of_change(ledger, told_of, leading) >= MOST_OF_A_CHANGE;
+        let subject = self.subject_of(ledger, told_of, leading, (shared, makes_most), time)?;
         let is_of_vendor = subject.caller.is_empty();
         let cause = Cause {
             name: statistic.name,
@@ -71,8 +74,10 @@ impl Judge {
             is_of_vendor,
             direction: entity.direction,
         };
+        // A vendor has no endpoints of its own to say what is usual by: its most changed caller has.
+        let said_of = if entity.level == Level::Vendor { told_of } else { account };
         let words =
-            |verdict: &&Verdict| contribution(account, verdict, &bundle.expectations, share_of(verdict, verdicts));
+            |verdict: &&Verdict| contribution(said_of, verdict, &bundle.expectations, share_of(verdict, verdicts));
         // Whether others see it is told also of what a vendor cannot cause.
         let is_asked = matches!(statistic.kind, Kind::Mean(..) | Kind::Count(..));
         let seen_by = is_asked.then(|| sharing(ledger, &bundle.baselines, told_of, &seen));
@@ -100,13 +105,14 @@ impl Judge {
         })
     }
 
-    /// Whether a change is told of the caller or of the vendor; `None` where it was told already, and is over.
+    /// Whether a change is told of the caller or of the vendor; `None` where it was told already, and is over. A caller that
+    /// makes most of a change has it until others confirm it: its own doing shows in the vendor's numbers too.
     fn subject_of(
         &mut self,
         ledger: &Ledger,
         told_of: &Account,
         leading: &Verdict,
-        shared: Sharing,
+        (shared, makes_most): (Sharing, bool),
         time: i64,
     ) -> Option<Subject> {
         let (statistic, entity) = (leading.test.statistic(), &told_of.entity);
@@ -124,7 +130,8 @@ impl Judge {
         }
         let is_explainable = statistic.of_vendor || statistic.kind == Kind::Mix;
         let is_explained = is_vendor_open && is_explainable && (is_known || shared >= Sharing::Unknown);
-        if shared < Sharing::Likely && !is_explained {
+        let is_own = shared < Sharing::Likely || (shared == Sharing::Likely && makes_most && !is_vendor_open);
+        if is_own && !is_explained {
             return Some(own);
         }
         if !is_vendor_open {
@@ -311,14 +318,22 @@ fn observed_of(account: &Account, verdict: &Verdict) -> Observation {
 
 /// Of some pairs, the one whose calls make most of a change: whether the vendor changed is what is left without them.
 fn most_changed<'a>(pairs: impl Iterator<Item = &'a Account>, verdict: &Verdict) -> Option<&'a Account> {
-    let kind = verdict.test.statistic().kind;
-    let sign = verdict.seen.effect(kind).signum();
-    let part = |pair: &&Account| {
-        let seen = observed_of(pair, verdict);
-        match kind {
-            Kind::Mean(..) => seen.observed * sign,
-            _ => seen.observed - seen.against,
-        }
-    };
+    let part = |pair: &Account| part_of_change(pair, verdict);
     pairs.max_by(|a, b| part(a).total_cmp(&part(b)).then_with(|| b.entity.cmp(&a.entity)))
+}
+
+/// Part of a change at a vendor that one pair's calls make, 0 to 1.
+fn share_of_change(ledger: &Ledger, pair: &Account, verdict: &Verdict) -> f64 {
+    let of_vendor = ledger.pairs_of(pair.entity.direction, &pair.entity.vendor);
+    let all: f64 = of_vendor.map(|pair| part_of_change(pair, verdict).max(0.0)).sum();
+    if all > 0.0 { part_of_change(pair, verdict).max(0.0) / all } else { 0.0 }
+}
+
+/// What a pair's calls add to a change: residuals in its direction, or counts above those expected.
+fn part_of_change(pair: &Account, verdict: &Verdict) -> f64 {
+    let (kind, seen) = (verdict.test.statistic().kind, observed_of(pair, verdict));
+    match kind {
+        Kind::Mean(..) => seen.observed * verdict.seen.effect(kind).signum(),
+        _ => seen.observed - seen.against,
+    }
 }
