@@ -1,8 +1,8 @@
 //! Whatever alert we can make, what leaves the house is a valid OCSF Detection Finding.
 
-use apiwarden::alerts::{Activity, Alert, Severity, to_ocsf};
+use apiwarden::alerts::{Activity, Alert, Involved, Related, Severity, to_ocsf};
 use apiwarden::calls::Direction;
-use apiwarden::detect::{Category, Contribution, DETECTORS};
+use apiwarden::detect::{Benign, Category, CauseClass, Contribution, Counterfactual, DETECTORS};
 use jsonschema::Validator;
 use proptest::collection::vec;
 use proptest::option;
@@ -32,13 +32,37 @@ fn number() -> impl Strategy<Value = f64> {
 }
 
 fn contribution() -> impl Strategy<Value = Contribution> {
-    (text(), select(vec!["", "5m", "24h"]), text(), text(), number()).prop_map(
-        |(name, window, observed, baseline, p_value)| Contribution {
+    let values = (option::of(number()), option::of(number()), text(), number(), number());
+    (text(), select(vec!["", "5m", "24h"]), text(), text(), values).prop_map(
+        |(name, window, observed, baseline, (observed_value, baseline_value, unit, share, p_value))| Contribution {
             name,
             window: window.to_string(),
             observed,
             baseline,
+            observed_value,
+            baseline_value,
+            unit,
+            share,
             p_value,
+        },
+    )
+}
+
+fn counterfactual() -> impl Strategy<Value = Counterfactual> {
+    (vec(text(), 0..4), option::of(number()))
+        .prop_map(|(without, alarms_per_day)| Counterfactual { without, alarms_per_day })
+}
+
+fn involved() -> impl Strategy<Value = Involved> {
+    let name = || option::of(text());
+    (name(), text(), name(), name(), name(), any::<u64>()).prop_map(
+        |(caller, vendor, host, credential, endpoint, calls)| Involved {
+            caller,
+            vendor,
+            host,
+            credential,
+            endpoint,
+            calls,
         },
     )
 }
@@ -57,12 +81,16 @@ fn alert() -> impl Strategy<Value = Alert> {
         select(vec![Category::Exfiltration, Category::Abuse, Category::Drift, Category::Governance]),
         option::of(select(vec!["T1567.002", "T1078", "T1595.002", "T9999", ""])),
         select(vec![Direction::Egress, Direction::Audit]),
+        (select(CauseClass::ALL.to_vec()), option::of(select(Benign::ALL.to_vec()))),
     );
     let subject = (option::of(text()), text(), vec(text(), 0..3), option::of(text()), option::of(text()));
     let weight = (number(), number(), vec(contribution(), 0..7), any::<u64>(), vec(text(), 0..30));
-    (life, cause, subject, weight).prop_map(|(life, cause, subject, weight)| {
+    let related = (text(), text()).prop_map(|(id, title)| Related { id, title });
+    let story = (option::of(counterfactual()), vec(involved(), 0..4), vec(related, 0..3));
+    (life, cause, subject, weight, story).prop_map(|(life, cause, subject, weight, story)| {
         let (id, revision, activity, severity, [time, first_seen, last_seen]) = life;
-        let (detector, message, category, technique, direction) = cause;
+        let (detector, message, category, technique, direction, (cause_class, likely)) = cause;
+        let (counterfactual, involved, related) = story;
         let (caller, vendor, hosts, credential, endpoint) = subject;
         let (p_value, alarms_per_day, contributions, calls, trace_ids) = weight;
         Alert {
@@ -77,6 +105,8 @@ fn alert() -> impl Strategy<Value = Alert> {
             detector,
             message,
             category,
+            cause_class,
+            likely,
             technique: technique.map(str::to_string),
             direction,
             caller,
@@ -87,6 +117,9 @@ fn alert() -> impl Strategy<Value = Alert> {
             p_value,
             alarms_per_day,
             contributions,
+            counterfactual,
+            involved,
+            related,
             calls,
             trace_ids,
             bundle: "2026-09-01".to_string(),

@@ -11,6 +11,7 @@ use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use jiff::Timestamp;
 
 use super::{Activity, Alert, Severity};
+use crate::detect::Counterfactual;
 
 /// Widest a card gets, in columns.
 const WIDTH: u16 = 100;
@@ -34,7 +35,8 @@ pub fn card(alert: &Alert, style: Style) -> String {
     let mut card = table(style);
     card.add_row([headline(alert, style), Cell::new(printable(&alert.title))]);
     for (label, value) in facts(alert) {
-        card.add_row([label.to_string(), printable(&value)]);
+        let lines: Vec<String> = value.lines().map(printable).collect();
+        card.add_row([label.to_string(), lines.join("\n")]);
     }
     let mut lines = trimmed(&card);
     if !alert.contributions.is_empty() {
@@ -76,8 +78,14 @@ fn facts(alert: &Alert) -> Vec<(&'static str, String)> {
         Activity::Update => "goes on",
         Activity::Close => "closed",
     };
+    let others =
+        |names: Vec<&str>, own: &str| names.into_iter().filter(|name| *name != own).collect::<Vec<_>>().join("  ");
+    let related = alert.related.iter().map(|related| format!("{} {}", related.id, related.title)).collect::<Vec<_>>();
     let facts = [
         ("what", alert.message.clone()),
+        ("cause", alert.cause_class.as_str().replace('_', " ")),
+        ("without", alert.counterfactual.as_ref().map(Counterfactual::sentence).unwrap_or_default()),
+        ("first time", alert.first_time_facts().collect::<Vec<_>>().join("\n")),
         ("caller", alert.caller.clone().unwrap_or_default()),
         ("vendor", [slice::from_ref(&alert.vendor), &alert.hosts].concat().join("  ")),
         ("endpoint", alert.endpoint.clone().unwrap_or_default()),
@@ -85,6 +93,9 @@ fn facts(alert: &Alert) -> Vec<(&'static str, String)> {
         ("technique", technique(alert)),
         ("likelihood", likelihood(alert.alarms_per_day)),
         ("evidence", format!("{} to {}, {} calls", instant(alert.first_seen), instant(alert.last_seen), alert.calls)),
+        ("also callers", others(alert.callers(), alert.caller.as_deref().unwrap_or_default())),
+        ("also vendors", others(alert.vendors(), &alert.vendor)),
+        ("related", related.join("\n")),
         ("incident", format!("{}, {step} {}", alert.id, instant(alert.time))),
     ];
     facts.into_iter().filter(|(_, value)| !value.is_empty()).collect()
@@ -99,10 +110,12 @@ fn technique(alert: &Alert) -> String {
 
 fn reasons(alert: &Alert, style: Style) -> Table {
     let mut reasons = table(style);
-    reasons.set_header(["measure", "window", "observed", "usual", "by chance"]);
+    reasons.set_header(["measure", "window", "observed", "usual", "share", "by chance"]);
     for reason in alert.contributions.iter().take(MOST_REASONS) {
-        let window = if reason.window.is_empty() { "first" } else { &reason.window };
-        let row = [&reason.name, window, &reason.observed, &reason.baseline, &format!("{:.0e}", reason.p_value)];
+        let window = if reason.is_first_sight() { "first" } else { &reason.window };
+        let share = format!("{:.0} %", 100.0 * reason.share);
+        let chance = format!("{:.0e}", reason.p_value);
+        let row = [&reason.name, window, &reason.observed, &reason.baseline, &share, &chance];
         reasons.add_row(row.map(printable));
     }
     reasons
@@ -149,6 +162,8 @@ mod tests {
         let card = card(&bulk_upload(), Style::Plain);
         let expected = " HIGH        Bulk upload to a known vendor
  what        payroll-svc sent 412 MB to content.dropboxapi.com, usual 1.1 MB
+ cause       data left
+ without     Without the change of request size this window is usual.
  caller      payroll-svc
  vendor      dropbox  content.dropboxapi.com
  endpoint    POST /2/files/upload
@@ -156,10 +171,11 @@ mod tests {
  technique   T1567.002 Exfiltration to Cloud Storage (Exfiltration)
  likelihood  expected once in 40 days at this level
  evidence    2026-09-01T00:00:00Z to 2026-09-01T01:00:00Z, 212 calls
+ related     aw-51aa First call to a vendor
  incident    aw-7f3c, opened 2026-09-01T01:00:00Z
 
- measure    window  observed  usual   by chance
- bytes_out  1h      412 MB    1.1 MB  3e-7
+ measure    window  observed  usual   share  by chance
+ bytes_out  1h      412 MB    1.1 MB  97 %   3e-7
 ";
         assert_eq!(card, expected, "\n{card}");
     }

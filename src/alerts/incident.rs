@@ -1,27 +1,24 @@
-//! Incidents: findings of one caller and vendor become one story with a life.
+//! Incidents: one story with a life, told part by part.
 //!
-//! Findings less than six hours apart are one incident: created, updated when a new cause joins or it grows louder (at most
-//! once a bucket) and every six hours while it goes on, closed when it has been quiet. The id follows from who, whom and when
-//! it began, so a retry, a replay or a restart gives the same one.
+//! An incident has a part for each subject that it involves: a caller at a vendor, or a vendor as a whole. A step of its life
+//! tells of the part that has news and names all of them. What an incident is called stays as it was opened, its severity never
+//! falls, and its id follows from who, whom and when it began, so a retry, a replay or a restart gives the same one.
 //!
-//! A notice that grows into a page becomes an incident of its own: whoever counts pages counts it.
+//! Not here: which finding belongs to which incident (`book`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Activity, Alert, Severity};
+use super::{Activity, Alert, Involved, MOST_INVOLVED, Related, Severity};
 use crate::calls::Direction;
 use crate::detect::Finding;
 use crate::features::Entity;
 
-/// Quiet time after which an incident is over, microseconds.
-const GAP: i64 = 6 * HOUR;
-/// Longest time without an update while an incident goes on.
-const UPDATE_EVERY: i64 = GAP;
-const HOUR: i64 = 3_600_000_000;
-/// Hosts, contributions and trace ids that an incident gathers.
+/// Hosts and reasons that a part gathers.
 const MOST_GATHERED: usize = 12;
+/// Parts that are kept of an incident; findings of further subjects are told by the first part.
+const MOST_PARTS: usize = 64;
 
 /// Whom an incident is about: a caller at a vendor, or a vendor as a whole (no caller).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -41,127 +38,196 @@ impl Subject {
     }
 }
 
-/// An incident that goes on.
+/// One subject's part: its evidence as an alert, without a place in the incident's life.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Incident {
-    alert: Alert,
-    pages: bool,
-    last: i64,
-    /// When it was told last; `None` before the first time.
-    told: Option<i64>,
+struct Part {
+    subject: Subject,
+    evidence: Alert,
     /// Whether there is something new to tell.
     has_news: bool,
     causes: BTreeSet<String>,
 }
 
-impl Incident {
-    /// The next step of its life.
-    fn step(&mut self, activity: Activity, time: i64) -> Alert {
-        self.alert.revision += 1;
-        self.alert.activity = activity;
-        self.alert.time = time;
-        self.told = Some(time);
-        self.has_news = false;
-        self.alert.clone()
+impl Part {
+    fn new(id: &str, subject: &Subject, finding: &Finding, severity: Severity, bundle: &str) -> Self {
+        let evidence = evidence(id, subject, finding, severity, bundle);
+        Self {
+            subject: subject.clone(),
+            evidence,
+            has_news: true,
+            causes: BTreeSet::from([finding.cause.name.to_owned()]),
+        }
+    }
+
+    fn involved(&self) -> Involved {
+        let Alert { caller, vendor, hosts, credential, endpoint, calls, .. } = &self.evidence;
+        Involved {
+            caller: caller.clone(),
+            vendor: vendor.clone(),
+            host: hosts.first().cloned(),
+            credential: credential.clone(),
+            endpoint: endpoint.clone(),
+            calls: *calls,
+        }
     }
 }
 
-/// The incidents that go on.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Book {
-    open: BTreeMap<Subject, Incident>,
-    /// Notices that were told and have since grown into pages.
-    outgrown: Vec<Incident>,
+/// An incident that goes on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Incident {
+    id: String,
+    revision: u32,
+    severity: Severity,
+    pub pages: bool,
+    /// When it was heard of last.
+    pub last: i64,
+    /// When it was told last; `None` before the first time.
+    pub told: Option<i64>,
+    parts: Vec<Part>,
+    related: Vec<Related>,
 }
 
-impl Book {
-    /// Adds a finding to its subject's incident, opening one where none goes on.
-    pub fn add(&mut self, subject: &Subject, finding: &Finding, severity: Severity, bundle: &str) {
+impl Incident {
+    pub fn open(subject: &Subject, finding: &Finding, severity: Severity, bundle: &str) -> Self {
         let pages = severity >= Severity::Medium;
-        if let Some(open) = self.open.get_mut(subject).filter(|open| !pages || open.pages) {
-            let is_new_cause = open.causes.insert(finding.cause.name.to_owned());
-            let is_louder = severity > open.alert.severity;
-            let is_due = open.told.is_none_or(|told| finding.time - told >= UPDATE_EVERY);
-            open.last = finding.time;
-            open.has_news |= is_new_cause || is_louder || is_due;
-            open.alert.severity = open.alert.severity.max(severity);
-            gather(&mut open.alert, finding);
-            return;
-        }
-        let incident = Incident {
-            alert: opened(subject, finding, severity, bundle, pages),
+        let id = id_of(subject, finding.time, pages);
+        Self {
+            parts: vec![Part::new(&id, subject, finding, severity, bundle)],
+            id,
+            revision: 0,
+            severity,
             pages,
             last: finding.time,
             told: None,
-            has_news: true,
-            causes: BTreeSet::from([finding.cause.name.to_owned()]),
-        };
-        if let Some(notice) = self.open.insert(subject.clone(), incident).filter(|notice| notice.told.is_some()) {
-            self.outgrown.push(notice);
+            related: Vec::new(),
         }
     }
 
-    /// What is new at `time`, one step an incident.
-    pub fn tell(&mut self, time: i64) -> Vec<Alert> {
-        let outgrown = self.outgrown.drain(..).map(|mut notice| notice.step(Activity::Close, time));
-        let mut told: Vec<Alert> = outgrown.collect();
-        for incident in self.open.values_mut().filter(|incident| incident.has_news) {
-            let activity = if incident.told.is_none() { Activity::Create } else { Activity::Update };
-            told.push(incident.step(activity, time));
-        }
-        told
-    }
-
-    /// Closes what has been quiet for long enough at `time`, in the order in which it fell quiet.
-    pub fn close(&mut self, time: i64) -> Vec<Alert> {
-        let mut closed = Vec::new();
-        self.open.retain(|_, incident| {
-            let goes_on = time - incident.last <= GAP;
-            if !goes_on {
-                let since = incident.last + GAP;
-                closed.push(incident.step(Activity::Close, since));
+    /// Adds a finding to its subject's part, a new part where there is none. It is news where its cause or its subject is new
+    /// here, where it is louder, and where nothing was told for `update_every` microseconds.
+    pub fn add(&mut self, subject: &Subject, finding: &Finding, severity: Severity, bundle: &str, update_every: i64) {
+        let is_louder = severity > self.severity;
+        let is_due = self.told.is_none_or(|told| finding.time - told >= update_every);
+        self.last = finding.time;
+        self.severity = self.severity.max(severity);
+        let place = self.parts.iter().position(|part| part.subject == *subject);
+        match place.or((self.parts.len() >= MOST_PARTS).then_some(0)) {
+            Some(place) => {
+                let part = &mut self.parts[place];
+                part.has_news |= part.causes.insert(finding.cause.name.to_owned()) || is_louder || is_due;
+                gather(&mut part.evidence, finding);
             }
-            goes_on
-        });
-        closed.sort_by(|a, b| (a.time, &a.id).cmp(&(b.time, &b.id)));
-        closed
-    }
-
-    /// Whether an incident of this subject goes on.
-    pub fn is_open(&self, subject: &Subject) -> bool {
-        self.open.contains_key(subject)
-    }
-
-    /// Whether an incident that pages goes on.
-    pub fn is_paging(&self, subject: &Subject) -> bool {
-        self.open.get(subject).is_some_and(|incident| incident.pages)
-    }
-
-    /// Makes a caller's incident the vendor's, if one of its causes is among these.
-    pub fn widen(&mut self, subject: &Subject, caller: &str, causes: &[&str]) -> bool {
-        let own = Subject { caller: caller.to_owned(), ..subject.clone() };
-        let fits = |incident: &Incident| causes.iter().any(|cause| incident.causes.contains(*cause));
-        if !self.open.get(&own).is_some_and(fits) {
-            return false;
+            None => {
+                // What a vendor does to all who call it stands before what one of them showed of it.
+                let place = if subject.caller.is_empty() { 0 } else { self.parts.len() };
+                self.parts.insert(place, Part::new(&self.id, subject, finding, severity, bundle));
+            }
         }
-        let Some(mut incident) = self.open.remove(&own) else { return false };
-        incident.alert.caller = None;
-        self.open.insert(subject.clone(), incident);
-        true
+    }
+
+    /// What is new, one step a part.
+    pub fn tell(&mut self, time: i64) -> Vec<Alert> {
+        let mut steps = Vec::new();
+        for place in 0..self.parts.len() {
+            if self.parts[place].has_news {
+                let activity = if self.told.is_none() { Activity::Create } else { Activity::Update };
+                steps.push(self.step(place, activity, time));
+            }
+        }
+        steps
+    }
+
+    /// The end: told of the part that it began with, over the time of all.
+    pub fn close(&mut self, time: i64) -> Alert {
+        let mut alert = self.step(0, Activity::Close, time);
+        alert.first_seen = self.evidence().map(|evidence| evidence.first_seen).min().unwrap_or(alert.first_seen);
+        alert.last_seen = self.evidence().map(|evidence| evidence.last_seen).max().unwrap_or(alert.last_seen);
+        alert
+    }
+
+    fn evidence(&self) -> impl Iterator<Item = &Alert> {
+        self.parts.iter().map(|part| &part.evidence)
+    }
+
+    /// The next step of its life, told of the part at a place.
+    fn step(&mut self, place: usize, activity: Activity, time: i64) -> Alert {
+        self.revision += 1;
+        self.told = Some(time);
+        self.parts[place].has_news = false;
+        let others = self.parts.iter().enumerate().filter(|(other, _)| *other != place).map(|(_, part)| part);
+        let involved = [&self.parts[place]].into_iter().chain(others).take(MOST_INVOLVED).map(Part::involved);
+        let evidence = &self.parts[place].evidence;
+        let likely = evidence.likely.map_or_else(String::new, |likely| format!(" (likely: {})", likely.as_str()));
+        Alert {
+            revision: self.revision,
+            activity,
+            severity: self.severity,
+            time,
+            cause_class: self.evidence().map(|evidence| evidence.cause_class).max().unwrap_or_default(),
+            involved: involved.collect(),
+            related: self.related.clone(),
+            message: format!("{}{likely}", evidence.message),
+            ..evidence.clone()
+        }
+    }
+
+    /// Whether one of its causes is among these.
+    pub fn has_cause(&self, causes: &[&str]) -> bool {
+        self.parts.iter().any(|part| causes.iter().any(|cause| part.causes.contains(*cause)))
+    }
+
+    /// Whether it involves one subject only.
+    pub fn is_of_one(&self) -> bool {
+        self.parts.len() == 1
+    }
+
+    /// Whether it shares a caller, a vendor or a credential with a finding.
+    pub fn is_related(&self, subject: &Subject, finding: &Finding) -> bool {
+        self.parts.iter().any(|part| {
+            let Subject { direction, vendor, caller } = &part.subject;
+            let same_caller = !caller.is_empty() && *caller == subject.caller;
+            let same_credential = finding.credential.is_some() && part.evidence.credential == finding.credential;
+            *direction == subject.direction && (same_caller || *vendor == subject.vendor || same_credential)
+        })
+    }
+
+    /// Points at another incident.
+    pub fn relate(&mut self, other: Related) {
+        if self.related.len() < MOST_INVOLVED && other.id != self.id && !self.related.contains(&other) {
+            self.related.push(other);
+        }
+    }
+
+    /// How others point at it.
+    pub fn pointer(&self) -> Related {
+        let title = self.parts.first().map_or_else(String::new, |part| part.evidence.title.clone());
+        Related { id: self.id.clone(), title }
+    }
+
+    /// Takes over the first-time facts of the notice that it grew out of: they are part of the story.
+    pub fn remember(&mut self, notice: &Self) {
+        let facts: Vec<_> = notice.evidence().flat_map(|alert| &alert.contributions).collect();
+        for fact in facts.into_iter().filter(|fact| fact.is_first_sight()) {
+            let evidence = &mut self.parts[0].evidence;
+            let is_known = evidence.contributions.iter().any(|known| known.observed == fact.observed);
+            if !is_known && evidence.contributions.len() < MOST_GATHERED {
+                evidence.contributions.push(fact.clone());
+            }
+        }
     }
 }
 
-fn opened(subject: &Subject, finding: &Finding, severity: Severity, bundle: &str, pages: bool) -> Alert {
-    let name = format!(
-        "{}\u{1f}{}\u{1f}{}\u{1f}{}\u{1f}{pages}",
-        subject.direction.as_str(),
-        subject.vendor,
-        subject.caller,
-        finding.time
-    );
+/// The id of an incident: a hash of who, whom, when it began and whether it pages.
+fn id_of(subject: &Subject, time: i64, pages: bool) -> String {
+    let Subject { direction, vendor, caller } = subject;
+    let name = format!("{}\u{1f}{vendor}\u{1f}{caller}\u{1f}{time}\u{1f}{pages}", direction.as_str());
+    format!("aw-{}", &blake3::hash(name.as_bytes()).to_hex()[..16])
+}
+
+fn evidence(id: &str, subject: &Subject, finding: &Finding, severity: Severity, bundle: &str) -> Alert {
     let detector = finding.detector;
     Alert {
-        id: format!("aw-{}", &blake3::hash(name.as_bytes()).to_hex()[..16]),
+        id: id.to_owned(),
         revision: 0,
         activity: Activity::Create,
         severity,
@@ -172,6 +238,8 @@ fn opened(subject: &Subject, finding: &Finding, severity: Severity, bundle: &str
         title: detector.title.to_owned(),
         message: finding.message.clone(),
         category: detector.category,
+        cause_class: (detector.cause_class)(&finding.cause),
+        likely: finding.likely,
         technique: (detector.technique)(&finding.cause).map(str::to_owned),
         direction: subject.direction,
         caller: Some(subject.caller.clone()).filter(|caller| !caller.is_empty()),
@@ -182,118 +250,52 @@ fn opened(subject: &Subject, finding: &Finding, severity: Severity, bundle: &str
         p_value: finding.p_value,
         alarms_per_day: finding.alarms_per_day,
         contributions: finding.contributions.clone(),
+        counterfactual: finding.counterfactual.clone(),
+        involved: Vec::new(),
+        related: Vec::new(),
         calls: finding.calls,
         trace_ids: finding.trace_ids.clone(),
         bundle: bundle.to_owned(),
     }
 }
 
-/// Adds a finding's evidence. What it is called, and about whom, stays as it was opened, unless the finding is rarer.
-fn gather(alert: &mut Alert, finding: &Finding) {
-    alert.first_seen = alert.first_seen.min(finding.first_seen);
-    alert.last_seen = alert.last_seen.max(finding.last_seen);
-    if finding.alarms_per_day < alert.alarms_per_day {
-        alert.alarms_per_day = finding.alarms_per_day;
-        alert.p_value = finding.p_value;
-        alert.message.clone_from(&finding.message);
-        alert.calls = finding.calls;
+/// Adds a finding's evidence. What it is called, and about whom, stays as it was opened; what it says is the rarest finding's.
+fn gather(evidence: &mut Alert, finding: &Finding) {
+    evidence.first_seen = evidence.first_seen.min(finding.first_seen);
+    evidence.last_seen = evidence.last_seen.max(finding.last_seen);
+    evidence.cause_class = evidence.cause_class.max((finding.detector.cause_class)(&finding.cause));
+    evidence.likely = evidence.likely.filter(|likely| finding.likely == Some(*likely));
+    if finding.alarms_per_day < evidence.alarms_per_day {
+        evidence.alarms_per_day = finding.alarms_per_day;
+        evidence.p_value = finding.p_value;
+        evidence.message.clone_from(&finding.message);
+        evidence.counterfactual.clone_from(&finding.counterfactual);
+        evidence.calls = finding.calls;
     }
     for host in &finding.hosts {
-        if alert.hosts.len() < MOST_GATHERED && !alert.hosts.contains(host) {
-            alert.hosts.push(host.clone());
+        if evidence.hosts.len() < MOST_GATHERED && !evidence.hosts.contains(host) {
+            evidence.hosts.push(host.clone());
         }
     }
     for contribution in &finding.contributions {
         let same = |known: &&mut crate::detect::Contribution| {
             known.name == contribution.name && known.window == contribution.window
         };
-        match alert.contributions.iter_mut().find(same) {
+        match evidence.contributions.iter_mut().find(same) {
             Some(known) if contribution.p_value < known.p_value => *known = contribution.clone(),
             Some(_) => {}
-            None => alert.contributions.push(contribution.clone()),
+            None => evidence.contributions.push(contribution.clone()),
         }
     }
-    alert.contributions.sort_by(|a, b| a.p_value.total_cmp(&b.p_value));
-    alert.contributions.truncate(MOST_GATHERED);
+    evidence.contributions.sort_by(|a, b| a.p_value.total_cmp(&b.p_value));
+    evidence.contributions.truncate(MOST_GATHERED);
     if finding.credential.is_some() {
-        alert.credential.clone_from(&finding.credential);
+        evidence.credential.clone_from(&finding.credential);
     }
     if finding.endpoint.is_some() {
-        alert.endpoint.clone_from(&finding.endpoint);
+        evidence.endpoint.clone_from(&finding.endpoint);
     }
     if !finding.trace_ids.is_empty() {
-        alert.trace_ids.clone_from(&finding.trace_ids);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::detect::{Cause, detector_of};
-
-    fn subject() -> Subject {
-        Subject { direction: Direction::Egress, vendor: "stripe".to_owned(), caller: "billing".to_owned() }
-    }
-
-    fn finding(name: &'static str, time: i64) -> Finding {
-        let cause = Cause { name, is_rise: true, is_of_vendor: false, direction: Direction::Egress };
-        Finding {
-            detector: detector_of(&cause),
-            cause,
-            time,
-            first_seen: time - HOUR,
-            last_seen: time,
-            alarms_per_day: 0.1,
-            p_value: 0.01,
-            message: name.to_owned(),
-            contributions: Vec::new(),
-            hosts: Vec::new(),
-            credential: None,
-            endpoint: None,
-            calls: 1,
-            trace_ids: Vec::new(),
-        }
-    }
-
-    fn told(book: &mut Book, time: i64) -> Vec<(Activity, u32)> {
-        book.tell(time).into_iter().map(|alert| (alert.activity, alert.revision)).collect()
-    }
-
-    #[test]
-    fn an_incident_is_created_updated_for_news_and_closed_when_quiet() {
-        let mut book = Book::default();
-        book.add(&subject(), &finding("bytes_out", HOUR), Severity::Medium, "b");
-        book.add(&subject(), &finding("denied", HOUR), Severity::Medium, "b");
-        assert_eq!(told(&mut book, HOUR), [(Activity::Create, 1)], "one step a bucket");
-        book.add(&subject(), &finding("denied", HOUR + 5), Severity::Medium, "b");
-        assert_eq!(told(&mut book, HOUR + 5), [], "nothing new");
-        book.add(&subject(), &finding("latency", HOUR + 9), Severity::Medium, "b");
-        assert_eq!(told(&mut book, HOUR + 9), [(Activity::Update, 2)]);
-        assert!(book.close(7 * HOUR + 9).is_empty());
-        let closed = book.close(7 * HOUR + 10);
-        assert_eq!((closed[0].activity, closed[0].revision, closed[0].time), (Activity::Close, 3, 7 * HOUR + 9));
-    }
-
-    #[test]
-    fn the_same_findings_have_the_same_id_and_a_later_episode_another() {
-        let id = |time: i64| {
-            let mut book = Book::default();
-            book.add(&subject(), &finding("bytes_out", time), Severity::Medium, "b");
-            book.tell(time)[0].id.clone()
-        };
-        assert_eq!(id(HOUR), id(HOUR));
-        assert_ne!(id(HOUR), id(20 * HOUR));
-    }
-
-    #[test]
-    fn a_notice_that_grows_into_a_page_is_closed_and_the_page_is_an_incident_of_its_own() {
-        let mut book = Book::default();
-        book.add(&subject(), &finding("pair_new", HOUR), Severity::Low, "b");
-        let notice = book.tell(HOUR)[0].id.clone();
-        book.add(&subject(), &finding("bytes_out", HOUR + 1), Severity::High, "b");
-        let told = book.tell(HOUR + 1);
-        assert_eq!(told.iter().map(|alert| alert.activity).collect::<Vec<_>>(), [Activity::Close, Activity::Create]);
-        assert_eq!(told[0].id, notice);
-        assert_ne!(told[1].id, notice);
+        evidence.trace_ids.clone_from(&finding.trace_ids);
     }
 }

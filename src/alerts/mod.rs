@@ -1,27 +1,32 @@
 //! Alerts: what leaves the house.
 //!
-//! Findings of one entity and cause become one incident with a life (create, update, close) and a stable id; each step of
-//! that life is an [`Alert`], written as an OCSF Detection Finding to every sink.
+//! Findings that belong together become one incident with a life (create, update, close) and a stable id; each step of that
+//! life is an [`Alert`], written as an OCSF Detection Finding to every sink.
 //!
 //! Not here: what is unusual (`detect`), and when it is delivered (`stream`).
 
 pub mod sinks;
 
+mod book;
 mod budget;
 mod card;
 mod incident;
 mod ocsf;
+mod reading;
 mod severity;
+mod thread;
 
 use serde::{Deserialize, Serialize};
 
 use crate::calls::Direction;
-use crate::detect::{Category, Contribution};
+use crate::detect::{Benign, Category, CauseClass, Contribution, Counterfactual};
 
+pub use book::Book;
 pub use budget::Budget;
 pub use card::{Style, card};
-pub use incident::{Book, Subject};
+pub use incident::Subject;
 pub use ocsf::to_ocsf;
+pub use reading::from_ocsf;
 pub use severity::{risk_score, severity};
 
 /// How loud an alert is: OCSF's `severity_id`.
@@ -63,7 +68,37 @@ pub enum Activity {
     Close = 3,
 }
 
-/// One step in the life of an incident. All times are event time, microseconds since the epoch.
+/// Parts of an incident that an alert names, and other incidents that it points at.
+pub const MOST_INVOLVED: usize = 10;
+
+/// One subject's part in an incident: a caller at a vendor, or a vendor as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Involved {
+    /// The caller; `None` for a vendor as a whole.
+    pub caller: Option<String>,
+    /// The vendor.
+    pub vendor: String,
+    /// One of the vendor's hosts.
+    pub host: Option<String>,
+    /// Fingerprint of the credential last used.
+    pub credential: Option<String>,
+    /// Endpoint that the evidence names.
+    pub endpoint: Option<String>,
+    /// Calls in the strongest reason's window.
+    pub calls: u64,
+}
+
+/// Another incident that may be of the same story.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Related {
+    /// Its id.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+}
+
+/// One step in the life of an incident. What it is about (caller, vendor, message, reasons) is the part of the incident that
+/// this step tells of; `involved` names all its parts. All times are event time, microseconds since the epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
     /// Incident id (`aw-` and 16 hex digits): the same after a retry, a replay or a restart.
@@ -88,6 +123,10 @@ pub struct Alert {
     pub message: String,
     /// Drift, abuse, exfiltration or governance.
     pub category: Category,
+    /// What has happened, by all that the incident has shown so far.
+    pub cause_class: CauseClass,
+    /// The harmless change that it looks like; only of what does not page.
+    pub likely: Option<Benign>,
     /// MITRE ATT&CK technique or sub-technique (`T1567.002`), if one fits: a uid of `detect::technique`.
     pub technique: Option<String>,
     /// Egress or audit.
@@ -108,12 +147,50 @@ pub struct Alert {
     pub alarms_per_day: f64,
     /// Reasons, strongest first.
     pub contributions: Vec<Contribution>,
+    /// What would have to be left out for the window to be usual.
+    pub counterfactual: Option<Counterfactual>,
+    /// Every part of the incident, the one that this step tells of first; at most [`MOST_INVOLVED`].
+    pub involved: Vec<Involved>,
+    /// Other incidents that share a caller, a vendor or a credential with this one.
+    pub related: Vec<Related>,
     /// Calls in the strongest reason's window.
     pub calls: u64,
     /// A few trace ids of the evidence.
     pub trace_ids: Vec<String>,
     /// Version of the model bundle that judged.
     pub bundle: String,
+}
+
+impl Alert {
+    /// What was never there before, in words: the first-time facts among its reasons.
+    pub fn first_time_facts(&self) -> impl Iterator<Item = &str> {
+        self.contributions.iter().filter(|reason| reason.is_first_sight()).map(|reason| reason.observed.as_str())
+    }
+
+    /// Every caller that the incident involves, without repetition.
+    pub fn callers(&self) -> Vec<&str> {
+        distinct(self.involved.iter().filter_map(|part| part.caller.as_deref()))
+    }
+
+    /// Every vendor that the incident involves, without repetition.
+    pub fn vendors(&self) -> Vec<&str> {
+        distinct(self.involved.iter().map(|part| part.vendor.as_str()))
+    }
+
+    /// Every credential that the incident involves, without repetition.
+    pub fn credentials(&self) -> Vec<&str> {
+        distinct(self.involved.iter().filter_map(|part| part.credential.as_deref()))
+    }
+}
+
+fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut seen = Vec::new();
+    for name in names {
+        if !seen.contains(&name) {
+            seen.push(name);
+        }
+    }
+    seen
 }
 
 #[cfg(test)]
@@ -135,6 +212,8 @@ mod tests {
             title: "Bulk upload to a known vendor".to_string(),
             message: "payroll-svc sent 412 MB to content.dropboxapi.com, usual 1.1 MB".to_string(),
             category: Category::Exfiltration,
+            cause_class: CauseClass::DataLeft,
+            likely: None,
             technique: Some("T1567.002".to_string()),
             direction: Direction::Egress,
             caller: Some("payroll-svc".to_string()),
@@ -149,8 +228,25 @@ mod tests {
                 window: "1h".to_string(),
                 observed: "412 MB".to_string(),
                 baseline: "1.1 MB".to_string(),
+                observed_value: Some(412e6),
+                baseline_value: Some(1.1e6),
+                unit: "bytes".to_string(),
+                share: 0.97,
                 p_value: 3e-7,
             }],
+            counterfactual: Some(Counterfactual {
+                without: vec!["the change of request size".to_string()],
+                alarms_per_day: Some(12.0),
+            }),
+            involved: vec![Involved {
+                caller: Some("payroll-svc".to_string()),
+                vendor: "dropbox".to_string(),
+                host: Some("content.dropboxapi.com".to_string()),
+                credential: Some("fp_9a1c".to_string()),
+                endpoint: Some("POST /2/files/upload".to_string()),
+                calls: 212,
+            }],
+            related: vec![Related { id: "aw-51aa".to_string(), title: "First call to a vendor".to_string() }],
             calls: 212,
             trace_ids: vec!["4bf92f3577b34da6".to_string()],
             bundle: "2026-09-01".to_string(),

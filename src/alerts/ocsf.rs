@@ -3,12 +3,16 @@
 //! What OCSF has a place for stands there, so that a SIEM needs no knowledge of us; the rest stands in `unmapped.apiwarden`. The
 //! same alert gives the same bytes: keys are in a fixed order and no clock is read. Times are whole milliseconds.
 //!
+//! Resources are those of the part that the step tells of, with every vendor and credential of the incident. Each part of the
+//! incident, with its caller, is an evidence and stands in `unmapped.apiwarden.involved`; `callers`, `vendors` and `credentials`
+//! beside it list the names.
+//!
 //! Not here: other shapes and delivery (`sinks`).
 
 use serde_json::{Value, json};
 
-use super::{Activity, Alert, Severity, risk_score};
-use crate::detect::{Analytic, Contribution, Technique, detector_named, technique};
+use super::{Activity, Alert, Involved, Severity, risk_score};
+use crate::detect::{Analytic, Contribution, Counterfactual, Technique, detector_named, technique};
 
 const VERSION: &str = "1.6.0";
 const CATEGORY_FINDINGS: u32 = 2;
@@ -53,14 +57,22 @@ pub fn to_ocsf(alert: &Alert) -> Value {
         "finding_info": finding_info(alert),
         "observables": observables(&resources),
         "resources": resources,
-        "evidences": [evidence(alert)],
+        "evidences": evidences(alert),
         "anomaly_analyses": alert.contributions.iter().map(|reason| anomaly_analysis(alert, reason)).collect::<Vec<_>>(),
         "unmapped": { "apiwarden": {
             "p_value": alert.p_value,
             "alarms_per_day": alert.alarms_per_day,
             "bundle": alert.bundle,
             "category": alert.category.as_str(),
+            "cause_class": alert.cause_class.as_str(),
+            "likely": alert.likely,
             "direction": alert.direction.as_str(),
+            "callers": alert.callers(),
+            "vendors": alert.vendors(),
+            "credentials": alert.credentials(),
+            "involved": alert.involved,
+            "first_time_facts": alert.first_time_facts().collect::<Vec<_>>(),
+            "counterfactual": alert.counterfactual,
             "contributions": alert.contributions,
         } },
     }))
@@ -99,7 +111,7 @@ fn finding_info(alert: &Alert) -> Value {
     json!({
         "uid": alert.id,
         "title": alert.title,
-        "desc": alert.contributions.iter().map(in_words).collect::<Vec<_>>().join("; "),
+        "desc": description(alert),
         "types": [alert.category.as_str()],
         "created_time": (alert.activity == Activity::Create).then(|| milliseconds(alert.time)),
         "modified_time": milliseconds(alert.time),
@@ -107,7 +119,15 @@ fn finding_info(alert: &Alert) -> Value {
         "last_seen_time": milliseconds(alert.last_seen),
         "analytic": { "uid": alert.detector, "name": alert.detector, "type_id": analytic_type(&alert.detector) },
         "attacks": alert.technique.as_deref().and_then(technique).map(|technique| [attack(technique)]),
+        "related_events": alert.related.iter().map(|related| json!({ "uid": related.id, "title": related.title })).collect::<Vec<_>>(),
     })
+}
+
+/// The reasons, then what would have to be left out.
+fn description(alert: &Alert) -> String {
+    let reasons = alert.contributions.iter().map(in_words).collect::<Vec<_>>().join("; ");
+    let counterfactual = alert.counterfactual.as_ref().map(Counterfactual::sentence);
+    [Some(reasons), counterfactual].into_iter().flatten().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(". ")
 }
 
 fn in_words(reason: &Contribution) -> String {
@@ -139,14 +159,24 @@ fn attack(technique: &Technique) -> Value {
     })
 }
 
-/// Who and what the alert is about.
+/// Who and what the step is about, and every vendor and credential of its incident.
 fn resources(alert: &Alert) -> Vec<Value> {
-    let caller = alert.caller.iter().map(|caller| json!({ "type": "caller", "name": caller }));
-    let hosts = alert.hosts.iter().map(|host| json!({ "type": "vendor host", "name": host, "hostname": host }));
-    let vendor = json!({ "type": "vendor", "name": alert.vendor });
-    let credential = alert.credential.iter().map(|credential| json!({ "type": "credential", "uid": credential }));
-    let endpoint = alert.endpoint.iter().map(|endpoint| json!({ "type": "endpoint", "name": endpoint }));
-    caller.chain(hosts).chain([vendor]).chain(credential).chain(endpoint).collect()
+    let own = |name: &Option<String>| name.clone().into_iter().collect::<Vec<_>>();
+    let and_others = |own: Vec<String>, all: Vec<&str>| {
+        let others: Vec<String> =
+            all.into_iter().filter(|name| !own.iter().any(|own| own == name)).map(str::to_owned).collect();
+        [own, others].concat()
+    };
+    let hosts = alert.involved.iter().filter_map(|part| part.host.as_deref()).collect();
+    let hosts = and_others(alert.hosts.clone(), hosts);
+    let vendors = and_others(vec![alert.vendor.clone()], alert.vendors());
+    let credentials = and_others(own(&alert.credential), alert.credentials());
+    let named = |kind: &'static str| move |name: String| json!({ "type": kind, "name": name });
+    let caller = own(&alert.caller).into_iter().map(named("caller"));
+    let hosts = hosts.into_iter().map(|host| json!({ "type": "vendor host", "name": host, "hostname": host }));
+    let credentials = credentials.into_iter().map(|credential| json!({ "type": "credential", "uid": credential }));
+    let endpoint = own(&alert.endpoint).into_iter().map(named("endpoint"));
+    caller.chain(hosts).chain(vendors.into_iter().map(named("vendor"))).chain(credentials).chain(endpoint).collect()
 }
 
 /// What of the resources other tools can look up.
@@ -163,15 +193,20 @@ fn observables(resources: &[Value]) -> Vec<Value> {
     resources.iter().enumerate().filter_map(observable).collect()
 }
 
-fn evidence(alert: &Alert) -> Value {
+/// One evidence for each part of the incident; the first is that which the step tells of, with its traces.
+fn evidences(alert: &Alert) -> Vec<Value> {
     let trace_ids = &alert.trace_ids[..alert.trace_ids.len().min(MOST_TRACE_IDS)];
-    json!({
-        "name": "calls of the strongest reason",
-        "data": { "calls": alert.calls, "trace_ids": trace_ids },
-        "actor": { "app_name": alert.caller, "session": { "credential_uid": alert.credential } },
-        "dst_endpoint": { "hostname": alert.hosts.first() },
-        "api": alert.endpoint.as_ref().map(|endpoint| json!({ "operation": endpoint, "service": { "name": alert.vendor } })),
-    })
+    let evidence = |(place, part): (usize, &Involved)| {
+        let traces = if place == 0 { trace_ids } else { &[] };
+        json!({
+            "name": "calls of the strongest reason",
+            "data": { "calls": part.calls, "trace_ids": traces },
+            "actor": { "app_name": part.caller, "session": { "credential_uid": part.credential } },
+            "dst_endpoint": { "hostname": part.host },
+            "api": part.endpoint.as_ref().map(|endpoint| json!({ "operation": endpoint, "service": { "name": part.vendor } })),
+        })
+    };
+    alert.involved.iter().enumerate().map(evidence).collect()
 }
 
 fn anomaly_analysis(alert: &Alert, reason: &Contribution) -> Value {
@@ -181,7 +216,12 @@ fn anomaly_analysis(alert: &Alert, reason: &Contribution) -> Value {
     };
     let seen = |value: &str| {
         let window = (!reason.window.is_empty()).then_some(&reason.window);
-        json!({ "observation_parameter": reason.name, "observed_pattern": window, "observations": [{ "value": value }] })
+        json!({
+            "observation_parameter": reason.name,
+            "observation_type": Some(&reason.unit).filter(|unit| !unit.is_empty()),
+            "observed_pattern": window,
+            "observations": [{ "value": value }],
+        })
     };
     json!({
         "analysis_targets": [{ "name": target, "type": level }],

@@ -2,6 +2,7 @@
 //!
 //! Commands read arguments, call the rooms below, and print. Results go to standard output, all else to standard error.
 
+mod alerts;
 mod completions;
 mod demo;
 mod evaluate;
@@ -36,6 +37,7 @@ enum Command {
     Scan(scan::Scan),
     Run(run::Run),
     Evaluate(evaluate::Evaluate),
+    Alerts(alerts::Alerts),
     Completions(completions::Completions),
 }
 
@@ -51,6 +53,7 @@ impl Arguments {
             Command::Scan(command) => command.run(),
             Command::Run(command) => command.run(),
             Command::Evaluate(command) => command.run(),
+            Command::Alerts(command) => command.run(),
             Command::Completions(command) => {
                 command.run();
                 Ok(())

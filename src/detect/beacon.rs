@@ -24,7 +24,7 @@
 //! # Source
 //! Regularity of intervals (see `models::first_sight`, beacons), after RITA.
 
-use super::{Analytic, Category, Detector, Impact};
+use super::{Analytic, Category, CauseClass, Detector, Impact};
 
 /// Calls like a clock to where nobody called before.
 pub(super) const DETECTOR: Detector = Detector {
@@ -34,5 +34,6 @@ pub(super) const DETECTOR: Detector = Detector {
     impact: Impact::High,
     analytic: Analytic::Behavioural,
     claims: |cause| cause.name == "beacon",
+    cause_class: |_| CauseClass::DataLeft,
     technique: |_| Some("T1071.001"),
 };

@@ -17,7 +17,7 @@
 //! # Source
 //! Means by endpoint with day-to-day wander; largest of n (see `models::statistic`).
 
-use super::{Analytic, Category, Cause, Detector, Impact};
+use super::{Analytic, Category, Cause, CauseClass, Detector, Impact};
 
 /// Far more than usual, now.
 pub(super) const DETECTOR: Detector = Detector {
@@ -27,6 +27,7 @@ pub(super) const DETECTOR: Detector = Detector {
     impact: Impact::High,
     analytic: Analytic::Statistical,
     claims: |cause| matches!(cause.name, "bytes_out" | "bytes_out_max" | "bytes_in" | "bytes_in_max"),
+    cause_class: |_| CauseClass::DataLeft,
     technique,
 };
 

@@ -16,7 +16,7 @@
 //! # Source
 //! Negative binomial deviance against the clock (see `models::clock`), and a floor by argument.
 
-use super::{Analytic, Category, Detector, Impact};
+use super::{Analytic, Category, CauseClass, Detector, Impact};
 
 /// Many more calls than the clock knows.
 pub(super) const DETECTOR: Detector = Detector {
@@ -26,5 +26,6 @@ pub(super) const DETECTOR: Detector = Detector {
     impact: Impact::High,
     analytic: Analytic::Statistical,
     claims: |cause| cause.name == "calls",
+    cause_class: |_| CauseClass::Unknown,
     technique: |_| Some("T1496"),
 };

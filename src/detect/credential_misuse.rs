@@ -16,7 +16,7 @@
 //! # Source
 //! First sights as rates, joined within an hour (see `models::first_sight`).
 
-use super::{Analytic, Category, Cause, Detector, Impact};
+use super::{Analytic, Category, Cause, CauseClass, Detector, Impact};
 use crate::calls::Direction;
 
 /// A credential where it never was.
@@ -30,6 +30,7 @@ pub(super) const DETECTOR: Detector = Detector {
         ["network_", "client_", "credential_", "principal_", "region_"].iter().any(|kind| cause.name.starts_with(kind))
             && cause.name != "client_error"
     },
+    cause_class,
     technique,
 };
 
@@ -38,5 +39,15 @@ fn technique(cause: &Cause) -> Option<&'static str> {
         "credential_burst" => Some("T1110.004"),
         _ if cause.direction == Direction::Audit => Some("T1078.004"),
         _ => Some("T1550.001"),
+    }
+}
+
+fn cause_class(cause: &Cause) -> CauseClass {
+    match cause.name {
+        "network_private_near" | "network_private_far" | "client_known" | "credential_new" => {
+            CauseClass::ServiceChanged
+        }
+        "client_new" | "network_public_known" | "principal_client_known" | "principal_new" => CauseClass::Unknown,
+        _ => CauseClass::CredentialMisused,
     }
 }

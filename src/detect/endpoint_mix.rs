@@ -15,7 +15,7 @@
 //! # Source
 //! Negative binomial deviance of the endpoint's calls given the pair's (see `models::statistic`).
 
-use super::{Analytic, Category, Detector, Impact};
+use super::{Analytic, Category, CauseClass, Detector, Impact};
 
 /// One endpoint takes more of the calls.
 pub(super) const DETECTOR: Detector = Detector {
@@ -25,5 +25,6 @@ pub(super) const DETECTOR: Detector = Detector {
     impact: Impact::Medium,
     analytic: Analytic::Statistical,
     claims: |cause| cause.name == "endpoint_mix",
+    cause_class: |_| CauseClass::Unknown,
     technique: |_| Some("T1213"),
 };

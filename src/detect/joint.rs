@@ -15,7 +15,7 @@
 //! # Source
 //! Extended isolation forest, nearest neighbours and Gaussian mixture, harmonic mean of their p-values (see `models::joint`).
 
-use super::{Analytic, Category, Detector, Impact};
+use super::{Analytic, Category, CauseClass, Detector, Impact};
 
 /// All together unusual.
 pub(super) const DETECTOR: Detector = Detector {
@@ -25,5 +25,6 @@ pub(super) const DETECTOR: Detector = Detector {
     impact: Impact::Low,
     analytic: Analytic::Learning,
     claims: |cause| cause.name == "joint",
+    cause_class: |_| CauseClass::Unknown,
     technique: |_| None,
 };

@@ -8,8 +8,10 @@
 
 mod attribution;
 mod beacon;
+mod benign;
 mod burst;
 mod call_volume;
+mod counterfactual;
 mod credential_misuse;
 mod endpoint_mix;
 mod heard;
@@ -21,6 +23,7 @@ mod odd_hours;
 mod outage;
 mod outcome_shift;
 mod privileged_endpoint;
+mod sentence;
 mod silence;
 mod slow_leak;
 mod techniques;
@@ -31,14 +34,18 @@ mod words;
 use serde::{Deserialize, Serialize};
 
 use crate::calls::Direction;
+use crate::models::first_sight::SIGHTS;
 
 pub use attribution::{Sharing, sharing};
+pub use benign::Benign;
+pub use counterfactual::Counterfactual;
 pub use heard::{Heard, Hush, Silence};
 pub use outage::{Outages, STORM};
+pub use sentence::{Sentence, sentence};
 pub use techniques::{Technique, technique};
 pub use words::{
-    contribution, in_bytes, in_numbers, joint_contribution, leak_contribution, misfit_contribution, sight_contribution,
-    silence_contribution,
+    class_in_words, contribution, in_bytes, in_numbers, in_window, joint_contribution, leak_contribution, left_out,
+    misfit_contribution, sight_contribution, silence_contribution,
 };
 
 /// What kind of trouble a detector looks for.
@@ -63,6 +70,40 @@ impl Category {
             Self::Abuse => "abuse",
             Self::Drift => "drift",
             Self::Governance => "governance",
+        }
+    }
+}
+
+/// What a finding says has happened. In the order of precedence within an incident: what explains more comes later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CauseClass {
+    /// The evidence does not tell.
+    #[default]
+    Unknown,
+    /// A service of ours behaves differently: a release, a new pod, a new integration.
+    ServiceChanged,
+    /// The vendor behaves differently, for all who call it.
+    VendorChanged,
+    /// Data left, or was fetched to leave.
+    DataLeft,
+    /// A credential or a right was used by whom, from where, or for what it never was.
+    CredentialMisused,
+}
+
+impl CauseClass {
+    /// Every class.
+    pub const ALL: [Self; 5] =
+        [Self::Unknown, Self::ServiceChanged, Self::VendorChanged, Self::DataLeft, Self::CredentialMisused];
+
+    /// The name in alerts.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::ServiceChanged => "service_changed",
+            Self::VendorChanged => "vendor_changed",
+            Self::DataLeft => "data_left",
+            Self::CredentialMisused => "credential_misused",
         }
     }
 }
@@ -102,8 +143,24 @@ pub struct Contribution {
     pub observed: String,
     /// What is usual, in words with its unit.
     pub baseline: String,
+    /// What was seen, in `unit`; `None` where it is no number.
+    pub observed_value: Option<f64>,
+    /// What is usual, in `unit`; `None` where nothing is usual for it.
+    pub baseline_value: Option<f64>,
+    /// Unit of both values.
+    pub unit: String,
+    /// Its part of the finding's surprise, 0 to 1: of a test, its weight over its p-value among the entity's tests; of a
+    /// first sight, its logarithm among all that its caller showed within the hour.
+    pub share: f64,
     /// How often an entity-day would show as much by chance.
     pub p_value: f64,
+}
+
+impl Contribution {
+    /// Whether it tells of something that was never there before.
+    pub fn is_first_sight(&self) -> bool {
+        SIGHTS.iter().any(|class| class.name == self.name)
+    }
 }
 
 /// What a finding is about.
@@ -140,6 +197,12 @@ pub struct Finding {
     pub message: String,
     /// Reasons, strongest first.
     pub contributions: Vec<Contribution>,
+    /// What would have to be left out for the window to be usual.
+    pub counterfactual: Option<Counterfactual>,
+    /// The harmless change that it looks like, where it looks like one.
+    pub likely: Option<Benign>,
+    /// The new thing itself, of a first sight: a network, a client, a vendor.
+    pub novelty: Option<String>,
     /// Hosts of the vendor.
     pub hosts: Vec<String>,
     /// Fingerprint of the credential last used.
@@ -167,6 +230,8 @@ pub struct Detector {
     pub analytic: Analytic,
     /// Whether it claims a cause.
     pub claims: fn(&Cause) -> bool,
+    /// What a cause that it claims says has happened.
+    pub cause_class: fn(&Cause) -> CauseClass,
     /// MITRE ATT&CK technique of a cause that it claims: a uid of [`technique`].
     pub technique: fn(&Cause) -> Option<&'static str>,
 }
@@ -204,7 +269,6 @@ pub fn detector_named(name: &str) -> Option<&'static Detector> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::first_sight::SIGHTS;
     use crate::models::leak::LEAKS;
     use crate::models::statistic::STATISTICS;
 

@@ -22,7 +22,7 @@
 //! # Source
 //! Inputs against their own history instead of textbook thresholds (see `models::fitness`).
 
-use super::{Analytic, Category, Detector, Impact};
+use super::{Analytic, Category, CauseClass, Detector, Impact};
 
 /// The model no longer fits.
 pub(super) const DETECTOR: Detector = Detector {
@@ -32,5 +32,6 @@ pub(super) const DETECTOR: Detector = Detector {
     impact: Impact::Low,
     analytic: Analytic::Statistical,
     claims: |cause| cause.name == "model_drift",
+    cause_class: |_| CauseClass::Unknown,
     technique: |_| None,
 };

@@ -15,7 +15,7 @@
 //! # Source
 //! First sights as rates (see `models::first_sight`).
 
-use super::{Analytic, Category, Detector, Impact};
+use super::{Analytic, Category, CauseClass, Detector, Impact};
 
 /// New, and seldom more than that.
 pub(super) const DETECTOR: Detector = Detector {
@@ -27,5 +27,6 @@ pub(super) const DETECTOR: Detector = Detector {
     claims: |cause| {
         cause.name.starts_with("endpoint_") || cause.name.starts_with("operation_") || cause.name == "method_new"
     },
+    cause_class: |_| CauseClass::ServiceChanged,
     technique: |_| None,
 };

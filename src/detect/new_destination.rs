@@ -15,7 +15,7 @@
 //! # Source
 //! First sights as rates (see `models::first_sight`).
 
-use super::{Analytic, Category, Detector, Impact};
+use super::{Analytic, Category, Cause, CauseClass, Detector, Impact};
 
 /// A vendor never seen.
 pub(super) const DETECTOR: Detector = Detector {
@@ -25,5 +25,10 @@ pub(super) const DETECTOR: Detector = Detector {
     impact: Impact::Medium,
     analytic: Analytic::Behavioural,
     claims: |cause| matches!(cause.name, "vendor_new" | "pair_new"),
+    cause_class,
     technique: |_| Some("T1567"),
 };
+
+fn cause_class(cause: &Cause) -> CauseClass {
+    if cause.name == "vendor_new" { CauseClass::DataLeft } else { CauseClass::ServiceChanged }
+}

@@ -23,7 +23,7 @@
 //! # Source
 //! First sights as rates (see `models::first_sight`).
 
-use super::{Analytic, Category, Detector, Impact};
+use super::{Analytic, Category, CauseClass, Detector, Impact};
 
 /// At an hour never worked.
 pub(super) const DETECTOR: Detector = Detector {
@@ -33,5 +33,6 @@ pub(super) const DETECTOR: Detector = Detector {
     impact: Impact::Low,
     analytic: Analytic::Behavioural,
     claims: |cause| cause.name == "hour_new",
+    cause_class: |_| CauseClass::Unknown,
     technique: |_| Some("T1078"),
 };

@@ -16,7 +16,7 @@
 //! # Source
 //! Negative binomial deviance of the count given the number of calls (see `models::statistic`).
 
-use super::{Analytic, Category, Cause, Detector, Impact};
+use super::{Analytic, Category, Cause, CauseClass, Detector, Impact};
 
 /// The answers of one caller change.
 pub(super) const DETECTOR: Detector = Detector {
@@ -26,6 +26,7 @@ pub(super) const DETECTOR: Detector = Detector {
     impact: Impact::Medium,
     analytic: Analytic::Statistical,
     claims: |cause| matches!(cause.name, "denied" | "client_error" | "throttled" | "server_error"),
+    cause_class,
     technique,
 };
 
@@ -35,5 +36,14 @@ fn technique(cause: &Cause) -> Option<&'static str> {
         "client_error" => Some("T1119"),
         "throttled" => Some("T1499"),
         _ => None,
+    }
+}
+
+fn cause_class(cause: &Cause) -> CauseClass {
+    match cause.name {
+        "denied" => CauseClass::CredentialMisused,
+        "throttled" | "server_error" => CauseClass::ServiceChanged,
+        // Enumeration, or a release that calls with a wrong id: the count does not tell.
+        _ => CauseClass::Unknown,
     }
 }

@@ -16,7 +16,7 @@
 //! # Source
 //! First sights as rates, by class of operation (see `models::first_sight`).
 
-use super::{Analytic, Category, Cause, Detector, Impact};
+use super::{Analytic, Category, Cause, CauseClass, Detector, Impact};
 
 /// A privileged endpoint for the first time.
 pub(super) const DETECTOR: Detector = Detector {
@@ -37,6 +37,7 @@ pub(super) const DETECTOR: Detector = Detector {
                 | "operation_defence"
         )
     },
+    cause_class,
     technique,
 };
 
@@ -48,5 +49,12 @@ fn technique(cause: &Cause) -> Option<&'static str> {
         "operation_share" => Some("T1537"),
         "operation_defence" => Some("T1562.008"),
         _ => Some("T1098"),
+    }
+}
+
+fn cause_class(cause: &Cause) -> CauseClass {
+    match cause.name {
+        "operation_share" | "operation_bulk" => CauseClass::DataLeft,
+        _ => CauseClass::CredentialMisused,
     }
 }

@@ -24,7 +24,7 @@
 //! Expected calls since the last one by the clock, against the longest silence of the pair's own history
 //! (see `models::silence`).
 
-use super::{Analytic, Category, Detector, Impact};
+use super::{Analytic, Category, CauseClass, Detector, Impact};
 
 /// No calls where calls were expected.
 pub(super) const DETECTOR: Detector = Detector {
@@ -34,5 +34,6 @@ pub(super) const DETECTOR: Detector = Detector {
     impact: Impact::Medium,
     analytic: Analytic::Statistical,
     claims: |cause| cause.name == "silence",
+    cause_class: |cause| if cause.is_of_vendor { CauseClass::Unknown } else { CauseClass::ServiceChanged },
     technique: |_| None,
 };

@@ -24,7 +24,7 @@
 //! # Source
 //! Prewhitened cumulative sums of hourly normal scores (see `models::leak`), after Page 1954.
 
-use super::{Analytic, Category, Detector, Impact};
+use super::{Analytic, Category, CauseClass, Detector, Impact};
 
 /// A little more, for days.
 pub(super) const DETECTOR: Detector = Detector {
@@ -34,5 +34,6 @@ pub(super) const DETECTOR: Detector = Detector {
     impact: Impact::Medium,
     analytic: Analytic::Statistical,
     claims: |cause| cause.name == "bytes_out_leak",
+    cause_class: |_| CauseClass::DataLeft,
     technique: |_| Some("T1030"),
 };

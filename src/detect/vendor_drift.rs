@@ -16,7 +16,7 @@
 //! # Source
 //! Pooled means by endpoint; attribution by effect and power (see `detect::attribution`).
 
-use super::{Analytic, Category, Detector, Impact};
+use super::{Analytic, Category, Cause, CauseClass, Detector, Impact};
 
 /// A vendor answers differently.
 pub(super) const DETECTOR: Detector = Detector {
@@ -30,5 +30,11 @@ pub(super) const DETECTOR: Detector = Detector {
             || (cause.name == "bytes_in" && (cause.is_of_vendor || !cause.is_rise))
             || (cause.is_of_vendor && matches!(cause.name, "denied" | "client_error" | "throttled" | "server_error"))
     },
+    cause_class,
     technique: |_| None,
 };
+
+fn cause_class(cause: &Cause) -> CauseClass {
+    // A change that the vendor's other callers do not share may as well lie on this caller's side of the wire.
+    if cause.is_of_vendor { CauseClass::VendorChanged } else { CauseClass::Unknown }
+}

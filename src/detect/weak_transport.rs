@@ -15,7 +15,7 @@
 //! # Source
 //! First sights as rates (see `models::first_sight`).
 
-use super::{Analytic, Category, Detector, Impact};
+use super::{Analytic, Category, CauseClass, Detector, Impact};
 
 /// Plaintext or old TLS.
 pub(super) const DETECTOR: Detector = Detector {
@@ -25,5 +25,6 @@ pub(super) const DETECTOR: Detector = Detector {
     impact: Impact::Medium,
     analytic: Analytic::Rule,
     claims: |cause| matches!(cause.name, "plaintext" | "tls_old"),
+    cause_class: |_| CauseClass::ServiceChanged,
     technique: |_| Some("T1040"),
 };

@@ -58,49 +58,112 @@ fn usual_call(account: &Account, expectations: &Expectations, window: usize, qua
     (all.mean[quantity], all.deviation[quantity])
 }
 
-/// A verdict in words.
-pub fn contribution(account: &Account, verdict: &Verdict, expectations: &Expectations) -> Contribution {
+/// A trailing window in words: `15 minutes` for `15m`.
+pub fn in_window(name: &str) -> String {
+    let unit = |letter| match letter {
+        "m" => Some("minute"),
+        "h" => Some("hour"),
+        _ => None,
+    };
+    let split = name.split_at_checked(name.len().saturating_sub(1));
+    let parsed = split.and_then(|(count, letter)| Some((count.parse::<u32>().ok()?, unit(letter)?)));
+    match parsed {
+        Some((24, "hour")) => "a day".to_owned(),
+        Some((1, "hour")) => "an hour".to_owned(),
+        Some((1, unit)) => format!("a {unit}"),
+        Some((count, unit)) => format!("{count} {unit}s"),
+        None => name.to_owned(),
+    }
+}
+
+/// Two values with their unit, and how they are said.
+struct Evidence {
+    observed: f64,
+    baseline: f64,
+    unit: String,
+    observed_words: String,
+    baseline_words: String,
+}
+
+fn evidence(account: &Account, verdict: &Verdict, expectations: &Expectations) -> Evidence {
     let (statistic, seen) = (verdict.test.statistic(), verdict.seen);
     let quantity = QUANTITIES.iter().position(|quantity| statistic.name.starts_with(quantity));
-    let of_calls = |count: f64| format!("{} {}", in_numbers(count), statistic.says);
-    let (observed, baseline) = match (statistic.kind, quantity) {
+    match (statistic.kind, quantity) {
         (Kind::Mean(..), Some(quantity)) => {
             let (mean, deviation) = usual_call(account, expectations, verdict.test.window, quantity);
-            let shifted = mean + seen.effect(statistic.kind) * deviation;
-            let words = |ln: f64| format!("about {} a call", in_quantity(quantity, ln.exp_m1().max(0.0)));
-            (words(shifted), words(mean))
+            let natural = |ln: f64| ln.exp_m1().max(0.0);
+            let shifted = natural(mean + seen.effect(statistic.kind) * deviation);
+            let words = |value: f64| format!("about {} a call", in_quantity(quantity, value));
+            let unit = if QUANTITIES[quantity] == "latency" { "ms a call" } else { "bytes a call" };
+            Evidence {
+                observed: shifted,
+                baseline: natural(mean),
+                unit: unit.to_owned(),
+                observed_words: words(shifted),
+                baseline_words: words(natural(mean)),
+            }
         }
         (Kind::Largest(..), Some(quantity)) => {
             let (mean, _) = usual_call(account, expectations, verdict.test.window, quantity);
-            let usual = in_quantity(quantity, mean.exp_m1().max(0.0));
-            (format!("{} in one call", in_bytes(seen.bytes as f64)), format!("about {usual} a call"))
+            let usual = mean.exp_m1().max(0.0);
+            Evidence {
+                observed: seen.bytes as f64,
+                baseline: usual,
+                unit: "bytes a call".to_owned(),
+                observed_words: format!("{} in one call", in_bytes(seen.bytes as f64)),
+                baseline_words: format!("about {} a call", in_quantity(quantity, usual)),
+            }
         }
-        (Kind::Mix, _) => {
-            let endpoint = verdict.endpoint.as_deref().unwrap_or("one endpoint");
-            (
-                format!("{} calls of {endpoint}", in_numbers(seen.observed)),
-                format!("{} calls", in_numbers(seen.against)),
-            )
+        (kind, _) => {
+            let unit = if kind == Kind::Mix { "calls" } else { statistic.says };
+            let of_endpoint = match (kind, verdict.endpoint.as_deref()) {
+                (Kind::Mix, Some(endpoint)) => format!(" of {endpoint}"),
+                _ => String::new(),
+            };
+            Evidence {
+                observed: seen.observed,
+                baseline: seen.against,
+                unit: unit.to_owned(),
+                observed_words: format!("{} {unit}{of_endpoint}", in_numbers(seen.observed)),
+                baseline_words: in_numbers(seen.against),
+            }
         }
-        _ => (of_calls(seen.observed), of_calls(seen.against)),
-    };
+    }
+}
+
+/// A verdict in words and numbers; `share` is its part of the entity's surprise.
+pub fn contribution(account: &Account, verdict: &Verdict, expectations: &Expectations, share: f64) -> Contribution {
+    let Evidence { observed, baseline, unit, observed_words, baseline_words } =
+        evidence(account, verdict, expectations);
     Contribution {
-        name: statistic.name.to_owned(),
+        name: verdict.test.statistic().name.to_owned(),
         window: WINDOWS[verdict.test.window].name.to_owned(),
-        observed,
-        baseline,
+        observed: observed_words,
+        baseline: baseline_words,
+        observed_value: Some(observed),
+        baseline_value: Some(baseline),
+        unit,
+        share,
         p_value: verdict.p_value,
     }
 }
 
-/// A first sight in words; `rate` is how often a day its class is expected.
-pub fn sight_contribution(sight: &Sight, rate: f64) -> Contribution {
-    let says = SIGHTS.iter().find(|class| class.name == sight.class).map_or(sight.class, |class| class.says);
+/// A class of first sights in words.
+pub fn class_in_words(class: &str) -> &str {
+    SIGHTS.iter().find(|known| known.name == class).map_or(class, |known| known.says)
+}
+
+/// A first sight in words; `rate` is how often a day its class is expected, `share` its part of what its caller showed.
+pub fn sight_contribution(sight: &Sight, rate: f64, share: f64) -> Contribution {
     Contribution {
         name: sight.class.to_owned(),
         window: String::new(),
-        observed: format!("{says}: {}", sight.detail),
+        observed: format!("{}: {}", class_in_words(sight.class), sight.detail),
         baseline: format!("expected {} times a day", in_numbers(rate)),
+        observed_value: None,
+        baseline_value: Some(rate),
+        unit: "times a day".to_owned(),
+        share,
         p_value: 1.0 - (-rate).exp(),
     }
 }
@@ -114,6 +177,10 @@ pub fn silence_contribution(pairs: usize, buckets: i64, missed: f64, p_value: f6
         window: String::new(),
         observed: format!("no call{of} for {minutes} minutes"),
         baseline: format!("about {} calls in this time", in_numbers(missed)),
+        observed_value: Some(0.0),
+        baseline_value: Some(missed),
+        unit: "calls".to_owned(),
+        share: 1.0,
         p_value,
     }
 }
@@ -135,6 +202,10 @@ pub fn leak_contribution(
         window: String::new(),
         observed: format!("{says} about {} % larger a call for {} hours", in_numbers(per_cent), leak.hours),
         baseline: "no lasting shift".to_owned(),
+        observed_value: Some(per_cent),
+        baseline_value: Some(0.0),
+        unit: "% a call".to_owned(),
+        share: 1.0,
         p_value,
     }
 }
@@ -154,6 +225,10 @@ pub fn misfit_contribution(misfit: &Misfit) -> Contribution {
             moved.join(", ")
         ),
         baseline: "one in ten; train again".to_owned(),
+        observed_value: Some(misfit.odd as f64),
+        baseline_value: Some(misfit.pairs as f64 / 10.0),
+        unit: "pairs".to_owned(),
+        share: 1.0,
         p_value: 1.0,
     }
 }
@@ -165,7 +240,23 @@ pub fn joint_contribution(column: &str, share: f64, window: &str, p_value: f64) 
         window: window.to_owned(),
         observed: format!("{:.0} % of what sets the hour apart", 100.0 * share),
         baseline: "hours like those before".to_owned(),
+        observed_value: Some(100.0 * share),
+        baseline_value: None,
+        unit: "%".to_owned(),
+        share,
         p_value,
+    }
+}
+
+/// What is left out of a window with a verdict, as a counterfactual names it.
+pub fn left_out(verdict: &Verdict) -> String {
+    let statistic = verdict.test.statistic();
+    match statistic.kind {
+        Kind::Mean(..) => format!("the change of {}", statistic.says),
+        Kind::Largest(..) => format!("the {}", statistic.says),
+        Kind::Volume => "the number of calls".to_owned(),
+        Kind::Count(..) => format!("the {}", statistic.says),
+        Kind::Mix => format!("the calls of {}", verdict.endpoint.as_deref().unwrap_or("one endpoint")),
     }
 }
 
@@ -180,5 +271,6 @@ mod tests {
         assert_eq!(in_bytes(12.0), "12 bytes");
         assert_eq!(in_numbers(3.0), "3");
         assert_eq!(in_numbers(0.001), "under 0.01");
+        assert_eq!(["5m", "1h", "6h", "24h", "?"].map(in_window), ["5 minutes", "an hour", "6 hours", "a day", "?"]);
     }
 }

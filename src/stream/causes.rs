@@ -3,10 +3,14 @@
 
 use std::sync::Arc;
 
+use super::findings::{Told, share_of};
 use super::judge::{EXPLAINED, Event, Judge};
 use crate::alerts::Subject;
-use crate::detect::{Cause, Hush, Sharing, contribution, joint_contribution, sharing, silence_contribution};
-use crate::features::{Account, Column, Entity, Ledger, Level, WINDOWS};
+use crate::detect::{
+    Benign, Cause, Counterfactual, Hush, Sharing, contribution, joint_contribution, left_out, sharing,
+    silence_contribution,
+};
+use crate::features::{Account, Column, Ledger, Level, WINDOWS};
 use crate::models::baseline::{Baseline, Verdict};
 use crate::models::calibration::p_value;
 use crate::models::joint_row;
@@ -19,12 +23,16 @@ const MOST_REASONS: usize = 3;
 const SURGE: f64 = 30.0;
 const SURGE_AT_REST: f64 = 8.0;
 const FEWEST_CALLS_OF_A_SURGE: f64 = 20.0;
+/// Times the expectation from which unusual volume with usual ratios is told, without a page, as a campaign.
+const CAMPAIGN: f64 = 3.0;
 /// Buckets of the level that a surge is measured against: three hours.
 const LEVEL_BUCKETS: i64 = 36;
 /// Whom an incident is about in which most of what is logged fell silent.
 const LOG_SOURCE: &str = "log source";
 /// The company rests while the pairs that keep office hours are below this share of their mean.
 const AT_REST: f64 = 0.4;
+/// A caller makes most of a vendor's change from this part of it.
+const MOST_OF_A_CHANGE: f64 = 0.5;
 
 impl Judge {
     /// An entity whose tests together are too rare, attributed to the caller or the vendor; `None` where something else
@@ -45,8 +53,8 @@ impl Judge {
         let entity = &account.entity;
         let told_of = match entity.level {
             Level::Pair => account,
-            Level::Vendor => most_changed_pair(ledger, account, leading)?,
-            Level::VendorEndpoint | Level::Credential => self.pair_in_question(ledger, account)?,
+            Level::Vendor => most_changed(ledger.pairs_of(entity.direction, &entity.vendor), leading)?,
+            Level::VendorEndpoint | Level::Credential => self.pair_in_question(ledger, account, leading)?,
         };
         let seen = Verdict { seen: observed_of(told_of, leading), ..leading.clone() };
         let shared = if statistic.of_vendor {
@@ -57,7 +65,8 @@ impl Judge {
         if entity.level == Level::Vendor && shared < Sharing::Likely {
             return None; // one caller only: its own test judges it
         }
-        let subject = self.subject_of(ledger, told_of, leading, shared, time)?;
+        let makes_most = share_of_change(ledger, told_of, leading) >= MOST_OF_A_CHANGE;
+        let subject = self.subject_of(ledger, told_of, leading, (shared, makes_most), time)?;
         let is_of_vendor = subject.caller.is_empty();
         let cause = Cause {
             name: statistic.name,
@@ -65,13 +74,20 @@ impl Judge {
             is_of_vendor,
             direction: entity.direction,
         };
-        let words = |verdict: &&Verdict| contribution(account, verdict, &bundle.expectations);
+        // A vendor has no endpoints of its own to say what is usual by: its most changed caller has.
+        let said_of = if entity.level == Level::Vendor { told_of } else { account };
+        let words =
+            |verdict: &&Verdict| contribution(said_of, verdict, &bundle.expectations, share_of(verdict, verdicts));
+        // Whether others see it is told also of what a vendor cannot cause.
+        let is_asked = matches!(statistic.kind, Kind::Mean(..) | Kind::Count(..));
+        let seen_by = is_asked.then(|| sharing(ledger, &bundle.baselines, told_of, &seen));
         let told = reasons.iter().take(MOST_REASONS).filter(|verdict| verdict.p_value < 1.0);
         Some(Event {
             account: told_of,
             window: leading.test.buckets(),
             rate: bundle.alarms_per_day(bundle.entities(), p_value),
             p_value,
+            share: self.settings.budget().tests(),
             pages: true,
             contributions: told.map(words).collect(),
             endpoint: leading
@@ -81,16 +97,22 @@ impl Judge {
             calls: account.sum(Column::Calls, leading.test.window).max(0) as u64,
             subject,
             cause,
+            told: Told {
+                counterfactual: self.without_statistics(entity.direction, verdicts),
+                sharing: seen_by,
+                ..Told::default()
+            },
         })
     }
 
-    /// Whether a change is told of the caller or of the vendor; `None` where it was told already, and is over.
+    /// Whether a change is told of the caller or of the vendor; `None` where it was told already, and is over. A caller that
+    /// makes most of a change has it until others confirm it: its own doing shows in the vendor's numbers too.
     fn subject_of(
         &mut self,
         ledger: &Ledger,
         told_of: &Account,
         leading: &Verdict,
-        shared: Sharing,
+        (shared, makes_most): (Sharing, bool),
         time: i64,
     ) -> Option<Subject> {
         let (statistic, entity) = (leading.test.statistic(), &told_of.entity);
@@ -108,7 +130,8 @@ impl Judge {
         }
         let is_explainable = statistic.of_vendor || statistic.kind == Kind::Mix;
         let is_explained = is_vendor_open && is_explainable && (is_known || shared >= Sharing::Unknown);
-        if shared < Sharing::Likely && !is_explained {
+        let is_own = shared < Sharing::Likely || (shared == Sharing::Likely && makes_most && !is_vendor_open);
+        if is_own && !is_explained {
             return Some(own);
         }
         if !is_vendor_open {
@@ -125,30 +148,34 @@ impl Judge {
         pairs.any(|pair| self.memory.book.widen(vendor, &pair.entity.caller, &of_vendor));
     }
 
-    /// Of the pairs behind a shared credential or endpoint, the one whose incident goes on, else the one that calls most.
-    fn pair_in_question<'a>(&self, ledger: &'a Ledger, account: &'a Account) -> Option<&'a Account> {
+    /// Of the pairs behind a shared credential or endpoint, the one whose incident goes on, else the one whose calls make most
+    /// of the change.
+    fn pair_in_question<'a>(&self, ledger: &'a Ledger, account: &'a Account, verdict: &Verdict) -> Option<&'a Account> {
         let entity = &account.entity;
         let uses = |pair: &&Account| match entity.level {
             Level::Credential => pair.trail.credential == entity.part,
             _ => pair.endpoints.contains_key(&entity.part),
         };
         let pairs = || ledger.pairs_of(entity.direction, &entity.vendor).filter(uses);
-        let calls = |pair: &&Account| match pair.endpoints.get(&entity.part) {
-            Some(series) => series.count(0),
-            None => pair.sum(Column::Calls, 0),
-        };
-        pairs()
-            .find(|pair| self.memory.book.is_paging(&Subject::of(&pair.entity)))
-            .or_else(|| pairs().max_by_key(calls))
+        let is_told = |pair: &&Account| self.memory.book.is_paging(&Subject::of(&pair.entity));
+        pairs().find(is_told).or_else(|| most_changed(pairs(), verdict))
     }
 
-    /// Pure volume: far beyond the clock, whatever the ratios say.
-    pub fn surge<'a>(&self, account: &'a Account, verdict: &Verdict, bucket: i64) -> Option<Event<'a>> {
+    /// Pure volume: far beyond the clock, whatever the ratios say. `rate_of_tests` is that of the ratios: where they are usual too, and
+    /// the volume is not beyond what a campaign brings, it is told as one.
+    pub fn surge<'a>(
+        &self,
+        account: &'a Account,
+        verdict: &Verdict,
+        rate_of_tests: f64,
+        bucket: i64,
+    ) -> Option<Event<'a>> {
         if verdict.test.statistic().kind != Kind::Volume || verdict.z <= 0.0 {
             return None;
         }
         let rate = self.bundle.alarms_per_day(self.bundle.entities(), verdict.p_value);
-        if rate > self.settings.budget().volume() {
+        let share = self.settings.budget().volume();
+        if rate > share {
             return None;
         }
         let clock = self.bundle.baselines.get(&account.entity).filter(|known| known.is_known)?.clock.as_ref()?;
@@ -157,9 +184,13 @@ impl Judge {
         let usual = verdict.seen.against.max(level);
         let times = if self.is_company_at_rest(bucket) { SURGE_AT_REST } else { SURGE };
         let least = (clock.peak() * buckets).max(FEWEST_CALLS_OF_A_SURGE);
-        if verdict.seen.observed < times * usual || verdict.seen.observed < least {
+        let pages = verdict.seen.observed >= times * usual && verdict.seen.observed >= least;
+        let is_campaign = rate_of_tests > self.settings.budget().tests() && verdict.seen.observed >= CAMPAIGN * usual;
+        if !pages && (!is_campaign || verdict.seen.observed < FEWEST_CALLS_OF_A_SURGE) {
             return None;
         }
+        let tests = self.settings.budget().tests();
+        let counterfactual = Counterfactual::find(&[left_out(verdict)], |_| rate_of_tests, tests);
         let entity = &account.entity;
         Some(Event {
             account,
@@ -173,10 +204,16 @@ impl Judge {
             window: verdict.test.buckets(),
             rate,
             p_value: verdict.p_value,
-            pages: true,
-            contributions: vec![contribution(account, verdict, &self.bundle.expectations)],
+            share,
+            pages,
+            contributions: vec![contribution(account, verdict, &self.bundle.expectations, 1.0)],
             endpoint: None,
             calls: verdict.seen.observed as u64,
+            told: Told {
+                counterfactual: pages.then_some(counterfactual),
+                likely: Some(Benign::Campaign),
+                ..Told::default()
+            },
         })
     }
 
@@ -209,10 +246,12 @@ impl Judge {
             window: buckets,
             rate,
             p_value,
+            share: self.settings.budget().silence(),
             pages: true,
             contributions: vec![silence_contribution(silences.len(), buckets, missed, p_value)],
             endpoint: None,
             calls: 0,
+            told: Told::default(),
         })
     }
 
@@ -260,10 +299,12 @@ impl Judge {
             window: WINDOWS[2].buckets,
             rate,
             p_value,
+            share: self.settings.budget().joint(),
             pages: true,
             contributions: shares.iter().take(MOST_REASONS).map(words).collect(),
             endpoint: None,
             calls: account.sum(Column::Calls, 2).max(0) as u64,
+            told: Told { counterfactual: Some(self.without_columns(joint, &row, &shares)), ..Told::default() },
         })
     }
 }
@@ -275,10 +316,24 @@ fn observed_of(account: &Account, verdict: &Verdict) -> Observation {
     Observation::of(verdict.test.statistic().kind, window, &empty, 0.0)
 }
 
-/// Of a vendor's pairs, the one that shows the change most.
-fn most_changed_pair<'a>(ledger: &'a Ledger, vendor: &'a Account, verdict: &Verdict) -> Option<&'a Account> {
-    let kind = verdict.test.statistic().kind;
-    let z = |pair: &&Account| observed_of(pair, verdict).z(kind, 0.05);
-    let Entity { direction, vendor, .. } = &vendor.entity;
-    ledger.pairs_of(*direction, vendor).max_by(|a, b| z(a).total_cmp(&z(b)).then_with(|| b.entity.cmp(&a.entity)))
+/// Of some pairs, the one whose calls make most of a change: whether the vendor changed is what is left without them.
+fn most_changed<'a>(pairs: impl Iterator<Item = &'a Account>, verdict: &Verdict) -> Option<&'a Account> {
+    let part = |pair: &Account| part_of_change(pair, verdict);
+    pairs.max_by(|a, b| part(a).total_cmp(&part(b)).then_with(|| b.entity.cmp(&a.entity)))
+}
+
+/// Part of a change at a vendor that one pair's calls make, 0 to 1.
+fn share_of_change(ledger: &Ledger, pair: &Account, verdict: &Verdict) -> f64 {
+    let of_vendor = ledger.pairs_of(pair.entity.direction, &pair.entity.vendor);
+    let all: f64 = of_vendor.map(|pair| part_of_change(pair, verdict).max(0.0)).sum();
+    if all > 0.0 { part_of_change(pair, verdict).max(0.0) / all } else { 0.0 }
+}
+
+/// What a pair's calls add to a change: residuals in its direction, or counts above those expected.
+fn part_of_change(pair: &Account, verdict: &Verdict) -> f64 {
+    let (kind, seen) = (verdict.test.statistic().kind, observed_of(pair, verdict));
+    match kind {
+        Kind::Mean(..) => seen.observed * verdict.seen.effect(kind).signum(),
+        _ => seen.observed - seen.against,
+    }
 }

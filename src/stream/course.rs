@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::findings::Told;
 use super::judge::{Event, Judge};
 use crate::alerts::Subject;
 use crate::detect::{Cause, leak_contribution, misfit_contribution};
@@ -89,10 +90,12 @@ impl Judge {
             window: WINDOWS[day].buckets,
             rate,
             p_value,
+            share: self.settings.budget().leak(),
             pages: true,
             contributions: vec![leak_contribution(account, &bundle.expectations, name, quantity, leak, p_value)],
             endpoint: None,
             calls: account.sum(Column::Calls, day).max(0) as u64,
+            told: Told::default(),
         })
     }
 
@@ -119,10 +122,12 @@ impl Judge {
                 window: WINDOWS[WINDOWS.len() - 1].buckets,
                 rate: 1.0,
                 p_value: 1.0,
+                share: 1.0,
                 pages: false,
                 contributions: vec![misfit_contribution(&misfit)],
                 endpoint: None,
                 calls: 0,
+                told: Told::default(),
             };
             self.tell(&ledger, event, bucket, time);
             self.memory.ledger = ledger;

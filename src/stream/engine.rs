@@ -21,7 +21,7 @@ use crate::pipeline::Detection;
 use crate::rollup::{Rollup, StoredRollup, bucket_of};
 
 /// Version of the snapshot's layout.
-const SNAPSHOT_VERSION: u32 = 1;
+const SNAPSHOT_VERSION: u32 = 2;
 /// Rolled-up parts that are merged into one before more are gathered.
 const MOST_PARTS: usize = 64;
 

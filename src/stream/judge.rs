@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::EngineSettings;
 use super::course::Course;
+use super::findings::{Told, share_of_sight};
 use crate::alerts::{Alert, Book, Severity, Subject, severity};
 use crate::calls::Direction;
-use crate::detect::{Cause, Contribution, Finding, Heard, Outages, detector_of, sight_contribution};
+use crate::detect::{Benign, Cause, Contribution, Heard, Outages, class_in_words, detector_of, sight_contribution};
 use crate::features::{Account, Column, Entity, FeatureRow, Ledger, Level, Sighting, WINDOWS};
 use crate::models::adaptation::Shift;
 use crate::models::baseline::{fused, judge};
@@ -31,6 +32,9 @@ const OFFICE_WEEKEND: f64 = 0.7;
 pub(super) const EXPLAINED: i64 = 6 * 3_600_000_000;
 /// Time that a rise of server errors waits to see whether it is an outage.
 const WAIT_FOR_OUTAGE: i64 = 2 * BUCKET_MICROS;
+/// Further new things that the sentence of a first sight names.
+const MOST_ALSO: usize = 2;
+
 /// All that the stream remembers of what was called.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Memory {
@@ -45,6 +49,7 @@ pub(super) struct Memory {
     /// Shifts that are being told, by entity and statistic (place in its table).
     pub shifts: BTreeMap<(Entity, usize), Shift>,
     pub book: Book,
+    /// What callers showed for the first time within the last hour.
     together: Together,
     /// When a vendor was last confirmed to have changed: by statistic.
     pub changed: BTreeMap<(Direction, String, String), i64>,
@@ -79,10 +84,13 @@ pub(super) struct Event<'a> {
     pub window: i64,
     pub rate: f64,
     pub p_value: f64,
+    /// The part of the budget, in alarms a day, within which such an event pages.
+    pub share: f64,
     pub pages: bool,
     pub contributions: Vec<Contribution>,
     pub endpoint: Option<String>,
     pub calls: u64,
+    pub told: Told,
 }
 
 impl Judge {
@@ -167,7 +175,7 @@ impl Judge {
                 self.tell(&ledger, leak, bucket, time);
             }
             let surges: Vec<Event<'_>> =
-                verdicts.iter().filter_map(|verdict| self.surge(account, verdict, bucket)).collect();
+                verdicts.iter().filter_map(|verdict| self.surge(account, verdict, rate, bucket)).collect();
             for surge in surges {
                 self.tell(&ledger, surge, bucket, time);
             }
@@ -197,32 +205,56 @@ impl Judge {
     }
 
     fn judge_sight(&mut self, sight: &Sight, bucket: i64, time: i64) {
-        let callers = self.callers.get(&sight.direction).copied().unwrap_or_default();
-        let rate = self.memory.together.rate(sight, &self.bundle.sight_rates, callers);
+        self.memory.together.show(sight);
         let pair = Entity::pair(sight.direction, &sight.caller, &sight.vendor);
         let ledger = std::mem::take(&mut self.memory.ledger);
         if let Some(account) = ledger.get(&pair) {
-            let event = Event {
-                account,
-                subject: Subject::of(&pair),
-                cause: Cause { name: sight.class, is_rise: true, is_of_vendor: false, direction: sight.direction },
-                window: 1,
-                rate,
-                p_value: 1.0 - (-rate).exp(),
-                pages: rate <= self.sight_threshold(),
-                contributions: vec![sight_contribution(sight, rate)],
-                endpoint: Some(sight.endpoint.clone()),
-                calls: account.sum(Column::Calls, 0).max(0) as u64,
-            };
+            let event = self.first_sight(sight, account);
             self.tell(&ledger, event, bucket, time);
         }
         self.memory.ledger = ledger;
     }
 
     /// The rate up to which a first sight pages.
-    fn sight_threshold(&self) -> f64 {
+    pub fn sight_threshold(&self) -> f64 {
         let budget = self.settings.budget();
         budget.first_sight().min(self.bundle.sight_rates.threshold(budget.first_sights()))
+    }
+
+    /// A first sight, judged by itself and with all that its caller showed within the hour.
+    fn first_sight<'a>(&self, sight: &Sight, account: &'a Account) -> Event<'a> {
+        let mut shown = self.memory.together.shown(sight);
+        shown.insert(sight.class, &sight.detail);
+        let callers = self.callers.get(&sight.direction).copied().unwrap_or_default();
+        let (rates, share) = (&self.bundle.sight_rates, self.sight_threshold());
+        let rate = rates.together(callers, shown.keys().copied());
+        let part = share_of_sight(rates, callers, sight.class, &shown);
+        let is_new_caller = !self.bundle.known.has_caller(sight.direction, &sight.caller);
+        let others = shown.iter().filter(|(class, _)| **class != sight.class);
+        Event {
+            account,
+            subject: Subject::of(&account.entity),
+            cause: Cause { name: sight.class, is_rise: true, is_of_vendor: false, direction: sight.direction },
+            window: 1,
+            rate,
+            p_value: 1.0 - (-rate).exp(),
+            share,
+            pages: rate <= share,
+            contributions: vec![sight_contribution(sight, rates.of(sight.class), part)],
+            endpoint: Some(sight.endpoint.clone()),
+            calls: account.sum(Column::Calls, 0).max(0) as u64,
+            told: Told {
+                counterfactual: (rate <= share).then(|| self.without_sights(callers, &shown)),
+                likely: Benign::of_sights(&shown.keys().copied().collect(), is_new_caller),
+                sharing: None,
+                also: others
+                    .take(MOST_ALSO)
+                    .map(|(class, detail)| format!("{}: {detail}", class_in_words(class)))
+                    .collect(),
+                novelty: Some(sight.detail.clone()),
+                credential: Some(sight.credential.clone()).filter(|credential| !credential.is_empty()),
+            },
+        }
     }
 
     /// Holds an event against outages, and adds it to its incident.
@@ -239,6 +271,7 @@ impl Judge {
             if storms {
                 event.subject.caller.clone_from(&entity.caller);
             }
+            event.told.likely = Some(Benign::VendorOutage);
         }
         if event.cause.name == "server_error" {
             let (since, last) = self.memory.waiting.get(&event.subject).copied().unwrap_or((time, time));
@@ -247,57 +280,13 @@ impl Judge {
             event.pages &= time >= since + WAIT_FOR_OUTAGE;
         }
         let detector = detector_of(&event.cause);
-        let budget = self.settings.budget();
-        let share = if statistic.is_some() { budget.tests() } else { budget.first_sight() };
-        let severity = if event.pages {
-            severity(event.rate.min(share), share, detector.impact).max(Severity::Medium)
-        } else {
-            Severity::Low
+        let severity = match (event.pages, event.told.likely) {
+            (true, _) => severity(event.rate.min(event.share), event.share, detector.impact).max(Severity::Medium),
+            (false, Some(_)) => Severity::Informational,
+            (false, None) => Severity::Low,
         };
         let (subject, finding) = self.finding(ledger, event, bucket, time);
         self.memory.book.add(&subject, &finding, severity, &self.bundle.manifest.version);
-    }
-
-    fn finding(&self, ledger: &Ledger, event: Event<'_>, bucket: i64, time: i64) -> (Subject, Finding) {
-        let subject = event.subject;
-        let vendor = Entity::group(subject.direction, Level::Vendor, &subject.vendor, "", "");
-        let of_vendor = vendor.as_ref().and_then(|vendor| ledger.get(vendor));
-        let trail = match of_vendor {
-            Some(of_vendor) if subject.caller.is_empty() => &of_vendor.trail,
-            _ => &event.account.trail,
-        };
-        let credential = Some(trail.credential.clone());
-        let credential = credential.filter(|credential| !credential.is_empty() && !subject.caller.is_empty());
-        let who = if subject.caller.is_empty() {
-            subject.vendor.clone()
-        } else {
-            format!("{} → {}", subject.caller, subject.vendor)
-        };
-        let message = event.contributions.first().map_or_else(
-            || format!("{who}: {}", event.cause.name),
-            |leading| {
-                let over = if leading.window.is_empty() { String::new() } else { format!(" over {}", leading.window) };
-                let shared = if event.cause.is_of_vendor { ", for its callers alike" } else { "" };
-                format!("{who}: {}{over}, usual: {}{shared}", leading.observed, leading.baseline)
-            },
-        );
-        let finding = Finding {
-            detector: detector_of(&event.cause),
-            cause: event.cause,
-            time,
-            first_seen: bucket_start(bucket + 1 - event.window),
-            last_seen: bucket_start(bucket + 1),
-            alarms_per_day: event.rate,
-            p_value: event.p_value,
-            message,
-            contributions: event.contributions,
-            hosts: trail.hosts.iter().cloned().collect(),
-            credential,
-            endpoint: event.endpoint.filter(|endpoint| !endpoint.is_empty()),
-            calls: event.calls,
-            trace_ids: trail.trace_ids.iter().cloned().collect(),
-        };
-        (subject, finding)
     }
 
     /// Lets go of what no window reaches any more; once an hour is enough.

@@ -8,6 +8,7 @@ mod causes;
 mod course;
 mod dead_letter;
 mod engine;
+mod findings;
 mod judge;
 pub mod metrics;
 mod partitions;

@@ -183,6 +183,11 @@ impl Known {
         key(&mut prefix, direction, Fact::Caller, &[""]);
         self.facts.iter().filter(|key| key.starts_with(&prefix)).count()
     }
+
+    /// Whether a caller was ever seen.
+    pub fn has_caller(&self, direction: Direction, caller: &str) -> bool {
+        Looker::new(self, direction).has(Fact::Caller, &[caller])
+    }
 }
 
 /// Looks up facts with one reused buffer.

@@ -16,7 +16,7 @@ mod news;
 mod relation;
 mod watch;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -161,10 +161,13 @@ impl SightRates {
     /// The rate of each incident that sights make: those of one caller less than six hours apart are one.
     fn incidents(&self, sights: &[Sight], known: &Known) -> Vec<f32> {
         let mut together = Together::default();
+        let mut callers: BTreeMap<Direction, usize> = BTreeMap::new();
         let mut open: BTreeMap<(Direction, &str), (i64, f64)> = BTreeMap::new();
         let mut closed = Vec::new();
         for sight in sights {
-            let rate = together.rate(sight, self, known.callers(sight.direction));
+            together.show(sight);
+            let callers = *callers.entry(sight.direction).or_insert_with(|| known.callers(sight.direction));
+            let rate = self.together(callers, together.shown(sight).keys().copied());
             let incident = open.entry((sight.direction, &sight.caller)).or_insert((sight.time, rate));
             if sight.time - incident.0 > INCIDENT {
                 closed.push(std::mem::replace(&mut incident.1, rate) as f32);
@@ -182,6 +185,12 @@ impl SightRates {
         self.rates.get(place_of(class)).copied().unwrap_or(1.0)
     }
 
+    /// How often a day all of these classes are expected of one caller within an hour: by themselves, or together.
+    pub fn together<'a>(&self, callers: usize, classes: impl Iterator<Item = &'a str> + Clone) -> f64 {
+        let alone = classes.clone().map(|class| self.of(class)).fold(f64::INFINITY, f64::min);
+        if alone.is_infinite() { alone } else { alone.min(joint_rate(self, callers, classes)) }
+    }
+
     /// The rate up to which sights may page so that the replay would have paged no more than `a_day` times a day.
     pub fn threshold(&self, a_day: f64) -> f64 {
         let allowed = (a_day * self.days).max(0.0) as usize;
@@ -192,18 +201,35 @@ impl SightRates {
 
 /// What callers showed within the last hour: what is rare together is rarer than each alone.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Together(VecDeque<(i64, Direction, String, String)>);
+pub struct Together(VecDeque<Shown>);
+
+/// What a caller showed for the first time.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Shown {
+    time: i64,
+    direction: Direction,
+    caller: String,
+    class: String,
+    detail: String,
+}
 
 impl Together {
-    /// How often a day a sight is expected: by itself, or with all that its caller showed within the hour.
-    pub fn rate(&mut self, sight: &Sight, rates: &SightRates, callers: usize) -> f64 {
-        self.0.retain(|(at, ..)| sight.time - at <= HOUR);
-        self.0.push_back((sight.time, sight.direction, sight.caller.clone(), sight.class.to_owned()));
-        let of_caller = |(_, direction, caller, class): &'_ (i64, Direction, String, String)| {
-            (*direction == sight.direction && *caller == sight.caller).then(|| class.clone())
-        };
-        let shown: BTreeSet<String> = self.0.iter().filter_map(of_caller).collect();
-        joint_rate(rates, callers, shown.iter().map(String::as_str)).min(rates.of(sight.class))
+    /// Remembers a sight, and forgets those of more than an hour ago.
+    pub fn show(&mut self, sight: &Sight) {
+        self.0.retain(|shown| sight.time - shown.time <= HOUR);
+        self.0.push_back(Shown {
+            time: sight.time,
+            direction: sight.direction,
+            caller: sight.caller.clone(),
+            class: sight.class.to_owned(),
+            detail: sight.detail.clone(),
+        });
+    }
+
+    /// The classes that the caller of a sight showed, each with its newest detail.
+    pub fn shown(&self, sight: &Sight) -> BTreeMap<&str, &str> {
+        let of_caller = |shown: &&Shown| shown.direction == sight.direction && shown.caller == sight.caller;
+        self.0.iter().filter(of_caller).map(|shown| (shown.class.as_str(), shown.detail.as_str())).collect()
     }
 }
 

@@ -8,7 +8,7 @@ use rdkafka::Offset;
 use super::*;
 use crate::alerts::{Activity, Severity};
 use crate::calls::Direction;
-use crate::detect::Category;
+use crate::detect::{Category, CauseClass};
 use crate::ingest::kafka::mock::Mock;
 use crate::pipeline;
 
@@ -65,6 +65,8 @@ fn alert(caller: &str) -> Alert {
         title: "Echo".to_owned(),
         message: "A call.".to_owned(),
         category: Category::Abuse,
+        cause_class: CauseClass::Unknown,
+        likely: None,
         technique: None,
         direction: Direction::Egress,
         caller: Some(caller.to_owned()),
@@ -75,6 +77,9 @@ fn alert(caller: &str) -> Alert {
         p_value: 0.001,
         alarms_per_day: 0.1,
         contributions: Vec::new(),
+        counterfactual: None,
+        involved: Vec::new(),
+        related: Vec::new(),
         calls: 1,
         trace_ids: Vec::new(),
         bundle: "1".to_owned(),

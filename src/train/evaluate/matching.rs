@@ -52,7 +52,11 @@ impl<'a> Matcher<'a> {
 fn names(alert: &Alert) -> impl Iterator<Item = &str> {
     let options = [&alert.caller, &alert.credential, &alert.endpoint];
     let known = options.into_iter().filter_map(|name| name.as_deref());
-    known.chain(alert.hosts.iter().map(String::as_str)).chain([alert.vendor.as_str()])
+    let parts = alert.involved.iter().flat_map(|part| part.host.iter().chain(&part.credential));
+    known
+        .chain(alert.hosts.iter().chain(parts).map(String::as_str))
+        .chain([alert.vendor.as_str()])
+        .chain(alert.involved.iter().map(|part| part.vendor.as_str()))
 }
 
 #[cfg(test)]
@@ -60,7 +64,7 @@ pub(super) mod tests {
     use super::*;
     use crate::alerts::{Activity, Severity};
     use crate::calls::Direction;
-    use crate::detect::Category;
+    use crate::detect::{Category, CauseClass};
 
     pub(in super::super) const MINUTE: i64 = 60_000_000;
 
@@ -93,6 +97,8 @@ pub(super) mod tests {
             title: String::new(),
             message: String::new(),
             category: Category::Abuse,
+            cause_class: CauseClass::Unknown,
+            likely: None,
             technique: None,
             direction: Direction::Egress,
             caller: Some(caller.to_string()).filter(|caller| !caller.is_empty()),
@@ -103,6 +109,9 @@ pub(super) mod tests {
             p_value: 1e-6,
             alarms_per_day: 0.01,
             contributions: vec![],
+            counterfactual: None,
+            involved: vec![],
+            related: vec![],
             calls: 1,
             trace_ids: vec![],
             bundle: String::new(),

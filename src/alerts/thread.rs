@@ -1,0 +1,71 @@
+//! Threads: what joins findings about different subjects into one story.
+//!
+//! A network, a client or a credential that is odd at one vendor is the same oddity at the next; so is a destination that
+//! nobody had called, whoever calls it. A caller whose credential was misused, or who called such a destination, is itself a
+//! thread: what it shows elsewhere within the horizon belongs to the same story.
+//!
+//! Not here: the incidents that threads run through (`book`).
+
+use serde::{Deserialize, Serialize};
+
+use super::Subject;
+use crate::calls::Direction;
+use crate::detect::Finding;
+
+/// What a thread is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) enum Kind {
+    /// A network that was new.
+    Network,
+    /// A client that was new.
+    Client,
+    /// A credential in the wrong place or hands.
+    Credential,
+    /// A destination that nobody had called.
+    Vendor,
+    /// A caller whose credential was misused, or who called such a destination.
+    Caller,
+}
+
+/// A thread: views never share one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Thread {
+    kind: Kind,
+    direction: Direction,
+    name: String,
+}
+
+/// The kind of thread that a class of first sights is about.
+fn kind_of(class: &str) -> Option<Kind> {
+    let is_of = |prefixes: [&str; 2]| prefixes.iter().any(|prefix| class.starts_with(prefix));
+    match class {
+        "vendor_new" => Some(Kind::Vendor),
+        "credential_of_another" => Some(Kind::Credential),
+        _ if is_of(["network_", "principal_network_"]) => Some(Kind::Network),
+        _ if is_of(["client_new", "principal_client_new"]) || class == "client_tool" => Some(Kind::Client),
+        _ => None,
+    }
+}
+
+impl Thread {
+    /// The threads that a finding hangs on: it joins an incident that one of them runs through.
+    pub(super) fn of(subject: &Subject, finding: &Finding) -> Vec<Self> {
+        let thread = |kind, name: &str| Self { kind, direction: subject.direction, name: name.to_owned() };
+        let novelty = finding.novelty.as_deref().zip(kind_of(finding.cause.name));
+        let credential = finding.credential.as_deref();
+        let caller = Some(subject.caller.as_str()).filter(|caller| !caller.is_empty());
+        let novelty = novelty.map(|(name, kind)| thread(kind, name));
+        let credential = credential.map(|name| thread(Kind::Credential, name));
+        novelty.into_iter().chain(credential).chain(caller.map(|name| thread(Kind::Caller, name))).collect()
+    }
+
+    /// Whether a finding that pages begins this thread, or takes it up again.
+    pub(super) fn is_begun_by(&self, finding: &Finding) -> bool {
+        let is_misuse = finding.detector.name == "credential_misuse";
+        match self.kind {
+            Kind::Network | Kind::Client | Kind::Vendor => true,
+            Kind::Credential => is_misuse,
+            Kind::Caller => is_misuse || finding.detector.name == "new_destination",
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What a finding says: its sentence, its share of the budget, its counterfactual, whom it names.
+//!
+//! Here the evidence is still at hand, so that what is left after leaving out a reason is judged anew, not guessed.
+//!
+//! Not here: whether it is told at all (`causes`), and to which incident it belongs (`alerts`).
+
+use std::collections::BTreeMap;
+
+use super::judge::{Event, Judge};
+use crate::alerts::Subject;
+use crate::calls::Direction;
+use crate::detect::{Benign, Counterfactual, Finding, Sentence, Sharing, detector_of, left_out, sentence};
+use crate::features::{Account, Entity, Ledger, Level};
+use crate::models::baseline::{Verdict, fused};
+use crate::models::bundle::CalibratedJoint;
+use crate::models::calibration::p_value;
+use crate::models::first_sight::SightRates;
+use crate::rollup::bucket_start;
+
+/// What else a finding says of its event.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// What would have to be left out for the window to be usual.
+    pub counterfactual: Option<Counterfactual>,
+    /// The harmless change that it looks like; said of what does not page.
+    pub likely: Option<Benign>,
+    /// Whether the vendor's other callers see it; `None` where nobody asked.
+    pub sharing: Option<Sharing>,
+    /// What else the caller showed for the first time within the hour, in words.
+    pub also: Vec<String>,
+    /// The new thing itself, of a first sight.
+    pub novelty: Option<String>,
+    /// The credential that showed it, where that is known; else the account's newest.
+    pub credential: Option<String>,
+}
+
+/// Part of an entity's surprise that a verdict has: its weight over its p-value, of the sum of all.
+pub(super) fn share_of(verdict: &Verdict, verdicts: &[Verdict]) -> f64 {
+    let part = |verdict: &Verdict| verdict.test.weight() / verdict.p_value;
+    part(verdict) / verdicts.iter().map(part).sum::<f64>().max(f64::MIN_POSITIVE)
+}
+
+/// Part of what a caller showed for the first time that one class has: its logarithm, of the sum of all.
+pub(super) fn share_of_sight(rates: &SightRates, callers: usize, class: &str, shown: &BTreeMap<&str, &str>) -> f64 {
+    let part = |class: &str| (callers.max(1) as f64 / rates.of(class)).max(1.0).ln();
+    let all: f64 = shown.keys().map(|class| part(class)).sum();
+    if all > 0.0 { part(class) / all } else { 1.0 }
+}
+
+impl Judge {
+    /// The fewest statistics without which an entity's window would not page.
+    pub fn without_statistics(&self, direction: Direction, verdicts: &[Verdict]) -> Option<Counterfactual> {
+        let score = &self.bundle.views.get(&direction)?.score;
+        let mut parts: BTreeMap<usize, (f64, &Verdict)> = BTreeMap::new();
+        for verdict in verdicts.iter().filter(|verdict| verdict.test.weight() > 0.0 && verdict.p_value < 1.0) {
+            let (part, strongest) = parts.entry(verdict.test.statistic).or_insert((0.0, verdict));
+            *part += verdict.test.weight() / verdict.p_value;
+            if verdict.p_value < strongest.p_value {
+                *strongest = verdict;
+            }
+        }
+        let mut order: Vec<(usize, f64, &Verdict)> =
+            parts.into_iter().map(|(place, (part, strongest))| (place, part, strongest)).collect();
+        order.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let rate_without = |count: usize| {
+            let is_left_out =
+                |verdict: &Verdict| order.iter().take(count).any(|(place, ..)| *place == verdict.test.statistic);
+            let left =
+                verdicts.iter().map(|verdict| (verdict.test, if is_left_out(verdict) { 1.0 } else { verdict.p_value }));
+            self.bundle.alarms_per_day(self.bundle.entities(), p_value(score.as_ref(), fused(left)))
+        };
+        let names: Vec<String> = order.iter().map(|(.., strongest)| left_out(strongest)).collect();
+        Some(Counterfactual::find(&names, rate_without, self.settings.budget().tests()))
+    }
+
+    /// The fewest new things without which what a caller showed within the hour would not page.
+    pub fn without_sights(&self, callers: usize, shown: &BTreeMap<&str, &str>) -> Counterfactual {
+        let rates = &self.bundle.sight_rates;
+        let mut order: Vec<(&str, &str)> = shown.iter().map(|(class, detail)| (*class, *detail)).collect();
+        order.sort_by(|a, b| rates.of(a.0).total_cmp(&rates.of(b.0)));
+        let name = |(class, detail): &(&str, &str)| match *class {
+            "plaintext" => "plaintext HTTP".to_owned(),
+            "tls_old" => format!("TLS {detail}"),
+            _ => (*detail).to_owned(),
+        };
+        let names: Vec<String> = order.iter().map(name).collect();
+        let rate_without = |count| rates.together(callers, order.iter().skip(count).map(|(class, _)| *class));
+        Counterfactual::find(&names, rate_without, self.sight_threshold())
+    }
+
+    /// The fewest columns without which an hour is like those before; a column that is left out counts as typical.
+    pub fn without_columns(&self, joint: &CalibratedJoint, row: &[f64], order: &[(String, f64)]) -> Counterfactual {
+        let columns = joint.joint.columns();
+        let rate_without = |count: usize| {
+            let is_left_out = |name: &String| order.iter().take(count).any(|(column, _)| column == name);
+            let left: Vec<f64> = row
+                .iter()
+                .zip(columns)
+                .map(|(value, name)| if is_left_out(name) { f64::NAN } else { *value })
+                .collect();
+            self.bundle.alarms_per_day(joint.entities, joint.p_value(&left))
+        };
+        let names: Vec<String> = order.iter().map(|(column, _)| format!("the {}", column.replace('_', " "))).collect();
+        Counterfactual::find(&names, rate_without, self.settings.budget().joint())
+    }
+
+    /// What an event says, and whom it is about.
+    pub fn finding(&self, ledger: &Ledger, event: Event<'_>, bucket: i64, time: i64) -> (Subject, Finding) {
+        let Event { subject, cause, told, contributions, .. } = event;
+        let vendor = Entity::group(subject.direction, Level::Vendor, &subject.vendor, "", "");
+        let of_vendor = vendor.as_ref().and_then(|vendor| ledger.get(vendor));
+        let trail = match of_vendor {
+            Some(of_vendor) if subject.caller.is_empty() => &of_vendor.trail,
+            _ => &event.account.trail,
+        };
+        let credential = told.credential.unwrap_or_else(|| trail.credential.clone());
+        let credential = Some(credential).filter(|credential| !credential.is_empty() && !subject.caller.is_empty());
+        let endpoint = event.endpoint.filter(|endpoint| !endpoint.is_empty());
+        let is_other = |pair: &&Account| pair.entity.caller != event.account.entity.caller;
+        let message = sentence(&Sentence {
+            cause: &cause,
+            caller: &subject.caller,
+            vendor: &subject.vendor,
+            endpoint: endpoint.as_deref(),
+            leading: contributions.first(),
+            also: &told.also,
+            others: ledger.pairs_of(subject.direction, &subject.vendor).filter(is_other).count(),
+            sharing: told.sharing,
+        });
+        let finding = Finding {
+            detector: detector_of(&cause),
+            cause,
+            time,
+            first_seen: bucket_start(bucket + 1 - event.window),
+            last_seen: bucket_start(bucket + 1),
+            alarms_per_day: event.rate,
+            p_value: event.p_value,
+            message,
+            contributions,
+            counterfactual: told.counterfactual,
+            likely: told.likely.filter(|_| !event.pages),
+            novelty: told.novelty,
+            hosts: trail.hosts.iter().cloned().collect(),
+            credential,
+            endpoint,
+            calls: event.calls,
+            trace_ids: trail.trace_ids.iter().cloned().collect(),
+        };
+        (subject, finding)
+    }
+}
