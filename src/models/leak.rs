@@ -23,6 +23,8 @@ const LARGEST_SCORE: f64 = 3.0;
 /// Hours of shrinkage of the persistence to none, and its bound.
 const PERSISTENCE_WEIGHT: f64 = 20.0;
 const MOST_PERSISTENCE: f64 = 0.9;
+/// Calls of shrinkage of the earlier days' mean to that of all.
+const EARLIER_WEIGHT_CALLS: f64 = 50.0;
 /// No pair is so steady that its sum stays below this.
 const LEAST_RECORD: f64 = 6.0;
 /// Times the largest sum of the history, and mean shift in deviations of a call, from which a leak is worth telling.
@@ -101,15 +103,33 @@ impl LeakSum {
     }
 }
 
+/// Each hour against the mean of the days before it. The history's own mean knows of every shift within it, as no baseline
+/// knows of those to come: held against it, a shift would hardly add up.
+fn against_earlier(hours: &[(i64, f64, f64)]) -> Vec<(i64, f64, f64)> {
+    let (mut earlier, mut today) = ((0.0, 0.0), (0.0, 0.0));
+    let mut against = Vec::with_capacity(hours.len());
+    for of_day in hours.chunk_by(|a, b| a.0 == b.0) {
+        for (day, mean, calls) in of_day {
+            let usual = earlier.0 / (earlier.1 + EARLIER_WEIGHT_CALLS);
+            against.push((*day, mean - usual, *calls));
+            today = (today.0 + mean * calls, today.1 + calls);
+        }
+        earlier = (earlier.0 + today.0, earlier.1 + today.1);
+        today = (0.0, 0.0);
+    }
+    against
+}
+
 /// Learns from hours in order: day, mean residual and calls. Also each day's largest sum against the largest of the others.
 pub fn learn(hours: &[(i64, f64, f64)], wander: f64) -> (LeakBaseline, Vec<f64>) {
+    let hours = against_earlier(hours);
     let scores: Vec<f64> = hours.iter().map(|(_, mean, calls)| score(*mean, *calls, wander)).collect();
     let products: f64 = scores.windows(2).map(|pair| pair[0] * pair[1]).sum();
     let squares: f64 = scores.iter().map(|score| score * score).sum();
     let persistence = (products / (squares + PERSISTENCE_WEIGHT)).clamp(0.0, MOST_PERSISTENCE);
     let mut sum = LeakSum::default();
     let mut largest: BTreeMap<i64, f64> = BTreeMap::new();
-    for (day, mean, calls) in hours {
+    for (day, mean, calls) in &hours {
         sum.add(*mean, *calls, wander, persistence);
         largest.entry(*day).and_modify(|most| *most = most.max(sum.sum)).or_insert(sum.sum);
     }
@@ -156,6 +176,15 @@ mod tests {
             false_alarms += usize::from(first_leak(&known, &hours(5 * 24, 0.0, 200 + seed)).is_some());
         }
         assert!(found >= 17 && false_alarms <= 2, "found {found}, false alarms {false_alarms} of 20");
+    }
+
+    #[test]
+    fn a_history_that_shifts_itself_knows_that_shifts_happen() {
+        let shifting: Vec<_> =
+            hours(14 * 24, 0.0, 3).into_iter().map(|(day, mean, n)| (day, mean + 0.05 * (day / 4) as f64, n)).collect();
+        let (steady, _) = learn(&hours(14 * 24, 0.0, 3), 0.01);
+        let (known, _) = learn(&shifting, 0.01);
+        assert!(known.record > 1.5 * steady.record, "{known:?} {steady:?}");
     }
 
     #[test]
