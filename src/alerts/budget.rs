@@ -15,6 +15,8 @@ const JOINT: f64 = 0.05;
 const SILENCE: f64 = 0.05;
 /// Share for slow leaks.
 const LEAK: f64 = 0.05;
+/// Share for each kind of record.
+const RECORD: f64 = 0.05;
 
 /// Alerts a day that somebody is willing to look at.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,6 +54,11 @@ impl Budget {
     /// Alarms a day up to which a slow leak pages.
     pub fn leak(self) -> f64 {
         LEAK * self.alerts_per_day
+    }
+
+    /// Alarms a day up to which a record pages.
+    pub fn record(self) -> f64 {
+        RECORD * self.alerts_per_day
     }
 
     /// Alarms a day up to which the joint models page.

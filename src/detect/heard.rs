@@ -133,6 +133,7 @@ mod tests {
             endpoints: BTreeMap::new(),
             peers: 0,
             longest_silence: 5.0,
+            records: None,
             leaks: Default::default(),
         };
         pairs.iter().map(|(caller, vendor)| (Entity::pair(Direction::Egress, caller, vendor), known.clone())).collect()

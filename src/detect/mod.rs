@@ -9,6 +9,7 @@
 mod attribution;
 mod beacon;
 mod benign;
+mod bulk_transfer;
 mod burst;
 mod call_volume;
 mod counterfactual;
@@ -45,7 +46,7 @@ pub use sentence::{Sentence, sentence};
 pub use techniques::{Technique, technique};
 pub use words::{
     class_in_words, contribution, in_bytes, in_numbers, in_window, joint_contribution, leak_contribution, left_out,
-    misfit_contribution, sight_contribution, silence_contribution,
+    misfit_contribution, record_contribution, sight_contribution, silence_contribution,
 };
 
 /// What kind of trouble a detector looks for.
@@ -166,7 +167,7 @@ impl Contribution {
 /// What a finding is about.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cause {
-    /// Name of a statistic, of a class of first sights, of a slow leak, `joint`, `silence` or `model_drift`.
+    /// Name of a statistic, of a class of first sights, of a slow leak or record, `joint`, `silence` or `model_drift`.
     pub name: &'static str,
     /// Whether there is more of it than usual; `false` where a mean fell.
     pub is_rise: bool,
@@ -247,6 +248,7 @@ pub const DETECTORS: &[&Detector] = &[
     &credential_misuse::DETECTOR,
     &privileged_endpoint::DETECTOR,
     &weak_transport::DETECTOR,
+    &bulk_transfer::DETECTOR,
     &silence::DETECTOR,
     &slow_leak::DETECTOR,
     &beacon::DETECTOR,
@@ -270,12 +272,15 @@ pub fn detector_named(name: &str) -> Option<&'static Detector> {
 mod tests {
     use super::*;
     use crate::models::leak::LEAKS;
+    use crate::models::record::RECORDS;
     use crate::models::statistic::STATISTICS;
 
     #[test]
     fn every_cause_has_a_detector_of_its_own_and_a_technique_that_exists() {
         let names = STATISTICS.iter().map(|statistic| statistic.name).chain(SIGHTS.iter().map(|class| class.name));
-        for name in names.chain(["joint", "silence", "model_drift"]).chain(LEAKS) {
+        for name in
+            names.chain(["joint", "silence", "model_drift"]).chain(LEAKS).chain(RECORDS.iter().map(|kind| kind.name))
+        {
             for (is_rise, is_of_vendor) in [(true, false), (false, false), (true, true)] {
                 let cause = Cause { name, is_rise, is_of_vendor, direction: Direction::Egress };
                 let claimed = DETECTORS.iter().find(|detector| (detector.claims)(&cause));

@@ -7,6 +7,7 @@ use crate::models::expectation::{Expectations, Expected};
 use crate::models::first_sight::{SIGHTS, Sight};
 use crate::models::fitness::Misfit;
 use crate::models::leak::Leak;
+use crate::models::record::{Beyond, RECORDS};
 use crate::models::statistic::{Kind, statistic_named};
 use crate::rollup::{BUCKET_SECONDS, QUANTITIES};
 
@@ -205,6 +206,21 @@ pub fn leak_contribution(
         observed_value: Some(per_cent),
         baseline_value: Some(0.0),
         unit: "% a call".to_owned(),
+        share: 1.0,
+        p_value,
+    }
+}
+
+/// A sum beyond the record of a kind (place in `RECORDS`), in words.
+pub fn record_contribution(place: usize, beyond: &Beyond, p_value: f64) -> Contribution {
+    Contribution {
+        name: RECORDS.get(place).map_or("", |kind| kind.name).to_owned(),
+        window: WINDOWS[beyond.window].name.to_owned(),
+        observed: in_bytes(beyond.sum),
+        baseline: format!("at most {}", in_bytes(beyond.record)),
+        observed_value: Some(beyond.sum),
+        baseline_value: Some(beyond.record),
+        unit: "bytes".to_owned(),
         share: 1.0,
         p_value,
     }

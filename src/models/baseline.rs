@@ -13,6 +13,7 @@ use super::adaptation::Adaptation;
 use super::calibration::{Tail, harmonic_mean, p_value};
 use super::clock::Clock;
 use super::leak::{LEAKING, LeakBaseline};
+use super::record::Records;
 use super::statistic::{Kind, Observation, Test, tests_at};
 use crate::features::{Account, Column, Entity, Level, WINDOWS};
 
@@ -52,6 +53,8 @@ pub struct Baseline {
     pub peers: usize,
     /// Longest silence of its history, in expected calls; of a pair.
     pub longest_silence: f32,
+    /// Largest sums of its history; of a pair that is known.
+    pub records: Option<Records>,
     /// What can leak slowly, in the order of `LEAKING`; of a pair.
     pub leaks: [LeakBaseline; LEAKING.len()],
 }
@@ -88,11 +91,18 @@ pub struct ViewBaseline {
     pub score: Option<Tail>,
     /// Tail of the pairs' daily silences, each against the longest of its pair's other days.
     pub silence: Option<Tail>,
+    /// Tails of the pairs' records, by kind, each fold against the pair's other folds.
+    pub records: Vec<Option<Tail>>,
     /// Tail of the pairs' daily leaks, each against the largest of its pair's other days.
     pub leak: Option<Tail>,
 }
 
 impl ViewBaseline {
+    /// Number of pairs that are judged.
+    pub fn pairs(&self) -> usize {
+        self.levels.get(&Level::Pair).map_or(1, |level| level.entities)
+    }
+
     /// Number of entities that are judged.
     pub fn entities(&self) -> usize {
         self.levels.values().map(|level| level.entities).sum::<usize>().max(1)

@@ -2,7 +2,8 @@
 //!
 //! `expectation` and `clock` say what is usual, `statistic` how far a window is from it, `baseline` what each entity was
 //! learned to be like and what its tests say, `first_sight` how rarely something new turns up, `joint` whether numbers that
-//! are each usual are odd together, `peers` which entities behave alike, `silence` how long no call is unusual, `leak` what adds up over days (from `hourly` means), `adaptation` how a baseline
+//! are each usual are odd together, `peers` which entities behave alike, `silence` how long no call is unusual, `leak` what adds up over days (from `hourly` means), `record` what is more than
+//! ever, `adaptation` how a baseline
 //! follows its entity between trainings, `fitness` whether it still does, `calibration` how unlikely all that is. `bundle`
 //! is what was learned, on disk.
 //!
@@ -22,5 +23,6 @@ pub mod joint_row;
 pub mod leak;
 mod normal;
 pub mod peers;
+pub mod record;
 pub mod silence;
 pub mod statistic;

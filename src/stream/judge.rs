@@ -46,7 +46,7 @@ pub(super) struct Memory {
     pub fitness: BTreeMap<Direction, Fitness>,
     /// How the means of known entities go on.
     pub courses: BTreeMap<Entity, Course>,
-    /// Shifts that are being told, by entity and statistic (place in its table).
+    /// Shifts that are being told, by entity and statistic (place in its table; records follow after it).
     pub shifts: BTreeMap<(Entity, usize), Shift>,
     pub book: Book,
     /// What callers showed for the first time within the last hour.
@@ -155,7 +155,8 @@ impl Judge {
         {
             let baseline = bundle.baselines.get(&account.entity);
             let peers = baseline.map_or_else(|| self.peers_of(account), |baseline| baseline.peers);
-            let leaks = baseline.map(|baseline| self.follow(account, baseline, bucket)).unwrap_or_default();
+            let mut sums = baseline.map(|baseline| self.follow(account, baseline, bucket)).unwrap_or_default();
+            sums.extend(baseline.map(|baseline| self.beyond_records(account, baseline, time)).unwrap_or_default());
             let adaptation = self.memory.courses.get(&account.entity).map(|course| &course.adaptation);
             let mut verdicts = judge(account, bucket, baseline, level, &self.between, peers, adaptation);
             self.pass_over_levels(&account.entity, &mut verdicts, time);
@@ -171,8 +172,8 @@ impl Judge {
                 self.note_shift(&account.entity, &event.cause, &verdicts, time);
                 self.tell(&ledger, event, bucket, time);
             }
-            for leak in leaks {
-                self.tell(&ledger, leak, bucket, time);
+            for beyond in sums {
+                self.tell(&ledger, beyond, bucket, time);
             }
             let surges: Vec<Event<'_>> =
                 verdicts.iter().filter_map(|verdict| self.surge(account, verdict, rate, bucket)).collect();

@@ -12,6 +12,7 @@ mod findings;
 mod judge;
 pub mod metrics;
 mod partitions;
+mod records;
 pub mod run;
 pub mod shutdown;
 mod watermark;

@@ -18,6 +18,7 @@ use crate::models::calibration::Tail;
 use crate::models::clock::{Clock, Span};
 use crate::models::hourly::Hourly;
 use crate::models::leak::{self, LEAKING, LeakBaseline};
+use crate::models::record::{self, KINDS, Records};
 use crate::models::silence::{longest_by_fold, times_by_fold};
 use crate::models::statistic::{Kind, Moments, Test, tests_at};
 
@@ -51,6 +52,8 @@ pub(super) struct Calibrated {
     pub scores: Vec<f32>,
     /// Silences by fold, each against the longest of its pair's other folds.
     pub silences: Vec<f64>,
+    /// Records by fold, each against those of its pair's other folds.
+    pub records: Vec<[f64; KINDS]>,
     /// Leaks by fold, each against the largest of its pair's other folds.
     pub leaks: Vec<f64>,
 }
@@ -182,9 +185,19 @@ impl<'a> Fit<'a> {
             dispersion: (0..tests).map(dispersion).collect(),
             endpoints: endpoints.collect(),
             peers: self.peers,
+            records: None,
             leaks: Default::default(),
             longest_silence: self.silences.values().copied().fold(0.0, f64::max) as f32,
         }
+    }
+
+    /// The largest sums of each fold.
+    fn records(&self, span: Span) -> Vec<Records> {
+        let mut folds: BTreeMap<i64, Records> = BTreeMap::new();
+        self.history.replay(|bucket, account| {
+            record::raise(folds.entry(span.fold_of(bucket)).or_default(), account);
+        });
+        folds.into_values().collect()
     }
 
     /// What can leak, learned hour by hour, and each fold's leaks against the largest of the others.
@@ -358,20 +371,24 @@ pub(super) fn calibrate(
         })
         .collect();
 
-    let learned: Vec<(Entity, Baseline, Vec<f64>)> = fits
+    let learned: Vec<(Entity, Baseline, Vec<f64>, Vec<[f64; KINDS]>)> = fits
         .par_iter()
         .map(|fit| {
             let mut baseline = fit.baseline(&usual[0], None, span);
-            let mut leaks = Vec::new();
+            let (mut leaks, mut records) = (Vec::new(), Vec::new());
             if fit.is_known && what.level == Level::Pair {
                 (baseline.leaks, leaks) = fit.leaks(&baseline, span);
+                let of_folds = fit.records(span);
+                records = record::times_by_fold(&of_folds);
+                baseline.records = Some(record::largest(&of_folds));
             }
-            (fit.history.entity.clone(), baseline, leaks)
+            (fit.history.entity.clone(), baseline, leaks, records)
         })
         .collect();
-    let leaks = learned.iter().flat_map(|(.., leaks)| leaks).copied().collect();
+    let leaks = learned.iter().flat_map(|(_, _, leaks, _)| leaks).copied().collect();
+    let records = learned.iter().flat_map(|(.., records)| records).copied().collect();
     let level = levels.into_iter().next().unwrap_or_default();
     let silences = known.iter().flat_map(|fit| times_by_fold(&fit.silences)).collect();
-    let baselines = learned.into_iter().map(|(entity, baseline, _)| (entity, baseline)).collect();
-    Calibrated { baselines, level, scores, silences, leaks }
+    let baselines = learned.into_iter().map(|(entity, baseline, ..)| (entity, baseline)).collect();
+    Calibrated { baselines, level, scores, silences, records, leaks }
 }

@@ -27,6 +27,7 @@ use crate::models::clock::{Clock, Span};
 use crate::models::expectation::CallHistory;
 use crate::models::first_sight::{FactHistory, SightRates, relations};
 use crate::models::peers::{Peers, behaviour};
+use crate::models::record::KINDS;
 use crate::rollup::{Rollup, StoredRollup, bucket_start};
 
 pub use self::report::{LeftOut, Report};
@@ -192,7 +193,7 @@ fn calibrate_view(bundle: &mut Bundle, direction: Direction, levels: &BTreeMap<L
     let span = bundle.span;
     let between = bundle.expectations.between_callers();
     let mut view = ViewBaseline::default();
-    let (mut scores, mut silences, mut leaks) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut scores, mut silences, mut leaks, mut records) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let rows = joint::Rows::new(direction, span);
     for (level, entities) in levels {
         let peers = if *level == Level::Pair {
@@ -218,12 +219,14 @@ fn calibrate_view(bundle: &mut Bundle, direction: Direction, levels: &BTreeMap<L
         scores.extend(calibrated.scores);
         silences.extend(calibrated.silences);
         leaks.extend(calibrated.leaks);
+        records.extend(calibrated.records);
         bundle.baselines.extend(calibrated.baselines);
     }
     // With two folds each is judged by one alone, which has no tails: nothing that the scores could be held against.
     view.score = if span.fold_count() > 2 { Tail::fit(scores, span.fold_count()) } else { None };
     view.silence = tail_of(silences, span);
     view.leak = tail_of(leaks, span);
+    view.records = (0..KINDS).map(|kind| tail_of(records.iter().map(|times| times[kind]).collect(), span)).collect();
     bundle.views.insert(direction, view);
     if let Some(joint) = rows.fit(SEED) {
         bundle.joint.insert(direction, joint);

@@ -1,0 +1,65 @@
+//! Sums beyond a pair's record.
+
+use super::findings::Told;
+use super::judge::{Event, Judge};
+use crate::alerts::Subject;
+use crate::detect::{Cause, record_contribution};
+use crate::features::{Account, Column, WINDOWS};
+use crate::models::adaptation::Shift;
+use crate::models::baseline::Baseline;
+use crate::models::calibration::p_value;
+use crate::models::record::{KINDS, RECORDS, beyond};
+use crate::models::statistic::{Kind, STATISTICS};
+
+impl Judge {
+    /// The kinds of records that a known pair is beyond, where that is rare enough to tell.
+    pub fn beyond_records<'a>(&mut self, account: &'a Account, baseline: &Baseline, time: i64) -> Vec<Event<'a>> {
+        (0..KINDS).filter_map(|place| self.beyond_record(account, baseline, place, time)).collect()
+    }
+
+    fn beyond_record<'a>(
+        &mut self,
+        account: &'a Account,
+        baseline: &Baseline,
+        place: usize,
+        time: i64,
+    ) -> Option<Event<'a>> {
+        let entity = &account.entity;
+        let view = self.bundle.views.get(&entity.direction)?;
+        let beyond = beyond(baseline.records.as_ref()?, account, place)?;
+        let p_value = p_value(view.records.get(place).and_then(Option::as_ref), beyond.times);
+        let rate = self.bundle.alarms_per_day(view.pairs(), p_value);
+        let share = self.settings.budget().record();
+        if rate > share || self.is_level(account, place, beyond.times, time) {
+            return None;
+        }
+        Some(Event {
+            account,
+            subject: Subject::of(entity),
+            cause: Cause { name: RECORDS[place].name, is_rise: true, is_of_vendor: false, direction: entity.direction },
+            window: WINDOWS[beyond.window].buckets,
+            rate,
+            p_value,
+            share,
+            pages: true,
+            contributions: vec![record_contribution(place, &beyond, p_value)],
+            endpoint: None,
+            calls: account.sum(Column::Calls, beyond.window).max(0) as u64,
+            told: Told::default(),
+        })
+    }
+
+    /// Whether a record that was told for a day is by now the pair's level; else remembers that it is being told.
+    fn is_level(&mut self, account: &Account, place: usize, times: f64, time: i64) -> bool {
+        let (key, effect) = ((account.entity.clone(), STATISTICS.len() + place), times.ln());
+        let Some(shift) = self.memory.shifts.get_mut(&key) else {
+            self.memory.shifts.insert(key, Shift::begun(time, effect));
+            return false;
+        };
+        let explains = shift.explains(Kind::Volume, effect, time);
+        if !explains {
+            shift.goes_on(time, effect);
+        }
+        explains
+    }
+}
