@@ -25,7 +25,7 @@ pub(super) const DETECTOR: Detector = Detector {
     category: Category::Abuse,
     impact: Impact::High,
     analytic: Analytic::Statistical,
-    claims: |cause| cause.name == "calls",
+    claims: |cause| matches!(cause.name, "calls" | "calls_record"),
     cause_class: |_| CauseClass::Unknown,
     technique: |_| Some("T1496"),
 };

@@ -14,6 +14,7 @@ use crate::features::{Account, Column, Ledger, Level, WINDOWS};
 use crate::models::baseline::{Baseline, Verdict};
 use crate::models::calibration::p_value;
 use crate::models::joint_row;
+use crate::models::record::most_calls_an_hour;
 use crate::models::statistic::{Kind, Observation, STATISTICS};
 use crate::rollup::BUCKET_MICROS;
 
@@ -23,6 +24,8 @@ const MOST_REASONS: usize = 3;
 const SURGE: f64 = 30.0;
 const SURGE_AT_REST: f64 = 8.0;
 const FEWEST_CALLS_OF_A_SURGE: f64 = 20.0;
+/// Times the calls of the busiest hour ever, from an hour on.
+const SURGE_OVER_RECORD: f64 = 2.0;
 /// Times the expectation from which unusual volume with usual ratios is told, without a page, as a campaign.
 const CAMPAIGN: f64 = 3.0;
 /// Buckets of the level that a surge is measured against: three hours.
@@ -178,12 +181,17 @@ impl Judge {
         if rate > share {
             return None;
         }
-        let clock = self.bundle.baselines.get(&account.entity).filter(|known| known.is_known)?.clock.as_ref()?;
+        let known = self.bundle.baselines.get(&account.entity).filter(|known| known.is_known)?;
+        let clock = known.clock.as_ref()?;
         let buckets = verdict.test.buckets() as f64;
         let level = clock.expected(bucket, LEVEL_BUCKETS) * buckets / LEVEL_BUCKETS as f64;
         let usual = verdict.seen.against.max(level);
-        let times = if self.is_company_at_rest(bucket) { SURGE_AT_REST } else { SURGE };
-        let least = (clock.peak() * buckets).max(FEWEST_CALLS_OF_A_SURGE);
+        let is_at_rest = self.is_company_at_rest(bucket);
+        let times = if is_at_rest { SURGE_AT_REST } else { SURGE };
+        // A nightly job that is made up for by day is no surge: more than ever is.
+        let record = known.records.as_ref().map_or(0.0, most_calls_an_hour);
+        let record = if is_at_rest { 0.0 } else { record * if buckets < 12.0 { 1.0 } else { SURGE_OVER_RECORD } };
+        let least = (clock.peak() * buckets).max(FEWEST_CALLS_OF_A_SURGE).max(record);
         let pages = verdict.seen.observed >= times * usual && verdict.seen.observed >= least;
         let is_campaign = rate_of_tests > self.settings.budget().tests() && verdict.seen.observed >= CAMPAIGN * usual;
         if !pages && (!is_campaign || verdict.seen.observed < FEWEST_CALLS_OF_A_SURGE) {

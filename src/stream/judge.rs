@@ -194,7 +194,7 @@ impl Judge {
     }
 
     fn judge_silences(&mut self, bucket: i64, time: i64) {
-        let hushes = self.memory.heard.silences(&self.bundle.baselines, bucket);
+        let hushes = self.memory.heard.silences(&self.memory.ledger, &self.bundle.baselines, bucket);
         self.memory.heard.forget(bucket);
         let ledger = std::mem::take(&mut self.memory.ledger);
         for hush in &hushes {
