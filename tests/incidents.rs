@@ -65,8 +65,8 @@ fn one_attacker_with_the_keys_of_several_callers_is_one_incident_that_names_them
     named.sort_unstable();
     assert_eq!(named, ["billing-worker", "ml-gateway", "support-portal"]);
     for caller in named {
-        let of_caller = |alert: &&&Alert| alert.caller.as_deref() == Some(caller);
-        assert!(paged.iter().find(of_caller).is_some(), "no step tells of {caller}");
+        let tells = paged.iter().any(|alert| alert.caller.as_deref() == Some(caller));
+        assert!(tells, "no step tells of {caller}");
     }
     assert_eq!(paged[0].cause_class.as_str(), "credential_misused");
 }
