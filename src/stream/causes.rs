@@ -57,7 +57,7 @@ impl Judge {
         let told_of = match entity.level {
             Level::Pair => account,
             Level::Vendor => most_changed(ledger.pairs_of(entity.direction, &entity.vendor), leading)?,
-            Level::VendorEndpoint | Level::Credential => self.pair_in_question(ledger, account, leading)?,
+            Level::VendorEndpoint | Level::Credential => most_changed(users_of(ledger, account), leading)?,
         };
         let seen = Verdict { seen: observed_of(told_of, leading), ..leading.clone() };
         let shared = if statistic.of_vendor {
@@ -138,30 +138,17 @@ impl Judge {
             return Some(own);
         }
         if !is_vendor_open {
-            self.widen(ledger, &vendor);
+            self.widen(ledger, &vendor, time);
         }
         Some(vendor)
     }
 
     /// Makes the incident of one of a vendor's callers the vendor's, if a vendor can have caused it.
-    fn widen(&mut self, ledger: &Ledger, vendor: &Subject) {
+    fn widen(&mut self, ledger: &Ledger, vendor: &Subject, time: i64) {
         let of_vendor: Vec<&str> =
             STATISTICS.iter().filter(|statistic| statistic.of_vendor).map(|statistic| statistic.name).collect();
         let mut pairs = ledger.pairs_of(vendor.direction, &vendor.vendor);
-        pairs.any(|pair| self.memory.book.widen(vendor, &pair.entity.caller, &of_vendor));
-    }
-
-    /// Of the pairs behind a shared credential or endpoint, the one whose incident goes on, else the one whose calls make most
-    /// of the change.
-    fn pair_in_question<'a>(&self, ledger: &'a Ledger, account: &'a Account, verdict: &Verdict) -> Option<&'a Account> {
-        let entity = &account.entity;
-        let uses = |pair: &&Account| match entity.level {
-            Level::Credential => pair.trail.credential == entity.part,
-            _ => pair.endpoints.contains_key(&entity.part),
-        };
-        let pairs = || ledger.pairs_of(entity.direction, &entity.vendor).filter(uses);
-        let is_told = |pair: &&Account| self.memory.book.is_paging(&Subject::of(&pair.entity));
-        pairs().find(is_told).or_else(|| most_changed(pairs(), verdict))
+        pairs.any(|pair| self.memory.book.widen(vendor, &pair.entity.caller, &of_vendor, time));
     }
 
     /// Pure volume: far beyond the clock, whatever the ratios say. `rate_of_tests` is that of the ratios: where they are usual too, and
@@ -322,6 +309,15 @@ fn observed_of(account: &Account, verdict: &Verdict) -> Observation {
     let empty = [0; _];
     let window = account.series.window(verdict.test.window);
     Observation::of(verdict.test.statistic().kind, window, &empty, 0.0)
+}
+
+/// The pairs behind a shared credential or endpoint.
+fn users_of<'a>(ledger: &'a Ledger, account: &'a Account) -> impl Iterator<Item = &'a Account> {
+    let entity = &account.entity;
+    ledger.pairs_of(entity.direction, &entity.vendor).filter(|pair| match entity.level {
+        Level::Credential => pair.trail.credential == entity.part,
+        _ => pair.endpoints.contains_key(&entity.part),
+    })
 }
 
 /// Of some pairs, the one whose calls make most of a change: whether the vendor changed is what is left without them.
