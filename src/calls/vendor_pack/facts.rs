@@ -95,11 +95,6 @@ impl Verb {
     pub const fn is_sensitive(self) -> bool {
         matches!(self, Self::BulkExport | Self::Delete | Self::Admin | Self::Token)
     }
-
-    /// Whether it changes something and is not sensitive.
-    pub const fn is_plain_write(self) -> bool {
-        matches!(self, Self::Write)
-    }
 }
 
 /// What a call to an endpoint costs, micro-dollars. An estimate by list prices: whoever pays less sees the same proportions.

@@ -304,6 +304,16 @@ mod tests {
     }
 
     #[test]
+    fn tokens_of_a_language_model_are_read_by_their_new_and_old_names() {
+        for usage in [r#"{"input_tokens":812,"output_tokens":"40"}"#, r#"{"prompt_tokens":812,"completion_tokens":40}"#]
+        {
+            let record = format!(r#"{{"@timestamp":"2026-09-01T00:00:00Z","http":{{}},"gen_ai":{{"usage":{usage}}}}}"#);
+            let call = call(&record);
+            assert_eq!((call.tokens_in, call.tokens_out), (Some(812), Some(40)));
+        }
+    }
+
+    #[test]
     fn a_record_without_http_and_url_is_no_call_and_one_without_time_is_broken() {
         assert!(decode(r#"{"@timestamp":"2026-09-01T00:00:00Z","ecs":{"version":"8"}}"#).unwrap().is_none());
         let broken = decode(r#"{"@timestamp":"yesterday","http":{}}"#).unwrap_err();
