@@ -198,6 +198,7 @@ mod tests {
             contributions: Vec::new(),
             counterfactual: None,
             likely: None,
+            destination: None,
             novelty: None,
             hosts: Vec::new(),
             credential: None,

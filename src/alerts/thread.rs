@@ -39,7 +39,7 @@ pub(super) struct Thread {
 fn kind_of(class: &str) -> Option<Kind> {
     let is_of = |prefixes: [&str; 2]| prefixes.iter().any(|prefix| class.starts_with(prefix));
     match class {
-        "vendor_new" => Some(Kind::Vendor),
+        "vendor_new" | "vendor_new_drop" => Some(Kind::Vendor),
         "credential_of_another" => Some(Kind::Credential),
         _ if is_of(["network_", "principal_network_"]) => Some(Kind::Network),
         _ if is_of(["client_new", "principal_client_new"]) || class == "client_tool" => Some(Kind::Client),

@@ -1,7 +1,6 @@
 //! `apiwarden evaluate`: a bundle against labels.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::Args;
 use foldhash::HashMap;
@@ -11,7 +10,6 @@ use polars::prelude::{ChunkAgg, DataFrame};
 use super::reading::{Reading, Setup};
 use super::scan::scan;
 use crate::calls::record_hash;
-use crate::models::bundle::Bundle;
 use crate::models::first_sight::surprise_of_calls;
 use crate::train::evaluate::{Labels, evaluate, rank};
 
@@ -48,7 +46,7 @@ impl Evaluate {
     pub fn run(self) -> anyhow::Result<()> {
         let setup = Setup::of(self.reading.pipeline.as_deref())?;
         let labels = Labels::read(&self.labels)?;
-        let bundle = Arc::new(Bundle::load(&self.model, &setup.key.id())?);
+        let bundle = setup.bundle(&self.model)?;
         let mut scores: HashMap<u64, f64> = HashMap::default();
         let (mut first, mut last) = (i64::MAX, i64::MIN);
         let scanned = scan(&self.reading.inputs, &setup, &bundle, |calls: &DataFrame| {

@@ -58,7 +58,7 @@ pub(super) fn scan(
 impl Scan {
     pub fn run(self) -> anyhow::Result<()> {
         let setup = Setup::of(self.reading.pipeline.as_deref())?;
-        let bundle = Arc::new(Bundle::load(&self.model, &setup.key.id())?);
+        let bundle = setup.bundle(&self.model)?;
         // Opened first: a path that cannot be written is better known before an hour of reading.
         let mut output: Box<dyn Write> = if self.output.as_os_str() == "-" {
             Box::new(BufWriter::new(std::io::stdout().lock()))

@@ -1,6 +1,7 @@
 //! `apiwarden train`: historical logs → model bundle.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use indicatif::ProgressBar;
@@ -35,6 +36,7 @@ impl Train {
             fingerprint_key: setup.key.id(),
             alerts_per_day: setup.detection.alerts_per_day,
             records_left_out: tally.left_out(),
+            vendors: Arc::clone(&setup.vendors),
         };
         let progress = ProgressBar::new_spinner();
         progress.enable_steady_tick(std::time::Duration::from_millis(120));

@@ -34,7 +34,7 @@ mod words;
 
 use serde::{Deserialize, Serialize};
 
-use crate::calls::Direction;
+use crate::calls::{Direction, VendorCategory};
 use crate::models::first_sight::SIGHTS;
 
 pub use attribution::{Sharing, sharing};
@@ -202,6 +202,8 @@ pub struct Finding {
     pub counterfactual: Option<Counterfactual>,
     /// The harmless change that it looks like, where it looks like one.
     pub likely: Option<Benign>,
+    /// What kind of service the vendor offers, where our services called it and the vendor pack knows.
+    pub destination: Option<VendorCategory>,
     /// The new thing itself, of a first sight: a network, a client, a vendor.
     pub novelty: Option<String>,
     /// Hosts of the vendor.
@@ -214,6 +216,13 @@ pub struct Finding {
     pub calls: u64,
     /// A few trace ids.
     pub trace_ids: Vec<String>,
+}
+
+impl Finding {
+    /// MITRE ATT&CK technique: the detector's, told apart by where data went.
+    pub fn technique(&self) -> Option<&'static str> {
+        (self.detector.technique)(&self.cause).map(|uid| techniques::to_destination(uid, self.destination))
+    }
 }
 
 /// One detector: which causes it claims, and what they are called.

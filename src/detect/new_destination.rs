@@ -7,7 +7,7 @@
 //! Data leaves most easily to where nobody looks yet.
 //!
 //! # Example alert
-//! `support-portal → transfer.sh: a vendor that nobody here has called before`.
+//! `support-portal → transfer.sh: a vendor that takes files, texts or messages, and that nobody here has called before`.
 //!
 //! # When it is wrong
 //! A new integration that nobody announced: which the catalogue wants to know of as well.
@@ -24,11 +24,11 @@ pub(super) const DETECTOR: Detector = Detector {
     category: Category::Exfiltration,
     impact: Impact::Medium,
     analytic: Analytic::Behavioural,
-    claims: |cause| matches!(cause.name, "vendor_new" | "pair_new"),
+    claims: |cause| matches!(cause.name, "vendor_new" | "vendor_new_drop" | "pair_new"),
     cause_class,
     technique: |_| Some("T1567"),
 };
 
 fn cause_class(cause: &Cause) -> CauseClass {
-    if cause.name == "vendor_new" { CauseClass::DataLeft } else { CauseClass::ServiceChanged }
+    if cause.name == "pair_new" { CauseClass::ServiceChanged } else { CauseClass::DataLeft }
 }

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
+use crate::calls::PackError;
+
 /// Why a pipeline file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PipelineError {
@@ -18,6 +20,9 @@ pub enum PipelineError {
         /// What the system says.
         problem: std::io::Error,
     },
+    /// A file of the vendors' directory cannot be used.
+    #[error(transparent)]
+    Vendors(#[from] PackError),
     /// A field is missing, unknown or wrong.
     #[error("{}:{line}: {field}: {problem}", file.display())]
     Field {

@@ -27,6 +27,8 @@ struct Spec {
     decode: DecodeSpec,
     #[serde(default)]
     fingerprint: Fingerprint,
+    #[serde(default)]
+    vendors: Vendors,
     model: Model,
     #[serde(default)]
     detection: Detection,
@@ -50,6 +52,13 @@ struct Source {
 #[serde(default, deny_unknown_fields)]
 struct Fingerprint {
     key_file: Option<PathBuf>,
+}
+
+/// `[vendors]`: what the user knows of vendors.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Vendors {
+    directory: Option<PathBuf>,
 }
 
 /// `[model]`: what was learned.

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -12,7 +13,7 @@ use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 use super::complaint::{PipelineError, Text};
 use super::{Admin, DeadLetter, Detection, Spec, State};
 use crate::alerts::sinks::{self, SINKS, SectionError, SinkPlan, SinkSpec, Surroundings};
-use crate::calls::{FingerprintKey, KeyError};
+use crate::calls::{FingerprintKey, KeyError, VendorPack};
 use crate::ingest::connection::ConnectionError;
 use crate::ingest::{DecodeSpec, Decoder, SpecError, kafka};
 
@@ -30,6 +31,8 @@ pub struct Plan {
     pub decode: DecodeSpec,
     /// Where the fingerprint key lies, unless the environment has it.
     pub key_file: PathBuf,
+    /// What is known of vendors.
+    pub vendors: Arc<VendorPack>,
     /// Directory of the model bundle.
     pub bundle: PathBuf,
     /// How loud, and how patient.
@@ -103,6 +106,7 @@ fn check(text: &Text<'_>) -> Result<Plan, PipelineError> {
         source,
         decode: spec.decode,
         key_file: spec.fingerprint.key_file.map_or_else(default_key_file, |path| around.path(&path)),
+        vendors: read_vendors(text, spec.vendors.directory, &around)?,
         bundle: around.path(&spec.model.bundle),
         detection: spec.detection,
         sinks: read_sinks(text, sections, &around)?,
@@ -194,6 +198,19 @@ fn read_sink(
     })
 }
 
+fn read_vendors(
+    text: &Text<'_>,
+    directory: Option<PathBuf>,
+    around: &Surroundings,
+) -> Result<Arc<VendorPack>, PipelineError> {
+    let Some(directory) = directory.map(|directory| around.path(&directory)) else { return Ok(VendorPack::embedded()) };
+    if !directory.is_dir() {
+        let problem = "is no directory: name one that holds a file a vendor, as in \"vendors\"";
+        return Err(text.at(&["vendors", "directory"], problem));
+    }
+    Ok(Arc::new(VendorPack::with_directory(&directory)?))
+}
+
 fn read_dead_letter(
     text: &Text<'_>,
     written: DeadLetter,
@@ -268,6 +285,7 @@ mod tests {
             ("[[sinks]]\ntype = \"file\"\n", "p.toml:6: sinks: missing field `path`"),
             ("[[sinks]]\ntype = \"file\"\npth = \"x\"\n", "p.toml:8: sinks.pth: unknown field `pth`"),
             ("[[sinks]]\ntype = \"stdout\"\n[[sinks]]\ntype = \"stdout\"\n", "p.toml:8: sinks: stdout is there twice"),
+            ("[vendors]\ndirectory = \"/no/such\"\n", "p.toml:7: vendors.directory: is no directory"),
             ("[detection]\nalerts_per_day = nan\n", "p.toml:7: detection.alerts_per_day: write a number above 0"),
         ] {
             let error = read(&format!("{SMALLEST}{more}")).unwrap_err();

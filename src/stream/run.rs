@@ -209,7 +209,7 @@ impl<'a, M: Machine> Shell<'a, M> {
             dead_letters: open(dead_letters.as_ref())?,
             form,
             decoders: BTreeMap::new(),
-            calls: CallsBuilder::new(key),
+            calls: CallsBuilder::with_vendors(key, Arc::clone(&plan.vendors)),
             partitions: Partitions::resume(saved.offsets),
             saved_at: Instant::now(),
             records_since: 0,

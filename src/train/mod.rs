@@ -12,13 +12,14 @@ mod joint;
 mod report;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use polars::prelude::*;
 use thiserror::Error;
 
 use self::calibrate::{Calibration, calibrate};
 use self::entities::{EntityHistory, gather};
-use crate::calls::{Direction, TemplateLearner, Templates};
+use crate::calls::{Direction, TemplateLearner, Templates, VendorPack};
 use crate::features::{FeatureRow, Level, catalogue_hash, feature_rows};
 use crate::models::baseline::{Baselines, ViewBaseline};
 use crate::models::bundle::{Bundle, FORMAT_VERSION, Manifest};
@@ -103,6 +104,8 @@ pub struct Settings {
     pub alerts_per_day: f64,
     /// Records that could not be read or were no calls, for the manifest.
     pub records_left_out: u64,
+    /// What is known of vendors: the same that the calls were read with.
+    pub vendors: Arc<VendorPack>,
 }
 
 /// Learns a bundle from a history; `stage` is told what is being done.
@@ -124,7 +127,7 @@ pub fn train(history: History, settings: &Settings, stage: &dyn Fn(&str)) -> Res
 
     stage("learning what was ever seen");
     let relations = relations(&rollup)?;
-    let facts = FactHistory::of(&relations, span);
+    let facts = FactHistory::of(&relations, span).with_vendors(Arc::clone(&settings.vendors));
     let sight_rates = SightRates::fit(&relations, &facts, span);
 
     let mut bundle = Bundle {

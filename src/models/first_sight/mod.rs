@@ -58,6 +58,7 @@ const fn class(name: &'static str, says: &'static str, prior: f64, of_release: b
 #[rustfmt::skip]
 pub const SIGHTS: &[SightClass] = &[
     class("vendor_new", "a vendor that nobody here has called before", 0.05, false),
+    class("vendor_new_drop", "a vendor that takes files, texts or messages, and that nobody here has called before", 0.02, false),
     class("pair_new", "a caller's first call to a vendor that others use", 0.5, true),
     class("network_public_new", "a public network that nobody here has called from", 0.05, false),
     class("network_public_known", "a public network that only others have called from", 0.2, false),
@@ -281,7 +282,11 @@ pub(super) mod tests {
         let known = FactHistory::of(&[relation("billing", "stripe", "POST /v1/charges", 0)], day).known();
         let (_, same) = relation("billing", "stripe", "POST /v1/charges", 1);
         assert!(classes(&same, &known).is_empty());
-        assert_eq!(classes(&Relation { vendor: "transfer.sh", ..same }, &known), ["vendor_new"]);
+        assert_eq!(classes(&Relation { vendor: "adyen", ..same }, &known), ["vendor_new"]);
+        assert_eq!(classes(&Relation { vendor: "transfer.sh", ..same }, &known), ["vendor_new_drop"]);
+        assert_eq!(classes(&Relation { endpoint: "POST /v1/refunds", ..same }, &known), ["endpoint_write"]);
+        assert_eq!(classes(&Relation { endpoint: "GET /v1/customers", ..same }, &known)[0], "endpoint_read");
+        assert_eq!(classes(&Relation { endpoint: "POST /v1/payouts", ..same }, &known), ["endpoint_sensitive"]);
         assert_eq!(classes(&Relation { network: "203.0.113.0/24", ..same }, &known), ["network_public_new"]);
         assert_eq!(classes(&Relation { network: "10.20.9.0/24", ..same }, &known), ["network_private_near"]);
         assert_eq!(classes(&Relation { endpoint: "DELETE /v1/charges/{id}", ..same }, &known), ["endpoint_sensitive"]);

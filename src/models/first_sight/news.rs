@@ -5,7 +5,9 @@ use polars::prelude::{DataFrame, PolarsResult};
 use super::known::{Fact, Known, Looker, block_of, hour_of, method_of};
 use super::relation::{Relation, RelationColumns};
 use super::{SightRates, joint_rate};
-use crate::calls::{Direction, StepClass, is_interactive_tool, is_private, is_write, sensitive_endpoint};
+use crate::calls::{
+    Direction, StepClass, VendorCategory, Verb, is_interactive_tool, is_private, is_write, sensitive_endpoint,
+};
 
 /// How surprising each call is by itself, by the hash of its record: `-log10` of how often a day all that it shows is expected
 /// together, whether or not another call showed it before; 0 where nothing is new.
@@ -40,7 +42,9 @@ fn egress_news<'a>(relation: &Relation<'a>, look: &mut Looker<'_>) -> Vec<(&'sta
     let mut news = Vec::new();
     let is_new_caller = !look.has(Fact::Caller, &[caller]);
     if !look.has(Fact::Vendor, &[vendor]) {
-        return vec![("vendor_new", [caller, vendor, ""], vendor)];
+        let takes_anything = look.vendors().category(vendor).is_some_and(VendorCategory::takes_anything);
+        let class = if takes_anything { "vendor_new_drop" } else { "vendor_new" };
+        return vec![(class, [caller, vendor, ""], vendor)];
     }
     let is_new_pair = !look.has(Fact::Pair, &[caller, vendor]);
     if is_new_pair && !is_new_caller {
@@ -79,13 +83,7 @@ fn egress_news<'a>(relation: &Relation<'a>, look: &mut Looker<'_>) -> Vec<(&'sta
     }
     let method = method_of(endpoint);
     if !is_known_endpoint && !is_new_caller {
-        let class = if method == "DELETE" || (is_write(endpoint) && sensitive_endpoint(endpoint)) {
-            "endpoint_sensitive"
-        } else if is_write(endpoint) {
-            "endpoint_write"
-        } else {
-            "endpoint_read"
-        };
+        let class = endpoint_class(look.vendors().verb(vendor, endpoint), endpoint);
         news.push((class, [caller, vendor, endpoint], endpoint));
     } else if !is_new_pair && !look.has(Fact::CallerMethod, &[caller, vendor, method]) {
         news.push(("method_new", [caller, vendor, method], method));
@@ -97,6 +95,22 @@ fn egress_news<'a>(relation: &Relation<'a>, look: &mut Looker<'_>) -> Vec<(&'sta
         news.push(("tls_old", [caller, vendor, ""], tls_version));
     }
     news
+}
+
+/// The class of a new endpoint: by what the pack says that it does, else by its method and the words in its path.
+fn endpoint_class(verb: Option<Verb>, endpoint: &str) -> &'static str {
+    let (is_sensitive, is_writing) = match verb {
+        Some(verb) => (verb.is_sensitive(), verb == Verb::Write),
+        None => {
+            let is_writing = is_write(endpoint);
+            (method_of(endpoint) == "DELETE" || (is_writing && sensitive_endpoint(endpoint)), is_writing)
+        }
+    };
+    match (is_sensitive, is_writing) {
+        (true, _) => "endpoint_sensitive",
+        (false, true) => "endpoint_write",
+        (false, false) => "endpoint_read",
+    }
 }
 
 fn audit_news<'a>(relation: &Relation<'a>, look: &mut Looker<'_>) -> Vec<(&'static str, [&'a str; 3], &'a str)> {
