@@ -8,6 +8,7 @@
 mod calibrate;
 mod entities;
 pub mod evaluate;
+mod inspect;
 mod joint;
 mod report;
 
@@ -30,6 +31,7 @@ use crate::models::peers::{Peers, behaviour};
 use crate::models::record::KINDS;
 use crate::rollup::{Rollup, StoredRollup, bucket_start};
 
+pub use self::inspect::Inspection;
 pub use self::report::{LeftOut, Report};
 
 /// Seed of everything random in training: the same history gives the same bundle.

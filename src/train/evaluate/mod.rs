@@ -17,6 +17,7 @@ use crate::alerts::{Alert, Severity};
 pub use labels::{Case, LabelledRecord, Labels, LabelsError, Subject, Truth};
 pub use ranking::{Ranking, auroc, average_precision, rank};
 pub use report::{Outcome, Report, Tally};
+pub(in crate::train) use report::{plain_table, write_table};
 
 use matching::Matcher;
 

@@ -142,14 +142,15 @@ fn or_none(value: Option<f64>, words: impl Fn(f64) -> String) -> String {
     value.map_or_else(|| "-".to_string(), words)
 }
 
-fn plain_table() -> Table {
+/// A table without lines, the same on a terminal and in a file.
+pub(in crate::train) fn plain_table() -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).force_no_tty();
     table
 }
 
 /// The table's lines without the blanks that pad them.
-fn write_table(f: &mut fmt::Formatter, table: &Table) -> fmt::Result {
+pub(in crate::train) fn write_table(f: &mut fmt::Formatter, table: &Table) -> fmt::Result {
     table.lines().try_for_each(|line| writeln!(f, "{}", line.trim_end()))
 }
 
