@@ -9,7 +9,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use polars::frame::DataFrame;
 
-use crate::calls::{CallsBuilder, FingerprintKey};
+use crate::calls::{CallsBuilder, Exclude, FingerprintKey};
 use crate::ingest::{DecodeError, DecodeSpec, Decoder, FileReader, Inputs};
 use crate::pipeline::{self, Detection, Plan, default_key_file};
 
@@ -34,6 +34,7 @@ pub(super) struct Setup {
     pub key: Arc<FingerprintKey>,
     pub decode: DecodeSpec,
     pub detection: Detection,
+    pub exclude: Vec<Exclude>,
 }
 
 impl Setup {
@@ -41,8 +42,9 @@ impl Setup {
         let plan = file.map(pipeline::load).transpose()?;
         let key_file = plan.as_ref().map_or_else(default_key_file, |plan| plan.key_file.clone());
         let key = Plan::key(&key_file).context("the fingerprint key")?;
-        let (decode, detection) = plan.map(|plan| (plan.decode, plan.detection)).unwrap_or_default();
-        Ok(Self { key: Arc::new(key), decode, detection })
+        let plan = plan.map(|plan| (plan.decode, plan.detection, plan.exclude));
+        let (decode, detection, exclude) = plan.unwrap_or_default();
+        Ok(Self { key: Arc::new(key), decode, detection, exclude })
     }
 }
 

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::calls::Exclude;
 use crate::ingest::{DecodeSpec, kafka};
 
 pub use complaint::PipelineError;
@@ -28,6 +29,8 @@ struct Spec {
     #[serde(default)]
     fingerprint: Fingerprint,
     model: Model,
+    #[serde(default)]
+    train: Train,
     #[serde(default)]
     detection: Detection,
     #[serde(default)]
@@ -57,6 +60,13 @@ struct Fingerprint {
 #[serde(deny_unknown_fields)]
 struct Model {
     bundle: PathBuf,
+}
+
+/// `[train]`: what the history is learned from.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Train {
+    exclude: Vec<Exclude>,
 }
 
 /// `[detection]`: how loud, and how patient with late calls.

@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 use super::complaint::{PipelineError, Text};
 use super::{Admin, DeadLetter, Detection, Spec, State};
 use crate::alerts::sinks::{self, SINKS, SectionError, SinkPlan, SinkSpec, Surroundings};
-use crate::calls::{FingerprintKey, KeyError};
+use crate::calls::{Exclude, FingerprintKey, KeyError};
 use crate::ingest::connection::ConnectionError;
 use crate::ingest::{DecodeSpec, Decoder, SpecError, kafka};
 
@@ -32,6 +32,8 @@ pub struct Plan {
     pub key_file: PathBuf,
     /// Directory of the model bundle.
     pub bundle: PathBuf,
+    /// Calls of a history that are not to be learned from.
+    pub exclude: Vec<Exclude>,
     /// How loud, and how patient.
     pub detection: Detection,
     /// Where alerts go.
@@ -104,6 +106,7 @@ fn check(text: &Text<'_>) -> Result<Plan, PipelineError> {
         decode: spec.decode,
         key_file: spec.fingerprint.key_file.map_or_else(default_key_file, |path| around.path(&path)),
         bundle: around.path(&spec.model.bundle),
+        exclude: spec.train.exclude,
         detection: spec.detection,
         sinks: read_sinks(text, sections, &around)?,
         dead_letter: read_dead_letter(text, spec.dead_letter, &around, &state)?,
@@ -268,6 +271,7 @@ mod tests {
             ("[[sinks]]\ntype = \"file\"\n", "p.toml:6: sinks: missing field `path`"),
             ("[[sinks]]\ntype = \"file\"\npth = \"x\"\n", "p.toml:8: sinks.pth: unknown field `pth`"),
             ("[[sinks]]\ntype = \"stdout\"\n[[sinks]]\ntype = \"stdout\"\n", "p.toml:8: sinks: stdout is there twice"),
+            ("[train]\nexclude = [\"from=noon\"]\n", "p.toml:7: train.exclude: from: write an RFC 3339 time"),
             ("[detection]\nalerts_per_day = nan\n", "p.toml:7: detection.alerts_per_day: write a number above 0"),
         ] {
             let error = read(&format!("{SMALLEST}{more}")).unwrap_err();
