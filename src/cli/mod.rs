@@ -5,6 +5,7 @@
 mod alerts;
 mod completions;
 mod demo;
+mod detectors;
 mod evaluate;
 mod model;
 mod reading;
@@ -40,6 +41,7 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     Alerts(alerts::Alerts),
     Model(model::Model),
+    Detectors(detectors::Detectors),
     Completions(completions::Completions),
 }
 
@@ -57,6 +59,7 @@ impl Arguments {
             Command::Evaluate(command) => command.run(),
             Command::Alerts(command) => command.run(),
             Command::Model(command) => command.run(),
+            Command::Detectors(command) => command.run(),
             Command::Completions(command) => {
                 command.run();
                 Ok(())
