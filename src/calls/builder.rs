@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use super::cache::Cache;
 use super::credential::{self, FingerprintKey};
+use super::owner::Owners;
 use super::secret::looks_secret;
 use super::vendor::Party;
 use super::{Call, Outcome, client, endpoint, network};
@@ -67,6 +68,11 @@ impl CallsBuilder {
             endpoint: String::new(),
             identity: Vec::new(),
         }
+    }
+
+    /// From now on calls public networks by their owners.
+    pub fn name_owners(&mut self, owners: Owners) {
+        self.enrichment.owners = owners;
     }
 
     /// From now on refuses calls after `latest`, microseconds since the epoch: one clock that runs ahead would end the
@@ -146,6 +152,7 @@ impl CallsBuilder {
 /// What texts mean, each worked out once.
 struct Enrichment {
     key: Arc<FingerprintKey>,
+    owners: Owners,
     names: Cache<String>,
     parties: Cache<Party>,
     fingerprints: Cache<String>,
@@ -157,6 +164,7 @@ impl Enrichment {
     fn new(key: Arc<FingerprintKey>) -> Self {
         Self {
             key,
+            owners: Owners::default(),
             names: Cache::new(MOST_TEXTS),
             parties: Cache::new(MOST_TEXTS),
             fingerprints: Cache::new(MOST_TEXTS),
@@ -196,7 +204,8 @@ impl Enrichment {
     }
 
     fn network(&mut self, address: &str, read: impl FnOnce(&str)) {
-        self.networks.with(address, network::network_of, |network| read(network));
+        let owners = &self.owners;
+        self.networks.with(address, |address| network::named_network_of(address, owners), |network| read(network));
     }
 
     fn client(&mut self, user_agent: &str, read: impl FnOnce(&str)) {

@@ -14,6 +14,7 @@ mod endpoint;
 mod exclude;
 mod network;
 mod operation;
+mod owner;
 mod secret;
 mod template;
 mod vendor;
@@ -29,6 +30,7 @@ pub use endpoint::{is_write, sensitive_endpoint};
 pub use exclude::{Exclude, ExcludeError, Excluded};
 pub use network::is_private;
 pub use operation::StepClass;
+pub use owner::{OwnerDatabases, OwnerError, Owners, country_of, is_hosting};
 pub use secret::looks_secret;
 pub use template::{MOST_CHILDREN, TemplateLearner, Templates};
 

@@ -9,7 +9,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use polars::frame::DataFrame;
 
-use crate::calls::{CallsBuilder, Exclude, FingerprintKey};
+use crate::calls::{CallsBuilder, Exclude, FingerprintKey, OwnerDatabases, Owners};
 use crate::ingest::{DecodeError, DecodeSpec, Decoder, FileReader, Inputs};
 use crate::pipeline::{self, Detection, Plan, default_key_file};
 
@@ -35,6 +35,7 @@ pub(super) struct Setup {
     pub decode: DecodeSpec,
     pub detection: Detection,
     pub exclude: Vec<Exclude>,
+    pub owners: OwnerDatabases,
 }
 
 impl Setup {
@@ -42,9 +43,9 @@ impl Setup {
         let plan = file.map(pipeline::load).transpose()?;
         let key_file = plan.as_ref().map_or_else(default_key_file, |plan| plan.key_file.clone());
         let key = Plan::key(&key_file).context("the fingerprint key")?;
-        let plan = plan.map(|plan| (plan.decode, plan.detection, plan.exclude));
-        let (decode, detection, exclude) = plan.unwrap_or_default();
-        Ok(Self { key: Arc::new(key), decode, detection, exclude })
+        let plan = plan.map(|plan| (plan.decode, plan.detection, plan.exclude, plan.owners));
+        let (decode, detection, exclude, owners) = plan.unwrap_or_default();
+        Ok(Self { key: Arc::new(key), decode, detection, exclude, owners })
     }
 }
 
@@ -88,6 +89,7 @@ pub(super) fn read(
     let mut reader = FileReader::new(&Inputs::resolve(inputs)?);
     let mut decoder = Decoder::new(&setup.decode)?;
     let mut calls = CallsBuilder::new(Arc::clone(&setup.key));
+    calls.name_owners(Owners::open(&setup.owners)?);
     let progress = bytes_bar(reader.bytes_total());
     let mut tally = Tally::default();
     loop {

@@ -12,8 +12,9 @@
 //! address, user agent nor credential.
 //!
 //! # Tuning
-//! A class pages if it is expected no more often than 0.09 times `alerts_per_day`, and all together a quarter of it. Before
-//! a move to another cloud, train again with logs from there.
+//! A class pages if it is expected no more often than 0.09 times `alerts_per_day`, and all together a quarter of it. Before a
+//! move to another cloud, train again with logs from there. Databases of owners under `[enrichment]` call public networks by
+//! autonomous system and country, and grade hosting providers and new countries apart: train with them, too.
 //!
 //! # Example alert
 //! `billing-worker called stripe with an interactive tool that nobody here uses: curl (expected 0.03 times a day); within
@@ -36,7 +37,9 @@ pub(super) const DETECTOR: Detector = Detector {
     impact: Impact::High,
     analytic: Analytic::Behavioural,
     claims: |cause| {
-        ["network_", "client_", "credential_", "principal_", "region_"].iter().any(|kind| cause.name.starts_with(kind))
+        ["network_", "country_", "client_", "credential_", "principal_", "region_"]
+            .iter()
+            .any(|kind| cause.name.starts_with(kind))
             && cause.name != "client_error"
     },
     cause_class,

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::calls::Exclude;
+use crate::calls::{Exclude, OwnerDatabases};
 use crate::ingest::{DecodeSpec, kafka};
 
 pub use complaint::PipelineError;
@@ -28,6 +28,8 @@ struct Spec {
     decode: DecodeSpec,
     #[serde(default)]
     fingerprint: Fingerprint,
+    #[serde(default)]
+    enrichment: OwnerDatabases,
     model: Model,
     #[serde(default)]
     train: Train,

@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 use super::complaint::{PipelineError, Text};
 use super::{Admin, DeadLetter, Detection, Spec, State};
 use crate::alerts::sinks::{self, SINKS, SectionError, SinkPlan, SinkSpec, Surroundings};
-use crate::calls::{Exclude, FingerprintKey, KeyError};
+use crate::calls::{Exclude, FingerprintKey, KeyError, OwnerDatabases};
 use crate::ingest::connection::ConnectionError;
 use crate::ingest::{DecodeSpec, Decoder, SpecError, kafka};
 
@@ -30,6 +30,8 @@ pub struct Plan {
     pub decode: DecodeSpec,
     /// Where the fingerprint key lies, unless the environment has it.
     pub key_file: PathBuf,
+    /// Who owns which network, where somebody has a database of it.
+    pub owners: OwnerDatabases,
     /// Directory of the model bundle.
     pub bundle: PathBuf,
     /// Calls of a history that are not to be learned from.
@@ -105,6 +107,10 @@ fn check(text: &Text<'_>) -> Result<Plan, PipelineError> {
         source,
         decode: spec.decode,
         key_file: spec.fingerprint.key_file.map_or_else(default_key_file, |path| around.path(&path)),
+        owners: OwnerDatabases {
+            asn_database: spec.enrichment.asn_database.map(|path| around.path(&path)),
+            country_database: spec.enrichment.country_database.map(|path| around.path(&path)),
+        },
         bundle: around.path(&spec.model.bundle),
         exclude: spec.train.exclude,
         detection: spec.detection,
@@ -271,6 +277,7 @@ mod tests {
             ("[[sinks]]\ntype = \"file\"\n", "p.toml:6: sinks: missing field `path`"),
             ("[[sinks]]\ntype = \"file\"\npth = \"x\"\n", "p.toml:8: sinks.pth: unknown field `pth`"),
             ("[[sinks]]\ntype = \"stdout\"\n[[sinks]]\ntype = \"stdout\"\n", "p.toml:8: sinks: stdout is there twice"),
+            ("[enrichment]\nasn = \"x\"\n", "p.toml:7: enrichment.asn: unknown field `asn`, expected `asn_database`"),
             ("[train]\nexclude = [\"from=noon\"]\n", "p.toml:7: train.exclude: from: write an RFC 3339 time"),
             ("[detection]\nalerts_per_day = nan\n", "p.toml:7: detection.alerts_per_day: write a number above 0"),
         ] {
