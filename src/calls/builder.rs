@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use super::cache::Cache;
 use super::credential::{self, FingerprintKey};
+use super::owner::Owners;
 use super::secret::looks_secret;
 use super::vendor::Party;
 use super::vendor_pack::{Price, VendorPack};
@@ -77,6 +78,11 @@ impl CallsBuilder {
             endpoint: String::new(),
             identity: Vec::new(),
         }
+    }
+
+    /// From now on calls public networks by their owners.
+    pub fn name_owners(&mut self, owners: Owners) {
+        self.enrichment.owners = owners;
     }
 
     /// From now on refuses calls after `latest`, microseconds since the epoch: one clock that runs ahead would end the
@@ -169,6 +175,7 @@ struct Enrichment {
     vendors: Arc<VendorPack>,
     /// By the place of their vendor.
     endpoints: Vec<Cache<KnownEndpoint>>,
+    owners: Owners,
     names: Cache<String>,
     parties: Cache<Party>,
     fingerprints: Cache<String>,
@@ -189,6 +196,7 @@ impl Enrichment {
             key,
             endpoints: vendors.vendors().iter().map(|_| Cache::new(MOST_ENDPOINTS)).collect(),
             vendors,
+            owners: Owners::default(),
             names: Cache::new(MOST_TEXTS),
             parties: Cache::new(MOST_TEXTS),
             fingerprints: Cache::new(MOST_TEXTS),
@@ -245,7 +253,8 @@ impl Enrichment {
     }
 
     fn network(&mut self, address: &str, read: impl FnOnce(&str)) {
-        self.networks.with(address, network::network_of, |network| read(network));
+        let owners = &self.owners;
+        self.networks.with(address, |address| network::named_network_of(address, owners), |network| read(network));
     }
 
     fn client(&mut self, user_agent: &str, read: impl FnOnce(&str)) {

@@ -1,6 +1,7 @@
 //! `apiwarden evaluate`: a bundle against labels.
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 use clap::Args;
 use foldhash::HashMap;
@@ -11,7 +12,8 @@ use super::reading::{Reading, Setup};
 use super::scan::scan;
 use crate::calls::record_hash;
 use crate::models::first_sight::surprise_of_calls;
-use crate::train::evaluate::{Labels, evaluate, rank};
+use crate::stream::Engine;
+use crate::train::evaluate::{EntityDays, Labels, evaluate, rank};
 
 /// Scores a model bundle against labelled logs: found and missed, false alarms a day, minutes to detect.
 #[derive(Debug, Args)]
@@ -35,6 +37,9 @@ pub(super) struct Evaluate {
     /// Count up to this time; else to the end of the last call's day.
     #[arg(long, value_name = "TIME")]
     to: Option<Timestamp>,
+    /// Tell also how often entity-days are as rare as the model says, by age of the entity.
+    #[arg(long)]
+    calibration: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -49,7 +54,21 @@ impl Evaluate {
         let bundle = setup.bundle(&self.model)?;
         let mut scores: HashMap<u64, f64> = HashMap::default();
         let (mut first, mut last) = (i64::MAX, i64::MIN);
-        let scanned = scan(&self.reading.inputs, &setup, &bundle, |calls: &DataFrame| {
+        let entity_days = Arc::new(Mutex::new(EntityDays::new(bundle.span)));
+        let observe = |engine: &mut Engine| {
+            let entity_days = Arc::clone(&entity_days);
+            engine.observe(move |entity, bucket, p_value| {
+                if let Ok(mut entity_days) = entity_days.lock() {
+                    entity_days.observe(entity, bucket, p_value);
+                }
+            });
+        };
+        let prepare = |engine: &mut Engine| {
+            if self.calibration {
+                observe(engine)
+            }
+        };
+        let scanned = scan(&self.reading.inputs, &setup, &bundle, prepare, |calls: &DataFrame| {
             let times = calls.column("time")?.i64()?;
             first = first.min(times.min().unwrap_or(i64::MAX));
             last = last.max(times.max().unwrap_or(i64::MIN));
@@ -67,6 +86,12 @@ impl Evaluate {
                 formats.filter_map(|format| scores.get(&record_hash(format.name, id)).copied()).next()
             };
             report.ranking = Some(rank(&labels.records, score));
+        }
+        report.alerts_per_day_asked = Some(setup.detection.alerts_per_day);
+        if self.calibration
+            && let Ok(entity_days) = entity_days.lock()
+        {
+            report.calibration = entity_days.calibration(&bundle.baselines, &labels, from, to);
         }
         if self.json {
             println!("{}", serde_json::to_string_pretty(&report)?);

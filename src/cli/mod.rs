@@ -5,7 +5,9 @@
 mod alerts;
 mod completions;
 mod demo;
+mod detectors;
 mod evaluate;
+mod model;
 mod reading;
 mod run;
 mod scan;
@@ -38,6 +40,8 @@ enum Command {
     Run(run::Run),
     Evaluate(evaluate::Evaluate),
     Alerts(alerts::Alerts),
+    Model(model::Model),
+    Detectors(detectors::Detectors),
     Completions(completions::Completions),
 }
 
@@ -54,6 +58,8 @@ impl Arguments {
             Command::Run(command) => command.run(),
             Command::Evaluate(command) => command.run(),
             Command::Alerts(command) => command.run(),
+            Command::Model(command) => command.run(),
+            Command::Detectors(command) => command.run(),
             Command::Completions(command) => {
                 command.run();
                 Ok(())

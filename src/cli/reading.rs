@@ -9,7 +9,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use polars::frame::DataFrame;
 
-use crate::calls::{CallsBuilder, FingerprintKey, VendorPack};
+use crate::calls::{CallsBuilder, Exclude, FingerprintKey, OwnerDatabases, Owners, VendorPack};
 use crate::ingest::{DecodeError, DecodeSpec, Decoder, FileReader, Inputs};
 use crate::models::bundle::{Bundle, BundleError};
 use crate::pipeline::{self, Detection, Plan, default_key_file};
@@ -36,6 +36,8 @@ pub(super) struct Setup {
     pub decode: DecodeSpec,
     pub detection: Detection,
     pub vendors: Arc<VendorPack>,
+    pub exclude: Vec<Exclude>,
+    pub owners: OwnerDatabases,
 }
 
 impl Setup {
@@ -44,8 +46,9 @@ impl Setup {
         let key_file = plan.as_ref().map_or_else(default_key_file, |plan| plan.key_file.clone());
         let key = Plan::key(&key_file).context("the fingerprint key")?;
         let vendors = plan.as_ref().map_or_else(VendorPack::embedded, |plan| Arc::clone(&plan.vendors));
-        let (decode, detection) = plan.map(|plan| (plan.decode, plan.detection)).unwrap_or_default();
-        Ok(Self { key: Arc::new(key), decode, detection, vendors })
+        let plan = plan.map(|plan| (plan.decode, plan.detection, plan.exclude, plan.owners));
+        let (decode, detection, exclude, owners) = plan.unwrap_or_default();
+        Ok(Self { key: Arc::new(key), decode, detection, vendors, exclude, owners })
     }
 
     /// The bundle in a directory, with the vendors of this setup.
@@ -96,6 +99,7 @@ pub(super) fn read(
     let mut reader = FileReader::new(&Inputs::resolve(inputs)?);
     let mut decoder = Decoder::new(&setup.decode)?;
     let mut calls = CallsBuilder::with_vendors(Arc::clone(&setup.key), Arc::clone(&setup.vendors));
+    calls.name_owners(Owners::open(&setup.owners)?);
     let progress = bytes_bar(reader.bytes_total());
     let mut tally = Tally::default();
     loop {

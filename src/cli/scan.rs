@@ -36,15 +36,17 @@ pub(super) struct Scanned {
     pub counters: Counters,
 }
 
-/// Reads inputs through an engine; `see` is shown each frame before it is judged.
+/// Reads inputs through an engine, which `prepare` sees first; `see` is shown each frame before it is judged.
 pub(super) fn scan(
     inputs: &[String],
     setup: &Setup,
     bundle: &Arc<Bundle>,
+    prepare: impl FnOnce(&mut Engine),
     mut see: impl FnMut(&polars::frame::DataFrame) -> anyhow::Result<()>,
 ) -> anyhow::Result<Scanned> {
     let settings = EngineSettings { is_bounded: true, ..EngineSettings::from(&setup.detection) };
     let mut engine = Engine::new(Arc::clone(bundle), settings);
+    prepare(&mut engine);
     let mut alerts = Vec::new();
     let tally = read(inputs, setup, |calls| {
         see(&calls)?;
@@ -66,7 +68,7 @@ impl Scan {
             let file = File::create(&self.output).with_context(|| self.output.display().to_string())?;
             Box::new(BufWriter::new(file))
         };
-        let scanned = scan(&self.reading.inputs, &setup, &bundle, |_| Ok(()))?;
+        let scanned = scan(&self.reading.inputs, &setup, &bundle, |_| (), |_| Ok(()))?;
         for alert in &scanned.alerts {
             serde_json::to_writer(&mut output, &to_ocsf(alert))?;
             output.write_all(b"\n")?;

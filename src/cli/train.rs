@@ -7,6 +7,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use super::reading::{Reading, Setup, read};
+use crate::calls::Exclude;
 use crate::train::{History, Settings, train};
 
 /// Learns what is normal from historical logs, and writes a model bundle.
@@ -14,11 +15,17 @@ use crate::train::{History, Settings, train};
 #[command(after_help = "Examples:
   apiwarden train --input logs/2026-09/ --out models/egress
   zstd -dc old.zst | apiwarden train --pipeline pipelines/egress-ecs.toml --input - --out models/egress
+  apiwarden train --input logs/ --out models/egress --exclude caller=payroll-svc \\
+    --exclude from=2026-09-03T00:00:00Z,to=2026-09-03T06:00:00Z,vendor=stripe
 
 Two weeks of logs are a good start; days that were not ordinary are better left out.")]
 pub(super) struct Train {
     #[command(flatten)]
     reading: Reading,
+    /// Leave calls out by a rule: NAME=VALUE conditions with commas between them, all of which must hold. Names: caller,
+    /// vendor, host, endpoint, credential, network, client, from, to. Repeatable; adds to the pipeline's [train] exclude.
+    #[arg(long, value_name = "RULE")]
+    exclude: Vec<Exclude>,
     /// Directory to write the bundle to; a bundle that is there is replaced.
     #[arg(long, value_name = "BUNDLE")]
     out: PathBuf,
@@ -30,7 +37,7 @@ pub(super) struct Train {
 impl Train {
     pub fn run(self) -> anyhow::Result<()> {
         let setup = Setup::of(self.reading.pipeline.as_deref())?;
-        let mut history = History::default();
+        let mut history = History::excluding([setup.exclude.clone(), self.exclude].concat());
         let tally = read(&self.reading.inputs, &setup, |calls| Ok(history.add(&calls)?))?;
         let settings = Settings {
             fingerprint_key: setup.key.id(),

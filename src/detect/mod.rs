@@ -23,6 +23,7 @@ mod new_destination;
 mod odd_hours;
 mod outage;
 mod outcome_shift;
+mod page;
 mod privileged_endpoint;
 mod sentence;
 mod silence;
@@ -36,12 +37,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::calls::{Direction, VendorCategory};
 use crate::models::first_sight::SIGHTS;
+use crate::models::leak::LEAKS;
+use crate::models::record::RECORDS;
+use crate::models::statistic::STATISTICS;
 
 pub use attribution::{Sharing, sharing};
 pub use benign::Benign;
 pub use counterfactual::Counterfactual;
 pub use heard::{Heard, Hush, Silence};
 pub use outage::{Outages, STORM};
+pub use page::index;
 pub use sentence::{Sentence, sentence};
 pub use techniques::{Technique, technique};
 pub use words::{
@@ -244,6 +249,24 @@ pub struct Detector {
     pub cause_class: fn(&Cause) -> CauseClass,
     /// MITRE ATT&CK technique of a cause that it claims: a uid of [`technique`].
     pub technique: fn(&Cause) -> Option<&'static str>,
+    /// Its own source, whose header is its page: [`Detector::page`] renders it.
+    pub(in crate::detect) page: &'static str,
+}
+
+impl Cause {
+    /// Every cause that can come about, in both views.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let statistics = STATISTICS.iter().map(|statistic| statistic.name);
+        let names = statistics.chain(SIGHTS.iter().map(|class| class.name));
+        let records = RECORDS.iter().map(|kind| kind.name);
+        names.chain(["joint", "silence", "model_drift"]).chain(LEAKS).chain(records).flat_map(|name| {
+            let shapes = [(true, false), (false, false), (true, true)];
+            shapes.into_iter().flat_map(move |(is_rise, is_of_vendor)| {
+                let views = [Direction::Egress, Direction::Audit];
+                views.map(|direction| Self { name, is_rise, is_of_vendor, direction })
+            })
+        })
+    }
 }
 
 /// Every detector, the first that claims a cause has it. A new one is a file in this room and a line here.
@@ -280,23 +303,14 @@ pub fn detector_named(name: &str) -> Option<&'static Detector> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::leak::LEAKS;
-    use crate::models::record::RECORDS;
-    use crate::models::statistic::STATISTICS;
 
     #[test]
     fn every_cause_has_a_detector_of_its_own_and_a_technique_that_exists() {
-        let names = STATISTICS.iter().map(|statistic| statistic.name).chain(SIGHTS.iter().map(|class| class.name));
-        for name in
-            names.chain(["joint", "silence", "model_drift"]).chain(LEAKS).chain(RECORDS.iter().map(|kind| kind.name))
-        {
-            for (is_rise, is_of_vendor) in [(true, false), (false, false), (true, true)] {
-                let cause = Cause { name, is_rise, is_of_vendor, direction: Direction::Egress };
-                let claimed = DETECTORS.iter().find(|detector| (detector.claims)(&cause));
-                let detector = claimed.unwrap_or_else(|| panic!("nobody claims {name}"));
-                if let Some(uid) = (detector.technique)(&cause) {
-                    assert!(technique(uid).is_some(), "{name}: {uid}");
-                }
+        for cause in Cause::all() {
+            let claimed = DETECTORS.iter().find(|detector| (detector.claims)(&cause));
+            let detector = claimed.unwrap_or_else(|| panic!("nobody claims {}", cause.name));
+            if let Some(uid) = (detector.technique)(&cause) {
+                assert!(technique(uid).is_some(), "{}: {uid}", cause.name);
             }
         }
     }

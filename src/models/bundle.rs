@@ -111,6 +111,9 @@ pub struct Manifest {
     pub rollup_rows: usize,
     /// Records that could not be read, or were no calls.
     pub records_left_out: u64,
+    /// Calls that were not learned from, by the rule that left them out.
+    #[serde(default)]
+    pub excluded: BTreeMap<String, u64>,
     /// Hash of the rolled-up history.
     pub data_hash: String,
     /// Entities, vendors and endpoints learned.

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::calls::{Exclude, OwnerDatabases};
 use crate::ingest::{DecodeSpec, kafka};
 
 pub use complaint::PipelineError;
@@ -29,7 +30,10 @@ struct Spec {
     fingerprint: Fingerprint,
     #[serde(default)]
     vendors: Vendors,
+    enrichment: OwnerDatabases,
     model: Model,
+    #[serde(default)]
+    train: Train,
     #[serde(default)]
     detection: Detection,
     #[serde(default)]
@@ -66,6 +70,13 @@ struct Vendors {
 #[serde(deny_unknown_fields)]
 struct Model {
     bundle: PathBuf,
+}
+
+/// `[train]`: what the history is learned from.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Train {
+    exclude: Vec<Exclude>,
 }
 
 /// `[detection]`: how loud, and how patient with late calls.

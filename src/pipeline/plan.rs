@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 use super::complaint::{PipelineError, Text};
 use super::{Admin, DeadLetter, Detection, Spec, State};
 use crate::alerts::sinks::{self, SINKS, SectionError, SinkPlan, SinkSpec, Surroundings};
-use crate::calls::{FingerprintKey, KeyError, VendorPack};
+use crate::calls::{Exclude, FingerprintKey, KeyError, OwnerDatabases, VendorPack};
 use crate::ingest::connection::ConnectionError;
 use crate::ingest::{DecodeSpec, Decoder, SpecError, kafka};
 
@@ -33,8 +33,12 @@ pub struct Plan {
     pub key_file: PathBuf,
     /// What is known of vendors.
     pub vendors: Arc<VendorPack>,
+    /// Who owns which network, where somebody has a database of it.
+    pub owners: OwnerDatabases,
     /// Directory of the model bundle.
     pub bundle: PathBuf,
+    /// Calls of a history that are not to be learned from.
+    pub exclude: Vec<Exclude>,
     /// How loud, and how patient.
     pub detection: Detection,
     /// Where alerts go.
@@ -107,7 +111,12 @@ fn check(text: &Text<'_>) -> Result<Plan, PipelineError> {
         decode: spec.decode,
         key_file: spec.fingerprint.key_file.map_or_else(default_key_file, |path| around.path(&path)),
         vendors: read_vendors(text, spec.vendors.directory, &around)?,
+        owners: OwnerDatabases {
+            asn_database: spec.enrichment.asn_database.map(|path| around.path(&path)),
+            country_database: spec.enrichment.country_database.map(|path| around.path(&path)),
+        },
         bundle: around.path(&spec.model.bundle),
+        exclude: spec.train.exclude,
         detection: spec.detection,
         sinks: read_sinks(text, sections, &around)?,
         dead_letter: read_dead_letter(text, spec.dead_letter, &around, &state)?,
@@ -286,6 +295,8 @@ mod tests {
             ("[[sinks]]\ntype = \"file\"\npth = \"x\"\n", "p.toml:8: sinks.pth: unknown field `pth`"),
             ("[[sinks]]\ntype = \"stdout\"\n[[sinks]]\ntype = \"stdout\"\n", "p.toml:8: sinks: stdout is there twice"),
             ("[vendors]\ndirectory = \"/no/such\"\n", "p.toml:7: vendors.directory: is no directory"),
+            ("[enrichment]\nasn = \"x\"\n", "p.toml:7: enrichment.asn: unknown field `asn`, expected `asn_database`"),
+            ("[train]\nexclude = [\"from=noon\"]\n", "p.toml:7: train.exclude: from: write an RFC 3339 time"),
             ("[detection]\nalerts_per_day = nan\n", "p.toml:7: detection.alerts_per_day: write a number above 0"),
         ] {
             let error = read(&format!("{SMALLEST}{more}")).unwrap_err();

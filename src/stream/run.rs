@@ -22,7 +22,7 @@ use super::shutdown::Shutdown;
 use super::{Counters, Engine, EngineError, EngineSettings, metrics};
 use crate::alerts::Alert;
 use crate::alerts::sinks::{Delivery, Sink, SinkError, SinkPlan};
-use crate::calls::{CallsBuilder, FingerprintKey, KeyError};
+use crate::calls::{CallsBuilder, FingerprintKey, KeyError, OwnerError, Owners};
 use crate::ingest::kafka::{Batch, Consumer, ConsumerError, Event, Partition};
 use crate::ingest::{DecodeSpec, Decoder, Place, SpecError};
 use crate::models::bundle::Bundle;
@@ -50,6 +50,9 @@ pub enum RunError {
     /// The fingerprint key is missing or unfit.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// A database of network owners is missing or unfit.
+    #[error(transparent)]
+    Owners(#[from] OwnerError),
     /// The decoder's settings are unfit.
     #[error(transparent)]
     Decode(#[from] SpecError),
@@ -204,12 +207,14 @@ impl<'a, M: Machine> Shell<'a, M> {
             DeadLetterPlan::Topic(sink) => (sink, Form::Record),
             DeadLetterPlan::File(sink) => (sink, Form::Line),
         };
+        let mut calls = CallsBuilder::with_vendors(key, Arc::clone(&plan.vendors));
+        calls.name_owners(Owners::open(&plan.owners)?);
         let mut shell = Self {
             outlets: plan.sinks.iter().map(|sink| open(sink.as_ref())).collect::<Result<_, _>>()?,
             dead_letters: open(dead_letters.as_ref())?,
             form,
             decoders: BTreeMap::new(),
-            calls: CallsBuilder::with_vendors(key, Arc::clone(&plan.vendors)),
+            calls,
             partitions: Partitions::resume(saved.offsets),
             saved_at: Instant::now(),
             records_since: 0,

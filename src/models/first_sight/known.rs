@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dormancy::{CredentialDays, Rests};
 use super::relation::Relation;
-use crate::calls::{Direction, VendorPack};
+use crate::calls::{Direction, VendorPack, country_of};
 use crate::models::clock::{Span, day_type};
 use crate::rollup::day_of;
 
@@ -34,6 +34,9 @@ pub(super) enum Fact {
     Region = b'p',
     CallerRegion = b'q',
     CallerHour = b'r',
+    Country = b's',
+    /// Whether networks had countries at all.
+    Countries = b't',
 }
 
 /// Writes the key of a fact.
@@ -95,6 +98,10 @@ fn facts_of<'a>(relation: &Relation<'a>) -> Vec<(Fact, Vec<&'a str>)> {
         facts.push((Fact::Network, vec![network]));
         facts.push((Fact::NetworkBlock, vec![block_of(network)]));
         facts.push((Fact::CallerNetwork, vec![caller, network]));
+        if !country_of(network).is_empty() {
+            facts.push((Fact::Country, vec![country_of(network)]));
+            facts.push((Fact::Countries, vec![]));
+        }
     }
     if !client.is_empty() {
         facts.push((Fact::Client, vec![client]));

@@ -98,6 +98,8 @@ pub const SIGHTS: &[SightClass] = &[
     class("operation_grant", "a first grant of rights or credentials", 0.05, false),
     class("operation_share", "a first sharing with others", 0.02, false),
     class("operation_defence", "a first change of logging or protection", 0.02, false),
+    class("network_hosting_new", "a hosting provider that nobody here has called from", 0.03, false),
+    class("country_new", "a country that nobody here has called from", 0.02, false),
 ];
 
 /// Place of a class in [`SIGHTS`], by its name.
@@ -292,6 +294,25 @@ pub(super) mod tests {
         assert_eq!(classes(&Relation { endpoint: "DELETE /v1/charges/{id}", ..same }, &known), ["endpoint_sensitive"]);
         assert_eq!(classes(&Relation { scheme: "http", ..same }, &known), ["plaintext"]);
         assert_eq!(classes(&Relation { client: "curl", ..same }, &known), ["client_tool"]);
+    }
+
+    #[test]
+    fn a_network_nobody_has_called_from_is_graded_by_who_owns_it() {
+        let day = Span { first: 0, last: crate::rollup::BUCKETS_PER_DAY - 1 };
+        let (_, without) = relation("billing", "stripe", "POST /v1/charges", 0);
+        let office = Relation { network: "AS3320 deutsche telekom ag (DE)", ..without };
+        let known = FactHistory::of(&[(0, office)], day).known();
+        for (network, class) in [
+            ("AS6805 telefonica germany (DE)", "network_public_new"),
+            ("AS24940 hetzner online gmbh (DE)", "network_hosting_new"),
+            ("AS9009 m247 europe srl (RO)", "country_new"),
+        ] {
+            assert_eq!(classes(&Relation { network, ..without }, &known), [class]);
+        }
+        // A history without countries cannot tell that one is new.
+        let known = FactHistory::of(&[(0, without)], day).known();
+        let rented = Relation { network: "AS9009 m247 europe srl (RO)", ..without };
+        assert_eq!(classes(&rented, &known), ["network_hosting_new"]);
     }
 
     #[test]

@@ -6,7 +6,8 @@ use super::known::{Fact, Known, Looker, block_of, hour_of, method_of};
 use super::relation::{Relation, RelationColumns};
 use super::{SightRates, joint_rate};
 use crate::calls::{
-    Direction, StepClass, VendorCategory, Verb, is_interactive_tool, is_private, is_write, sensitive_endpoint,
+    Direction, StepClass, VendorCategory, Verb, country_of, is_hosting, is_interactive_tool, is_private, is_write,
+    sensitive_endpoint,
 };
 
 /// How surprising each call is by itself, by the hash of its record: `-log10` of how often a day all that it shows is expected
@@ -53,7 +54,7 @@ fn egress_news<'a>(relation: &Relation<'a>, look: &mut Looker<'_>) -> Vec<(&'sta
     if !network.is_empty() && !look.has(Fact::CallerNetwork, &[caller, network]) {
         let class = match (is_private(network), look.has(Fact::Network, &[network])) {
             (false, true) => "network_public_known",
-            (false, false) => "network_public_new",
+            (false, false) => new_network(look, network, "network_public_new"),
             (true, _) if look.has(Fact::NetworkBlock, &[block_of(network)]) => "network_private_near",
             (true, _) => "network_private_far",
         };
@@ -123,6 +124,7 @@ fn audit_news<'a>(relation: &Relation<'a>, look: &mut Looker<'_>) -> Vec<(&'stat
     if is_new_principal {
         news.push(("principal_new", [caller, "", ""], caller));
     }
+    let network_new = new_network(look, network, "principal_network_new");
     let mut graded = |fact: Fact, own: Fact, value: &'a str, [by_none, by_others]: [&'static str; 2]| {
         if value.is_empty() || look.has(own, &[caller, value]) {
             return;
@@ -133,7 +135,7 @@ fn audit_news<'a>(relation: &Relation<'a>, look: &mut Looker<'_>) -> Vec<(&'stat
             news.push((by_others, [caller, value, ""], value));
         }
     };
-    graded(Fact::Network, Fact::CallerNetwork, network, ["principal_network_new", "principal_network_known"]);
+    graded(Fact::Network, Fact::CallerNetwork, network, [network_new, "principal_network_known"]);
     graded(Fact::Client, Fact::CallerClient, client, ["principal_client_new", "principal_client_known"]);
     graded(Fact::Region, Fact::CallerRegion, region, ["region_new", "region_known"]);
     if !credential.is_empty() && !look.has(Fact::CallerCredential, &[caller, credential]) {
@@ -151,6 +153,18 @@ fn audit_news<'a>(relation: &Relation<'a>, look: &mut Looker<'_>) -> Vec<(&'stat
         news.push((operation_class(step), [caller, vendor, endpoint], endpoint));
     }
     news
+}
+
+/// The class of a network that nobody has called from, graded by who owns it: `otherwise` where that tells nothing.
+fn new_network(look: &mut Looker<'_>, network: &str, otherwise: &'static str) -> &'static str {
+    let country = country_of(network);
+    if !country.is_empty() && look.has(Fact::Countries, &[]) && !look.has(Fact::Country, &[country]) {
+        "country_new"
+    } else if is_hosting(network) {
+        "network_hosting_new"
+    } else {
+        otherwise
+    }
 }
 
 /// Whether the vendor's own services made a call, or made it on somebody's behalf: what is new about those is the vendor's.
