@@ -9,6 +9,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use polars::frame::DataFrame;
 
+use crate::alerts::triage::Triage;
 use crate::calls::{CallsBuilder, FingerprintKey};
 use crate::ingest::{DecodeError, DecodeSpec, Decoder, FileReader, Inputs};
 use crate::pipeline::{self, Detection, Plan, default_key_file};
@@ -24,7 +25,7 @@ pub(super) struct Reading {
     /// Log files, directories or globs; `-` for standard input. NDJSON, gzip, zstd, Parquet.
     #[arg(long = "input", short, value_name = "PATH", num_args = 1.., required = true)]
     pub inputs: Vec<String>,
-    /// Pipeline file: its [decode], [fingerprint] and [detection] count. Without one the format is detected.
+    /// Pipeline file: its [decode], [fingerprint], [detection] and [triage] model count. Without one the format is detected.
     #[arg(long, value_name = "FILE")]
     pub pipeline: Option<PathBuf>,
 }
@@ -34,6 +35,8 @@ pub(super) struct Setup {
     pub key: Arc<FingerprintKey>,
     pub decode: DecodeSpec,
     pub detection: Detection,
+    /// What analysts' verdicts taught, if anything is to be made of it.
+    pub triage: Option<Triage>,
 }
 
 impl Setup {
@@ -41,8 +44,18 @@ impl Setup {
         let plan = file.map(pipeline::load).transpose()?;
         let key_file = plan.as_ref().map_or_else(default_key_file, |plan| plan.key_file.clone());
         let key = Plan::key(&key_file).context("the fingerprint key")?;
-        let (decode, detection) = plan.map(|plan| (plan.decode, plan.detection)).unwrap_or_default();
-        Ok(Self { key: Arc::new(key), decode, detection })
+        let (decode, detection, triage) =
+            plan.map(|plan| (plan.decode, plan.detection, plan.triage.model)).unwrap_or_default();
+        let triage = triage.map(|model| Triage::load(&model)).transpose()?;
+        Ok(Self { key: Arc::new(key), decode, detection, triage })
+    }
+
+    /// The same with another triage model, if one is given.
+    pub fn triaged_by(self, model: Option<&Path>) -> anyhow::Result<Self> {
+        Ok(match model {
+            Some(model) => Self { triage: Some(Triage::load(model)?), ..self },
+            None => self,
+        })
     }
 }
 

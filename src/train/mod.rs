@@ -10,6 +10,7 @@ mod entities;
 pub mod evaluate;
 mod joint;
 mod report;
+pub mod triage;
 
 use std::collections::BTreeMap;
 

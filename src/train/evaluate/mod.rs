@@ -12,6 +12,7 @@ mod report;
 
 use std::collections::{BTreeMap, HashSet};
 
+use crate::alerts::triage::Verdict;
 use crate::alerts::{Alert, Severity};
 
 pub use labels::{Case, LabelledRecord, Labels, LabelsError, Subject, Truth};
@@ -19,6 +20,8 @@ pub use ranking::{Ranking, auroc, average_precision, rank};
 pub use report::{Outcome, Report, Tally};
 
 use matching::Matcher;
+#[cfg(test)]
+pub(super) use matching::tests::alert as tests_alert;
 
 const MICROSECONDS_A_MINUTE: f64 = 60e6;
 const MICROSECONDS_A_DAY: f64 = 86_400e6;
@@ -51,6 +54,25 @@ pub fn evaluate(alerts: &[Alert], labels: &Labels, from: i64, to: i64) -> Report
         false_alarms += usize::from(is_new && !finds_malice);
     }
     summed_up(outcomes, false_alarms, to.saturating_sub(from) as f64 / MICROSECONDS_A_DAY)
+}
+
+/// What an analyst who knew the labels would say of each incident: true if a step of it finds a malicious case, else a benign change
+/// if one finds a harmless case, else a false positive.
+pub fn verdicts<'a>(alerts: &'a [Alert], labels: &Labels) -> BTreeMap<&'a str, Verdict> {
+    let matcher = Matcher::new(&labels.cases);
+    let mut verdicts = BTreeMap::new();
+    for alert in alerts {
+        let found =
+            |malicious| labels.cases.iter().any(|case| case.malicious == malicious && matcher.finds(alert, case));
+        let known = verdicts.entry(alert.id.as_str()).or_insert(Verdict::FalsePositive);
+        *known = match *known {
+            Verdict::TruePositive => Verdict::TruePositive,
+            _ if found(true) => Verdict::TruePositive,
+            _ if found(false) => Verdict::BenignChange,
+            before => before,
+        };
+    }
+    verdicts
 }
 
 fn summed_up(cases: Vec<Outcome>, false_alarms: usize, days: f64) -> Report {
