@@ -7,10 +7,10 @@
 //! * the number lies below the level under which held-out true alerts all but never fell;
 //! * the alert is of a kind that was dismissed before: its detector, no cause that analysts have not dismissed of it, and no
 //!   rarer by chance than the rarest that they dismissed;
-//! * it is not Critical.
+//! * it is not Critical, and no page about data that leaves would cease to page.
 //!
-//! Nothing is ever hidden: an alert leaves at Informational at the least. What was High still pages, so a theft by somebody whose
-//! alerts were always dismissed still wakes a person: it is louder than the noise, or has a cause that the noise had not.
+//! Nothing is ever hidden: an alert leaves at Informational at the least. So a theft by somebody whose alerts were always dismissed
+//! still wakes a person, even where it looks like what was dismissed.
 //!
 //! Not here: learning (`train::triage`), and anything that the engine could see: triage comes after it.
 
@@ -25,6 +25,7 @@ use std::{fs, io};
 use serde::{Deserialize, Serialize};
 
 use super::{Alert, Severity};
+use crate::detect::Category;
 use crate::models::triage::{Forest, ForestError};
 
 pub use features::{CAUSE, Features, RARITY, SEVERITY, features};
@@ -201,7 +202,7 @@ impl Triage {
     pub fn apply(&self, alert: Alert) -> Alert {
         let judged = Judged::of(&alert);
         let score = self.score(&judged);
-        let quieter = self.lowers(&judged, score).then(|| one_step_quieter(alert.severity)).flatten();
+        let quieter = self.lowers(&judged, score).then(|| quieter(alert.severity, alert.category)).flatten();
         let triaged = Triaged { score, lowered_from: quieter.map(|_| alert.severity) };
         Alert { severity: quieter.unwrap_or(alert.severity), triaged: Some(triaged), ..alert }
     }
@@ -221,12 +222,12 @@ impl Triage {
 }
 
 /// The next severity down; none for what nobody may hush, and for what is at the bottom.
-const fn one_step_quieter(severity: Severity) -> Option<Severity> {
-    match severity {
-        Severity::Critical | Severity::Informational => None,
-        Severity::High => Some(Severity::Medium),
-        Severity::Medium => Some(Severity::Low),
-        Severity::Low => Some(Severity::Informational),
+const fn quieter(severity: Severity, category: Category) -> Option<Severity> {
+    match (severity, category) {
+        (Severity::Critical | Severity::Informational, _) | (Severity::Medium, Category::Exfiltration) => None,
+        (Severity::High, _) => Some(Severity::Medium),
+        (Severity::Medium, _) => Some(Severity::Low),
+        (Severity::Low, _) => Some(Severity::Informational),
     }
 }
 
@@ -264,7 +265,8 @@ mod tests {
             (Severity::Low, Severity::Informational),
             (Severity::Informational, Severity::Informational),
         ] {
-            let alert = noisy_pair().apply(Alert { severity: before, ..bulk_upload() });
+            let category = Category::Abuse;
+            let alert = noisy_pair().apply(Alert { severity: before, category, ..bulk_upload() });
             assert_eq!(alert.severity, after);
             let triaged = alert.triaged.unwrap();
             assert!(triaged.score < 0.1, "{triaged:?}");
@@ -281,6 +283,13 @@ mod tests {
         assert_eq!(noisy_pair().apply(elsewhere).severity, Severity::High, "a cause that nobody dismissed");
         let other = Alert { detector: "new_destination".to_owned(), ..bulk_upload() };
         assert_eq!(noisy_pair().apply(other).severity, Severity::High, "a detector that nobody dismissed");
+    }
+
+    #[test]
+    fn a_page_about_data_that_leaves_stays_a_page_even_where_it_looks_like_what_was_dismissed() {
+        for (before, after) in [(Severity::High, Severity::Medium), (Severity::Medium, Severity::Medium)] {
+            assert_eq!(noisy_pair().apply(Alert { severity: before, ..bulk_upload() }).severity, after);
+        }
     }
 
     #[test]
