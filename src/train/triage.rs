@@ -5,7 +5,7 @@
 //! Against it stands the order that needs no verdict: by severity, then by how rarely such an alarm comes by chance.
 //!
 //! Alerts may be lowered only once there are enough verdicts, the forest orders held-out alerts better than that (by a paired
-//! bootstrap, Efron and Tibshirani 1993), and a level exists under which held-out true alerts all but never fell.
+//! bootstrap, Efron and Tibshirani 1993) and the newer half of them no worse, and a level exists under which held-out true alerts all but never fell.
 //!
 //! Not here: the forest (`models::triage`), and what lowering is (`alerts::triage`).
 
@@ -73,7 +73,7 @@ pub enum Reason {
     TooFewVerdicts,
     /// Too few true alerts were held out to know a level.
     TooFewHeldOut,
-    /// The forest orders held-out alerts no better, for all that is known.
+    /// The forest orders held-out alerts no better for all that is known, or the newer half of them worse.
     NoGain,
 }
 
@@ -84,7 +84,7 @@ impl fmt::Display for Reason {
                 write!(f, "there are not yet {ENOUGH} verdicts with {ENOUGH_OF_A_KIND} of each kind")
             }
             Self::TooFewHeldOut => write!(f, "fewer than {ENOUGH_OF_A_KIND} true positives could be held out"),
-            Self::NoGain => f.write_str("no gain over the order by severity is certain yet"),
+            Self::NoGain => f.write_str("no gain over the order by severity is certain, or none of late"),
         }
     }
 }
@@ -151,10 +151,13 @@ pub fn learn(verdicts: &[&Line]) -> Result<(Triage, TriageReport), TriageError> 
     let held_out = point(verdicts.len(), &all);
     let is_enough = verdicts.len() >= ENOUGH && confirmed.min(verdicts.len() - confirmed) >= ENOUGH_OF_A_KIND;
     let is_no_less_precise = held_out.triage.average_precision >= held_out.severity.average_precision;
+    // What was learned of other callers or another season may gain over all and mislead today.
+    let newer = point(verdicts.len(), all.get(all.len() / 2..).unwrap_or_default());
+    let gains_still = newer.triage.auroc >= newer.severity.auroc;
     let lowering = match () {
         () if !is_enough => Err(Reason::TooFewVerdicts),
         () if held_out.confirmed < ENOUGH_OF_A_KIND => Err(Reason::TooFewHeldOut),
-        () if sure_of_gain < SURE || !is_no_less_precise => Err(Reason::NoGain),
+        () if sure_of_gain < SURE || !is_no_less_precise || !gains_still => Err(Reason::NoGain),
         () => Ok(lowering(&all)),
     };
     let report = TriageReport { verdicts: verdicts.len(), confirmed, curve, held_out, sure_of_gain, lowering };

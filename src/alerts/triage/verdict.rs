@@ -7,7 +7,7 @@
 //!
 //! Not here: where verdicts come from (`cli`, `stream`), what is learned from them (`train::triage`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -43,9 +43,8 @@ impl Verdict {
     }
 }
 
-/// A verdict as it comes: by hand, or as a message.
+/// A verdict as it comes: by hand, or as a message. What else a message holds is passed over.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Said {
     /// The alert's id (`aw-` and 16 hex digits).
     pub id: String,
@@ -159,8 +158,8 @@ pub struct Verdicts {
 }
 
 impl Verdicts {
-    /// Opens the file, making it where it is not there. A last line without an end is what a crash left of a verdict that nobody
-    /// was told is kept: it is cut off.
+    /// Opens the file, making it where it is not there. A last line without an end is cut off: a crash left it, and nobody was
+    /// told that it is kept.
     ///
     /// # Errors
     /// [`VerdictsError`].
@@ -201,11 +200,6 @@ impl Verdicts {
         let mut lines: Vec<&Line> = self.newest.values().collect();
         lines.sort_by_key(|line| (line.time, line.alert.alert_time, &line.id));
         lines
-    }
-
-    /// Alerts with a verdict.
-    pub fn known(&self) -> BTreeSet<&str> {
-        self.newest.keys().map(String::as_str).collect()
     }
 }
 

@@ -59,3 +59,38 @@ impl Verdict {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn alert(id: &str) -> String {
+        serde_json::json!({
+            "class_uid": 2004, "activity_id": 1, "severity_id": 4, "time": 1_788_224_400_000_i64,
+            "finding_info": { "uid": id, "analytic": { "name": "burst" } }, "metadata": { "uid": format!("{id}-1") },
+        })
+        .to_string()
+    }
+
+    fn say(directory: &Path, id: &str, verdict: Choice) -> anyhow::Result<()> {
+        let files =
+            Files { alerts: vec![directory.join("alerts.ndjson")], verdicts: directory.join("verdicts.ndjson") };
+        Verdict { id: id.to_owned(), verdict, files, note: None, analyst: Some("ada".to_owned()) }.run()
+    }
+
+    #[test]
+    fn a_verdict_is_kept_with_its_alert_and_one_on_nothing_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("alerts.ndjson"), [alert("aw-1"), alert("aw-2")].join("\n")).unwrap();
+        say(directory.path(), "aw-1", Choice::TruePositive).unwrap();
+        say(directory.path(), "aw-1", Choice::BenignChange).unwrap();
+        let refused = say(directory.path(), "aw-3", Choice::TruePositive).unwrap_err().to_string();
+        assert!(refused.contains("finding_info.uid"), "{refused}");
+        let verdicts = Verdicts::open(&directory.path().join("verdicts.ndjson")).unwrap();
+        let kept: Vec<_> = verdicts.newest().iter().map(|line| (line.id.clone(), line.verdict)).collect();
+        assert_eq!(kept, [("aw-1".to_owned(), triage::Verdict::BenignChange)]);
+        assert_eq!(verdicts.newest()[0].alert.raised.detector, "burst");
+    }
+}
