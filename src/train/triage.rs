@@ -5,7 +5,8 @@
 //! Against it stands the order that needs no verdict: by severity, then by how rarely such an alarm comes by chance.
 //!
 //! Alerts may be lowered only once there are enough verdicts, the forest orders held-out alerts better than that (by a paired
-//! bootstrap, Efron and Tibshirani 1993) and the newer half of them no worse, and a level exists under which held-out true alerts all but never fell.
+//! bootstrap, Efron and Tibshirani 1993) and the newer half of them no worse, and a level exists under which held-out true alerts
+//! all but never fell.
 //!
 //! Not here: the forest (`models::triage`), and what lowering is (`alerts::triage`).
 
