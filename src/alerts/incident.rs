@@ -258,6 +258,7 @@ fn evidence(id: &str, subject: &Subject, finding: &Finding, severity: Severity, 
         calls: finding.calls,
         trace_ids: finding.trace_ids.clone(),
         bundle: bundle.to_owned(),
+        triaged: None,
     }
 }
 

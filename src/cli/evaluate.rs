@@ -28,6 +28,9 @@ pub(super) struct Evaluate {
     /// The model bundle to judge by.
     #[arg(long, value_name = "BUNDLE")]
     model: PathBuf,
+    /// What `alerts learn` wrote: scores each alert, and lowers what analysts dismiss once that has proved right.
+    #[arg(long, value_name = "FILE")]
+    triage: Option<PathBuf>,
     /// Labels, CSV.
     #[arg(long, value_name = "FILE")]
     labels: PathBuf,
@@ -49,7 +52,7 @@ const DAY: i64 = 86_400_000_000;
 
 impl Evaluate {
     pub fn run(self) -> anyhow::Result<()> {
-        let setup = Setup::of(self.reading.pipeline.as_deref())?;
+        let setup = Setup::of(self.reading.pipeline.as_deref())?.triaged_by(self.triage.as_deref())?;
         let labels = Labels::read(&self.labels)?;
         let bundle = setup.bundle(&self.model)?;
         let mut scores: HashMap<u64, f64> = HashMap::default();

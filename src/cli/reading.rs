@@ -9,6 +9,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use polars::frame::DataFrame;
 
+use crate::alerts::triage::Triage;
 use crate::calls::{CallsBuilder, Exclude, FingerprintKey, OwnerDatabases, Owners, VendorPack};
 use crate::ingest::{DecodeError, DecodeSpec, Decoder, FileReader, Inputs};
 use crate::models::bundle::{Bundle, BundleError};
@@ -25,7 +26,8 @@ pub(super) struct Reading {
     /// Log files, directories or globs; `-` for standard input. NDJSON, gzip, zstd, Parquet.
     #[arg(long = "input", short, value_name = "PATH", num_args = 1.., required = true)]
     pub inputs: Vec<String>,
-    /// Pipeline file: its [decode], [fingerprint], [vendors] and [detection] count. Without one the format is detected.
+    /// Pipeline file: its [decode], [fingerprint], [vendors], [enrichment], [detection] and [triage] model count. Without one the
+    /// format is detected.
     #[arg(long, value_name = "FILE")]
     pub pipeline: Option<PathBuf>,
 }
@@ -38,6 +40,8 @@ pub(super) struct Setup {
     pub vendors: Arc<VendorPack>,
     pub exclude: Vec<Exclude>,
     pub owners: OwnerDatabases,
+    /// What analysts' verdicts taught, if anything is to be made of it.
+    pub triage: Option<Triage>,
 }
 
 impl Setup {
@@ -46,9 +50,10 @@ impl Setup {
         let key_file = plan.as_ref().map_or_else(default_key_file, |plan| plan.key_file.clone());
         let key = Plan::key(&key_file).context("the fingerprint key")?;
         let vendors = plan.as_ref().map_or_else(VendorPack::embedded, |plan| Arc::clone(&plan.vendors));
-        let plan = plan.map(|plan| (plan.decode, plan.detection, plan.exclude, plan.owners));
-        let (decode, detection, exclude, owners) = plan.unwrap_or_default();
-        Ok(Self { key: Arc::new(key), decode, detection, vendors, exclude, owners })
+        let plan = plan.map(|plan| (plan.decode, plan.detection, plan.exclude, plan.owners, plan.triage.model));
+        let (decode, detection, exclude, owners, triage) = plan.unwrap_or_default();
+        let triage = triage.map(|model| Triage::load(&model)).transpose()?;
+        Ok(Self { key: Arc::new(key), decode, detection, vendors, exclude, owners, triage })
     }
 
     /// The bundle in a directory, with the vendors of this setup.
@@ -56,6 +61,14 @@ impl Setup {
         let mut bundle = Bundle::load(directory, &self.key.id())?;
         bundle.known.set_vendors(Arc::clone(&self.vendors));
         Ok(Arc::new(bundle))
+    }
+
+    /// The same with another triage model, if one is given.
+    pub fn triaged_by(self, model: Option<&Path>) -> anyhow::Result<Self> {
+        Ok(match model {
+            Some(model) => Self { triage: Some(Triage::load(model)?), ..self },
+            None => self,
+        })
     }
 }
 

@@ -24,6 +24,9 @@ pub(super) struct Scan {
     /// The model bundle to judge by.
     #[arg(long, value_name = "BUNDLE")]
     model: PathBuf,
+    /// What `alerts learn` wrote: scores each alert, and lowers what analysts dismiss once that has proved right.
+    #[arg(long, value_name = "FILE")]
+    triage: Option<PathBuf>,
     /// File to write alerts to; `-` for standard output.
     #[arg(long, short, value_name = "FILE", default_value = "-")]
     output: PathBuf,
@@ -54,12 +57,15 @@ pub(super) fn scan(
         Ok(())
     })?;
     alerts.extend(engine.finish()?);
+    if let Some(triage) = &setup.triage {
+        alerts = alerts.into_iter().map(|alert| triage.apply(alert)).collect();
+    }
     Ok(Scanned { alerts, tally, counters: engine.counters() })
 }
 
 impl Scan {
     pub fn run(self) -> anyhow::Result<()> {
-        let setup = Setup::of(self.reading.pipeline.as_deref())?;
+        let setup = Setup::of(self.reading.pipeline.as_deref())?.triaged_by(self.triage.as_deref())?;
         let bundle = setup.bundle(&self.model)?;
         // Opened first: a path that cannot be written is better known before an hour of reading.
         let mut output: Box<dyn Write> = if self.output.as_os_str() == "-" {

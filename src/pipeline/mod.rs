@@ -17,7 +17,7 @@ use crate::calls::{Exclude, OwnerDatabases};
 use crate::ingest::{DecodeSpec, kafka};
 
 pub use complaint::PipelineError;
-pub use plan::{DeadLetterPlan, Plan, default_key_file, load};
+pub use plan::{DeadLetterPlan, Plan, TriagePlan, default_key_file, load};
 
 /// The file, but for its `[[sinks]]`: those are read by the registry in `alerts::sinks`.
 #[derive(Clone, Debug, Deserialize)]
@@ -36,6 +36,8 @@ struct Spec {
     train: Train,
     #[serde(default)]
     detection: Detection,
+    #[serde(default)]
+    triage: Triage,
     #[serde(default)]
     dead_letter: DeadLetter,
     #[serde(default)]
@@ -93,6 +95,15 @@ impl Default for Detection {
     fn default() -> Self {
         Self { alerts_per_day: 1.0, allowed_lateness_seconds: 60 }
     }
+}
+
+/// `[triage]`: what analysts say, and what was learned from it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Triage {
+    model: Option<PathBuf>,
+    topic: Option<String>,
+    verdicts: Option<PathBuf>,
 }
 
 /// `[dead_letter]`: where records go that could not be read. At most one of the two.

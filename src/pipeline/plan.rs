@@ -11,7 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 
 use super::complaint::{PipelineError, Text};
-use super::{Admin, DeadLetter, Detection, Spec, State};
+use super::{Admin, DeadLetter, Detection, Spec, State, Triage};
 use crate::alerts::sinks::{self, SINKS, SectionError, SinkPlan, SinkSpec, Surroundings};
 use crate::calls::{Exclude, FingerprintKey, KeyError, OwnerDatabases, VendorPack};
 use crate::ingest::connection::ConnectionError;
@@ -41,6 +41,8 @@ pub struct Plan {
     pub exclude: Vec<Exclude>,
     /// How loud, and how patient.
     pub detection: Detection,
+    /// What analysts say, and what was learned from it.
+    pub triage: TriagePlan,
     /// Where alerts go.
     pub sinks: Vec<Box<dyn SinkPlan>>,
     /// Where records go that could not be read.
@@ -49,6 +51,15 @@ pub struct Plan {
     pub state: State,
     /// Metrics and health.
     pub admin: Admin,
+}
+
+/// What analysts say, and what was learned from it.
+#[derive(Clone, Debug, Default)]
+pub struct TriagePlan {
+    /// What `alerts learn` wrote.
+    pub model: Option<PathBuf>,
+    /// The topic of verdicts, read by a consumer group of its own, and the file that they are kept in.
+    pub verdicts: Option<(kafka::Source, PathBuf)>,
 }
 
 /// Where dead letters go, and so in which form.
@@ -105,6 +116,7 @@ fn check(text: &Text<'_>) -> Result<Plan, PipelineError> {
         .map_err(|problem| text.at(&["source", "kafka", field_of(&problem)], problem))?;
     let around = Surroundings { connection: Some(source.connection.clone()), directory };
     let state = State { directory: around.path(&spec.state.directory), ..spec.state };
+    let triage = plan_triage(spec.triage, &source, &around, &state);
     Ok(Plan {
         file: text.file.to_owned(),
         source,
@@ -118,6 +130,7 @@ fn check(text: &Text<'_>) -> Result<Plan, PipelineError> {
         bundle: around.path(&spec.model.bundle),
         exclude: spec.train.exclude,
         detection: spec.detection,
+        triage,
         sinks: read_sinks(text, sections, &around)?,
         dead_letter: read_dead_letter(text, spec.dead_letter, &around, &state)?,
         state,
@@ -145,6 +158,10 @@ fn check_fields(text: &Text<'_>, spec: &Spec) -> Result<(), PipelineError> {
         (&["state", "checkpoint_seconds"], "write 1 to 3600")
     } else if !(1..=86_400).contains(&spec.state.idle_seconds) {
         (&["state", "idle_seconds"], "write 1 to 86400")
+    } else if spec.triage.topic.as_ref().is_some_and(String::is_empty) {
+        (&["triage", "topic"], "is empty: name the topic of verdicts, or leave it out")
+    } else if spec.triage.verdicts.is_some() && spec.triage.topic.is_none() {
+        (&["triage", "verdicts"], "is the file for verdicts of a topic: name `topic` too")
     } else if spec.dead_letter.topic.is_some() && spec.dead_letter.file.is_some() {
         (&["dead_letter", "file"], "write either `topic` or `file`, not both")
     } else {
@@ -218,6 +235,18 @@ fn read_vendors(
         return Err(text.at(&["vendors", "directory"], problem));
     }
     Ok(Arc::new(VendorPack::with_directory(&directory)?))
+}
+
+fn plan_triage(written: Triage, logs: &kafka::Source, around: &Surroundings, state: &State) -> TriagePlan {
+    let file = || match &written.verdicts {
+        Some(path) => around.path(path),
+        None => state.directory.join("verdicts.ndjson"),
+    };
+    let verdicts = written.topic.map(|topic| {
+        let group = format!("{}-verdicts", logs.group);
+        (kafka::Source { topics: vec![topic], group, ..logs.clone() }, file())
+    });
+    TriagePlan { model: written.model.map(|model| around.path(&model)), verdicts }
 }
 
 fn read_dead_letter(

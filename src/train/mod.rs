@@ -11,6 +11,7 @@ pub mod evaluate;
 mod inspect;
 mod joint;
 mod report;
+pub mod triage;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

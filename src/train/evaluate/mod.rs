@@ -13,6 +13,7 @@ mod report;
 
 use std::collections::{BTreeMap, HashSet};
 
+use crate::alerts::triage::Verdict;
 use crate::alerts::{Alert, Severity};
 
 pub use calibration::{Calibration, EntityDays, NOMINAL};
@@ -22,6 +23,8 @@ pub use report::{Day, Outcome, Report, Tally};
 pub(in crate::train) use report::{plain_table, write_table};
 
 use matching::Matcher;
+#[cfg(test)]
+pub(super) use matching::tests::alert as tests_alert;
 
 const MICROSECONDS_A_MINUTE: f64 = 60e6;
 const MICROSECONDS_A_DAY: f64 = 86_400e6;
@@ -57,6 +60,25 @@ pub fn evaluate(alerts: &[Alert], labels: &Labels, from: i64, to: i64) -> Report
         days.of(alert.time).false_alarms += usize::from(is_new && !finds_malice);
     }
     summed_up(outcomes, days.0, to.saturating_sub(from) as f64 / MICROSECONDS_A_DAY)
+}
+
+/// What an analyst who knew the labels would say of each incident: true if a step of it finds a malicious case, else a benign change
+/// if one finds a harmless case, else a false positive.
+pub fn verdicts<'a>(alerts: &'a [Alert], labels: &Labels) -> BTreeMap<&'a str, Verdict> {
+    let matcher = Matcher::new(&labels.cases);
+    let mut verdicts = BTreeMap::new();
+    for alert in alerts {
+        let found =
+            |malicious| labels.cases.iter().any(|case| case.malicious == malicious && matcher.finds(alert, case));
+        let known = verdicts.entry(alert.id.as_str()).or_insert(Verdict::FalsePositive);
+        *known = match *known {
+            Verdict::TruePositive => Verdict::TruePositive,
+            _ if found(true) => Verdict::TruePositive,
+            _ if found(false) => Verdict::BenignChange,
+            before => before,
+        };
+    }
+    verdicts
 }
 
 /// Each day of an evaluation.
