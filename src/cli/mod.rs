@@ -6,6 +6,7 @@ mod alerts;
 mod completions;
 mod demo;
 mod evaluate;
+mod inject;
 mod reading;
 mod run;
 mod scan;
@@ -38,6 +39,7 @@ enum Command {
     Run(run::Run),
     Evaluate(evaluate::Evaluate),
     Alerts(alerts::Alerts),
+    Inject(inject::Inject),
     Completions(completions::Completions),
 }
 
@@ -54,6 +56,7 @@ impl Arguments {
             Command::Run(command) => command.run(),
             Command::Evaluate(command) => command.run(),
             Command::Alerts(command) => command.run(),
+            Command::Inject(command) => command.run(),
             Command::Completions(command) => {
                 command.run();
                 Ok(())
