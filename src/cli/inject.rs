@@ -197,3 +197,37 @@ impl Write for Output {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::calls::FingerprintKey;
+    use crate::ingest::FORMATS;
+    use crate::train::evaluate::Labels;
+
+    #[test]
+    fn labels_are_read_by_evaluate_and_name_whom_an_alert_would_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let sample = FORMATS.iter().find(|format| format.name == "ecs").unwrap().sample.replace('\n', "");
+        let at = |minute: u32| format!("2026-09-01T{:02}:{:02}:00.905Z", minute / 60, minute % 60);
+        let log: Vec<String> = (0..600).map(|minute| sample.replace("2026-09-01T00:00:00.905Z", &at(minute))).collect();
+        fs::write(path("log"), log.join("\n")).unwrap();
+        let key = FingerprintKey::load_or_create(&path("key")).unwrap();
+        let scenarios = choose(scenarios(None).unwrap(), &["stolen-credential".to_owned()]).unwrap();
+        let wish = Wish { scenarios, strengths: vec![Strength::Hard], copies: 2, seed: 1, from: None };
+        let mut labels = File::create(path("labels.csv")).unwrap();
+        let outputs = Outputs { log: &mut io::sink(), history: None, labels: &mut labels };
+        inject(&Inputs::resolve(&[path("log").display().to_string()]).unwrap(), &wish, &key, outputs).unwrap();
+
+        let read = Labels::read(&path("labels.csv")).unwrap().cases;
+        let [one, other] = &read[..] else { panic!("{read:?}") };
+        let subject = one.subject.clone().unwrap();
+        assert_eq!(subject.caller.as_deref(), Some("crm-sync"));
+        assert_eq!(subject.vendor_host.as_deref(), Some("acme.my.salesforce.com"));
+        assert_eq!(subject.credential, Some(key.fingerprint("sf_ZKNDBcHf")));
+        assert!(one.malicious && one.category == "abuse" && one.id != other.id && one.end < other.start);
+    }
+}

@@ -8,9 +8,9 @@ use rand::Rng;
 use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::scenario::{Caller, Scenario};
+use super::scenario::{Credential, Scenario};
 use super::schedule::Candidate;
-use super::survey::{Survey, prefix};
+use super::survey::{PairFacts, Survey, prefix};
 use crate::calls::Direction;
 
 /// Networks of hosting companies and anonymisers as seen in reports of incidents: the first three numbers.
@@ -43,6 +43,9 @@ const AUDIT_CLIENTS: [&str; 4] = [
     "S3 Browser/11.4.5 (https://s3browser.com)",
     "aws-sdk-go/1.49.13 (go1.21.5; linux; amd64)",
 ];
+/// What a credential looks like where the victim has none.
+const EGRESS_KEY: &str = "key_0a1B2c3D4e5F";
+const AUDIT_KEY: &str = "AKIAA0B1C2D3E4F5G6H7";
 const NEW_NAMES: [&str; 6] = ["returns", "loyalty", "quotes", "insights", "catalogue", "refunds"];
 
 /// Identities that are not the victim's own.
@@ -74,13 +77,14 @@ impl Disguise {
         let hosts: Vec<&String> =
             scenario.changes().flat_map(|with| &with.hosts).filter(|host| !survey.hosts.contains_key(*host)).collect();
         let others = others(scenario, survey, victim);
+        let shape = if scenario.view == Direction::Audit { AUDIT_KEY } else { EGRESS_KEY };
         let service =
             NEW_NAMES.iter().map(|name| format!("{name}-svc")).find(|name| !survey.callers.contains_key(name));
         Self {
             network: pick(&networks, rng).unwrap_or("203.0.113").to_owned(),
             client: pick(&unknown, rng).unwrap_or("intruder/1.0").to_owned(),
             next_client: own.map(|client| next_version(client)),
-            credential: fresh_credential(victim.credential.as_deref(), rng),
+            credential: fresh_credential(victim.credential.as_deref().unwrap_or(shape), rng),
             host: hosts.choose(rng).map(|host| (*host).clone()),
             other: others.choose(rng).cloned(),
             new_caller: service.unwrap_or_else(|| format!("service-{:04}", rng.gen_range(0..10_000))),
@@ -88,14 +92,23 @@ impl Disguise {
     }
 }
 
-/// Callers that may act in the victim's place: at its host the likelier ones, for they speak to the vendor anyway.
+/// Callers that may act in the victim's place, or whose credential it may use: those at its host where there are such, else all.
 fn others(scenario: &Scenario, survey: &Survey, victim: &Candidate) -> Vec<String> {
-    let same_view = |name: &String| survey.callers.get(name).is_some_and(|facts| facts.view == scenario.view);
-    let is_other = |name: &&String| **name != victim.caller && same_view(name);
-    let neighbours = survey.hosts.get(&victim.host).into_iter().flatten().filter(is_other).cloned();
-    let all = survey.callers.keys().filter(is_other).cloned();
-    let elsewhere = scenario.changes().any(|with| with.caller == Some(Caller::Other)) && !scenario.victim.others;
-    if elsewhere { all.collect() } else { neighbours.collect() }
+    let is_other = |name: &&String| {
+        **name != victim.caller && survey.callers.get(*name).is_some_and(|facts| facts.view == scenario.view)
+    };
+    let neighbours: Vec<String> =
+        survey.hosts.get(&victim.host).into_iter().flatten().filter(is_other).cloned().collect();
+    let needs_credential = scenario.changes().any(|with| with.credential == Some(Credential::Other));
+    if neighbours.is_empty() && !needs_credential {
+        return survey.callers.keys().filter(is_other).cloned().collect();
+    }
+    let own = victim.credential.as_deref();
+    let has_another = |name: &String| {
+        let credential = survey.pair(name, &victim.host).and_then(PairFacts::credential);
+        !needs_credential || (credential.is_some() && credential != own)
+    };
+    neighbours.into_iter().filter(has_another).collect()
 }
 
 fn pick<'a>(from: &[&'a str], rng: &mut Xoshiro256PlusPlus) -> Option<&'a str> {
@@ -119,8 +132,7 @@ fn next_version(client: &str) -> String {
 }
 
 /// A credential of the same shape: letters and digits past its prefix are other ones.
-pub(super) fn fresh_credential(own: Option<&str>, rng: &mut Xoshiro256PlusPlus) -> String {
-    let own = own.unwrap_or("key_0a1B2c3D4e5F");
+pub(super) fn fresh_credential(own: &str, rng: &mut Xoshiro256PlusPlus) -> String {
     let kept = own.rfind(['_', '-', ' ']).map_or(4.min(own.len()), |at| at + 1);
     match own.split_at_checked(kept) {
         Some((prefix, rest)) => format!("{prefix}{}", same_shape(rest, rng)),
@@ -170,7 +182,7 @@ mod tests {
     fn a_release_counts_the_minor_version_on_and_a_new_key_looks_like_the_old_one() {
         assert_eq!(next_version("node-fetch/3.9.2 (x)"), "node-fetch/3.10.2 (x)");
         assert_eq!(next_version("tool"), "tool.1");
-        let key = fresh_credential(Some("sk_live_a1B2"), &mut Xoshiro256PlusPlus::seed_from_u64(1));
+        let key = fresh_credential("sk_live_a1B2", &mut Xoshiro256PlusPlus::seed_from_u64(1));
         assert!(key.starts_with("sk_live_") && key.len() == 12 && key != "sk_live_a1B2", "{key}");
     }
 }

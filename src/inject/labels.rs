@@ -22,7 +22,7 @@ pub(super) fn write(to: impl io::Write, plantings: &[Planting], key: &Fingerprin
         let Some((start, end)) = planting.effect.span else { continue };
         let scenario = &planting.scenario;
         let name = |name| planting.name(name).unwrap_or_default();
-        let credential = planting.name(Name::Credential).map(|secret| key.fingerprint(secret)).unwrap_or_default();
+        let credential = planting.name(Name::Credential).map(|secret| key.fingerprint(&secret)).unwrap_or_default();
         writer.write_record([
             planting.label.as_str(),
             &scenario.kind,
@@ -30,8 +30,8 @@ pub(super) fn write(to: impl io::Write, plantings: &[Planting], key: &Fingerprin
             if scenario.malicious { "1" } else { "0" },
             &instant(start, 3),
             &instant(end, 3),
-            name(Name::Caller),
-            name(Name::Host),
+            &name(Name::Caller),
+            &name(Name::Host),
             &credential,
             planting.strength.as_str(),
         ])?;

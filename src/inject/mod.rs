@@ -25,7 +25,7 @@ pub use scenario::{Kind, Scenario, ScenarioError, Strength, choose, scenarios};
 pub use schedule::{Skipped, Wish};
 pub use survey::Survey;
 
-use crate::calls::FingerprintKey;
+use crate::calls::{Call, FingerprintKey};
 use crate::ingest::{CallReader, InputError, Inputs, RawReader};
 use draft::Draft;
 use plant::{Meant, Planting};
@@ -162,38 +162,40 @@ fn write(inputs: &Inputs, survey: &Survey, plantings: &mut [Planting], mut sink:
             continue;
         };
         sink.pass(time)?;
-        match meant.and_then(|(at, meant)| Some((plantings.get_mut(at)?, meant, Draft::of(&record, &mut calls)?))) {
-            None => sink.put(time, &record)?,
-            Some((planting, meant, draft)) => {
-                let is_altered = meant.alters_the_record();
-                let (kept, following) = planting.act(&meant, draft, survey);
-                for copy in following {
-                    sink.wait(copy.time, copy.into_line());
-                }
-                match kept {
-                    Some(draft) if is_altered => sink.put(time, &draft.into_line())?,
-                    Some(_) => sink.put(time, &record)?,
-                    None => {}
-                }
+        let draft = if meant.is_empty() { None } else { Draft::of(&record, &mut calls) };
+        let Some(draft) = draft else {
+            sink.put(time, &record)?;
+            continue;
+        };
+        let is_altered = meant.iter().any(|(_, meant)| meant.alters_the_record());
+        let mut kept = Some(draft);
+        for (at, meant) in &meant {
+            let (Some(planting), Some(draft)) = (plantings.get_mut(*at), kept.take()) else { break };
+            let (altered, following) = planting.act(meant, draft, survey);
+            for copy in following {
+                sink.wait(copy.time, copy.into_line());
             }
+            kept = altered;
+        }
+        match kept {
+            Some(draft) if is_altered => sink.put(time, &draft.into_line())?,
+            Some(_) => sink.put(time, &record)?,
+            None => {}
         }
     }
     sink.finish()?;
     Ok(())
 }
 
-/// The planting that means the call: one at most, as none overlaps another at the same caller.
-fn meant_by(plantings: &mut [Planting], call: &crate::calls::Call<'_>) -> Option<(usize, Meant)> {
+/// The plantings that mean the call: one of the time, and such as last.
+fn meant_by(plantings: &mut [Planting], call: &Call<'_>) -> Vec<(usize, Meant)> {
+    let on = plantings.iter_mut().enumerate().filter(|(_, planting)| planting.is_on(call.time));
     let mut host = None;
-    for (at, planting) in plantings.iter_mut().enumerate() {
-        if planting.is_on(call.time) {
-            let host = host.get_or_insert_with(|| survey::host_of(call));
-            if let Some(meant) = planting.means(call, host) {
-                return Some((at, meant));
-            }
-        }
-    }
-    None
+    on.filter_map(|(at, planting)| {
+        let host = host.get_or_insert_with(|| survey::host_of(call));
+        Some((at, planting.means(call, host)?))
+    })
+    .collect()
 }
 
 /// The log as it is written: what was made waits for its time.
@@ -244,3 +246,6 @@ impl Sink<'_> {
         self.history.as_mut().map_or(Ok(()), |history| history.flush())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ use super::scenario::{
 };
 use super::schedule::{Candidate, Found};
 use super::survey::{DAY, EndpointFacts, HOUR, PairFacts, SECOND, Survey, is_selected};
-use crate::calls::Call;
+use crate::calls::{Call, Direction};
 use crate::ingest::CallReader;
 
 /// Calls of a burst follow one another within so many microseconds.
@@ -59,7 +59,11 @@ pub(super) struct Effect {
 }
 
 impl Effect {
-    fn touch(&mut self, time: i64) {
+    /// Notes a call of that time; those past the label's end are not its own.
+    fn touch(&mut self, time: i64, end: i64) {
+        if time > end {
+            return;
+        }
         let (first, last) = self.span.unwrap_or((time, time));
         self.span = Some((first.min(time), last.max(time)));
     }
@@ -102,16 +106,26 @@ impl Planting {
     }
 
     /// Whom a true alert names.
-    pub fn name(&self, name: Name) -> Option<&str> {
+    pub fn name(&self, name: Name) -> Option<String> {
         if !self.scenario.names.contains(&name) {
             return None;
         }
+        let (victim, disguise) = (&self.victim, &self.disguise);
+        let uses = |credential| self.scenario.changes().any(|with| with.credential == Some(credential));
         match name {
-            Name::Caller if self.uses_new_caller() => Some(&self.disguise.new_caller),
-            Name::Caller => Some(&self.victim.caller),
-            Name::Host => Some(self.disguise.host.as_deref().unwrap_or(&self.victim.host)),
-            Name::Credential => self.victim.credential.as_deref(),
+            Name::Caller if self.uses_new_caller() => Some(disguise.new_caller.clone()),
+            Name::Caller => Some(victim.caller.clone()),
+            Name::Host => self.host_of_step().or_else(|| disguise.host.clone()).or_else(|| Some(victim.host.clone())),
+            Name::Credential if uses(Credential::Fresh) => Some(disguise.credential.clone()),
+            Name::Credential => victim.credential.clone(),
         }
+    }
+
+    /// The host of the first audit operation that it adds.
+    fn host_of_step(&self) -> Option<String> {
+        let step = self.scenario.add.first()?.steps.first()?;
+        let (service, _) = step.split_once(':').filter(|_| self.scenario.view == Direction::Audit)?;
+        Some(format!("{service}.amazonaws.com"))
     }
 
     fn uses_new_caller(&self) -> bool {
@@ -120,7 +134,7 @@ impl Planting {
 
     /// Whether it may mean calls of that time.
     pub fn is_on(&self, time: i64) -> bool {
-        self.start <= time && time <= self.end
+        self.start <= time && (time <= self.end || self.scenario.lasting)
     }
 
     /// The actions that mean the call, if any.
@@ -160,16 +174,16 @@ impl Planting {
     pub fn act(&mut self, meant: &Meant, mut draft: Draft, survey: &Survey) -> (Option<Draft>, Vec<Draft>) {
         let time = draft.time;
         if meant.is_dropped {
-            self.effect.touch(time);
+            self.effect.touch(time, self.end);
             self.effect.dropped += 1;
             return (None, Vec::new());
         }
         let scenario = self.scenario.clone();
         for alter in meant.alters.iter().filter_map(|at| scenario.alter.get(*at)) {
             self.change(&mut draft, &alter.with, survey);
-            self.effect.touch(time);
-            self.effect.altered += 1;
+            self.effect.touch(time, self.end);
         }
+        self.effect.altered += u64::from(meant.alters_the_record());
         let mut following = Vec::new();
         for multiply in meant.multiplies.iter().filter_map(|at| scenario.multiply.get(*at)) {
             let more = (multiply.times.of(self.strength) - 1.0).max(0.0);
@@ -204,7 +218,7 @@ impl Planting {
     fn follow(&mut self, copy: &mut Draft, wait: i64) {
         copy.apply(Change::Time(copy.time + wait));
         copy.renew(&mut self.rng);
-        self.effect.touch(copy.time);
+        self.effect.touch(copy.time, self.end);
         self.effect.added += 1;
     }
 
@@ -232,7 +246,8 @@ impl Planting {
             let bytes_out = add.bytes_out.map(|volume| per_call(volume, pair.bytes_out));
             let bytes_in = add.bytes_in.map(|volume| per_call(volume, pair.bytes_in));
             for (at, time) in times.into_iter().enumerate() {
-                let Some(mut draft) = self.template(pair, add.from, reader) else { continue };
+                let source = self.source(add, pair, survey);
+                let Some(mut draft) = self.template(source, add.from, reader) else { continue };
                 draft.apply(Change::Time(time));
                 draft.renew(&mut self.rng);
                 if let Some(step) = add.steps.get(at % add.steps.len().max(1)) {
@@ -247,12 +262,25 @@ impl Planting {
                 }
                 self.effect.added += 1;
                 if add.history_days.is_none() {
-                    self.effect.touch(time);
+                    self.effect.touch(time, self.end);
                 }
                 added.push((time, draft.into_line()));
             }
         }
         added
+    }
+
+    /// Whose records the new ones are made from: for each principal in turn its own, with its identity.
+    fn source<'a>(&mut self, add: &Add, own: &'a PairFacts, survey: &'a Survey) -> &'a PairFacts {
+        if add.with.caller != Some(Caller::Each) {
+            return own;
+        }
+        let of_view = survey.callers.values().filter(|facts| facts.view == self.scenario.view);
+        let busiest = of_view.filter_map(|facts| facts.pairs.values().max_by_key(|pair| pair.calls));
+        let with_templates = |pair: &&PairFacts| pair.endpoints.values().any(|endpoint| !endpoint.templates.is_empty());
+        let sources: Vec<&PairFacts> = busiest.filter(with_templates).collect();
+        self.turn += 1;
+        sources.get(self.turn % sources.len().max(1)).copied().unwrap_or(own)
     }
 
     /// From when to when an action lasts.
@@ -380,15 +408,8 @@ impl Planting {
                 let Some(other) = self.disguise.other.clone() else { return };
                 self.act_as(draft, &other, survey);
             }
-            Caller::Each => {
-                let names =
-                    survey.callers.iter().filter(|(_, facts)| facts.view == self.scenario.view).map(|(name, _)| name);
-                let names: Vec<&String> = names.collect();
-                self.turn += 1;
-                if let Some(name) = names.get(self.turn % names.len().max(1)) {
-                    draft.apply(Change::Caller(name));
-                }
-            }
+            // The record was made from one of its own.
+            Caller::Each => {}
         }
     }
 
@@ -428,7 +449,7 @@ impl Planting {
         match credential {
             Credential::Fresh => draft.apply(Change::Credential(Some(&self.disguise.credential))),
             Credential::Each => {
-                let fresh = fresh_credential(self.victim.credential.as_deref(), &mut self.rng);
+                let fresh = fresh_credential(&self.disguise.credential, &mut self.rng);
                 draft.apply(Change::Credential(Some(&fresh)));
             }
             Credential::None => draft.apply(Change::Credential(None)),

@@ -89,6 +89,9 @@ pub struct Scenario {
     pub(super) names: Vec<Name>,
     /// How long it lasts.
     pub(super) minutes: ByStrength,
+    /// What it changes stays changed up to the end of the log; the label covers its minutes.
+    #[serde(default)]
+    pub(super) lasting: bool,
     #[serde(default)]
     pub(super) victim: Requirements,
     #[serde(default)]
@@ -162,7 +165,7 @@ pub(super) enum When {
     Any,
     /// Within hours of the day at which the caller has never worked.
     Unworked,
-    /// At hours with at least the mean number of calls.
+    /// At hours with about the mean number of calls or more.
     Busy,
 }
 
@@ -172,12 +175,12 @@ pub(super) enum When {
 pub(super) struct Requirements {
     pub scope: Scope,
     pub when: When,
-    /// Least mean calls an hour, over the whole log.
-    pub per_hour: f64,
-    /// Most mean calls an hour; 0: any.
-    pub per_hour_most: f64,
+    /// Least mean calls an hour, over the time that counts.
+    pub per_hour: Option<ByStrength>,
     /// Least calls within the scenario's own time.
-    pub calls: u64,
+    pub calls: Option<ByStrength>,
+    /// Its host belongs to one of these domains.
+    pub vendors: Vec<String>,
     /// It writes: POST, PUT, PATCH, DELETE; in audit logs a changing operation.
     pub writes: bool,
     /// It only reads.
@@ -190,8 +193,6 @@ pub(super) struct Requirements {
     pub scheme: Option<String>,
     /// Least callers at the host.
     pub callers: usize,
-    /// Its credential or caller is one of several at the host: those that `other` means.
-    pub others: bool,
     /// Least hosts that the caller calls.
     pub hosts: usize,
 }

@@ -23,6 +23,10 @@ const GAP: i64 = 65 * 60 * SECOND;
 const STEP: i64 = 10 * 60 * SECOND;
 /// Calls within its time that a scenario of existing calls needs at least.
 const FEWEST_CALLS: u64 = 5;
+/// Victims that are tried for one scenario: in a log of many thousands the search must end.
+const MOST_VICTIMS: usize = 300;
+/// An hour is busy with this share of the mean hour's calls: one of steady calls always is.
+const BUSY: f64 = 0.9;
 /// Days without a use between a history that is planted and what counts.
 const FEWEST_DAYS_OF_REST: f64 = 8.0;
 
@@ -71,6 +75,11 @@ pub(super) fn schedule(wish: &Wish, survey: &Survey) -> (Vec<Planting>, Vec<Skip
         let minutes = scenario.minutes.of(*strength) as i64;
         (std::cmp::Reverse((is_wide, minutes)), scenario.name.clone(), *strength, *copy)
     });
+    // Scenarios of a view that the log does not give are no news, unless none is of another.
+    let has_view = |view| survey.callers.values().any(|facts| facts.view == view);
+    if wanted.iter().any(|(scenario, ..)| has_view(scenario.view)) {
+        wanted.retain(|(scenario, ..)| has_view(scenario.view));
+    }
     let mut taken = Taken::default();
     let (mut planted, mut skipped) = (Vec::new(), Vec::new());
     for (scenario, strength, copy) in wanted {
@@ -151,12 +160,17 @@ impl Place<'_> {
         }
         candidates.shuffle(&mut rng);
         candidates.sort_by_key(|candidate| taken.times(&candidate.caller));
+        candidates.truncate(MOST_VICTIMS);
         let steps = ((latest - self.from) / STEP).max(1);
-        let mut starts: Vec<i64> = (0..steps).collect();
+        // What lasts begins late: whom it happens to is taken from then on.
+        let first = if self.scenario.lasting { steps * 2 / 3 } else { 0 };
+        let mut starts: Vec<i64> = (first..steps).collect();
         let mut has_time = false;
         for victim in candidates {
             let disguise = Disguise::choose(self.scenario, self.survey, &victim, &mut rng);
-            if self.needs_other() && disguise.other.is_none() {
+            let lacks_other = self.needs_other() && disguise.other.is_none();
+            let lacks_host = disguise.host.is_none() && self.scenario.changes().any(|with| !with.hosts.is_empty());
+            if lacks_other || lacks_host {
                 continue;
             }
             let names = self.names(&victim, &disguise);
@@ -168,8 +182,8 @@ impl Place<'_> {
                     continue;
                 }
                 has_time = true;
-                if taken.is_free(&names, start, end) {
-                    taken.take(names, start, end);
+                if taken.is_free(&names, start, if self.scenario.lasting { self.survey.last } else { end }) {
+                    taken.take(names, start, if self.scenario.lasting { self.survey.last } else { end });
                     return Ok(Found { victim, disguise, start, end, rng });
                 }
             }
@@ -217,13 +231,14 @@ impl Place<'_> {
         match self.scenario.victim.scope {
             Scope::Pair => {
                 for (caller, facts) in self.survey.callers.iter().filter(|(_, facts)| facts.view == view) {
-                    let pairs = facts.pairs.iter().filter(|(host, pair)| self.fits(caller, host, pair, pair.calls));
+                    let pairs =
+                        facts.pairs.iter().filter(|(host, pair)| self.fits(caller, host, pair, self.calls(pair)));
                     found.extend(pairs.map(|(host, pair)| candidate(caller, host, pair)));
                 }
             }
             Scope::Caller => {
                 for (caller, facts) in self.survey.callers.iter().filter(|(_, facts)| facts.view == view) {
-                    let calls = facts.pairs.values().map(|pair| pair.calls).sum();
+                    let calls = facts.pairs.values().map(|pair| self.calls(pair)).sum();
                     let busiest = facts.pairs.iter().filter(|(host, pair)| self.fits(caller, host, pair, calls));
                     let busiest = busiest.max_by_key(|(_, pair)| pair.calls);
                     found.extend(busiest.map(|(host, pair)| candidate(caller, host, pair)));
@@ -232,7 +247,7 @@ impl Place<'_> {
             Scope::Host => {
                 for (host, callers) in &self.survey.hosts {
                     let pairs = callers.iter().filter_map(|caller| Some((caller, self.survey.pair(caller, host)?)));
-                    let calls = pairs.clone().map(|(_, pair)| pair.calls).sum();
+                    let calls = pairs.clone().map(|(_, pair)| self.calls(pair)).sum();
                     let is_view =
                         |caller: &str| self.survey.callers.get(caller).is_some_and(|facts| facts.view == view);
                     let fitting =
@@ -245,21 +260,21 @@ impl Place<'_> {
         found
     }
 
+    /// Calls of a pair in the time that counts.
+    fn calls(&self, pair: &PairFacts) -> u64 {
+        pair.calls_within(self.from, self.survey.last + HOUR)
+    }
+
     /// Whether the pair has what the scenario asks of its victim; `calls` are all of the scope.
     fn fits(&self, caller: &str, host: &str, pair: &PairFacts, calls: u64) -> bool {
         let needs = &self.scenario.victim;
-        let hours = ((self.survey.last - self.survey.first) as f64 / HOUR as f64).max(1.0);
-        let rate = calls as f64 / hours;
+        let rate = calls as f64 / ((self.survey.last - self.from) as f64 / HOUR as f64).max(1.0);
         let has = |selection| pair.selected(selection).next().is_some();
         use super::scenario::Selection::{Identified, Read, Write};
         let callers = self.survey.hosts.get(host).map_or(0, std::collections::BTreeSet::len);
-        let others = || {
-            let names = self.survey.hosts.get(host).into_iter().flatten().filter(|name| *name != caller);
-            let mut pairs = names.filter_map(|name| self.survey.pair(name, host));
-            pairs.any(|other| other.credential().is_some() && other.credential() != pair.credential())
-        };
-        rate >= needs.per_hour
-            && (needs.per_hour_most == 0.0 || rate <= needs.per_hour_most)
+        let is_of = |domain: &String| host == domain || host.ends_with(&format!(".{domain}"));
+        needs.per_hour.is_none_or(|least| rate >= least.of(self.strength))
+            && (needs.vendors.is_empty() || needs.vendors.iter().any(is_of))
             && (!needs.writes || has(Write))
             && (!needs.reads_only || (has(Read) && !has(Write)))
             && (!needs.credential || pair.credential().is_some())
@@ -269,7 +284,6 @@ impl Place<'_> {
             && (!needs.identifiers || has(Identified))
             && needs.scheme.as_ref().is_none_or(|scheme| pair.schemes.contains_key(scheme))
             && callers >= needs.callers
-            && (!needs.others || others())
             && self.survey.callers.get(caller).is_some_and(|facts| facts.pairs.len() >= needs.hosts)
             && self.scenario.add.iter().all(|add| has(add.from))
             && self.scenario.alter.iter().all(|alter| has(alter.calls))
@@ -282,7 +296,8 @@ impl Place<'_> {
             && self.scenario.drop.is_empty()
             && self.scenario.repeat.is_empty()
             && self.scenario.multiply.is_empty());
-        let fewest = if uses_calls { needs.calls.max(FEWEST_CALLS) } else { needs.calls };
+        let asked = needs.calls.map_or(0.0, |calls| calls.of(self.strength)) as u64;
+        let fewest = if uses_calls { asked.max(FEWEST_CALLS) } else { asked };
         // Whole hours are counted: of a shorter time its share of the hours that it touches.
         let (from, to) = (start.div_euclid(HOUR) * HOUR, (end + HOUR - 1).div_euclid(HOUR) * HOUR);
         let share = (end - start) as f64 / (to - from).max(1) as f64;
@@ -293,9 +308,9 @@ impl Place<'_> {
         match needs.when {
             When::Any => true,
             When::Busy => {
-                let hours = ((self.survey.last - self.survey.first) / HOUR).max(1);
-                let mean = self.pairs(victim).iter().map(|pair| pair.calls).sum::<u64>() as f64 / hours as f64;
-                within(from, from + HOUR) as f64 >= mean
+                let hours = (self.survey.last - self.from) as f64 / HOUR as f64;
+                let mean = self.pairs(victim).iter().map(|pair| self.calls(pair)).sum::<u64>() as f64 / hours.max(1.0);
+                within(from, from + HOUR) as f64 >= BUSY * mean
             }
             When::Unworked => {
                 let Some(facts) = self.survey.callers.get(&victim.caller) else { return false };

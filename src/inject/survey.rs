@@ -6,9 +6,10 @@
 //! Not here: the choice of victims (`schedule`). Credentials are held as logged, to be written again into records and nowhere else.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::scenario::Selection;
-use crate::calls::{Call, Direction, StepClass, is_write, shape};
+use crate::calls::{Call, Direction, Outcome, StepClass, is_write, shape};
 
 /// Records kept of an endpoint to make new ones from.
 const TEMPLATES: usize = 3;
@@ -129,7 +130,9 @@ impl PairFacts {
         endpoint.is_write = writes(call);
         // The first one, then ever rarer ones: the kept are spread over the whole time, and no chance is needed.
         let is_kept = endpoint.calls.is_power_of_two();
-        if is_kept && !has_failed(call) {
+        // What a vendor does by itself, for a customer, has a name in the place of an address: no intruder is like it.
+        let has_address = call.src_ip.as_deref().is_none_or(|address| address.parse::<IpAddr>().is_ok());
+        if is_kept && has_address && !has_failed(call) {
             if endpoint.templates.len() == TEMPLATES {
                 endpoint.templates.remove(1);
             }
@@ -172,8 +175,11 @@ impl PairFacts {
 
 /// The host of a call, in lower case and without its port.
 pub(super) fn host_of(call: &Call<'_>) -> String {
-    let host = call.host.split(':').next().unwrap_or_default();
-    host.to_ascii_lowercase()
+    let bare = match call.host.rsplit_once(':') {
+        Some((bare, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !bare.ends_with(':') => bare,
+        _ => &call.host,
+    };
+    bare.to_ascii_lowercase()
 }
 
 /// The endpoint of a call: its operation, or method and path without what varies.
@@ -194,7 +200,6 @@ fn writes(call: &Call<'_>) -> bool {
 }
 
 pub(super) fn has_failed(call: &Call<'_>) -> bool {
-    use crate::calls::Outcome;
     let outcome = call.outcome.unwrap_or_else(|| Outcome::of_status(call.status));
     !matches!(outcome, Outcome::Ok)
 }
@@ -213,8 +218,7 @@ pub(super) fn is_selected(call: &Call<'_>, selection: Selection, busiest: Option
 
 /// The first three numbers of an IPv4 address.
 pub(super) fn prefix(address: &str) -> Option<&str> {
-    let parsed: std::net::Ipv4Addr = address.parse().ok()?;
-    let _ = parsed;
+    address.parse::<Ipv4Addr>().ok()?;
     address.rsplit_once('.').map(|(prefix, _)| prefix)
 }
 

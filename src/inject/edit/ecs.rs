@@ -24,6 +24,7 @@ impl Editor for Ecs {
                 replace(record, "host.name", format!("{name}-1"));
             }
             Change::Host(host) => {
+                replace(record, "destination.ip", address_of(host));
                 let before = ["destination.domain", "server.domain"].map(|path| replace(record, path, host));
                 if find(record, "url.domain").is_some() || before == [false, false] {
                     set(record, "url.domain", host);
@@ -74,6 +75,12 @@ impl Editor for Ecs {
             Change::Operation(..) | Change::Parameters(_) => {}
         }
     }
+}
+
+/// An address for a host that was never resolved: the same for the same host.
+fn address_of(host: &str) -> String {
+    let [a, b, c, ..] = *blake3::hash(host.as_bytes()).as_bytes();
+    format!("{}.{b}.{c}.{}", 45 + a % 100, 2 + a / 2)
 }
 
 /// Moves all of a record's times by what its start moves.
