@@ -23,6 +23,8 @@ pub mod state;
 
 pub mod pipeline;
 
+pub mod inject;
+
 pub mod train;
 
 pub mod stream;

@@ -65,7 +65,7 @@ const SENSITIVE_WORDS: [&str; 30] = [
 ];
 
 /// Writes the endpoint of a method and path, as logged, to `out`.
-pub(super) fn shape(method: Option<&str>, path: &str, out: &mut String) {
+pub fn shape(method: Option<&str>, path: &str, out: &mut String) {
     out.clear();
     let method = method_of(method);
     out.push_str(method);

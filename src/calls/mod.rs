@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 pub use builder::{CallProblem, CallsBuilder, record_hash};
 pub use client::is_interactive_tool;
 pub use credential::{FingerprintKey, KeyError};
-pub use endpoint::{is_write, sensitive_endpoint};
+pub use endpoint::{is_write, sensitive_endpoint, shape};
 pub use exclude::{Exclude, ExcludeError, Excluded};
 pub use network::is_private;
 pub use operation::StepClass;

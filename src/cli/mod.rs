@@ -7,6 +7,7 @@ mod completions;
 mod demo;
 mod detectors;
 mod evaluate;
+mod inject;
 mod model;
 mod reading;
 mod run;
@@ -42,6 +43,7 @@ enum Command {
     Alerts(alerts::Alerts),
     Model(model::Model),
     Detectors(detectors::Detectors),
+    Inject(inject::Inject),
     Completions(completions::Completions),
 }
 
@@ -60,6 +62,7 @@ impl Arguments {
             Command::Alerts(command) => command.run(),
             Command::Model(command) => command.run(),
             Command::Detectors(command) => command.run(),
+            Command::Inject(command) => command.run(),
             Command::Completions(command) => {
                 command.run();
                 Ok(())
