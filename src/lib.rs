@@ -23,6 +23,8 @@ pub mod state;
 
 pub mod pipeline;
 
+pub mod simulate;
+
 pub mod train;
 
 pub mod stream;

@@ -9,6 +9,7 @@ mod evaluate;
 mod reading;
 mod run;
 mod scan;
+mod simulate;
 mod train;
 
 use clap::{Parser, Subcommand};
@@ -38,6 +39,7 @@ enum Command {
     Run(run::Run),
     Evaluate(evaluate::Evaluate),
     Alerts(alerts::Alerts),
+    Simulate(simulate::Simulate),
     Completions(completions::Completions),
 }
 
@@ -54,6 +56,7 @@ impl Arguments {
             Command::Run(command) => command.run(),
             Command::Evaluate(command) => command.run(),
             Command::Alerts(command) => command.run(),
+            Command::Simulate(command) => command.run(),
             Command::Completions(command) => {
                 command.run();
                 Ok(())
