@@ -87,3 +87,30 @@ fn write(spec: &Spec, file: &Path) -> anyhow::Result<Simulated> {
     bar.finish_and_clear();
     Ok(simulated)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::evaluate::Labels;
+
+    const SPEC: &str = "seed = 1\nformat = \"ecs\"\nstart = \"2026-09-01\"\ndays = 6\ncalls_a_day = 200\n";
+
+    #[test]
+    fn a_directory_gets_packed_logs_and_labels_that_evaluate_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        let (spec, out) = (folder.path().join("spec.toml"), folder.path().join("company"));
+        std::fs::write(&spec, SPEC).unwrap();
+        Simulate { spec, out: out.clone() }.run().unwrap();
+        let log = zstd::decode_all(File::open(out.join("egress.ndjson.zst")).unwrap()).unwrap();
+        assert!(log.ends_with(b"}\n"));
+        let labels = Labels::read(&out.join("labels.csv")).unwrap();
+        assert!(!labels.cases.is_empty() && labels.cases.iter().all(|case| !case.malicious));
+    }
+
+    #[test]
+    fn a_name_of_a_file_is_kept() {
+        let file = |out: &str| Simulate { spec: PathBuf::new(), out: out.into() }.file(Format::Cloudtrail);
+        assert_eq!(file("logs/a.ndjson"), Path::new("logs/a.ndjson"));
+        assert_eq!(file("logs"), Path::new("logs/audit.ndjson.zst"));
+    }
+}

@@ -4,15 +4,14 @@
 
 use rand::Rng;
 
-use super::Label;
 use super::callers::{BUCKET, BUCKETS, Caller, credential, first_callers, newcomer};
 use super::random::{Purpose, Random, Wander, happens, normal, pick, stream};
 use super::spec::{Spec, Untidiness, Vendors};
 use super::vendors::{Vendor, invented, known};
+use super::{DAY, Label};
 
 /// Days of a silence.
 const SILENCE: usize = 14;
-const DAY: i64 = BUCKET * BUCKETS as i64;
 
 /// All callers and vendors, as they are today.
 pub(super) struct Company {
@@ -89,8 +88,8 @@ impl Company {
             labels: Vec::new(),
         };
         let untidy = self.spec.untidiness.clone();
-        let date = self.spec.start.saturating_add(jiff::Span::new().days(day as i32));
-        let is_weekend = date.weekday().to_monday_zero_offset() >= 5;
+        let date = self.spec.date(day);
+        let is_weekend = self.spec.is_weekend(day);
         let is_month_end = date.day() == 1 || date.day() + 1 >= date.days_in_month();
         let calendar = &mut stream(self.spec.seed, Purpose::Calendar, &[day]);
         let is_holiday = !is_weekend && happens(calendar, untidy.holidays);
@@ -165,7 +164,8 @@ impl Company {
         }
         let works = !today.is_day_off;
         let at = random.gen_range(9 * 12..17 * 12);
-        let after = at..(at + 48).min(BUCKETS);
+        // A nightly job shows what is new in its next night.
+        let after = at..at + if caller.kind.is_batch() { BUCKETS } else { 48 };
         let pair = random.gen_range(0..caller.setup.pairs.len().max(1));
         let vendor = caller.setup.pairs.get(pair).and_then(|pair| self.vendors.get(pair.vendor));
         let host = vendor.map_or("", |vendor| vendor.host.as_str());

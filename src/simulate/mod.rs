@@ -6,10 +6,14 @@
 //!
 //! Not here: attacks. Whoever wants them adds them to these records.
 
+mod audit;
 mod callers;
 mod changes;
 mod clock;
+mod cloudtrail;
 mod ecs;
+mod operations;
+mod principals;
 mod random;
 mod spec;
 mod traffic;
@@ -19,9 +23,12 @@ use std::io::{self, Write};
 
 use jiff::Timestamp;
 
+use audit::Account;
 use changes::Company;
 pub use spec::{Format, Spec, Untidiness, Vendors};
 
+/// Microseconds of a day.
+const DAY: i64 = 86_400_000_000;
 /// Bytes that are gathered before they are written.
 const CHUNK: usize = 1 << 20;
 
@@ -56,26 +63,65 @@ pub struct Simulated {
 /// # Errors
 /// If `out` cannot be written to.
 pub fn simulate(spec: &Spec, out: &mut impl Write, progress: &mut dyn FnMut(usize)) -> io::Result<Simulated> {
+    let mut lines = Lines { out, bytes: Vec::with_capacity(CHUNK + CHUNK / 8) };
+    let simulated = match spec.format {
+        Format::Ecs => egress(spec, &mut lines, progress)?,
+        Format::Cloudtrail => audit(spec, &mut lines, progress)?,
+    };
+    lines.flush()?;
+    Ok(simulated)
+}
+
+fn egress(spec: &Spec, lines: &mut Lines<'_, impl Write>, progress: &mut dyn FnMut(usize)) -> io::Result<Simulated> {
     let mut simulated = Simulated::default();
-    let mut lines = Vec::with_capacity(CHUNK + CHUNK / 8);
     let mut company = Company::new(spec);
     for day in 0..spec.days {
         let mut today = company.begin(day);
         let exchanges = traffic::exchanges(&company, &today);
         let writer = ecs::Writer::new(&company, &today);
         for exchange in &exchanges {
-            writer.write(exchange, &mut lines)?;
-            if lines.len() >= CHUNK {
-                out.write_all(&lines)?;
-                lines.clear();
-            }
+            lines.add(|bytes| writer.write(exchange, bytes))?;
         }
         simulated.records += exchanges.len() as u64;
         simulated.labels.append(&mut today.labels);
         progress(day + 1);
     }
-    out.write_all(&lines)?;
     Ok(simulated)
+}
+
+fn audit(spec: &Spec, lines: &mut Lines<'_, impl Write>, progress: &mut dyn FnMut(usize)) -> io::Result<Simulated> {
+    let mut simulated = Simulated::default();
+    let mut account = Account::new(spec);
+    for day in 0..spec.days {
+        let mut today = account.live(day);
+        let writer = cloudtrail::Writer::new(&account, today.start);
+        for act in &today.acts {
+            lines.add(|bytes| writer.write(act, bytes))?;
+        }
+        simulated.records += today.acts.len() as u64;
+        simulated.labels.append(&mut today.labels);
+        progress(day + 1);
+    }
+    Ok(simulated)
+}
+
+/// Lines on their way out, a chunk at a time.
+struct Lines<'a, W> {
+    out: &'a mut W,
+    bytes: Vec<u8>,
+}
+
+impl<W: Write> Lines<'_, W> {
+    fn add(&mut self, write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> io::Result<()> {
+        write(&mut self.bytes)?;
+        if self.bytes.len() >= CHUNK { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.write_all(&self.bytes)?;
+        self.bytes.clear();
+        Ok(())
+    }
 }
 
 /// Writes labels as `evaluate` reads them: none is malicious.
@@ -113,4 +159,114 @@ pub fn write_labels(labels: &[Label], out: impl Write) -> csv::Result<()> {
     }
     rows.flush()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::{Path, PathBuf};
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::calls::{CallsBuilder, FingerprintKey};
+    use crate::ingest::{DecodeSpec, Decoder, Place};
+
+    const FORMATS: [Format; 2] = [Format::Ecs, Format::Cloudtrail];
+
+    fn spec(format: Format, days: usize) -> Spec {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets/simulations/egress.toml");
+        Spec { format, days, calls_a_day: 3_000.0, ..Spec::load(&file).unwrap() }
+    }
+
+    fn log(spec: &Spec) -> (String, Simulated) {
+        let mut bytes = Vec::new();
+        let simulated = simulate(spec, &mut bytes, &mut |_| {}).unwrap();
+        (String::from_utf8(bytes).unwrap(), simulated)
+    }
+
+    #[test]
+    fn a_seed_gives_the_same_bytes_and_another_seed_gives_others() {
+        for format in FORMATS {
+            let spec = spec(format, 2);
+            assert_eq!(log(&spec), log(&spec));
+            assert_ne!(log(&spec).0, log(&Spec { seed: 2, ..spec }).0);
+        }
+    }
+
+    #[test]
+    fn a_longer_run_begins_with_the_shorter_one() {
+        for format in FORMATS {
+            let ((short, few), (long, more)) = (log(&spec(format, 3)), log(&spec(format, 5)));
+            assert!(long.len() > short.len() && long.starts_with(&short));
+            assert!(more.labels.starts_with(&few.labels));
+        }
+    }
+
+    #[test]
+    fn every_record_is_a_call_and_none_is_refused() {
+        for format in FORMATS {
+            let (text, simulated) = log(&spec(format, 2));
+            let mut calls =
+                CallsBuilder::new(Arc::new(FingerprintKey::from_text("a passphrase of some length", "KEY").unwrap()));
+            let mut decoder = Decoder::new(&DecodeSpec::default()).unwrap();
+            for (number, line) in (1..).zip(text.lines()) {
+                let place = Place::File { path: Arc::from(Path::new("simulated")), line: number };
+                let decoded = decoder.decode(line.as_bytes(), &place, &mut calls);
+                assert!(decoded.errors.is_empty(), "{:?}", decoded.errors);
+            }
+            assert_eq!(calls.len() as u64, simulated.records);
+        }
+    }
+
+    #[test]
+    fn records_are_sorted_by_time() {
+        for (format, before) in FORMATS.into_iter().zip(["\"@timestamp\":\"", "\"eventTime\":\""]) {
+            let (text, _) = log(&spec(format, 2));
+            let times: Vec<&str> = text.lines().map(|line| &line.split_once(before).unwrap().1[..19]).collect();
+            assert!(times.is_sorted());
+        }
+    }
+
+    #[test]
+    fn a_working_day_has_about_as_many_calls_as_asked() {
+        for format in FORMATS {
+            // 2026-09-02 is a Wednesday in the middle of nothing.
+            let (text, _) = log(&spec(format, 2));
+            let calls = text.lines().filter(|line| line.contains("\":\"2026-09-02T")).count();
+            assert!((2_100..3_900).contains(&calls), "{calls}");
+        }
+    }
+
+    #[test]
+    fn every_labelled_change_is_in_the_log() {
+        for format in FORMATS {
+            let (text, simulated) = log(&Spec { calls_a_day: 6_000.0, ..spec(format, 12) });
+            let mut kinds = BTreeSet::new();
+            for label in &simulated.labels {
+                let time = |instant: i64| Timestamp::from_microsecond(instant).unwrap().to_string();
+                let (start, end) = (time(label.start), time(label.end));
+                let is_in = |line: &&str| {
+                    let (_, after) = line.split_once("\":\"2026-").unwrap();
+                    let when = format!("2026-{}", &after[..14]);
+                    when[..16] >= start[..16] && when[..16] <= end[..16]
+                };
+                let names =
+                    |line: &str| [&label.caller, &label.vendor_host].iter().all(|name| line.contains(name.as_str()));
+                let seen = text.lines().filter(is_in).filter(|line| names(line));
+                assert!(seen.clone().any(|line| line.contains(&label.credential)), "{label:?}");
+                kinds.insert(&label.kind);
+            }
+            assert!(kinds.len() >= 5, "{kinds:?}");
+        }
+    }
+
+    #[test]
+    fn every_shipped_specification_can_be_read() {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets/simulations");
+        let files: Vec<PathBuf> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(files.len() >= 4);
+        for file in files {
+            Spec::load(&file).unwrap();
+        }
+    }
 }

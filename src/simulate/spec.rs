@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use jiff::Span;
 use jiff::civil::Date;
 use jiff::tz::Offset;
 use serde::{Deserialize, Deserializer, de};
@@ -188,6 +189,16 @@ impl Spec {
             }
         }
         Ok(spec)
+    }
+
+    /// Whether the day after so many days is a Saturday or Sunday.
+    pub(super) fn is_weekend(&self, day: usize) -> bool {
+        self.date(day).weekday().to_monday_zero_offset() >= 5
+    }
+
+    /// The date after so many days.
+    pub(super) fn date(&self, day: usize) -> Date {
+        self.start.saturating_add(Span::new().days(day as i32))
     }
 
     /// The first instant, microseconds since the epoch.
