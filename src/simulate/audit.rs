@@ -132,6 +132,11 @@ impl Account {
         today
     }
 
+    /// When an act is done, who does it, and where.
+    pub(super) fn names(&self, act: &Act) -> Option<(i64, &str, &str)> {
+        Some((act.time, self.principals.get(act.principal as usize)?.name.as_str(), ""))
+    }
+
     fn numbers(&self, role: Role) -> impl Iterator<Item = usize> {
         self.principals
             .iter()
@@ -176,9 +181,9 @@ impl Account {
                 principal.key = principal.key.wrapping_add(1);
                 today.label("planned key rotation", 0..DAY, &principal.name);
             }
-            Role::Engineer if happens(random, untidy.new_pods * 0.3) => {
+            Role::Engineer if works && happens(random, untidy.new_pods * 0.4) => {
                 principal.home = [random.gen_range(77..96), random.gen_range(1..250), random.gen_range(1..250)];
-                today.label("an engineer works from elsewhere", 0..DAY, &principal.name);
+                today.label("an engineer works from elsewhere", 0..4 * DAY, &principal.name);
             }
             Role::Engineer if happens(random, untidy.silences) => principal.absent_until = today.day + ABSENCE,
             _ => {}

@@ -46,6 +46,15 @@ pub(super) struct Exchange {
     pub(super) by_hand: bool,
 }
 
+impl Exchange {
+    /// When it is made, by which caller, and to which host.
+    pub(super) fn names<'a>(&self, company: &'a Company) -> Option<(i64, &'a str, &'a str)> {
+        let caller = company.callers.get(self.caller as usize)?;
+        let vendor = company.vendors.get(caller.setup.pairs.get(usize::from(self.pair))?.vendor)?;
+        Some((self.time, &caller.name, &vendor.host))
+    }
+}
+
 /// All calls of a day, by time.
 pub(super) fn exchanges(company: &Company, today: &Today) -> Vec<Exchange> {
     let mut exchanges = Vec::new();
