@@ -111,7 +111,7 @@ impl Company {
         }
         for number in 0..self.callers.len() {
             self.change(number, &untidy, &mut today);
-            let caller = &self.callers[number];
+            let Some(caller) = self.callers.get(number) else { continue };
             if is_month_end && caller.has_month_end && untidy.month_end_peak > 1.0 && caller.silent_until <= day {
                 today.boost(number, None, 0..BUCKETS, untidy.month_end_peak);
                 today.label("month end", 0..BUCKETS, &caller.name, "", "");
@@ -210,16 +210,16 @@ fn release(random: &mut Random, caller: &mut Caller, pair: usize) -> &'static st
     caller.setup.version += 1;
     replace_pods(random, caller);
     let Some(pair) = caller.setup.pairs.get_mut(pair) else { return "release" };
+    let used: f64 = pair.endpoints.iter().sum();
     let draw: f64 = random.r#gen();
     if draw < 0.25 {
         let factor = 1.0 + random.gen_range(0.05..0.15);
         pair.size_factor *= if random.r#gen() { factor } else { 1.0 / factor };
         "release that shifts sizes"
     } else if draw < 0.33
-        && let Some(unused) = pair.endpoints.iter().position(|weight| *weight == 0.0)
+        && let Some(unused) = pair.endpoints.iter_mut().find(|weight| **weight == 0.0)
     {
-        let used: f64 = pair.endpoints.iter().sum();
-        pair.endpoints[unused] = used * random.gen_range(0.05..0.3);
+        *unused = used * random.gen_range(0.05..0.3);
         "release that calls another endpoint"
     } else if draw < 0.43 && pair.endpoints.len() > 1 {
         for weight in &mut pair.endpoints {

@@ -256,9 +256,12 @@ mod tests {
     #[test]
     fn every_labelled_change_is_in_the_log() {
         for format in FORMATS {
-            let (text, simulated) = log(&Spec { calls_a_day: 4_000.0, ..spec(format, 10) });
+            let spec = Spec { calls_a_day: 4_000.0, ..spec(format, 10) };
+            let (text, simulated) = log(&spec);
             let mut kinds = BTreeSet::new();
-            for label in &simulated.labels {
+            // A nightly job's change on the last day would be seen after it.
+            let last_instant = spec.first_instant() + 10 * DAY;
+            for label in simulated.labels.iter().filter(|label| label.end <= last_instant) {
                 let time = |instant: i64| Timestamp::from_microsecond(instant).unwrap().to_string();
                 let (start, end) = (time(label.start), time(label.end));
                 // To the minute: CloudTrail writes no fractions.

@@ -59,6 +59,9 @@ pub enum Vendors {
 }
 
 /// In what ways days differ: rates and strengths of what is harmless and happens anyway. The defaults are realistic; 0 is off.
+///
+/// An audit log has some of them in its own way: a campaign is a service's peak, a burst of errors is throttling, new pods are an engineer
+/// at another place, silence is an engineer's absence, and a new caller is a colleague or a service.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Untidiness {
@@ -174,7 +177,15 @@ impl Spec {
                 return Err(text.at(&["vendors"], "an audit log has one vendor: leave this out"));
             }
             (Some(Vendors::Number(number)), Format::Ecs) => whole("vendors", *number, 5_000)?,
-            (Some(Vendors::Hosts(hosts)), Format::Ecs) => whole("vendors", hosts.len(), 5_000)?,
+            (Some(Vendors::Hosts(hosts)), Format::Ecs) => {
+                whole("vendors", hosts.len(), 5_000)?;
+                let is_odd = |host: &String| {
+                    host.is_empty() || host.bytes().any(|b| !(b.is_ascii_alphanumeric() || b".-".contains(&b)))
+                };
+                if hosts.iter().any(is_odd) {
+                    return Err(text.at(&["vendors"], "expected host names of letters, digits, dots and dashes"));
+                }
+            }
             (None, _) => {}
         }
         if !(1.0..=1e9).contains(&spec.calls_a_day) {
@@ -250,6 +261,7 @@ mod tests {
     fn a_complaint_names_line_and_field() {
         assert!(complaint("vendor = 3\n").starts_with("a.toml:6: vendor: unknown field"));
         assert_eq!(complaint("[untidiness]\nreleases = 2\n"), "a.toml:7: untidiness.releases: expected 0 to 1");
+        assert!(complaint("vendors = [\"a\\\"b\"]\n").starts_with("a.toml:6: vendors: expected host names"));
         assert_eq!(complaint("callers = 0\n"), "a.toml:6: callers: expected 1 to 5000");
     }
 
