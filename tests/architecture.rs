@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The rooms, in the order in which data visits them.
 const ROOMS: [&str; 15] = [
     "calls", "ingest", "rollup", "features", "models", "detect", "catalog", "alerts", "state", "pipeline", "inject",
-    "train", "stream", "web", "cli",
+    "simulate", "train", "stream", "web", "cli",
 ];
 /// Past this many lines a file wants to be two.
 const LONGEST_FILE: usize = 600;

@@ -12,6 +12,7 @@ mod model;
 mod reading;
 mod run;
 mod scan;
+mod simulate;
 mod train;
 
 use clap::{Parser, Subcommand};
@@ -44,6 +45,7 @@ enum Command {
     Model(model::Model),
     Detectors(detectors::Detectors),
     Inject(inject::Inject),
+    Simulate(simulate::Simulate),
     Completions(completions::Completions),
 }
 
@@ -63,6 +65,7 @@ impl Arguments {
             Command::Model(command) => command.run(),
             Command::Detectors(command) => command.run(),
             Command::Inject(command) => command.run(),
+            Command::Simulate(command) => command.run(),
             Command::Completions(command) => {
                 command.run();
                 Ok(())

@@ -5,7 +5,7 @@
 //!
 //! Not here: what a section does (its room knows), and anything that connects or opens (`stream`).
 
-mod complaint;
+pub(crate) mod complaint;
 mod plan;
 
 use std::net::SocketAddr;
