@@ -168,6 +168,7 @@ fn run(protocol: Protocol, table: &Table, seed: u64) -> Outcome<Vec<Quality>> {
     let standard = toml::toml! {
         columns_per_split = 1
         rows_per_tree = 256
+        trees = 100
     };
     let defaults = toml::Table::new();
     let scores = [

@@ -40,7 +40,7 @@ impl Rows {
 
     pub fn take(&self, entity: &Entity, bucket: i64, account: &Account, verdicts: &[Verdict]) {
         if entity.level == Level::Pair && joint_row::is_due(bucket) {
-            let row = joint_row::row(account, bucket, verdicts, None);
+            let row = joint_row::row(account, bucket, verdicts);
             if let Ok(mut rows) = self.rows.lock() {
                 rows.insert((bucket, entity.clone()), row);
             }

@@ -55,7 +55,7 @@ impl Spec {
 impl Default for Spec {
     fn default() -> Self {
         let beside_forest = vec![neighbours::Spec::NAME.to_owned()];
-        Self { beside_forest, trimmed_share: 0.15, models: toml::Table::new() }
+        Self { beside_forest, trimmed_share: 0.1, models: toml::Table::new() }
     }
 }
 
@@ -162,7 +162,7 @@ mod tests {
             let spec = Spec { trimmed_share, ..Spec::default() };
             Joint::fit_with(&spec, rows.view(), &names(rows.ncols()), 1).unwrap().oddness(next.view())[0]
         };
-        assert!(oddness(0.15) > oddness(0.0) && oddness(0.15) > 1.0, "{} {}", oddness(0.15), oddness(0.0));
+        assert!(oddness(0.1) > oddness(0.0) && oddness(0.1) > 1.0, "{} {}", oddness(0.1), oddness(0.0));
     }
 
     #[test]

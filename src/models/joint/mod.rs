@@ -374,7 +374,7 @@ mod tests {
     fn the_same_seed_gives_the_same_model() {
         for kind in MODELS {
             // One row more than a tree grows on: the sample is drawn, too.
-            let fit = || kind.fit(&toml::Table::new(), rows(1_025, 1).view(), 3).unwrap();
+            let fit = || kind.fit(&toml::Table::new(), rows(513, 1).view(), 3).unwrap();
             assert_eq!(fit().save().unwrap(), fit().save().unwrap(), "{}", kind.name);
         }
     }

@@ -29,7 +29,7 @@ pub struct Spec {
 
 impl Default for Spec {
     fn default() -> Self {
-        Self { neighbours: 5, rows: 1_024 }
+        Self { neighbours: 5, rows: 2_048 }
     }
 }
 
