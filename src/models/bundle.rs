@@ -126,7 +126,7 @@ pub struct Manifest {
 /// A joint model of a view, with the tail that turns its score into a p-value.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct CalibratedJoint {
-    /// Forest, neighbours and mixture.
+    /// Forest and neighbours.
     pub joint: Joint,
     /// Tail of an entity's oddest row a day, on days that nothing was fitted on.
     pub tail: Option<Tail>,
