@@ -20,7 +20,7 @@
 //! The first run of a rare job. It has a small share of the budget of its own.
 //!
 //! # Source
-//! Extended isolation forest, nearest neighbours and Gaussian mixture, harmonic mean of their p-values (see `models::joint`).
+//! Isolation forest and nearest neighbours, harmonic mean of their p-values (see `models::joint`).
 
 use super::{Analytic, Category, CauseClass, Detector, Impact};
 

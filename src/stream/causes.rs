@@ -270,12 +270,12 @@ impl Judge {
         bucket: i64,
     ) -> Option<Event<'a>> {
         let entity = &account.entity;
-        let known = baseline.filter(|known| known.is_known)?;
+        baseline.filter(|known| known.is_known)?;
         let joint = self.bundle.joint.get(&entity.direction)?;
         if entity.level != Level::Pair || !joint_row::is_due(bucket) {
             return None;
         }
-        let row = joint_row::row(account, bucket, verdicts, Some(known));
+        let row = joint_row::row(account, bucket, verdicts);
         if joint_row::is_ordinary(entity.direction, &row) {
             return None;
         }
