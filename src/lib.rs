@@ -24,6 +24,7 @@ pub mod state;
 pub mod pipeline;
 
 pub mod inject;
+
 pub mod simulate;
 
 pub mod train;

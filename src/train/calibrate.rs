@@ -220,6 +220,13 @@ impl<'a> Fit<'a> {
     }
 }
 
+/// What was learned of one entity, and how its folds stand against one another.
+struct Learned {
+    baseline: Baseline,
+    leaks: Vec<f64>,
+    records: Vec<[f64; KINDS]>,
+}
+
 /// The usual wander: the median of those whose wander can be measured.
 struct Usual {
     /// By peer group, then test.
@@ -371,24 +378,25 @@ pub(super) fn calibrate(
         })
         .collect();
 
-    let learned: Vec<(Entity, Baseline, Vec<f64>, Vec<[f64; KINDS]>)> = fits
+    let learned: Vec<Learned> = fits
         .par_iter()
         .map(|fit| {
-            let mut baseline = fit.baseline(&usual[0], None, span);
-            let (mut leaks, mut records) = (Vec::new(), Vec::new());
+            let baseline = fit.baseline(&usual[0], None, span);
+            let mut learned = Learned { baseline, leaks: Vec::new(), records: Vec::new() };
             if fit.is_known && what.level == Level::Pair {
-                (baseline.leaks, leaks) = fit.leaks(&baseline, span);
+                (learned.baseline.leaks, learned.leaks) = fit.leaks(&learned.baseline, span);
                 let of_folds = fit.records(span);
-                records = record::times_by_fold(&of_folds);
-                baseline.records = Some(record::largest(&of_folds));
+                learned.records = record::times_by_fold(&of_folds);
+                learned.baseline.records = Some(record::largest(&of_folds));
             }
-            (fit.history.entity.clone(), baseline, leaks, records)
+            learned
         })
         .collect();
-    let leaks = learned.iter().flat_map(|(_, _, leaks, _)| leaks).copied().collect();
-    let records = learned.iter().flat_map(|(.., records)| records).copied().collect();
+    let leaks = learned.iter().flat_map(|learned| &learned.leaks).copied().collect();
+    let records = learned.iter().flat_map(|learned| &learned.records).copied().collect();
     let level = levels.into_iter().next().unwrap_or_default();
     let silences = known.iter().flat_map(|fit| times_by_fold(&fit.silences)).collect();
-    let baselines = learned.into_iter().map(|(entity, baseline, ..)| (entity, baseline)).collect();
+    let entities = fits.iter().map(|fit| fit.history.entity.clone());
+    let baselines = entities.zip(learned.into_iter().map(|learned| learned.baseline)).collect();
     Calibrated { baselines, level, scores, silences, records, leaks }
 }
