@@ -1,5 +1,7 @@
 //! `apiwarden detectors`: what is told of, and the page of each detector.
 
+use std::io::Write;
+
 use anyhow::Context;
 use clap::Args;
 use comfy_table::{Table, presets};
@@ -19,7 +21,7 @@ impl Detectors {
         if let Some(name) = self.name {
             let detector =
                 detector_named(&name).context("no detector of that name: `apiwarden detectors` lists them")?;
-            print!("{}", detector.page());
+            std::io::stdout().write_all(detector.page().as_bytes())?;
             return Ok(());
         }
         let mut table = Table::new();
@@ -29,7 +31,7 @@ impl Detectors {
             let techniques = detector.techniques().join(", ");
             table.add_row([detector.name, detector.title, detector.category.as_str(), &techniques]);
         }
-        println!("{table}");
+        writeln!(std::io::stdout(), "{table}")?;
         Ok(())
     }
 }

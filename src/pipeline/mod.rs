@@ -30,6 +30,7 @@ struct Spec {
     fingerprint: Fingerprint,
     #[serde(default)]
     vendors: Vendors,
+    #[serde(default)]
     enrichment: OwnerDatabases,
     model: Model,
     #[serde(default)]

@@ -97,7 +97,7 @@ pub struct Profile {
     pub judged: JudgedBy,
     /// Expected calls by hour (UTC), on weekdays and at weekends; of a pair.
     pub clock: Option<[Vec<f64>; 2]>,
-    /// What is usual for a call to what is not among the endpoints; of a credential, what is usual at its vendor.
+    /// What is usual for a call, over its endpoints; what is usual at its vendor where it has none.
     pub usual: Usual,
     /// Endpoints with enough calls, the largest share first; of a pair.
     pub endpoints: Vec<Endpoint>,
@@ -205,9 +205,12 @@ fn is_named(entity: &Entity, asked: &str) -> bool {
 
 impl Profile {
     fn of(bundle: &Bundle, entity: &Entity, baseline: &Baseline, members: usize) -> Self {
-        let usual_of = |endpoint: &str| {
-            Usual::from(bundle.expectations.get(entity.direction.as_str(), &entity.caller, &entity.vendor, endpoint))
+        let expected = |endpoint: &str| {
+            bundle.expectations.get(entity.direction.as_str(), &entity.caller, &entity.vendor, endpoint)
         };
+        let usual_of = |endpoint: &str| Usual::from(expected(endpoint));
+        let of_endpoints: Vec<_> =
+            baseline.endpoints.iter().map(|(name, known)| (known.share, expected(name))).collect();
         let is_pair = entity.level == Level::Pair;
         let mut endpoints: Vec<Endpoint> = baseline
             .endpoints
@@ -229,7 +232,7 @@ impl Profile {
                 JudgedBy::Peers { group: baseline.peers, members }
             },
             clock: baseline.clock.as_ref().map(|clock| clock.by_hour().map(Vec::from)),
-            usual: usual_of(&entity.part),
+            usual: mixed(&of_endpoints).map_or_else(|| usual_of(&entity.part), Usual::from),
             endpoints,
             wander: wander.collect(),
             longest_silence: is_pair.then(|| f64::from(baseline.longest_silence)),
@@ -320,6 +323,18 @@ impl Profile {
         }
         table
     }
+}
+
+/// What is usual for a call of so many endpoints, each with its share of the calls; `None` without any.
+fn mixed(endpoints: &[(f64, Expected)]) -> Option<Expected> {
+    let all: f64 = endpoints.iter().map(|(share, _)| share).sum();
+    let (_, first) = endpoints.first().filter(|_| all > 0.0)?;
+    let mean = |of: &dyn Fn(&Expected) -> f64| endpoints.iter().map(|(share, one)| share * of(one)).sum::<f64>() / all;
+    Some(Expected {
+        mean: std::array::from_fn(|place| mean(&|expected| expected.mean[place])),
+        share: std::array::from_fn(|place| mean(&|expected| expected.share[place])),
+        ..*first
+    })
 }
 
 impl Usual {

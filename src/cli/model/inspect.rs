@@ -1,5 +1,6 @@
 //! `apiwarden model inspect`: what a bundle knows.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -34,9 +35,9 @@ impl Inspect {
         let inspection = Inspection::of(&bundle, self.entity.as_deref())
             .context("--entity: the bundle knows no caller, pair, vendor or credential of that name")?;
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&inspection)?);
+            writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&inspection)?)?;
         } else {
-            print!("{inspection}");
+            write!(std::io::stdout(), "{inspection}")?;
         }
         Ok(())
     }
