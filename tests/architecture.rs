@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms, in the order in which data visits them.
-const ROOMS: [&str; 15] = [
+const ROOMS: [&str; 16] = [
     "calls", "ingest", "rollup", "features", "models", "detect", "catalog", "alerts", "state", "pipeline", "inject",
     "simulate", "train", "stream", "web", "cli",
 ];
