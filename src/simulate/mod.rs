@@ -222,8 +222,9 @@ mod tests {
     fn every_record_is_a_call_and_none_is_refused() {
         for format in FORMATS {
             let (text, simulated) = log(&spec(format, 2));
-            let mut calls =
-                CallsBuilder::new(Arc::new(FingerprintKey::from_text("a passphrase of some length", "KEY").unwrap()));
+            let folder = tempfile::tempdir().unwrap();
+            let key = FingerprintKey::load_or_create(&folder.path().join("key")).unwrap();
+            let mut calls = CallsBuilder::new(Arc::new(key));
             let mut decoder = Decoder::new(&DecodeSpec::default()).unwrap();
             for (number, line) in (1..).zip(text.lines()) {
                 let place = Place::File { path: Arc::from(Path::new("simulated")), line: number };
