@@ -6,6 +6,7 @@
 //!
 //! Not here: statistics and p-values (`models`), incidents, severity and delivery (`alerts`).
 
+mod account_transfer;
 mod attribution;
 mod beacon;
 mod benign;
@@ -17,13 +18,17 @@ mod credential_misuse;
 mod endpoint_mix;
 mod heard;
 mod joint;
+mod mass_operation;
 mod model_drift;
 mod new_behaviour;
 mod new_destination;
 mod odd_hours;
 mod outage;
 mod outcome_shift;
+mod password_spray;
+mod permission_probing;
 mod privileged_endpoint;
+mod reconnaissance;
 mod sentence;
 mod silence;
 mod slow_leak;
@@ -45,8 +50,9 @@ pub use outage::{Outages, STORM};
 pub use sentence::{Sentence, sentence};
 pub use techniques::{Technique, technique};
 pub use words::{
-    class_in_words, contribution, in_bytes, in_numbers, in_window, joint_contribution, leak_contribution, left_out,
-    misfit_contribution, record_contribution, sight_contribution, silence_contribution,
+    audit_contribution, class_in_words, cold_contribution, contribution, in_bytes, in_numbers, in_window,
+    joint_contribution, leak_contribution, left_out, misfit_contribution, record_contribution, sight_contribution,
+    silence_contribution,
 };
 
 /// What kind of trouble a detector looks for.
@@ -246,6 +252,11 @@ pub const DETECTORS: &[&Detector] = &[
     &call_volume::DETECTOR,
     &new_destination::DETECTOR,
     &credential_misuse::DETECTOR,
+    &account_transfer::DETECTOR,
+    &reconnaissance::DETECTOR,
+    &permission_probing::DETECTOR,
+    &password_spray::DETECTOR,
+    &mass_operation::DETECTOR,
     &privileged_endpoint::DETECTOR,
     &weak_transport::DETECTOR,
     &bulk_transfer::DETECTOR,
@@ -271,6 +282,7 @@ pub fn detector_named(name: &str) -> Option<&'static Detector> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::audit::{COMPANY_TESTS, TESTS};
     use crate::models::leak::LEAKS;
     use crate::models::record::RECORDS;
     use crate::models::statistic::STATISTICS;
@@ -278,8 +290,11 @@ mod tests {
     #[test]
     fn every_cause_has_a_detector_of_its_own_and_a_technique_that_exists() {
         let names = STATISTICS.iter().map(|statistic| statistic.name).chain(SIGHTS.iter().map(|class| class.name));
-        for name in
-            names.chain(["joint", "silence", "model_drift"]).chain(LEAKS).chain(RECORDS.iter().map(|kind| kind.name))
+        for name in names
+            .chain(["joint", "silence", "model_drift"])
+            .chain(LEAKS)
+            .chain(RECORDS.iter().map(|kind| kind.name))
+            .chain(TESTS.iter().chain(&COMPANY_TESTS).map(|test| test.name))
         {
             for (is_rise, is_of_vendor) in [(true, false), (false, false), (true, true)] {
                 let cause = Cause { name, is_rise, is_of_vendor, direction: Direction::Egress };
