@@ -26,7 +26,7 @@ pub use client::is_interactive_tool;
 pub use credential::{FingerprintKey, KeyError};
 pub use endpoint::{is_write, sensitive_endpoint};
 pub use network::is_private;
-pub use operation::StepClass;
+pub use operation::{StepClass, WITHOUT_MFA};
 pub use secret::looks_secret;
 pub use template::{MOST_CHILDREN, TemplateLearner, Templates};
 

@@ -198,12 +198,7 @@ fn company_verdict(audit: &Audit, company: &Principal, recent: &VecDeque<Tick>, 
     Some(Verdict { rate, p_value: rate.min(1.0), may_page: true, evidence })
 }
 
-fn event_of<'a>(
-    account: &'a Account,
-    principal: &Principal,
-    verdict: &Verdict,
-    threshold: f64,
-) -> Option<Event<'a>> {
+fn event_of<'a>(account: &'a Account, principal: &Principal, verdict: &Verdict, threshold: f64) -> Option<Event<'a>> {
     let (_, leading) = verdict.evidence.first()?;
     let all: f64 = verdict.evidence.iter().map(|(p, _)| -p.ln()).sum();
     let part = |p: f64| if all > 0.0 { -p.ln() / all } else { 1.0 };
@@ -211,7 +206,8 @@ fn event_of<'a>(
     let contributions: Vec<Contribution> =
         told.map(|(p, evidence)| audit_contribution(evidence, *p, part(*p))).collect();
     let is_told_with = |contribution: &Contribution| contribution.p_value < WORTH_A_WORD;
-    let also = contributions.iter().skip(1).filter(|also| is_told_with(also)).map(|also| also.observed.clone()).collect();
+    let also =
+        contributions.iter().skip(1).filter(|also| is_told_with(also)).map(|also| also.observed.clone()).collect();
     let operation = verdict.evidence.iter().find_map(|(_, evidence)| match evidence {
         Evidence::Mark(class, _, operation) if class.group == Group::Operation => Some(operation.clone()),
         _ => None,

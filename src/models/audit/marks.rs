@@ -9,7 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::memory::key;
 use super::{Memory, Role, Row};
-use crate::calls::StepClass;
+use crate::calls::{StepClass, WITHOUT_MFA};
+use crate::models::clock::day_type;
+
+const HOUR: i64 = 3_600_000_000;
 
 /// What kind of evidence: of each group only the strongest counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -20,7 +23,7 @@ pub enum Group {
     Client,
     /// To which region.
     Region,
-    /// Console in place of a program.
+    /// Console in place of a program, a sign-in without the second factor.
     Mode,
     /// A new lasting key.
     Credential,
@@ -28,6 +31,8 @@ pub enum Group {
     Principal,
     /// A first operation, or novelty in number.
     Operation,
+    /// At which hour of a weekday or weekend.
+    Hour,
     /// How many.
     Count,
 }
@@ -66,7 +71,7 @@ impl Class {
             (Group::Client, _) => by_grade([0.3, 0.1]) * if is_human { 3.0 } else { 1.0 },
             (Group::Region, _) => by_grade([0.2, 0.05]),
             (Group::Mode, _) => 0.1,
-            (Group::Credential | Group::Principal | Group::Operation | Group::Count, _) => 0.3,
+            (Group::Credential | Group::Principal | Group::Operation | Group::Hour | Group::Count, _) => 0.3,
         }
     }
 
@@ -77,8 +82,9 @@ impl Class {
             (Group::Network, _) => by_grade(["principal_network_known", "principal_network_new"]),
             (Group::Client, _) => by_grade(["principal_client_known", "principal_client_new"]),
             (Group::Region, _) => by_grade(["region_known", "region_new"]),
-            (Group::Mode, _) => "principal_console_new",
+            (Group::Mode, _) => by_grade(["principal_console_new", "principal_factor_lost"]),
             (Group::Credential, _) => "credential_new",
+            (Group::Hour, _) => "hour_new",
             (Group::Principal | Group::Count, _) => "principal_new",
             (Group::Operation, step) => operation_class(step.unwrap_or(StepClass::Read)),
         }
@@ -125,6 +131,13 @@ pub struct Mark {
     pub operation: String,
 }
 
+/// The hour of a time (UTC) or near it, by the kind of its day.
+fn hour_of(time: i64, near: i64) -> String {
+    let hours = time.div_euclid(HOUR) + near;
+    let kind = if day_type(hours.div_euclid(24)) == 0 { "on weekdays" } else { "at weekends" };
+    format!("{:02} h {kind}", hours.rem_euclid(24))
+}
+
 /// What a row shows, as keys of the memory.
 #[derive(Clone, Copy)]
 pub(super) struct Facts {
@@ -134,10 +147,14 @@ pub(super) struct Facts {
     region: [u64; 2],
     mode: u64,
     console: u64,
+    /// The same sign-in with a second factor, where this is one without.
+    with_factor: Option<u64>,
     credential: u64,
     pub operation: u64,
     operation_of_type: u64,
     operation_of_company: u64,
+    /// The hour before, the hour, the one after: an hour early or late is no new hour.
+    hours: [u64; 3],
 }
 
 impl Facts {
@@ -151,18 +168,21 @@ impl Facts {
             region: [key(b'r', &[vendor, region]), key(b'R', &[vendor, principal, region])],
             mode: key(b'm', &[vendor, principal, mode]),
             console: key(b'm', &[vendor, principal, "console"]),
+            with_factor: operation.strip_suffix(WITHOUT_MFA).map(|with| key(b'o', &[vendor, principal, with])),
             credential: key(b'k', &[credential]),
             operation: key(b'o', &[vendor, principal, operation]),
             operation_of_type: key(b't', &[vendor, row.kind(), operation]),
             operation_of_company: key(b'O', &[vendor, operation]),
+            hours: [-1, 0, 1].map(|near| key(b'h', &[vendor, principal, &hour_of(row.time, near)])),
         }
     }
 
-    pub fn all(self) -> [u64; 12] {
+    pub fn all(self) -> [u64; 15] {
         let ([n, own_n], [c, own_c], [r, own_r]) = (self.network, self.client, self.region);
         let operations = [self.operation, self.operation_of_type, self.operation_of_company];
         let [own_o, type_o, o] = operations;
-        [self.principal, n, own_n, c, own_c, r, own_r, self.mode, self.credential, own_o, type_o, o]
+        let [before, at, after] = self.hours;
+        [self.principal, n, own_n, c, own_c, r, own_r, self.mode, self.credential, own_o, type_o, o, before, at, after]
     }
 }
 
@@ -216,7 +236,13 @@ pub(super) fn look(
         }
     }
     if is_old && row.is_console() && !knows(facts.console) {
-        mark(Group::Mode, 1, None, row.client);
+        mark(Group::Mode, 0, None, row.client);
+    }
+    if facts.with_factor.is_some_and(knows) && is_first_operation {
+        mark(Group::Mode, 1, None, row.operation);
+    }
+    if is_old && !knows(facts.hours[1]) {
+        mark(Group::Hour, 1, None, &hour_of(row.time, 0));
     }
     if is_old && !row.credential.is_empty() && !knows(facts.credential) {
         mark(Group::Credential, 1, None, row.credential);

@@ -215,3 +215,84 @@ fn hour_of(ticks: &[Tick], place: usize) -> &[Tick] {
     let first = ticks[..place].iter().rev().take_while(|tick| !is_out(tick)).count();
     &ticks[place - first..=place]
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+    use crate::models::audit::{Evidence, advance, values_of};
+    use crate::rollup::{BUCKETS_PER_DAY, bucket_start};
+
+    fn row<'a>(bucket: i64, principal: &'a str, operation: &'a str, calls: i64) -> Row<'a> {
+        Row {
+            bucket,
+            time: bucket_start(bucket),
+            last: bucket_start(bucket),
+            vendor: "aws",
+            principal,
+            operation,
+            credential: "",
+            network: "10.0.0.0/24",
+            client: "boto3",
+            region: "eu-west-1",
+            calls,
+            denied: 0,
+            errors: 0,
+            server_errors: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Two weeks of a service that reads a few objects every half-hour, and of nine like it.
+    fn history() -> Vec<Row<'static>> {
+        let names = ["svc-0", "svc-1", "svc-2", "svc-3", "svc-4", "svc-5", "svc-6", "svc-7", "svc-8", "svc-9"];
+        let buckets = (0..14 * BUCKETS_PER_DAY).step_by(6);
+        buckets.flat_map(|bucket| names.map(|name| row(bucket, name, "s3:GetObject", 3 + (bucket * 7) % 5))).collect()
+    }
+
+    /// What the next day's first rows of one service mean.
+    fn verdict(audit: &Audit, rows: &[Row<'_>]) -> Option<Verdict> {
+        let role_of = |_: &Principal, _: &Row<'_>| Role::Service;
+        let mut ticks = VecDeque::new();
+        for (_, tick) in Observer::default().observe(rows, audit, &role_of, &|_| false) {
+            advance(&mut ticks, tick);
+        }
+        let (bucket, principal) = (rows[0].bucket, rows[0].whose());
+        let habits = &audit.habits[&principal];
+        let over = Over::of(&values_of(&ticks, bucket), bucket, &habits.tests, &audit.tails, habits.role, false);
+        let known = Known { role: habits.role, principals: audit.principals() };
+        judge(ticks.iter(), known, |class| audit.rates.p(&principal, class, None), over)
+    }
+
+    #[test]
+    fn what_a_service_always_did_is_no_news_and_a_grave_step_or_a_mass_of_reads_pages() {
+        let audit = learn(&history());
+        let threshold = audit.threshold(1.0);
+        assert!(audit.is_warm() && audit.replay.is_empty() && (threshold - 0.1).abs() < 1e-12);
+        let today = 14 * BUCKETS_PER_DAY;
+        assert!(verdict(&audit, &[row(today, "svc-1", "s3:GetObject", 5)]).is_none());
+        let grave = verdict(&audit, &[row(today, "svc-1", "cloudtrail:StopLogging", 1)]).unwrap();
+        assert!(grave.may_page && grave.rate <= threshold, "{grave:?}");
+        let mass = verdict(&audit, &[row(today, "svc-1", "s3:GetObject", 900)]).unwrap();
+        let leading = mass.evidence.first();
+        assert!(leading.is_some_and(
+            |(_, evidence)| matches!(evidence, Evidence::Over(over) if over.test.name == "read_operations")
+        ));
+    }
+
+    #[test]
+    fn a_new_network_alone_is_a_move_and_beside_the_old_one_a_theft() {
+        let audit = learn(&history());
+        let today = 14 * BUCKETS_PER_DAY;
+        let elsewhere = Row { network: "203.0.113.0/24", ..row(today, "svc-1", "s3:GetObject", 3) };
+        assert!(verdict(&audit, &[elsewhere]).is_none_or(|moved| !moved.may_page));
+        let split = verdict(&audit, &[row(today, "svc-1", "s3:GetObject", 3), elsewhere]).unwrap();
+        assert!(split.may_page && split.rate <= audit.threshold(1.0), "{split:?}");
+    }
+
+    #[test]
+    fn nothing_is_learned_from_nothing() {
+        assert!(!learn(&[]).is_warm());
+    }
+}
