@@ -10,9 +10,6 @@ use serde::{Deserialize, Serialize};
 use super::memory::key;
 use super::{Memory, Role, Row};
 use crate::calls::{StepClass, WITHOUT_MFA};
-use crate::models::clock::day_type;
-
-const HOUR: i64 = 3_600_000_000;
 
 /// What kind of evidence: of each group only the strongest counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -31,8 +28,6 @@ pub enum Group {
     Principal,
     /// A first operation, or novelty in number.
     Operation,
-    /// At which hour of a weekday or weekend.
-    Hour,
     /// How many.
     Count,
 }
@@ -71,7 +66,7 @@ impl Class {
             (Group::Client, _) => by_grade([0.3, 0.1]) * if is_human { 3.0 } else { 1.0 },
             (Group::Region, _) => by_grade([0.2, 0.05]),
             (Group::Mode, _) => 0.1,
-            (Group::Credential | Group::Principal | Group::Operation | Group::Hour | Group::Count, _) => 0.3,
+            (Group::Credential | Group::Principal | Group::Operation | Group::Count, _) => 0.3,
         }
     }
 
@@ -84,7 +79,6 @@ impl Class {
             (Group::Region, _) => by_grade(["region_known", "region_new"]),
             (Group::Mode, _) => by_grade(["principal_console_new", "principal_factor_lost"]),
             (Group::Credential, _) => "credential_new",
-            (Group::Hour, _) => "hour_new",
             (Group::Principal | Group::Count, _) => "principal_new",
             (Group::Operation, step) => operation_class(step.unwrap_or(StepClass::Read)),
         }
@@ -131,13 +125,6 @@ pub struct Mark {
     pub operation: String,
 }
 
-/// The hour of a time (UTC) or near it, by the kind of its day.
-fn hour_of(time: i64, near: i64) -> String {
-    let hours = time.div_euclid(HOUR) + near;
-    let kind = if day_type(hours.div_euclid(24)) == 0 { "on weekdays" } else { "at weekends" };
-    format!("{:02} h {kind}", hours.rem_euclid(24))
-}
-
 /// What a row shows, as keys of the memory.
 #[derive(Clone, Copy)]
 pub(super) struct Facts {
@@ -153,8 +140,6 @@ pub(super) struct Facts {
     pub operation: u64,
     operation_of_type: u64,
     operation_of_company: u64,
-    /// The hour before, the hour, the one after: an hour early or late is no new hour.
-    hours: [u64; 3],
 }
 
 impl Facts {
@@ -173,16 +158,14 @@ impl Facts {
             operation: key(b'o', &[vendor, principal, operation]),
             operation_of_type: key(b't', &[vendor, row.kind(), operation]),
             operation_of_company: key(b'O', &[vendor, operation]),
-            hours: [-1, 0, 1].map(|near| key(b'h', &[vendor, principal, &hour_of(row.time, near)])),
         }
     }
 
-    pub fn all(self) -> [u64; 15] {
+    pub fn all(self) -> [u64; 12] {
         let ([n, own_n], [c, own_c], [r, own_r]) = (self.network, self.client, self.region);
         let operations = [self.operation, self.operation_of_type, self.operation_of_company];
         let [own_o, type_o, o] = operations;
-        let [before, at, after] = self.hours;
-        [self.principal, n, own_n, c, own_c, r, own_r, self.mode, self.credential, own_o, type_o, o, before, at, after]
+        [self.principal, n, own_n, c, own_c, r, own_r, self.mode, self.credential, own_o, type_o, o]
     }
 }
 
@@ -240,9 +223,6 @@ pub(super) fn look(
     }
     if facts.with_factor.is_some_and(knows) && is_first_operation {
         mark(Group::Mode, 1, None, row.operation);
-    }
-    if is_old && !knows(facts.hours[1]) {
-        mark(Group::Hour, 1, None, &hour_of(row.time, 0));
     }
     if is_old && !row.credential.is_empty() && !knows(facts.credential) {
         mark(Group::Credential, 1, None, row.credential);
