@@ -8,6 +8,7 @@
 
 mod account_transfer;
 mod attribution;
+mod audit_words;
 mod beacon;
 mod benign;
 mod bulk_transfer;
@@ -43,6 +44,7 @@ use crate::calls::Direction;
 use crate::models::first_sight::SIGHTS;
 
 pub use attribution::{Sharing, sharing};
+pub use audit_words::{audit_contribution, cold_contribution};
 pub use benign::Benign;
 pub use counterfactual::Counterfactual;
 pub use heard::{Heard, Hush, Silence};
@@ -50,9 +52,8 @@ pub use outage::{Outages, STORM};
 pub use sentence::{Sentence, sentence};
 pub use techniques::{Technique, technique};
 pub use words::{
-    audit_contribution, class_in_words, cold_contribution, contribution, in_bytes, in_numbers, in_window,
-    joint_contribution, leak_contribution, left_out, misfit_contribution, record_contribution, sight_contribution,
-    silence_contribution,
+    class_in_words, contribution, in_bytes, in_numbers, in_window, joint_contribution, leak_contribution, left_out,
+    misfit_contribution, record_contribution, sight_contribution, silence_contribution,
 };
 
 /// What kind of trouble a detector looks for.
