@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_service_always_did_is_no_news_and_a_grave_step_or_a_mass_of_reads_pages() {
+    fn what_a_service_always_did_is_no_news_and_a_grave_step_or_a_wall_of_denials_pages() {
         let audit = learn(&history());
         let threshold = audit.threshold(1.0);
         assert!(audit.is_warm() && audit.replay.is_empty() && (threshold - 0.1).abs() < 1e-12);
@@ -274,11 +274,12 @@ mod tests {
         assert!(verdict(&audit, &[row(today, "svc-1", "s3:GetObject", 5)]).is_none());
         let grave = verdict(&audit, &[row(today, "svc-1", "cloudtrail:StopLogging", 1)]).unwrap();
         assert!(grave.may_page && grave.rate <= threshold, "{grave:?}");
-        let mass = verdict(&audit, &[row(today, "svc-1", "s3:GetObject", 900)]).unwrap();
-        let leading = mass.evidence.first();
-        assert!(leading.is_some_and(
-            |(_, evidence)| matches!(evidence, Evidence::Over(over) if over.test.name == "read_operations")
-        ));
+        let backfill = verdict(&audit, &[row(today, "svc-1", "s3:GetObject", 900)]);
+        assert!(backfill.is_none(), "the usual calls, many times: {backfill:?}");
+        let denied = verdict(&audit, &[Row { denied: 60, ..row(today, "svc-1", "s3:GetObject", 60) }]).unwrap();
+        let is_of_denials =
+            |evidence: &Evidence| matches!(evidence, Evidence::Over(over) if over.test.name == "denied_operations");
+        assert!(denied.may_page && denied.evidence.first().is_some_and(|(_, leading)| is_of_denials(leading)));
     }
 
     #[test]
