@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use apiwarden::calls::{CallsBuilder, FingerprintKey};
+use apiwarden::calls::{CallsBuilder, FingerprintKey, VendorPack};
 use apiwarden::ingest::{DecodeSpec, Decoder, FORMATS, FileReader, FormatKind, Inputs, Place};
 use apiwarden::models::bundle::Bundle;
 use apiwarden::rollup::Rollup;
@@ -55,7 +55,8 @@ impl Bench {
         for frame in frames(&lines, &key) {
             history.add(&frame).expect("calls");
         }
-        let settings = Settings { fingerprint_key: key.id(), alerts_per_day: 1.0, records_left_out: 0 };
+        let vendors = VendorPack::embedded();
+        let settings = Settings { fingerprint_key: key.id(), alerts_per_day: 1.0, records_left_out: 0, vendors };
         let (bundle, _) = train(history, &settings, &|_| {}).expect("a history");
 
         lines.truncate(RECORDS);

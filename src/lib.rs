@@ -23,6 +23,9 @@ pub mod state;
 
 pub mod pipeline;
 
+pub mod inject;
+pub mod simulate;
+
 pub mod train;
 
 pub mod stream;

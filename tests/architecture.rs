@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms, in the order in which data visits them.
-const ROOMS: [&str; 14] = [
-    "calls", "ingest", "rollup", "features", "models", "detect", "catalog", "alerts", "state", "pipeline", "train",
-    "stream", "web", "cli",
+const ROOMS: [&str; 15] = [
+    "calls", "ingest", "rollup", "features", "models", "detect", "catalog", "alerts", "state", "pipeline", "inject",
+    "simulate", "train", "stream", "web", "cli",
 ];
 /// Past this many lines a file wants to be two.
 const LONGEST_FILE: usize = 600;

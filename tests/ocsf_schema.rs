@@ -1,6 +1,6 @@
 //! Whatever alert we can make, what leaves the house is a valid OCSF Detection Finding.
 
-use apiwarden::alerts::{Activity, Alert, Involved, Related, Severity, to_ocsf};
+use apiwarden::alerts::{Activity, Alert, Involved, Related, Severity, Triaged, to_ocsf};
 use apiwarden::calls::Direction;
 use apiwarden::detect::{Benign, Category, CauseClass, Contribution, Counterfactual, DETECTORS};
 use jsonschema::Validator;
@@ -84,7 +84,10 @@ fn alert() -> impl Strategy<Value = Alert> {
         (select(CauseClass::ALL.to_vec()), option::of(select(Benign::ALL.to_vec()))),
     );
     let subject = (option::of(text()), text(), vec(text(), 0..3), option::of(text()), option::of(text()));
-    let weight = (number(), number(), vec(contribution(), 0..7), any::<u64>(), vec(text(), 0..30));
+    let lowered_from = option::of(Just(Severity::High));
+    let triaged =
+        option::of((0.0..=1.0, lowered_from).prop_map(|(score, lowered_from)| Triaged { score, lowered_from }));
+    let weight = (number(), number(), vec(contribution(), 0..7), any::<u64>(), vec(text(), 0..30), triaged);
     let related = (text(), text()).prop_map(|(id, title)| Related { id, title });
     let story = (option::of(counterfactual()), vec(involved(), 0..4), vec(related, 0..3));
     (life, cause, subject, weight, story).prop_map(|(life, cause, subject, weight, story)| {
@@ -92,7 +95,7 @@ fn alert() -> impl Strategy<Value = Alert> {
         let (detector, message, category, technique, direction, (cause_class, likely)) = cause;
         let (counterfactual, involved, related) = story;
         let (caller, vendor, hosts, credential, endpoint) = subject;
-        let (p_value, alarms_per_day, contributions, calls, trace_ids) = weight;
+        let (p_value, alarms_per_day, contributions, calls, trace_ids, triaged) = weight;
         Alert {
             id,
             revision,
@@ -123,6 +126,7 @@ fn alert() -> impl Strategy<Value = Alert> {
             calls,
             trace_ids,
             bundle: "2026-09-01".to_string(),
+            triaged,
         }
     })
 }

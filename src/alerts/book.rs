@@ -24,6 +24,9 @@ const HORIZON: i64 = 6 * 3_600_000_000;
 /// Longest time without an update while an incident goes on.
 const UPDATE_EVERY: i64 = HORIZON;
 
+/// Time within which a vendor's change takes the incident of one of its callers, microseconds.
+const RECENT: i64 = 3_600_000_000;
+
 /// A thread's incident, and when a finding that pages took it up last.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Hold {
@@ -45,12 +48,16 @@ pub struct Book {
 }
 
 impl Book {
-    /// Adds a finding to its subject's incident, to one that a thread leads to, or to a new one.
+    /// Adds a finding to the incident that its new thing leads to, to its subject's, to one that another thread leads to, or to
+    /// a new one.
     pub fn add(&mut self, subject: &Subject, finding: &Finding, severity: Severity, bundle: &str) {
         let pages = severity >= Severity::Medium;
-        let threads = Thread::of(subject, finding);
-        let own = self.open.get(subject).copied().filter(|number| !pages || self.pages(*number));
-        let number = own.or_else(|| self.along(&threads, finding.time));
+        let novelty = Thread::of_novelty(subject, finding);
+        let threads = Thread::of_subject(subject, finding);
+        let number = self
+            .along(novelty.as_slice(), finding.time)
+            .or_else(|| self.open.get(subject).copied().filter(|number| !pages || self.pages(*number)))
+            .or_else(|| self.along(&threads, finding.time));
         let number = match number {
             Some(number) => {
                 if let Some(incident) = self.incidents.get_mut(&number) {
@@ -61,10 +68,10 @@ impl Book {
             None => self.open_incident(subject, finding, severity, bundle),
         };
         if let Some(before) = self.open.insert(subject.clone(), number).filter(|before| *before != number) {
-            self.outgrow(before, number);
+            self.give_way(before, number);
         }
         if pages {
-            let begun = threads.into_iter().filter(|thread| thread.is_begun_by(finding));
+            let begun = novelty.into_iter().chain(threads).filter(|thread| thread.is_begun_by(finding));
             self.threads.extend(begun.map(|thread| (thread, Hold { incident: number, at: finding.time })));
         }
     }
@@ -93,19 +100,25 @@ impl Book {
         self.opened
     }
 
-    /// A notice gives way to a page about the same subject.
-    fn outgrow(&mut self, notice: u64, page: u64) {
-        let Some(mut notice) = self.incidents.remove(&notice) else { return };
-        self.open.retain(|_, number| self.incidents.contains_key(number));
-        if let Some(page) = self.incidents.get_mut(&page) {
-            page.remember(&notice);
-            if notice.told.is_some() {
-                page.relate(notice.pointer());
-                notice.relate(page.pointer());
+    /// A subject's findings belong to another incident from now on. A notice ends with that, a page when it falls quiet.
+    fn give_way(&mut self, before: u64, after: u64) {
+        let Some(mut old) = self.incidents.remove(&before) else { return };
+        if let Some(new) = self.incidents.get_mut(&after) {
+            if !old.pages {
+                new.remember(&old);
+            }
+            if old.told.is_some() {
+                new.relate(old.pointer());
+                old.relate(new.pointer());
             }
         }
-        if notice.told.is_some() {
-            self.outgrown.push(notice);
+        if old.pages {
+            self.incidents.insert(before, old);
+            return;
+        }
+        self.open.retain(|_, number| *number != before);
+        if old.told.is_some() {
+            self.outgrown.push(old);
         }
     }
 
@@ -145,11 +158,12 @@ impl Book {
         self.open.get(subject).is_some_and(|number| self.pages(*number))
     }
 
-    /// Makes a caller's incident the vendor's, if one of its causes is among these.
-    pub fn widen(&mut self, vendor: &Subject, caller: &str, causes: &[&str]) -> bool {
+    /// Makes a caller's incident the vendor's, if one of its causes is among these and it was heard of within the hour.
+    pub fn widen(&mut self, vendor: &Subject, caller: &str, causes: &[&str], time: i64) -> bool {
         let own = Subject { caller: caller.to_owned(), ..vendor.clone() };
         let Some(number) = self.open.get(&own).copied() else { return false };
-        let fits = self.incidents.get(&number).is_some_and(|one| one.is_of_one() && one.has_cause(causes));
+        let fits = |one: &Incident| one.is_of_one() && one.has_cause(causes) && time - one.last <= RECENT;
+        let fits = self.incidents.get(&number).is_some_and(fits);
         if fits {
             self.open.insert(vendor.clone(), number);
         }
@@ -184,6 +198,7 @@ mod tests {
             contributions: Vec::new(),
             counterfactual: None,
             likely: None,
+            destination: None,
             novelty: None,
             hosts: Vec::new(),
             credential: None,
@@ -295,6 +310,20 @@ mod tests {
     }
 
     #[test]
+    fn a_new_thing_leads_to_its_incident_even_where_the_subject_has_one_of_its_own() {
+        let new = |time| about("client_tool", "curl", time);
+        let steps = told(&[
+            (subject("crm", "hubspot"), finding("latency", HOUR)),
+            (subject("billing", "stripe"), new(HOUR + 1)),
+            (subject("crm", "hubspot"), new(HOUR + 2)),
+            (subject("crm", "hubspot"), finding("bytes_out", HOUR + 3)),
+            (subject("mail", "sendgrid"), finding("latency", 8 * HOUR)),
+        ]);
+        let story = [(CREATE, 0), (CREATE, 1), (UPDATE, 1), (UPDATE, 1), (CLOSE, 0), (CLOSE, 1), (CREATE, 2)];
+        assert_eq!(steps, story);
+    }
+
+    #[test]
     fn what_joins_names_all_and_is_never_quieter() {
         let mut book = Book::default();
         let new = |time| about("network_public_new", "203.0.113.0/24", time);
@@ -325,7 +354,9 @@ mod tests {
         book.add(&subject("fraud", "plaid"), &finding("latency", HOUR), Severity::Medium, "b");
         let id = book.tell(HOUR)[0].id.clone();
         let vendor = subject("", "plaid");
-        assert!(book.widen(&vendor, "fraud", &["latency"]));
+        assert!(!book.widen(&vendor, "fraud", &["latency"], 3 * HOUR), "too long ago");
+        assert!(!book.widen(&vendor, "fraud", &["denied"], HOUR + 1), "another cause");
+        assert!(book.widen(&vendor, "fraud", &["latency"], HOUR + 1));
         book.add(&vendor, &finding("latency", HOUR + 1), Severity::Medium, "b");
         let step = book.tell(HOUR + 1).remove(0);
         assert_eq!((step.id, step.activity, step.caller), (id, UPDATE, None));

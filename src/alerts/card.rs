@@ -145,7 +145,7 @@ fn instant(microseconds: i64) -> String {
 }
 
 /// The text with a mark in place of what could move the cursor, change colours or turn the direction of writing.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let harmful = |c: char| {
         c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };

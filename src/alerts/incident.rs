@@ -213,9 +213,11 @@ impl Incident {
 
     /// Takes over the first-time facts of the notice that it grew out of: they are part of the story.
     pub fn remember(&mut self, notice: &Self) {
-        let facts: Vec<_> = notice.evidence().flat_map(|alert| &alert.contributions).collect();
-        for fact in facts.into_iter().filter(|fact| fact.is_first_sight()) {
-            let evidence = &mut self.parts[0].evidence;
+        let of_notice = |part: &&mut Part| notice.parts.iter().any(|old| old.subject == part.subject);
+        let Some(part) = self.parts.iter_mut().find(of_notice) else { return };
+        let facts = notice.evidence().flat_map(|alert| &alert.contributions);
+        for fact in facts.filter(|fact| fact.is_first_sight()) {
+            let evidence = &mut part.evidence;
             let is_known = evidence.contributions.iter().any(|known| known.observed == fact.observed);
             if !is_known && evidence.contributions.len() < MOST_GATHERED {
                 evidence.contributions.push(fact.clone());
@@ -247,7 +249,7 @@ fn evidence(id: &str, subject: &Subject, finding: &Finding, severity: Severity, 
         category: detector.category,
         cause_class: (detector.cause_class)(&finding.cause),
         likely: finding.likely,
-        technique: (detector.technique)(&finding.cause).map(str::to_owned),
+        technique: finding.technique().map(str::to_owned),
         direction: subject.direction,
         caller: Some(subject.caller.clone()).filter(|caller| !caller.is_empty()),
         vendor: subject.vendor.clone(),
@@ -263,22 +265,27 @@ fn evidence(id: &str, subject: &Subject, finding: &Finding, severity: Severity, 
         calls: finding.calls,
         trace_ids: finding.trace_ids.clone(),
         bundle: bundle.to_owned(),
+        triaged: None,
     }
 }
 
-/// Adds a finding's evidence. What it is called, and about whom, stays as it was opened; what it says is the rarest finding's.
+/// Adds a finding's evidence. What it is called, and about whom, stays as it was opened; what it says is the rarest finding's
+/// among those that explain most.
 fn gather(evidence: &mut Alert, finding: &Finding) {
     evidence.first_seen = evidence.first_seen.min(finding.first_seen);
     evidence.last_seen = evidence.last_seen.max(finding.last_seen);
-    evidence.cause_class = evidence.cause_class.max((finding.detector.cause_class)(&finding.cause));
     evidence.likely = evidence.likely.filter(|likely| finding.likely == Some(*likely));
+    let class = (finding.detector.cause_class)(&finding.cause);
     if finding.alarms_per_day < evidence.alarms_per_day {
         evidence.alarms_per_day = finding.alarms_per_day;
         evidence.p_value = finding.p_value;
-        evidence.message.clone_from(&finding.message);
-        evidence.counterfactual.clone_from(&finding.counterfactual);
-        evidence.calls = finding.calls;
+        if class >= evidence.cause_class {
+            evidence.message.clone_from(&finding.message);
+            evidence.counterfactual.clone_from(&finding.counterfactual);
+            evidence.calls = finding.calls;
+        }
     }
+    evidence.cause_class = evidence.cause_class.max(class);
     for host in &finding.hosts {
         if evidence.hosts.len() < MOST_GATHERED && !evidence.hosts.contains(host) {
             evidence.hosts.push(host.clone());

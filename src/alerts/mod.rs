@@ -6,6 +6,7 @@
 //! Not here: what is unusual (`detect`), and when it is delivered (`stream`).
 
 pub mod sinks;
+pub mod triage;
 
 mod book;
 mod budget;
@@ -23,11 +24,13 @@ use crate::detect::{Benign, Category, CauseClass, Contribution, Counterfactual};
 
 pub use book::Book;
 pub use budget::Budget;
+pub(crate) use card::printable;
 pub use card::{Style, card};
 pub use incident::Subject;
 pub use ocsf::to_ocsf;
 pub use reading::from_ocsf;
 pub use severity::{risk_score, severity};
+pub use triage::Triaged;
 
 /// How loud an alert is: OCSF's `severity_id`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -159,9 +162,17 @@ pub struct Alert {
     pub trace_ids: Vec<String>,
     /// Version of the model bundle that judged.
     pub bundle: String,
+    /// What triage says of it; the engine knows of none, so its snapshots hold none.
+    #[serde(skip)]
+    pub triaged: Option<Triaged>,
 }
 
 impl Alert {
+    /// How loud it was before triage.
+    pub fn untriaged_severity(&self) -> Severity {
+        self.triaged.and_then(|triaged| triaged.lowered_from).unwrap_or(self.severity)
+    }
+
     /// What was never there before, in words: the first-time facts among its reasons.
     pub fn first_time_facts(&self) -> impl Iterator<Item = &str> {
         self.contributions.iter().filter(|reason| reason.is_first_sight()).map(|reason| reason.observed.as_str())
@@ -250,6 +261,7 @@ mod tests {
             calls: 212,
             trace_ids: vec!["4bf92f3577b34da6".to_string()],
             bundle: "2026-09-01".to_string(),
+            triaged: None,
         }
     }
 }

@@ -41,6 +41,7 @@ pub fn to_ocsf(alert: &Alert) -> Value {
         "end_time": milliseconds(alert.last_seen),
         "severity_id": alert.severity as u8,
         "severity": alert.severity.as_str(),
+        "confidence_score": alert.triaged.map(|triaged| percent(triaged.score)),
         "risk_score": risk_score(alert.severity, alert.alarms_per_day),
         // OCSF counts risk levels from 0 (Info), severities from 1.
         "risk_level_id": alert.severity as u8 - Severity::Informational as u8,
@@ -59,23 +60,35 @@ pub fn to_ocsf(alert: &Alert) -> Value {
         "resources": resources,
         "evidences": evidences(alert),
         "anomaly_analyses": alert.contributions.iter().map(|reason| anomaly_analysis(alert, reason)).collect::<Vec<_>>(),
-        "unmapped": { "apiwarden": {
-            "p_value": alert.p_value,
-            "alarms_per_day": alert.alarms_per_day,
-            "bundle": alert.bundle,
-            "category": alert.category.as_str(),
-            "cause_class": alert.cause_class.as_str(),
-            "likely": alert.likely,
-            "direction": alert.direction.as_str(),
-            "callers": alert.callers(),
-            "vendors": alert.vendors(),
-            "credentials": alert.credentials(),
-            "involved": alert.involved,
-            "first_time_facts": alert.first_time_facts().collect::<Vec<_>>(),
-            "counterfactual": alert.counterfactual,
-            "contributions": alert.contributions,
-        } },
+        "unmapped": { "apiwarden": own(alert) },
     }))
+}
+
+/// What OCSF has no place for.
+fn own(alert: &Alert) -> Value {
+    json!({
+        "p_value": alert.p_value,
+        "alarms_per_day": alert.alarms_per_day,
+        "bundle": alert.bundle,
+        "category": alert.category.as_str(),
+        "cause_class": alert.cause_class.as_str(),
+        "likely": alert.likely,
+        "direction": alert.direction.as_str(),
+        "callers": alert.callers(),
+        "vendors": alert.vendors(),
+        "credentials": alert.credentials(),
+        "involved": alert.involved,
+        "first_time_facts": alert.first_time_facts().collect::<Vec<_>>(),
+        "counterfactual": alert.counterfactual,
+        "contributions": alert.contributions,
+        "triage_score": alert.triaged.map(|triaged| triaged.score),
+        "untriaged_severity_id": alert.triaged.and_then(|triaged| triaged.lowered_from).map(|severity| severity as u8),
+    })
+}
+
+/// A share as OCSF's whole score from 0 to 100.
+fn percent(share: f64) -> u8 {
+    (share.clamp(0.0, 1.0) * 100.0).round() as u8
 }
 
 fn milliseconds(microseconds: i64) -> i64 {

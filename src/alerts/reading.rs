@@ -6,7 +6,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Activity, Alert, Involved, Related, Severity};
+use super::{Activity, Alert, Involved, Related, Severity, Triaged};
 use crate::calls::Direction;
 use crate::detect::{Benign, Category, CauseClass};
 
@@ -23,7 +23,7 @@ pub fn from_ocsf(ocsf: &Value) -> Option<Alert> {
         id,
         revision: revision.unwrap_or(1),
         activity: activity(ocsf)?,
-        severity: severity(ocsf)?,
+        severity: severity(ocsf.get("severity_id")?)?,
         time: time.saturating_mul(1_000),
         first_seen: instant("/finding_info/first_seen_time"),
         last_seen: instant("/finding_info/last_seen_time"),
@@ -50,7 +50,13 @@ pub fn from_ocsf(ocsf: &Value) -> Option<Alert> {
         trace_ids: strings(ocsf, "/evidences/0/data/trace_ids"),
         bundle: text(ours, "/bundle").unwrap_or_default(),
         involved,
+        triaged: triaged(ours),
     })
+}
+
+fn triaged(ours: &Value) -> Option<Triaged> {
+    let lowered_from = ours.get("untriaged_severity_id").and_then(severity);
+    Some(Triaged { score: ours.get("triage_score")?.as_f64()?, lowered_from })
 }
 
 fn text(value: &Value, pointer: &str) -> Option<String> {
@@ -75,9 +81,9 @@ fn activity(ocsf: &Value) -> Option<Activity> {
     activities.into_iter().find(|activity| *activity as u64 == id)
 }
 
-fn severity(ocsf: &Value) -> Option<Severity> {
+fn severity(id: &Value) -> Option<Severity> {
     use Severity::{Critical, High, Informational, Low, Medium};
-    let id = ocsf.get("severity_id")?.as_u64()?;
+    let id = id.as_u64()?;
     [Informational, Low, Medium, High, Critical].into_iter().find(|severity| *severity as u64 == id)
 }
 
@@ -99,8 +105,11 @@ mod tests {
 
     #[test]
     fn an_alert_that_was_written_comes_back_as_it_was() {
-        let alert = bulk_upload();
-        assert_eq!(from_ocsf(&to_ocsf(&alert)), Some(alert));
+        let lowered = Triaged { score: 0.12, lowered_from: Some(Severity::High) };
+        for triaged in [None, Some(lowered)] {
+            let alert = Alert { triaged, ..bulk_upload() };
+            assert_eq!(from_ocsf(&to_ocsf(&alert)), Some(alert));
+        }
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(super) struct Thread {
 fn kind_of(class: &str) -> Option<Kind> {
     let is_of = |prefixes: [&str; 2]| prefixes.iter().any(|prefix| class.starts_with(prefix));
     match class {
-        "vendor_new" => Some(Kind::Vendor),
+        "vendor_new" | "vendor_new_drop" => Some(Kind::Vendor),
         "credential_of_another" => Some(Kind::Credential),
         _ if is_of(["network_", "principal_network_"]) => Some(Kind::Network),
         _ if is_of(["client_new", "principal_client_new"]) || class == "client_tool" => Some(Kind::Client),
@@ -48,15 +48,18 @@ fn kind_of(class: &str) -> Option<Kind> {
 }
 
 impl Thread {
-    /// The threads that a finding hangs on: it joins an incident that one of them runs through.
-    pub(super) fn of(subject: &Subject, finding: &Finding) -> Vec<Self> {
+    /// The thread of the new thing that a finding is about, if it is about one.
+    pub(super) fn of_novelty(subject: &Subject, finding: &Finding) -> Option<Self> {
+        let kind = kind_of(finding.cause.name)?;
+        finding.novelty.as_deref().map(|name| Self { kind, direction: subject.direction, name: name.to_owned() })
+    }
+
+    /// The threads of the credential that a finding shows, and of its caller.
+    pub(super) fn of_subject(subject: &Subject, finding: &Finding) -> Vec<Self> {
         let thread = |kind, name: &str| Self { kind, direction: subject.direction, name: name.to_owned() };
-        let novelty = finding.novelty.as_deref().zip(kind_of(finding.cause.name));
-        let credential = finding.credential.as_deref();
+        let credential = finding.credential.as_deref().map(|name| thread(Kind::Credential, name));
         let caller = Some(subject.caller.as_str()).filter(|caller| !caller.is_empty());
-        let novelty = novelty.map(|(name, kind)| thread(kind, name));
-        let credential = credential.map(|name| thread(Kind::Credential, name));
-        novelty.into_iter().chain(credential).chain(caller.map(|name| thread(Kind::Caller, name))).collect()
+        credential.into_iter().chain(caller.map(|name| thread(Kind::Caller, name))).collect()
     }
 
     /// Whether a finding that pages begins this thread, or takes it up again.

@@ -13,14 +13,20 @@ use thiserror::Error;
 
 use super::cache::Cache;
 use super::credential::{self, FingerprintKey};
+use super::owner::Owners;
 use super::secret::looks_secret;
 use super::vendor::Party;
+use super::vendor_pack::{Price, VendorPack};
 use super::{Call, Outcome, client, endpoint, network};
 
 /// Most bytes that one call may carry, 4 TiB: what a log tells beyond it is no measurement, and would overflow sums.
 const MOST_BYTES: u64 = 1 << 42;
+/// Most tokens that one call may carry: no model reads as many.
+const MOST_TOKENS: u64 = 1 << 32;
 /// Most texts of a kind that are remembered.
 const MOST_TEXTS: usize = 16_384;
+/// Most endpoints of one vendor that are remembered.
+const MOST_ENDPOINTS: usize = 2_048;
 /// Most addresses that are remembered.
 const MOST_ADDRESSES: usize = 65_536;
 /// Longest text in a column, bytes: longer ones are cut.
@@ -58,15 +64,25 @@ pub struct CallsBuilder {
 }
 
 impl CallsBuilder {
-    /// An empty builder that fingerprints with `key`.
+    /// An empty builder that fingerprints with `key` and knows the vendors that the program brings along.
     pub fn new(key: Arc<FingerprintKey>) -> Self {
+        Self::with_vendors(key, VendorPack::embedded())
+    }
+
+    /// An empty builder that fingerprints with `key` and knows these vendors.
+    pub fn with_vendors(key: Arc<FingerprintKey>, vendors: Arc<VendorPack>) -> Self {
         Self {
             columns: Columns::with_capacity(0),
             latest: i64::MAX,
-            enrichment: Enrichment::new(key),
+            enrichment: Enrichment::new(key, vendors),
             endpoint: String::new(),
             identity: Vec::new(),
         }
+    }
+
+    /// From now on calls public networks by their owners.
+    pub fn name_owners(&mut self, owners: Owners) {
+        self.enrichment.owners = owners;
     }
 
     /// From now on refuses calls after `latest`, microseconds since the epoch: one clock that runs ahead would end the
@@ -102,34 +118,44 @@ impl CallsBuilder {
             return Err(CallProblem::NoCaller);
         }
         // The last that can be refused, so nothing is appended before it.
-        enrichment.party(&call.host, |party| {
+        let place = enrichment.party(&call.host, |party| {
             let vendor = call.vendor.unwrap_or(&party.vendor);
             if vendor.is_empty() {
                 return Err(CallProblem::NoVendor);
             }
             to.vendor.append_value(vendor);
             to.host.append_value(&party.host);
-            Ok(())
+            Ok(party.place)
         })?;
         to.time.push(call.time);
         to.direction.append_value(call.direction.as_str());
         enrichment.name(caller, |name| to.caller.append_value(name));
-        match text(call.operation.as_ref()) {
+        let price = match text(call.operation.as_ref()) {
             "" => {
                 endpoint::shape(call.method.as_deref(), call.path.as_deref().unwrap_or_default(), endpoint);
-                to.endpoint.append_value(clip(endpoint));
+                enrichment.endpoint(place, endpoint, |name| to.endpoint.append_value(clip(name)))
             }
-            operation => enrichment.name(operation, |name| to.endpoint.append_value(name)),
-        }
+            operation => {
+                enrichment.name(operation, |name| to.endpoint.append_value(name));
+                Price::default()
+            }
+        };
         enrichment.fingerprint(text(call.credential.as_ref()), |mark| to.credential.append_value(mark));
         enrichment.network(text(call.src_ip.as_ref()), |network| to.network.append_value(network));
         enrichment.client(text(call.user_agent.as_ref()), |family| to.client.append_value(family));
         enrichment.name(text(call.region.as_ref()), |name| to.region.append_value(name));
         to.scheme.append_value(scheme(text(call.scheme.as_ref())));
         to.tls_version.append_value(tls_version(text(call.tls_version.as_ref())));
-        to.outcome.append_value(call.outcome.unwrap_or_else(|| Outcome::of_status(call.status)).as_str());
+        let outcome = call.outcome.unwrap_or_else(|| Outcome::of_status(call.status));
+        to.outcome.append_value(outcome.as_str());
         to.bytes_out.push(call.bytes_out.and_then(measured));
         to.bytes_in.push(call.bytes_in.and_then(measured));
+        let (tokens_in, tokens_out) = (call.tokens_in.and_then(tokens), call.tokens_out.and_then(tokens));
+        to.tokens_in.push(tokens_in);
+        to.tokens_out.push(tokens_out);
+        // What failed is not paid.
+        let is_paid = outcome == Outcome::Ok && !price.is_nothing();
+        to.cost.push(is_paid.then(|| price.cost(tokens_in.unwrap_or_default(), tokens_out.unwrap_or_default())));
         to.latency_ms.push(call.latency_ms.filter(|latency| latency.is_finite() && *latency >= 0.0));
         to.trace_id.append_option(call.trace_id.as_deref().filter(|id| is_trace_id(id)));
         to.record_hash.push(call.record_id.as_deref().map(|id| hash_record(format, id, identity)));
@@ -146,6 +172,10 @@ impl CallsBuilder {
 /// What texts mean, each worked out once.
 struct Enrichment {
     key: Arc<FingerprintKey>,
+    vendors: Arc<VendorPack>,
+    /// By the place of their vendor.
+    endpoints: Vec<Cache<KnownEndpoint>>,
+    owners: Owners,
     names: Cache<String>,
     parties: Cache<Party>,
     fingerprints: Cache<String>,
@@ -153,10 +183,20 @@ struct Enrichment {
     clients: Cache<String>,
 }
 
+/// What the pack knows of an endpoint.
+struct KnownEndpoint {
+    /// Its name by the pack, where it is another.
+    name: Option<String>,
+    price: Price,
+}
+
 impl Enrichment {
-    fn new(key: Arc<FingerprintKey>) -> Self {
+    fn new(key: Arc<FingerprintKey>, vendors: Arc<VendorPack>) -> Self {
         Self {
             key,
+            endpoints: vendors.vendors().iter().map(|_| Cache::new(MOST_ENDPOINTS)).collect(),
+            vendors,
+            owners: Owners::default(),
             names: Cache::new(MOST_TEXTS),
             parties: Cache::new(MOST_TEXTS),
             fingerprints: Cache::new(MOST_TEXTS),
@@ -177,16 +217,33 @@ impl Enrichment {
 
     /// Judged as logged: a key in lower case is still the key, and no longer looks like one.
     fn party<R>(&mut self, host: &str, read: impl FnOnce(&Party) -> R) -> R {
-        let key = &self.key;
+        let (key, vendors) = (&self.key, &self.vendors);
         let party = |host: &str| {
-            let party = Party::of(host);
+            let party = Party::of(host, vendors);
             if looks_secret(host) && !is_address(&party) {
                 let redacted = key.redact(host);
-                return Party { host: redacted.clone(), vendor: redacted };
+                return Party { host: redacted.clone(), vendor: redacted, place: None };
             }
-            Party { host: clip(&party.host).to_owned(), vendor: clip(&party.vendor).to_owned() }
+            Party { host: clip(&party.host).to_owned(), vendor: clip(&party.vendor).to_owned(), ..party }
         };
         self.parties.with(host, party, read)
+    }
+
+    /// The name that the pack gives a vendor's endpoint, else its own; and what a call costs.
+    fn endpoint(&mut self, vendor: Option<usize>, shaped: &str, read: impl FnOnce(&str)) -> Price {
+        let known = vendor.and_then(|place| Some((self.vendors.vendors().get(place)?, self.endpoints.get_mut(place)?)));
+        let Some((vendor, endpoints)) = known.filter(|(vendor, _)| vendor.has_endpoints()) else {
+            read(shaped);
+            return Price::default();
+        };
+        let look_up = |shaped: &str| match vendor.endpoint(shaped) {
+            Some((endpoint, name)) => KnownEndpoint { name: (name != shaped).then_some(name), price: endpoint.price },
+            None => KnownEndpoint { name: None, price: Price::default() },
+        };
+        endpoints.with(shaped, look_up, |known| {
+            read(known.name.as_deref().unwrap_or(shaped));
+            known.price
+        })
     }
 
     fn fingerprint(&mut self, credential: &str, read: impl FnOnce(&str)) {
@@ -196,7 +253,8 @@ impl Enrichment {
     }
 
     fn network(&mut self, address: &str, read: impl FnOnce(&str)) {
-        self.networks.with(address, network::network_of, |network| read(network));
+        let owners = &self.owners;
+        self.networks.with(address, |address| network::named_network_of(address, owners), |network| read(network));
     }
 
     fn client(&mut self, user_agent: &str, read: impl FnOnce(&str)) {
@@ -256,6 +314,10 @@ fn measured(bytes: u64) -> Option<i64> {
     i64::try_from(bytes).ok().filter(|_| bytes <= MOST_BYTES)
 }
 
+fn tokens(count: u64) -> Option<i64> {
+    i64::try_from(count).ok().filter(|_| count <= MOST_TOKENS)
+}
+
 fn is_trace_id(id: &str) -> bool {
     (1..=LONGEST_TRACE_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }
@@ -292,6 +354,10 @@ struct Columns {
     outcome: StringChunkedBuilder,
     bytes_out: Vec<Option<i64>>,
     bytes_in: Vec<Option<i64>>,
+    tokens_in: Vec<Option<i64>>,
+    tokens_out: Vec<Option<i64>>,
+    /// Micro-dollars.
+    cost: Vec<Option<i64>>,
     latency_ms: Vec<Option<f64>>,
     trace_id: StringChunkedBuilder,
     record_hash: Vec<Option<u64>>,
@@ -316,6 +382,9 @@ impl Columns {
             outcome: texts("outcome"),
             bytes_out: Vec::with_capacity(rows),
             bytes_in: Vec::with_capacity(rows),
+            tokens_in: Vec::with_capacity(rows),
+            tokens_out: Vec::with_capacity(rows),
+            cost: Vec::with_capacity(rows),
             latency_ms: Vec::with_capacity(rows),
             trace_id: texts("trace_id"),
             record_hash: Vec::with_capacity(rows),
@@ -341,6 +410,9 @@ impl Columns {
             texts(self.outcome),
             Column::new("bytes_out".into(), self.bytes_out),
             Column::new("bytes_in".into(), self.bytes_in),
+            Column::new("tokens_in".into(), self.tokens_in),
+            Column::new("tokens_out".into(), self.tokens_out),
+            Column::new("cost".into(), self.cost),
             Column::new("latency_ms".into(), self.latency_ms),
             texts(self.trace_id),
             Column::new("record_hash".into(), self.record_hash),
@@ -392,7 +464,7 @@ mod tests {
         };
         calls.push(&call, "ecs").unwrap();
         let frame = calls.finish();
-        assert!(calls.is_empty() && frame.shape() == (1, 18));
+        assert!(calls.is_empty() && frame.shape() == (1, 21));
         for (column, expected) in [
             ("vendor", "stripe"),
             ("host", "api.stripe.com"),
@@ -411,6 +483,27 @@ mod tests {
             assert_eq!(cell(&frame, column), expected, "{column}");
         }
         assert!(cell(&frame, "credential").starts_with("fp_"));
+    }
+
+    #[test]
+    fn the_pack_names_endpoints_and_says_what_answered_calls_cost() {
+        let mut calls = builder();
+        let model = Call { host: "api.anthropic.com".into(), method: Some("POST".into()), ..call() };
+        let model = Call { path: Some("/v1/messages".into()), tokens_in: Some(2_000), tokens_out: Some(100), ..model };
+        calls.push(&Call { status: Some(200), ..model }, "ecs").unwrap();
+        let archive = Call { path: Some("/repos/acme/site/zipball/main".into()), status: Some(200), ..call() };
+        let archive = Call { host: "api.github.com".into(), method: Some("GET".into()), ..archive };
+        calls.push(&archive, "ecs").unwrap();
+        let failed = Call { host: "api.openai.com".into(), method: Some("POST".into()), status: Some(429), ..call() };
+        calls.push(&Call { path: Some("/v1/embeddings".into()), tokens_in: Some(u64::MAX), ..failed }, "ecs").unwrap();
+        let frame = calls.finish();
+        let column = |name: &str| frame.column(name).unwrap().i64().unwrap().to_vec();
+        assert_eq!(column("cost"), [Some(7_500), None, None]);
+        assert_eq!(column("tokens_in"), [Some(2_000), None, None]);
+        assert_eq!(
+            frame.column("endpoint").unwrap().str().unwrap().get(1),
+            Some("GET /repos/{id}/{id}/zipball/{rest}")
+        );
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl FingerprintKey {
         Self::from_file(path)
     }
 
-    fn from_text(text: &str, place: &str) -> Result<Self, KeyError> {
+    pub(crate) fn from_text(text: &str, place: &str) -> Result<Self, KeyError> {
         let text = text.trim();
         match decode_hex(text) {
             Some(bytes) => Ok(Self(bytes)),

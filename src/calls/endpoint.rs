@@ -23,7 +23,7 @@ const SHORTEST_SECRET: usize = 12;
 /// Longest API version: what is longer counts something else.
 const LONGEST_VERSION: usize = 8;
 
-const METHODS: [&str; 9] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "CONNECT", "TRACE"];
+pub(super) const METHODS: [&str; 9] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "CONNECT", "TRACE"];
 const WRITE_METHODS: [&str; 4] = ["POST", "PUT", "PATCH", "DELETE"];
 /// The method of what is not in [`METHODS`].
 const OTHER_METHOD: &str = "OTHER";
@@ -65,7 +65,7 @@ const SENSITIVE_WORDS: [&str; 30] = [
 ];
 
 /// Writes the endpoint of a method and path, as logged, to `out`.
-pub(super) fn shape(method: Option<&str>, path: &str, out: &mut String) {
+pub fn shape(method: Option<&str>, path: &str, out: &mut String) {
     out.clear();
     let method = method_of(method);
     out.push_str(method);
@@ -136,13 +136,13 @@ fn is_numbered_word(segment: &str) -> bool {
 }
 
 /// `v2`, `v59.0`.
-fn is_version(segment: &str) -> bool {
+pub(super) fn is_version(segment: &str) -> bool {
     let number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     segment.len() <= LONGEST_VERSION && segment.strip_prefix(['v', 'V']).is_some_and(|rest| rest.split('.').all(number))
 }
 
 /// `2024-10`, `2010-04-01`: the name of an API's version.
-fn is_date(segment: &str) -> bool {
+pub(super) fn is_date(segment: &str) -> bool {
     let digits_and_dashes = segment.bytes().enumerate().all(|(at, byte)| match at {
         4 | 7 => byte == b'-',
         _ => byte.is_ascii_digit(),

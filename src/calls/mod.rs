@@ -11,11 +11,14 @@ mod cache;
 mod client;
 mod credential;
 mod endpoint;
+mod exclude;
 mod network;
 mod operation;
+mod owner;
 mod secret;
 mod template;
 mod vendor;
+mod vendor_pack;
 
 use std::borrow::Cow;
 
@@ -24,11 +27,14 @@ use serde::{Deserialize, Serialize};
 pub use builder::{CallProblem, CallsBuilder, record_hash};
 pub use client::is_interactive_tool;
 pub use credential::{FingerprintKey, KeyError};
-pub use endpoint::{is_write, sensitive_endpoint};
+pub use endpoint::{is_write, sensitive_endpoint, shape};
+pub use exclude::{Exclude, ExcludeError, Excluded};
 pub use network::is_private;
 pub use operation::{StepClass, WITHOUT_MFA};
+pub use owner::{OwnerDatabases, OwnerError, Owners, country_of, is_hosting};
 pub use secret::looks_secret;
 pub use template::{MOST_CHILDREN, TemplateLearner, Templates};
+pub use vendor_pack::{PackError, Price, Vendor, VendorCategory, VendorPack, Verb};
 
 /// Which view of the relation a log gives. The two never share a baseline: the credential fingerprint joins them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -130,6 +136,10 @@ pub struct Call<'a> {
     pub bytes_out: Option<u64>,
     /// Bytes from the vendor to the caller (response).
     pub bytes_in: Option<u64>,
+    /// Tokens from the caller to a language model.
+    pub tokens_in: Option<u64>,
+    /// Tokens from a language model to the caller.
+    pub tokens_out: Option<u64>,
     /// Start to last response byte, milliseconds.
     pub latency_ms: Option<f64>,
     /// TLS version as logged (`1.3`, `TLSv1.2`).

@@ -2,9 +2,11 @@
 //!
 //! Single addresses change with every container; the network is what stays, and what a stolen key leaves.
 //!
-//! Not here: who owns a network, or whether it was seen before.
+//! Not here: who owns a network (`owner`), or whether it was seen before.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::owner::Owners;
 
 /// The network of calls that AWS makes itself, for a customer: logged by a service's name in the place of an address.
 const AWS_ITSELF: &str = "amazonaws";
@@ -23,6 +25,13 @@ pub(super) fn network_of(text: &str) -> String {
         None if is_aws_itself(text.trim()) => AWS_ITSELF.to_owned(),
         None => String::new(),
     }
+}
+
+/// The network of an address as logged, called by its owner where one is known of a public address.
+pub(super) fn named_network_of(text: &str, owners: &Owners) -> String {
+    let network = network_of(text);
+    let public = parse_address(text).filter(|_| !is_private(&network));
+    public.and_then(|address| owners.label(address, &network)).unwrap_or(network)
 }
 
 fn is_aws_itself(text: &str) -> bool {

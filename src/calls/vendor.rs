@@ -4,94 +4,13 @@
 //! registrable domain (public suffix list); under a hosting suffix (`herokuapp.com`, `github.io`) each tenant is its own
 //! party, so the tenant stays in the name.
 //!
-//! Not here: what a vendor is trusted with (`catalog`).
+//! Not here: which vendors are known, and what of them (`vendor_pack`); what a vendor is trusted with (`catalog`).
 
 use psl::Psl;
 
 use super::network::parse_address;
+use super::vendor_pack::VendorPack;
 
-/// Domains that well-known vendors own, each with the vendor's name. Sorted: it is searched by bisection.
-const KNOWN_VENDORS: &[(&str, &str)] = &[
-    ("adyen.com", "adyen"),
-    ("airtable.com", "airtable"),
-    ("algolia.net", "algolia"),
-    ("algolianet.com", "algolia"),
-    ("amazonaws.com", "aws"),
-    ("amazonaws.com.cn", "aws"),
-    ("anthropic.com", "anthropic"),
-    ("asana.com", "asana"),
-    ("atlassian.com", "atlassian"),
-    ("atlassian.net", "atlassian"),
-    ("auth0.com", "auth0"),
-    ("azure.com", "azure"),
-    ("bitbucket.org", "atlassian"),
-    ("box.com", "box"),
-    ("braintreegateway.com", "braintree"),
-    ("cloudflare.com", "cloudflare"),
-    ("cohere.ai", "cohere"),
-    ("cohere.com", "cohere"),
-    ("databricks.com", "databricks"),
-    ("datadoghq.com", "datadog"),
-    ("datadoghq.eu", "datadog"),
-    ("discord.com", "discord"),
-    ("docusign.net", "docusign"),
-    ("dropbox.com", "dropbox"),
-    ("dropboxapi.com", "dropbox"),
-    ("facebook.com", "meta"),
-    ("force.com", "salesforce"),
-    ("github.com", "github"),
-    ("githubusercontent.com", "github"),
-    ("gitlab.com", "gitlab"),
-    ("googleapis.com", "google"),
-    ("hubapi.com", "hubspot"),
-    ("hubspot.com", "hubspot"),
-    ("huggingface.co", "huggingface"),
-    ("intercom.io", "intercom"),
-    ("klaviyo.com", "klaviyo"),
-    ("linear.app", "linear"),
-    ("mailchimp.com", "mailchimp"),
-    ("mailgun.net", "mailgun"),
-    ("mega.co.nz", "mega"),
-    ("mega.nz", "mega"),
-    ("microsoft.com", "microsoft"),
-    ("microsoftonline.com", "microsoft"),
-    ("mistral.ai", "mistral"),
-    ("mixpanel.com", "mixpanel"),
-    ("myshopify.com", "shopify"),
-    ("netsuite.com", "netsuite"),
-    ("newrelic.com", "newrelic"),
-    ("notion.com", "notion"),
-    ("okta.com", "okta"),
-    ("openai.azure.com", "azure-openai"),
-    ("openai.com", "openai"),
-    ("pagerduty.com", "pagerduty"),
-    ("paypal.com", "paypal"),
-    ("pipedrive.com", "pipedrive"),
-    ("plaid.com", "plaid"),
-    ("postmarkapp.com", "postmark"),
-    ("quickbooks.com", "intuit"),
-    ("salesforce.com", "salesforce"),
-    ("segment.com", "segment"),
-    ("segment.io", "segment"),
-    ("sendgrid.com", "sendgrid"),
-    ("sendgrid.net", "sendgrid"),
-    ("sentry.io", "sentry"),
-    ("service-now.com", "servicenow"),
-    ("sharepoint.com", "microsoft"),
-    ("shopify.com", "shopify"),
-    ("slack.com", "slack"),
-    ("snowflakecomputing.com", "snowflake"),
-    ("squareup.com", "square"),
-    ("stripe.com", "stripe"),
-    ("telegram.org", "telegram"),
-    ("transfer.sh", "transfer.sh"),
-    ("twilio.com", "twilio"),
-    ("windows.net", "azure"),
-    ("workday.com", "workday"),
-    ("xero.com", "xero"),
-    ("zendesk.com", "zendesk"),
-    ("zoom.us", "zoom"),
-];
 /// Domains under which a vendor gives every bucket a host of its own, and how the label after the bucket begins.
 const BUCKET_HOSTS: [(&str, &str); 4] = [
     (".amazonaws.com", ".s3."),
@@ -107,21 +26,25 @@ pub(super) struct Party {
     pub host: String,
     /// A known vendor's name, else the registrable domain, else the host itself.
     pub vendor: String,
+    /// Place of a known vendor in the pack.
+    pub place: Option<usize>,
 }
 
 impl Party {
     /// The party that a host as logged belongs to: any case, perhaps with scheme, user, port, brackets or a trailing dot.
-    pub fn of(logged: &str) -> Self {
+    pub fn of(logged: &str, vendors: &VendorPack) -> Self {
         let bare = bare_host(logged);
         if let Some(address) = parse_address(bare) {
             let text = address.to_string();
-            return Self { host: text.clone(), vendor: text };
+            return Self { host: text.clone(), vendor: text, place: None };
         }
         let name = bare.rsplit_once(':').map_or(bare, |(name, _port)| name);
         // A dash is how access logs write that there was none.
         let host = name.trim_end_matches(['.', '-']).to_ascii_lowercase();
-        let vendor = vendor_of(&host);
-        Self { host: without_bucket(host), vendor }
+        let place = parents(&host).find_map(|domain| vendors.place_of_domain(domain));
+        let known = place.and_then(|place| vendors.vendors().get(place));
+        let vendor = known.map_or_else(|| registrable(&host), |known| known.name.as_str()).to_owned();
+        Self { host: without_bucket(host), vendor, place }
     }
 }
 
@@ -133,14 +56,10 @@ fn bare_host(logged: &str) -> &str {
     authority.rsplit_once('@').map_or(authority, |(_user, host)| host)
 }
 
-fn vendor_of(host: &str) -> String {
-    let known = parents(host).find_map(|parent| {
-        let position = KNOWN_VENDORS.binary_search_by_key(&parent, |&(domain, _)| domain).ok()?;
-        KNOWN_VENDORS.get(position).map(|&(_, vendor)| vendor)
-    });
-    let registrable =
-        || psl::List.domain(host.as_bytes()).and_then(|domain| std::str::from_utf8(domain.as_bytes()).ok());
-    known.or_else(registrable).unwrap_or(host).to_owned()
+/// The registrable domain of a host, else the host itself.
+fn registrable(host: &str) -> &str {
+    let domain = psl::List.domain(host.as_bytes());
+    domain.and_then(|domain| std::str::from_utf8(domain.as_bytes()).ok()).unwrap_or(host)
 }
 
 /// The host and the domains above it, longest first.
@@ -162,12 +81,26 @@ mod tests {
     use super::*;
 
     fn check(logged: &str, host: &str, vendor: &str) {
-        assert_eq!(Party::of(logged), Party { host: host.into(), vendor: vendor.into() }, "{logged}");
+        let party = Party::of(logged, &VendorPack::embedded());
+        assert_eq!((party.host.as_str(), party.vendor.as_str()), (host, vendor), "{logged}");
     }
 
     #[test]
-    fn the_table_is_sorted_for_bisection() {
-        assert!(KNOWN_VENDORS.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    fn known_vendors_are_found_by_the_domains_that_they_own() {
+        for (host, vendor) in [
+            ("acme.openai.azure.com", "azure-openai"),
+            ("management.azure.com", "azure"),
+            ("acme.blob.core.windows.net", "azure"),
+            ("dsn.algolianet.com", "algolia"),
+            ("content.dropboxapi.com", "dropbox"),
+            ("acme-my.sharepoint.com", "microsoft"),
+            ("graph.facebook.com", "meta"),
+            ("sandbox.quickbooks.com", "intuit"),
+            ("transfer.sh", "transfer.sh"),
+            ("store1.gofile.io", "gofile.io"),
+        ] {
+            check(host, host, vendor);
+        }
     }
 
     #[test]

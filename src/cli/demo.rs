@@ -172,7 +172,7 @@ impl Show {
     fn new(setup: Setup, model: PathBuf) -> anyhow::Result<Self> {
         let decoder = Decoder::new(&setup.decode)?;
         Ok(Self {
-            calls: CallsBuilder::new(Arc::clone(&setup.key)),
+            calls: CallsBuilder::with_vendors(Arc::clone(&setup.key), Arc::clone(&setup.vendors)),
             setup,
             model,
             decoder,
@@ -217,6 +217,7 @@ impl Show {
             fingerprint_key: self.setup.key.id(),
             alerts_per_day: self.setup.detection.alerts_per_day,
             records_left_out: self.unreadable,
+            vendors: Arc::clone(&self.setup.vendors),
         };
         let progress = &self.progress;
         let (mut bundle, report) = train(history, &settings, &|stage| progress.set_message(stage.to_owned()))?;

@@ -1,7 +1,7 @@
 //! `apiwarden evaluate`: a bundle against labels.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use clap::Args;
 use foldhash::HashMap;
@@ -12,9 +12,9 @@ use super::reading::{Reading, Setup};
 use super::scan::scan;
 use crate::calls::record_hash;
 use crate::models::audit;
-use crate::models::bundle::Bundle;
 use crate::models::first_sight::surprise_of_calls;
-use crate::train::evaluate::{Labels, evaluate, rank};
+use crate::stream::Engine;
+use crate::train::evaluate::{EntityDays, Labels, evaluate, rank};
 
 /// Scores a model bundle against labelled logs: found and missed, false alarms a day, minutes to detect.
 #[derive(Debug, Args)]
@@ -29,6 +29,9 @@ pub(super) struct Evaluate {
     /// The model bundle to judge by.
     #[arg(long, value_name = "BUNDLE")]
     model: PathBuf,
+    /// What `alerts learn` wrote: scores each alert, and lowers what analysts dismiss once that has proved right.
+    #[arg(long, value_name = "FILE")]
+    triage: Option<PathBuf>,
     /// Labels, CSV.
     #[arg(long, value_name = "FILE")]
     labels: PathBuf,
@@ -38,6 +41,9 @@ pub(super) struct Evaluate {
     /// Count up to this time; else to the end of the last call's day.
     #[arg(long, value_name = "TIME")]
     to: Option<Timestamp>,
+    /// Tell also how often entity-days are as rare as the model says, by age of the entity.
+    #[arg(long)]
+    calibration: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -47,13 +53,27 @@ const DAY: i64 = 86_400_000_000;
 
 impl Evaluate {
     pub fn run(self) -> anyhow::Result<()> {
-        let setup = Setup::of(self.reading.pipeline.as_deref())?;
+        let setup = Setup::of(self.reading.pipeline.as_deref())?.triaged_by(self.triage.as_deref())?;
         let labels = Labels::read(&self.labels)?;
-        let bundle = Arc::new(Bundle::load(&self.model, &setup.key.id())?);
+        let bundle = setup.bundle(&self.model)?;
         let mut scores: HashMap<u64, f64> = HashMap::default();
         let mut frames: Vec<DataFrame> = Vec::new();
         let (mut first, mut last) = (i64::MAX, i64::MIN);
-        let scanned = scan(&self.reading.inputs, &setup, &bundle, |calls: &DataFrame| {
+        let entity_days = Arc::new(Mutex::new(EntityDays::new(bundle.span)));
+        let observe = |engine: &mut Engine| {
+            let entity_days = Arc::clone(&entity_days);
+            engine.observe(move |entity, bucket, p_value| {
+                if let Ok(mut entity_days) = entity_days.lock() {
+                    entity_days.observe(entity, bucket, p_value);
+                }
+            });
+        };
+        let prepare = |engine: &mut Engine| {
+            if self.calibration {
+                observe(engine)
+            }
+        };
+        let scanned = scan(&self.reading.inputs, &setup, &bundle, prepare, |calls: &DataFrame| {
             let times = calls.column("time")?.i64()?;
             first = first.min(times.min().unwrap_or(i64::MAX));
             last = last.max(times.max().unwrap_or(i64::MIN));
@@ -73,6 +93,12 @@ impl Evaluate {
                 formats.filter_map(|format| scores.get(&record_hash(format.name, id)).copied()).next()
             };
             report.ranking = Some(rank(&labels.records, score));
+        }
+        report.alerts_per_day_asked = Some(setup.detection.alerts_per_day);
+        if self.calibration
+            && let Ok(entity_days) = entity_days.lock()
+        {
+            report.calibration = entity_days.calibration(&bundle.baselines, &labels, from, to);
         }
         if self.json {
             println!("{}", serde_json::to_string_pretty(&report)?);

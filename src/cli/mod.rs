@@ -5,10 +5,14 @@
 mod alerts;
 mod completions;
 mod demo;
+mod detectors;
 mod evaluate;
+mod inject;
+mod model;
 mod reading;
 mod run;
 mod scan;
+mod simulate;
 mod train;
 
 use clap::{Parser, Subcommand};
@@ -38,6 +42,10 @@ enum Command {
     Run(run::Run),
     Evaluate(evaluate::Evaluate),
     Alerts(alerts::Alerts),
+    Model(model::Model),
+    Detectors(detectors::Detectors),
+    Inject(inject::Inject),
+    Simulate(simulate::Simulate),
     Completions(completions::Completions),
 }
 
@@ -54,6 +62,10 @@ impl Arguments {
             Command::Run(command) => command.run(),
             Command::Evaluate(command) => command.run(),
             Command::Alerts(command) => command.run(),
+            Command::Model(command) => command.run(),
+            Command::Detectors(command) => command.run(),
+            Command::Inject(command) => command.run(),
+            Command::Simulate(command) => command.run(),
             Command::Completions(command) => {
                 command.run();
                 Ok(())

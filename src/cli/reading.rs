@@ -9,8 +9,10 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use polars::frame::DataFrame;
 
-use crate::calls::{CallsBuilder, FingerprintKey};
+use crate::alerts::triage::Triage;
+use crate::calls::{CallsBuilder, Exclude, FingerprintKey, OwnerDatabases, Owners, VendorPack};
 use crate::ingest::{DecodeError, DecodeSpec, Decoder, FileReader, Inputs};
+use crate::models::bundle::{Bundle, BundleError};
 use crate::pipeline::{self, Detection, Plan, default_key_file};
 
 /// Calls of a frame: large enough for polars, small enough for the cache.
@@ -24,7 +26,8 @@ pub(super) struct Reading {
     /// Log files, directories or globs; `-` for standard input. NDJSON, gzip, zstd, Parquet.
     #[arg(long = "input", short, value_name = "PATH", num_args = 1.., required = true)]
     pub inputs: Vec<String>,
-    /// Pipeline file: its [decode], [fingerprint] and [detection] count. Without one the format is detected.
+    /// Pipeline file: its [decode], [fingerprint], [vendors], [enrichment], [detection] and [triage] model count. Without one the
+    /// format is detected.
     #[arg(long, value_name = "FILE")]
     pub pipeline: Option<PathBuf>,
 }
@@ -34,6 +37,11 @@ pub(super) struct Setup {
     pub key: Arc<FingerprintKey>,
     pub decode: DecodeSpec,
     pub detection: Detection,
+    pub vendors: Arc<VendorPack>,
+    pub exclude: Vec<Exclude>,
+    pub owners: OwnerDatabases,
+    /// What analysts' verdicts taught, if anything is to be made of it.
+    pub triage: Option<Triage>,
 }
 
 impl Setup {
@@ -41,8 +49,26 @@ impl Setup {
         let plan = file.map(pipeline::load).transpose()?;
         let key_file = plan.as_ref().map_or_else(default_key_file, |plan| plan.key_file.clone());
         let key = Plan::key(&key_file).context("the fingerprint key")?;
-        let (decode, detection) = plan.map(|plan| (plan.decode, plan.detection)).unwrap_or_default();
-        Ok(Self { key: Arc::new(key), decode, detection })
+        let vendors = plan.as_ref().map_or_else(VendorPack::embedded, |plan| Arc::clone(&plan.vendors));
+        let plan = plan.map(|plan| (plan.decode, plan.detection, plan.exclude, plan.owners, plan.triage.model));
+        let (decode, detection, exclude, owners, triage) = plan.unwrap_or_default();
+        let triage = triage.map(|model| Triage::load(&model)).transpose()?;
+        Ok(Self { key: Arc::new(key), decode, detection, vendors, exclude, owners, triage })
+    }
+
+    /// The bundle in a directory, with the vendors of this setup.
+    pub fn bundle(&self, directory: &Path) -> Result<Arc<Bundle>, BundleError> {
+        let mut bundle = Bundle::load(directory, &self.key.id())?;
+        bundle.known.set_vendors(Arc::clone(&self.vendors));
+        Ok(Arc::new(bundle))
+    }
+
+    /// The same with another triage model, if one is given.
+    pub fn triaged_by(self, model: Option<&Path>) -> anyhow::Result<Self> {
+        Ok(match model {
+            Some(model) => Self { triage: Some(Triage::load(model)?), ..self },
+            None => self,
+        })
     }
 }
 
@@ -85,7 +111,8 @@ pub(super) fn read(
 ) -> anyhow::Result<Tally> {
     let mut reader = FileReader::new(&Inputs::resolve(inputs)?);
     let mut decoder = Decoder::new(&setup.decode)?;
-    let mut calls = CallsBuilder::new(Arc::clone(&setup.key));
+    let mut calls = CallsBuilder::with_vendors(Arc::clone(&setup.key), Arc::clone(&setup.vendors));
+    calls.name_owners(Owners::open(&setup.owners)?);
     let progress = bytes_bar(reader.bytes_total());
     let mut tally = Tally::default();
     loop {

@@ -29,7 +29,8 @@ impl Run {
         super::log();
         let plan = pipeline::load(&self.pipeline)?;
         let key = Arc::new(plan.fingerprint_key()?);
-        let bundle = Bundle::load(&plan.bundle, &key.id()).context("[model] bundle")?;
+        let mut bundle = Bundle::load(&plan.bundle, &key.id()).context("[model] bundle")?;
+        bundle.known.set_vendors(Arc::clone(&plan.vendors));
         let shutdown = Shutdown::on_signals().context("signals cannot be watched")?;
         run(&plan, Arc::new(bundle), key, &shutdown)?;
         Ok(())

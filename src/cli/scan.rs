@@ -24,6 +24,9 @@ pub(super) struct Scan {
     /// The model bundle to judge by.
     #[arg(long, value_name = "BUNDLE")]
     model: PathBuf,
+    /// What `alerts learn` wrote: scores each alert, and lowers what analysts dismiss once that has proved right.
+    #[arg(long, value_name = "FILE")]
+    triage: Option<PathBuf>,
     /// File to write alerts to; `-` for standard output.
     #[arg(long, short, value_name = "FILE", default_value = "-")]
     output: PathBuf,
@@ -36,15 +39,17 @@ pub(super) struct Scanned {
     pub counters: Counters,
 }
 
-/// Reads inputs through an engine; `see` is shown each frame before it is judged.
+/// Reads inputs through an engine, which `prepare` sees first; `see` is shown each frame before it is judged.
 pub(super) fn scan(
     inputs: &[String],
     setup: &Setup,
     bundle: &Arc<Bundle>,
+    prepare: impl FnOnce(&mut Engine),
     mut see: impl FnMut(&polars::frame::DataFrame) -> anyhow::Result<()>,
 ) -> anyhow::Result<Scanned> {
     let settings = EngineSettings { is_bounded: true, ..EngineSettings::from(&setup.detection) };
     let mut engine = Engine::new(Arc::clone(bundle), settings);
+    prepare(&mut engine);
     let mut alerts = Vec::new();
     let tally = read(inputs, setup, |calls| {
         see(&calls)?;
@@ -52,13 +57,16 @@ pub(super) fn scan(
         Ok(())
     })?;
     alerts.extend(engine.finish()?);
+    if let Some(triage) = &setup.triage {
+        alerts = alerts.into_iter().map(|alert| triage.apply(alert)).collect();
+    }
     Ok(Scanned { alerts, tally, counters: engine.counters() })
 }
 
 impl Scan {
     pub fn run(self) -> anyhow::Result<()> {
-        let setup = Setup::of(self.reading.pipeline.as_deref())?;
-        let bundle = Arc::new(Bundle::load(&self.model, &setup.key.id())?);
+        let setup = Setup::of(self.reading.pipeline.as_deref())?.triaged_by(self.triage.as_deref())?;
+        let bundle = setup.bundle(&self.model)?;
         // Opened first: a path that cannot be written is better known before an hour of reading.
         let mut output: Box<dyn Write> = if self.output.as_os_str() == "-" {
             Box::new(BufWriter::new(std::io::stdout().lock()))
@@ -66,7 +74,7 @@ impl Scan {
             let file = File::create(&self.output).with_context(|| self.output.display().to_string())?;
             Box::new(BufWriter::new(file))
         };
-        let scanned = scan(&self.reading.inputs, &setup, &bundle, |_| Ok(()))?;
+        let scanned = scan(&self.reading.inputs, &setup, &bundle, |_| (), |_| Ok(()))?;
         for alert in &scanned.alerts {
             serde_json::to_writer(&mut output, &to_ocsf(alert))?;
             output.write_all(b"\n")?;

@@ -1,11 +1,13 @@
 //! `apiwarden train`: historical logs → model bundle.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use indicatif::ProgressBar;
 
 use super::reading::{Setup, Tally, read};
+use crate::calls::Exclude;
 use crate::train::{History, Settings, train};
 
 /// Learns what is normal from historical logs, and writes a model bundle.
@@ -14,6 +16,8 @@ use crate::train::{History, Settings, train};
   apiwarden train --input logs/2026-09/ --out models/egress
   apiwarden train --without-history --out models/first-day
   zstd -dc old.zst | apiwarden train --pipeline pipelines/egress-ecs.toml --input - --out models/egress
+  apiwarden train --input logs/ --out models/egress --exclude caller=payroll-svc \\
+    --exclude from=2026-09-03T00:00:00Z,to=2026-09-03T06:00:00Z,vendor=stripe
 
 Two weeks of logs are a good start; days that were not ordinary are better left out.")]
 pub(super) struct Train {
@@ -26,6 +30,10 @@ pub(super) struct Train {
     /// Pipeline file: its [decode], [fingerprint] and [detection] count. Without one the format is detected.
     #[arg(long, value_name = "FILE")]
     pipeline: Option<PathBuf>,
+    /// Leave calls out by a rule: NAME=VALUE conditions with commas between them, all of which must hold. Names: caller,
+    /// vendor, host, endpoint, credential, network, client, from, to. Repeatable; adds to the pipeline's [train] exclude.
+    #[arg(long, value_name = "RULE")]
+    exclude: Vec<Exclude>,
     /// Directory to write the bundle to; a bundle that is there is replaced.
     #[arg(long, value_name = "BUNDLE")]
     out: PathBuf,
@@ -37,7 +45,11 @@ pub(super) struct Train {
 impl Train {
     pub fn run(self) -> anyhow::Result<()> {
         let setup = Setup::of(self.pipeline.as_deref())?;
-        let mut history = if self.without_history { History::none() } else { History::default() };
+        let mut history = if self.without_history {
+            History::none()
+        } else {
+            History::excluding([setup.exclude.clone(), self.exclude].concat())
+        };
         let tally = if self.without_history {
             Tally::default()
         } else {
@@ -47,6 +59,7 @@ impl Train {
             fingerprint_key: setup.key.id(),
             alerts_per_day: setup.detection.alerts_per_day,
             records_left_out: tally.left_out(),
+            vendors: Arc::clone(&setup.vendors),
         };
         let progress = ProgressBar::new_spinner();
         progress.enable_steady_tick(std::time::Duration::from_millis(120));

@@ -7,8 +7,14 @@
 //! # Why it matters
 //! The data leave by the vendor's own wires: no byte of it passes ours.
 //!
+//! # Misses
+//! A sharing by one who shares by trade. To whom it went is not decoded.
+//!
+//! # Tuning
+//! `alerts_per_day`: a tenth of it is the most that an audit alarm may cost; what pages is set by a replay of the history.
+//!
 //! # Example alert
-//! `backup → aws: a first sharing with others: ec2:ModifySnapshotAttribute`.
+//! `backup at aws: a first sharing with others: ec2:ModifySnapshotAttribute (a day in 12673)`
 //!
 //! # When it is wrong
 //! The first sharing by somebody who may. The account that it went to is not decoded: a known partner looks like a stranger.
@@ -28,4 +34,5 @@ pub(super) const DETECTOR: Detector = Detector {
     claims: |cause| matches!(cause.name, "operation_share" | "share_operations"),
     cause_class: |_| CauseClass::DataLeft,
     technique: |_| Some("T1537"),
+    page: include_str!("account_transfer.rs"),
 };

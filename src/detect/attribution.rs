@@ -39,11 +39,13 @@ pub fn sharing(ledger: &Ledger, baselines: &Baselines, account: &Account, verdic
     let sum = |column: Column| others.iter().map(|other| other.sum(column, test.window)).sum::<i64>();
     let pooled = match kind {
         Kind::Mean(residual, count) => {
-            Observation { observed: fixed_to_f64(sum(residual)), against: sum(count) as f64, bytes: 0 }
+            Observation { observed: fixed_to_f64(sum(residual)), against: sum(count) as f64, ..Observation::default() }
         }
-        Kind::Count(observed, expected) => {
-            Observation { observed: sum(observed) as f64, against: fixed_to_f64(sum(expected)), bytes: 0 }
-        }
+        Kind::Count(observed, expected) => Observation {
+            observed: sum(observed) as f64,
+            against: fixed_to_f64(sum(expected)),
+            ..Observation::default()
+        },
         Kind::Volume | Kind::Mix | Kind::Largest(..) => return Sharing::Unknown,
     };
     let dispersion = usual_dispersion(&others, baselines, verdict);

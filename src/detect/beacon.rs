@@ -16,7 +16,8 @@
 //! A benign poller is told once and never again. The class has a share of 5 % of `alerts_per_day`.
 //!
 //! # Example alert
-//! `report-gen → updates.example: a new pair of caller and vendor that calls like a clock: updates.example, every 60 s`.
+//! `report-gen at updates.example: a new pair of caller and vendor that calls like a clock: updates.example, every 60 s
+//! (expected 0.05 times a day)`
 //!
 //! # When it is wrong
 //! A new integration that polls, deployed without a word: which the catalogue wants to know of as well.
@@ -36,4 +37,5 @@ pub(super) const DETECTOR: Detector = Detector {
     claims: |cause| cause.name == "beacon",
     cause_class: |_| CauseClass::DataLeft,
     technique: |_| Some("T1071.001"),
+    page: include_str!("beacon.rs"),
 };

@@ -34,4 +34,5 @@ pub(super) const DETECTOR: Detector = Detector {
     claims: |cause| matches!(cause.name, "bytes_out_record" | "bytes_in_record"),
     cause_class: |_| CauseClass::DataLeft,
     technique: |cause: &Cause| Some(if cause.name == "bytes_in_record" { "T1530" } else { "T1567" }),
+    page: include_str!("bulk_transfer.rs"),
 };

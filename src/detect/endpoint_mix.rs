@@ -6,8 +6,16 @@
 //! # Why it matters
 //! A stolen key is used for what its owner never needed much of; the mix shows it while the volume is still ordinary.
 //!
+//! # Misses
+//! Fewer than five calls above the expected; endpoints with fewer than twenty calls in training (those are first sights);
+//! callers that are still judged by their peers; anything slower than six hours.
+//!
+//! # Tuning
+//! `alerts_per_day` in the pipeline file: three quarters of it are for the tests.
+//!
 //! # Example alert
-//! `etl-nightly → salesforce: 410 calls of GET /services/data/{id} over 1h, usual 22`.
+//! `support-portal called POST /contacts at intercom more than usual: 34 calls of POST /contacts over 6 hours, usually 18.8
+//! (1.8 times as much)`
 //!
 //! # When it is wrong
 //! A release that moves work from one endpoint to another.
@@ -27,4 +35,5 @@ pub(super) const DETECTOR: Detector = Detector {
     claims: |cause| cause.name == "endpoint_mix",
     cause_class: |_| CauseClass::Unknown,
     technique: |_| Some("T1213"),
+    page: include_str!("endpoint_mix.rs"),
 };

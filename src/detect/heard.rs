@@ -6,12 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::features::Entity;
+use crate::features::{Column, Entity, Ledger, WINDOWS};
 use crate::models::baseline::{Baseline, Baselines};
-use crate::models::silence::{is_worth_telling, missed_calls, times_longest};
+use crate::models::silence::{at_level, is_worth_telling, missed_calls, times_longest};
 
 /// Buckets after which a silence is old news: a day.
 const OLD: i64 = 288;
+/// Window that a pair's level is taken from, as a place in `WINDOWS`: six hours.
+const LEVEL_WINDOW: usize = 3;
 /// Expected calls of the last half hour from which a pair should be heard now.
 const AWAITED_CALLS: f64 = 2.0;
 const AWAITED_BUCKETS: i64 = 6;
@@ -64,7 +66,7 @@ impl Heard {
     }
 
     /// Who is silent at the end of a bucket, the longest silence of each first.
-    pub fn silences(&self, baselines: &Baselines, bucket: i64) -> Vec<Hush> {
+    pub fn silences(&self, ledger: &Ledger, baselines: &Baselines, bucket: i64) -> Vec<Hush> {
         let (mut awaited, mut silent) = (Vec::new(), Vec::new());
         for (pair, heard) in &self.0 {
             let Some(known) = baselines.get(pair).filter(|known| known.is_known) else { continue };
@@ -73,7 +75,7 @@ impl Heard {
                 awaited.push(pair);
             }
             if *heard < bucket
-                && let Some(silence) = silence_of(pair, known, *heard, bucket)
+                && let Some(silence) = silence_of(pair, known, ledger, *heard, bucket)
             {
                 silent.push(silence);
             }
@@ -83,8 +85,11 @@ impl Heard {
     }
 }
 
-fn silence_of(pair: &Entity, known: &Baseline, heard: i64, bucket: i64) -> Option<Silence> {
-    let missed = missed_calls(known.clock.as_ref()?, heard, bucket);
+fn silence_of(pair: &Entity, known: &Baseline, ledger: &Ledger, heard: i64, bucket: i64) -> Option<Silence> {
+    let clock = known.clock.as_ref()?;
+    let called = ledger.get(pair).map_or(0, |account| account.sum(Column::Calls, LEVEL_WINDOW)) as f64;
+    let expected = clock.expected(bucket, WINDOWS[LEVEL_WINDOW].buckets);
+    let missed = at_level(missed_calls(clock, heard, bucket), called, expected);
     let times = times_longest(missed, f64::from(known.longest_silence));
     is_worth_telling(times).then(|| Silence { pair: pair.clone(), heard, missed, times })
 }
@@ -118,6 +123,7 @@ fn grouped(awaited: &[&Entity], silent: Vec<Silence>) -> Vec<Hush> {
 mod tests {
     use super::*;
     use crate::calls::Direction;
+    use crate::features::{Account, WIDTH};
     use crate::models::clock::{Clock, Span};
 
     const SPAN: Span = Span { first: 0, last: 14 * 288 - 1 };
@@ -139,13 +145,26 @@ mod tests {
         pairs.iter().map(|(caller, vendor)| (Entity::pair(Direction::Egress, caller, vendor), known.clone())).collect()
     }
 
+    /// Six hours of five calls a bucket.
+    fn usual_calls(pairs: &[(&str, &str)]) -> Ledger {
+        let accounts = pairs.iter().map(|(caller, vendor)| {
+            let mut account = Account::new(Entity::pair(Direction::Egress, caller, vendor));
+            let mut values = [0; WIDTH];
+            values[Column::Calls as usize] = 5 * 70;
+            account.add(5_000, &values);
+            account.advance(5_002);
+            account
+        });
+        accounts.collect::<Vec<_>>().into()
+    }
+
     fn after(pairs: &[(&str, &str)], silent: &[(&str, &str)]) -> Vec<Hush> {
         let mut heard = Heard::default();
         for (caller, vendor) in pairs {
             let last = if silent.contains(&(*caller, *vendor)) { 5_000 } else { 5_002 };
             heard.hear(&Entity::pair(Direction::Egress, caller, vendor), last);
         }
-        heard.silences(&baselines(pairs), 5_002)
+        heard.silences(&usual_calls(pairs), &baselines(pairs), 5_002)
     }
 
     const PAIRS: [(&str, &str); 5] =
@@ -172,6 +191,6 @@ mod tests {
 
     #[test]
     fn who_was_never_heard_is_not_silent() {
-        assert!(Heard::default().silences(&baselines(&PAIRS), 5_002).is_empty());
+        assert!(Heard::default().silences(&Ledger::default(), &baselines(&PAIRS), 5_002).is_empty());
     }
 }

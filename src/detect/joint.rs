@@ -6,14 +6,21 @@
 //! # Why it matters
 //! Whoever keeps every number low still does other things than the owner.
 //!
+//! # Misses
+//! Callers that are still judged by their peers, hours in which hardly anything differs from usual, and oddities that last
+//! for less than an hour.
+//!
+//! # Tuning
+//! The share of `alerts_per_day` is fixed (5 %). The models drop the oddest 5 % of their training rows by themselves.
+//!
 //! # Example alert
-//! `backup-role → aws: an hour unlike any before: list_operations, secret_operations`.
+//! `etl-nightly had an hour at salesforce unlike any before, most of all by its latency`
 //!
 //! # When it is wrong
 //! The first run of a rare job. It has a small share of the budget of its own.
 //!
 //! # Source
-//! Extended isolation forest, nearest neighbours and Gaussian mixture, harmonic mean of their p-values (see `models::joint`).
+//! Isolation forest and nearest neighbours, harmonic mean of their p-values (see `models::joint`).
 
 use super::{Analytic, Category, CauseClass, Detector, Impact};
 
@@ -27,4 +34,5 @@ pub(super) const DETECTOR: Detector = Detector {
     claims: |cause| cause.name == "joint",
     cause_class: |_| CauseClass::Unknown,
     technique: |_| None,
+    page: include_str!("joint.rs"),
 };

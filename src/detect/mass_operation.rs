@@ -6,8 +6,15 @@
 //! # Why it matters
 //! Each call is one that the principal may make and makes; only their number tells.
 //!
+//! # Misses
+//! The usual mix of calls, many times: a backfill looks the same. A harvest by one who reads secrets anyway, since which
+//! objects were read is not counted. People who export are judged by wide tails.
+//!
+//! # Tuning
+//! `alerts_per_day`: a tenth of it is the most that an audit alarm may cost; what pages is set by a replay of the history.
+//!
 //! # Example alert
-//! `svc-7 → aws: 700 reading calls over 1h, usual: 42`.
+//! `svc-7 at aws: more reading calls than usual: 76 reading calls over an hour, usually 6.8 (11 times as much)`
 //!
 //! # When it is wrong
 //! A person who exports more than ever. A backfill with the usual mix of calls does not page.
@@ -38,6 +45,7 @@ pub(super) const DETECTOR: Detector = Detector {
     },
     cause_class,
     technique,
+    page: include_str!("mass_operation.rs"),
 };
 
 fn cause_class(cause: &Cause) -> CauseClass {

@@ -26,6 +26,7 @@ mod new_destination;
 mod odd_hours;
 mod outage;
 mod outcome_shift;
+mod page;
 mod password_spray;
 mod permission_probing;
 mod privileged_endpoint;
@@ -40,8 +41,12 @@ mod words;
 
 use serde::{Deserialize, Serialize};
 
-use crate::calls::Direction;
+use crate::calls::{Direction, VendorCategory};
+use crate::models::audit::{COMPANY_TESTS, TESTS};
 use crate::models::first_sight::SIGHTS;
+use crate::models::leak::LEAKS;
+use crate::models::record::RECORDS;
+use crate::models::statistic::STATISTICS;
 
 pub use attribution::{Sharing, sharing};
 pub use audit_words::{audit_contribution, cold_contribution};
@@ -49,6 +54,7 @@ pub use benign::Benign;
 pub use counterfactual::Counterfactual;
 pub use heard::{Heard, Hush, Silence};
 pub use outage::{Outages, STORM};
+pub use page::index;
 pub use sentence::{Sentence, sentence};
 pub use techniques::{Technique, technique};
 pub use words::{
@@ -209,6 +215,8 @@ pub struct Finding {
     pub counterfactual: Option<Counterfactual>,
     /// The harmless change that it looks like, where it looks like one.
     pub likely: Option<Benign>,
+    /// What kind of service the vendor offers, where our services called it and the vendor pack knows.
+    pub destination: Option<VendorCategory>,
     /// The new thing itself, of a first sight: a network, a client, a vendor.
     pub novelty: Option<String>,
     /// Hosts of the vendor.
@@ -221,6 +229,13 @@ pub struct Finding {
     pub calls: u64,
     /// A few trace ids.
     pub trace_ids: Vec<String>,
+}
+
+impl Finding {
+    /// MITRE ATT&CK technique: the detector's, told apart by where data went.
+    pub fn technique(&self) -> Option<&'static str> {
+        (self.detector.technique)(&self.cause).map(|uid| techniques::to_destination(uid, self.destination))
+    }
 }
 
 /// One detector: which causes it claims, and what they are called.
@@ -242,6 +257,26 @@ pub struct Detector {
     pub cause_class: fn(&Cause) -> CauseClass,
     /// MITRE ATT&CK technique of a cause that it claims: a uid of [`technique`].
     pub technique: fn(&Cause) -> Option<&'static str>,
+    /// Its own source, whose header is its page: [`Detector::page`] renders it.
+    pub(in crate::detect) page: &'static str,
+}
+
+impl Cause {
+    /// Every cause that can come about, in both views.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let statistics = STATISTICS.iter().map(|statistic| statistic.name);
+        let names = statistics.chain(SIGHTS.iter().map(|class| class.name));
+        let records = RECORDS.iter().map(|kind| kind.name);
+        let of_audit = TESTS.iter().chain(&COMPANY_TESTS).map(|test| test.name);
+        let names = names.chain(["joint", "silence", "model_drift"]).chain(LEAKS).chain(records).chain(of_audit);
+        names.flat_map(|name| {
+            let shapes = [(true, false), (false, false), (true, true)];
+            shapes.into_iter().flat_map(move |(is_rise, is_of_vendor)| {
+                let views = [Direction::Egress, Direction::Audit];
+                views.map(|direction| Self { name, is_rise, is_of_vendor, direction })
+            })
+        })
+    }
 }
 
 /// Every detector, the first that claims a cause has it. A new one is a file in this room and a line here.
@@ -283,27 +318,14 @@ pub fn detector_named(name: &str) -> Option<&'static Detector> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::audit::{COMPANY_TESTS, TESTS};
-    use crate::models::leak::LEAKS;
-    use crate::models::record::RECORDS;
-    use crate::models::statistic::STATISTICS;
 
     #[test]
     fn every_cause_has_a_detector_of_its_own_and_a_technique_that_exists() {
-        let names = STATISTICS.iter().map(|statistic| statistic.name).chain(SIGHTS.iter().map(|class| class.name));
-        for name in names
-            .chain(["joint", "silence", "model_drift"])
-            .chain(LEAKS)
-            .chain(RECORDS.iter().map(|kind| kind.name))
-            .chain(TESTS.iter().chain(&COMPANY_TESTS).map(|test| test.name))
-        {
-            for (is_rise, is_of_vendor) in [(true, false), (false, false), (true, true)] {
-                let cause = Cause { name, is_rise, is_of_vendor, direction: Direction::Egress };
-                let claimed = DETECTORS.iter().find(|detector| (detector.claims)(&cause));
-                let detector = claimed.unwrap_or_else(|| panic!("nobody claims {name}"));
-                if let Some(uid) = (detector.technique)(&cause) {
-                    assert!(technique(uid).is_some(), "{name}: {uid}");
-                }
+        for cause in Cause::all() {
+            let claimed = DETECTORS.iter().find(|detector| (detector.claims)(&cause));
+            let detector = claimed.unwrap_or_else(|| panic!("nobody claims {}", cause.name));
+            if let Some(uid) = (detector.technique)(&cause) {
+                assert!(technique(uid).is_some(), "{}: {uid}", cause.name);
             }
         }
     }

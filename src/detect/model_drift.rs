@@ -14,7 +14,8 @@
 //! None. It never pages.
 //!
 //! # Example alert
-//! `model: 9 of 24 pairs had a day unlike their history (latency of 6, answer size of 3): train again`.
+//! `model: 16 of 48 pairs had a day unlike their history (request size of 6, denied calls of 3, answer size of 2) over 24h,
+//! usual: one in ten; train again`
 //!
 //! # When it is wrong
 //! A day on which half of the vendors really had trouble.
@@ -34,4 +35,5 @@ pub(super) const DETECTOR: Detector = Detector {
     claims: |cause| cause.name == "model_drift",
     cause_class: |_| CauseClass::Unknown,
     technique: |_| None,
+    page: include_str!("model_drift.rs"),
 };

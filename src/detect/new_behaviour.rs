@@ -6,8 +6,17 @@
 //! # Why it matters
 //! Alone it is a release; beside another finding of the same caller it is the story.
 //!
+//! # Misses
+//! An endpoint that others here call already; a caller that is itself new (`new_destination` and `credential_misuse` tell
+//! of it).
+//!
+//! # Tuning
+//! A class pages if it is expected no more often than 0.09 times `alerts_per_day`, and all together a quarter of it. Alone
+//! it is a notice.
+//!
 //! # Example alert
-//! `checkout-api → stripe: a reading endpoint that nobody here has called: GET /v1/payouts`.
+//! `geo-svc called a writing endpoint that nobody here has called: POST /maps/api/geocode/json, at google (expected 0.15
+//! times a day)`
 //!
 //! # When it is wrong
 //! Most of the time, which is why it seldom pages.
@@ -29,4 +38,5 @@ pub(super) const DETECTOR: Detector = Detector {
     },
     cause_class: |_| CauseClass::ServiceChanged,
     technique: |_| None,
+    page: include_str!("new_behaviour.rs"),
 };

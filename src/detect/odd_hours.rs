@@ -15,7 +15,8 @@
 //! client), whose rates multiply.
 //!
 //! # Example alert
-//! `crm-sync → hubspot: an hour of the day at which the caller never called: 03 h`.
+//! `10.55.200.11 at windowsupdate.com: an hour of the day at which the caller never called: 07 h (expected 0.58 times a
+//! day)`
 //!
 //! # When it is wrong
 //! On-call work, a release by night, a change of summer time for callers that keep to the minute.
@@ -35,4 +36,5 @@ pub(super) const DETECTOR: Detector = Detector {
     claims: |cause| cause.name == "hour_new",
     cause_class: |_| CauseClass::Unknown,
     technique: |_| Some("T1078"),
+    page: include_str!("odd_hours.rs"),
 };

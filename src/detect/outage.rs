@@ -14,6 +14,8 @@ use crate::models::baseline::Baselines;
 /// Share of calls that fail, and fewest failures, of a caller to which a vendor is down.
 const DOWN_SHARE: f64 = 0.2;
 const DOWN_FAILURES: i64 = 3;
+/// Standard deviations above that share, over all callers, which are no chance: one in twenty.
+const BEYOND_CHANCE: f64 = 1.64;
 /// Fewest calls of a caller that is asked.
 const FEWEST_CALLS: i64 = 5;
 /// Times the usual calls that make a storm.
@@ -29,6 +31,28 @@ const QUARTER_BUCKETS: i64 = 3;
 /// Buckets of the level that a storm is measured against: three hours.
 const LEVEL_BUCKETS: i64 = 36;
 
+/// What a vendor's callers met in a quarter of an hour.
+#[derive(Clone, Copy, Debug, Default)]
+struct Quarter {
+    /// Callers with calls enough to be asked, and those to whom the vendor is down.
+    asked: usize,
+    down: usize,
+    is_down_for_any: bool,
+    calls: i64,
+    failures: i64,
+}
+
+impl Quarter {
+    /// Down for at least half of those asked, and beyond what a few failures too many make by chance: else every error mix
+    /// that shifts at a quiet vendor would look like an outage now and then, and be explained by it.
+    fn is_outage(&self) -> bool {
+        let calls = self.calls as f64;
+        let by_chance = BEYOND_CHANCE * (calls * DOWN_SHARE * (1.0 - DOWN_SHARE)).sqrt();
+        let is_share = self.failures as f64 >= DOWN_SHARE * calls + by_chance;
+        self.is_down_for_any && self.down * 2 >= self.asked && is_share
+    }
+}
+
 /// When vendors were down, and when callers stormed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Outages {
@@ -39,22 +63,23 @@ pub struct Outages {
 impl Outages {
     /// Looks at every vendor at the end of a bucket.
     pub fn observe(&mut self, ledger: &Ledger, baselines: &Baselines, bucket: i64) {
-        let mut vendors: BTreeMap<(Direction, &str), (usize, usize, bool)> = BTreeMap::new();
+        let mut vendors: BTreeMap<(Direction, &str), Quarter> = BTreeMap::new();
         for account in ledger.accounts().iter().filter(|account| account.entity.level == Level::Pair) {
             let (calls, failures) = (account.sum(Column::Calls, QUARTER), account.sum(Column::ServerError, QUARTER));
             let is_down = failures >= DOWN_FAILURES && failures as f64 >= DOWN_SHARE * calls as f64;
             let seen = vendors.entry((account.entity.direction, &account.entity.vendor)).or_default();
             if calls >= FEWEST_CALLS {
-                seen.0 += 1;
-                seen.1 += usize::from(is_down);
+                seen.asked += 1;
+                seen.down += usize::from(is_down);
             }
-            seen.2 |= is_down;
+            seen.is_down_for_any |= is_down;
+            (seen.calls, seen.failures) = (seen.calls + calls, seen.failures + failures);
             if calls as f64 >= STORM && times_usual(account, baselines, bucket) >= STORM {
                 remember(self.storms.entry(account.entity.clone()).or_default(), bucket);
             }
         }
-        for ((direction, vendor), (asked, down, any)) in vendors {
-            if any && down * 2 >= asked {
+        for ((direction, vendor), quarter) in vendors {
+            if quarter.is_outage() {
                 remember(self.down.entry((direction, vendor.to_owned())).or_default(), bucket);
             }
         }
@@ -101,4 +126,21 @@ fn times_usual(account: &Account, baselines: &Baselines, bucket: i64) -> f64 {
         clock.expected(bucket, QUARTER_BUCKETS).max(level)
     });
     account.sum(Column::Calls, QUARTER) as f64 / usual.max(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quarter(asked: usize, down: usize, calls: i64, failures: i64) -> Quarter {
+        Quarter { asked, down, is_down_for_any: true, calls, failures }
+    }
+
+    #[test]
+    fn an_outage_is_for_most_callers_and_no_chance() {
+        assert!(quarter(3, 2, 60, 40).is_outage());
+        assert!(!quarter(3, 1, 60, 20).is_outage(), "one caller's trouble");
+        assert!(!quarter(1, 1, 12, 3).is_outage(), "three of twelve come by chance where one in eight fails");
+        assert!(quarter(1, 1, 12, 7).is_outage());
+    }
 }

@@ -6,8 +6,14 @@
 //! # Why it matters
 //! One try an account locks nobody out, and among a thousand accounts one password is guessed.
 //!
+//! # Misses
+//! A spray slower than the company's usual failures a day. Sign-ins at an identity provider whose log is not read.
+//!
+//! # Tuning
+//! `alerts_per_day`: a tenth of it is the most that an audit alarm may cost; what pages is set by a replay of the history.
+//!
 //! # Example alert
-//! `aws: 14 accounts with failed sign-ins over 24h, usual: 1.2`.
+//! `callers of aws at it: more accounts with failed sign-ins than usual: 5 accounts with failed sign-ins over a day, usually 0.59`
 //!
 //! # When it is wrong
 //! The day on which passwords expire, or the identity provider is broken.
@@ -27,4 +33,5 @@ pub(super) const DETECTOR: Detector = Detector {
     claims: |cause| matches!(cause.name, "failed_sign_ins" | "failing_accounts"),
     cause_class: |_| CauseClass::CredentialMisused,
     technique: |cause| Some(if cause.name == "failing_accounts" { "T1110.003" } else { "T1110" }),
+    page: include_str!("password_spray.rs"),
 };

@@ -6,8 +6,14 @@
 //! # Why it matters
 //! A stolen credential's rights are not written on it: its new owner tries.
 //!
+//! # Misses
+//! Few denied calls. A person in the usual place with the usual client is not judged by them.
+//!
+//! # Tuning
+//! `alerts_per_day`: a tenth of it is the most that an audit alarm may cost; what pages is set by a replay of the history.
+//!
 //! # Example alert
-//! `svc-5 → aws: 60 denied calls over 1h, usual: 0.1`.
+//! `svc-5 at aws: more denied calls than usual: 60 denied calls over an hour, usually 0.1`
 //!
 //! # When it is wrong
 //! A broken release that repeats one denied call.
@@ -27,4 +33,5 @@ pub(super) const DETECTOR: Detector = Detector {
     claims: |cause| matches!(cause.name, "denied_operations" | "failed_operations"),
     cause_class: |_| CauseClass::Unknown,
     technique: |_| Some("T1526"),
+    page: include_str!("permission_probing.rs"),
 };

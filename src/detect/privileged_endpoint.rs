@@ -7,8 +7,15 @@
 //! # Why it matters
 //! Three calls are enough to stay for ever, and three calls move no average.
 //!
+//! # Misses
+//! A privileged operation that somebody here has done before, in egress also one that the vendor's path does not betray.
+//!
+//! # Tuning
+//! A class pages if it is expected no more often than 0.09 times `alerts_per_day`, and all together a quarter of it.
+//!
 //! # Example alert
-//! `ci-runner → github: a sensitive or deleting endpoint that nobody here has called: PUT /repos/{id}/collaborators/{id}`.
+//! `ci-runner called a sensitive or deleting endpoint that nobody here has called: PUT
+//! /repos/acme/infra/collaborators/{id}, at github (expected 0.03 times a day)`
 //!
 //! # When it is wrong
 //! The first use of a new administrative feature by those who may.
@@ -39,6 +46,7 @@ pub(super) const DETECTOR: Detector = Detector {
     },
     cause_class,
     technique,
+    page: include_str!("privileged_endpoint.rs"),
 };
 
 fn technique(cause: &Cause) -> Option<&'static str> {

@@ -8,8 +8,14 @@
 //! A thief does not know the house. Looking around is the first thing that a stolen credential is used for, and the last
 //! moment to stop it.
 //!
+//! # Misses
+//! Looking around by one who does so daily, and by a person in the usual place with the usual client.
+//!
+//! # Tuning
+//! `alerts_per_day`: a tenth of it is the most that an audit alarm may cost; what pages is set by a replay of the history.
+//!
 //! # Example alert
-//! `svc-3 → aws: 11 operations never done before over 1h, usual: 0.02`.
+//! `svc-3 at aws: more operations never done before than usual: 11 operations never done before over an hour, usually 0.1`
 //!
 //! # When it is wrong
 //! A new posture scanner or an audit, which is reconnaissance by trade.
@@ -34,4 +40,5 @@ pub(super) const DETECTOR: Detector = Detector {
     },
     cause_class: |_| CauseClass::CredentialMisused,
     technique: |_| Some("T1526"),
+    page: include_str!("reconnaissance.rs"),
 };

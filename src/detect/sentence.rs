@@ -116,7 +116,7 @@ fn first_sight(of: &Sentence<'_>, leading: &Contribution) -> String {
     let (who, vendor, seen) = (who(of), of.vendor, &leading.observed);
     let kinds = ["network_", "region_", "country_"];
     let told = match leading.name.as_str() {
-        "vendor_new" => format!("{who} called {vendor}, a vendor that nobody here has called before"),
+        "vendor_new" | "vendor_new_drop" => format!("{who} called {vendor}, {seen}"),
         "plaintext" => format!("{who} called {vendor} over plaintext HTTP, a vendor that is called over TLS"),
         "pair_new" => format!("{who} called {vendor} for the first time, a vendor that others use"),
         "credential_burst" => format!("{who} showed {vendor} {seen}"),

@@ -15,7 +15,7 @@
 //! The share of `alerts_per_day` is fixed (5 %). A planned shutdown is told once and closes by itself after six hours.
 //!
 //! # Example alert
-//! `billing-worker → stripe: no call for 10 minutes, usual: about 10 calls in this time`.
+//! `billing-worker stopped calling stripe: no call for 10 minutes, usually about 10 calls in this time`
 //!
 //! # When it is wrong
 //! A service that was retired, a holiday that falls on a working day, a nightly job that starts later than it ever did.
@@ -36,4 +36,5 @@ pub(super) const DETECTOR: Detector = Detector {
     claims: |cause| cause.name == "silence",
     cause_class: |cause| if cause.is_of_vendor { CauseClass::Unknown } else { CauseClass::ServiceChanged },
     technique: |_| None,
+    page: include_str!("silence.rs"),
 };

@@ -4,6 +4,8 @@
 //!
 //! Not here: which detector names which technique.
 
+use crate::calls::VendorCategory;
+
 /// A technique or sub-technique of ATT&CK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Technique {
@@ -30,6 +32,17 @@ impl Technique {
 /// The technique or sub-technique of this id.
 pub fn technique(uid: &str) -> Option<&'static Technique> {
     TECHNIQUES.iter().find(|technique| technique.uid == uid)
+}
+
+/// Of exfiltration over a web service, the sub-technique that a kind of destination makes it; any other technique as it is.
+pub(super) fn to_destination(uid: &'static str, destination: Option<VendorCategory>) -> &'static str {
+    match (uid, destination) {
+        ("T1567", Some(VendorCategory::Code)) => "T1567.001",
+        ("T1567", Some(VendorCategory::Storage | VendorCategory::FileDrop)) => "T1567.002",
+        ("T1567", Some(VendorCategory::Paste)) => "T1567.003",
+        ("T1567", Some(VendorCategory::Webhook | VendorCategory::Messaging)) => "T1567.004",
+        _ => uid,
+    }
 }
 
 /// Id and name.
@@ -130,6 +143,14 @@ mod tests {
             assert!(!entry.name.is_empty(), "{}", entry.uid);
             assert!(std::ptr::eq(technique(entry.uid).unwrap(), entry), "{} stands twice", entry.uid);
         }
+    }
+
+    #[test]
+    fn data_that_left_is_told_apart_by_where_it_went() {
+        assert_eq!(to_destination("T1567", Some(VendorCategory::FileDrop)), "T1567.002");
+        assert_eq!(to_destination("T1567", Some(VendorCategory::Payments)), "T1567");
+        assert_eq!(to_destination("T1530", Some(VendorCategory::Storage)), "T1530");
+        assert!(["T1567.001", "T1567.002", "T1567.003", "T1567.004"].iter().all(|uid| technique(uid).is_some()));
     }
 
     #[test]

@@ -6,8 +6,14 @@
 //! # Why it matters
 //! The key and the data are there for everybody on the way to read.
 //!
+//! # Misses
+//! Logs that tell neither scheme nor TLS version; weak ciphers and certificates; what was plaintext already in the history.
+//!
+//! # Tuning
+//! A class pages if it is expected no more often than 0.09 times `alerts_per_day`, and all together a quarter of it.
+//!
 //! # Example alert
-//! `geo-svc → google: plaintext HTTP to a vendor that is called over TLS`.
+//! `geo-svc called google over plaintext HTTP, a vendor that is called over TLS (expected 0.03 times a day)`
 //!
 //! # When it is wrong
 //! A health check that redirects. It is still worth mending.
@@ -27,4 +33,5 @@ pub(super) const DETECTOR: Detector = Detector {
     claims: |cause| matches!(cause.name, "plaintext" | "tls_old"),
     cause_class: |_| CauseClass::ServiceChanged,
     technique: |_| Some("T1040"),
+    page: include_str!("weak_transport.rs"),
 };

@@ -43,6 +43,9 @@ pub enum Column {
     BytesOutResidual,
     BytesInResidual,
     LatencyResidual,
+    BytesOutShift,
+    BytesInShift,
+    LatencyShift,
     BytesOutResidualMax,
     BytesInResidualMax,
     BytesOutMax,
@@ -63,6 +66,8 @@ pub enum Unit {
     Bytes,
     /// Standard deviations of a call of this endpoint.
     Deviations,
+    /// Natural logarithms of a ratio.
+    Logarithms,
 }
 
 /// One entry of the catalogue.
@@ -102,6 +107,9 @@ pub const FEATURES: &[Feature] = &[
     sum("bytes_out_residual", Column::BytesOutResidual, Unit::Deviations, "request size against the endpoint's usual", || residual("bytes_out")),
     sum("bytes_in_residual", Column::BytesInResidual, Unit::Deviations, "answer size against the endpoint's usual", || residual("bytes_in")),
     sum("latency_residual", Column::LatencyResidual, Unit::Deviations, "latency against the endpoint's usual", || residual("latency")),
+    sum("bytes_out_shift", Column::BytesOutShift, Unit::Logarithms, "request size against the endpoint's usual, as a ratio", || shift("bytes_out")),
+    sum("bytes_in_shift", Column::BytesInShift, Unit::Logarithms, "answer size against the endpoint's usual, as a ratio", || shift("bytes_in")),
+    sum("latency_shift", Column::LatencyShift, Unit::Logarithms, "latency against the endpoint's usual, as a ratio", || shift("latency")),
     max("bytes_out_residual_max", Column::BytesOutResidualMax, Unit::Deviations, "largest request against the endpoint's usual", || largest("bytes_out")),
     max("bytes_in_residual_max", Column::BytesInResidualMax, Unit::Deviations, "largest answer against the endpoint's usual", || largest("bytes_in")),
     max("bytes_out_max", Column::BytesOutMax, Unit::Bytes, "largest request", || col("bytes_out_max")),
@@ -131,12 +139,21 @@ fn expected(share: &'static str) -> Expr {
 
 /// `(sum of ln(1+x) - n mean) / deviation`: how far the row's calls lie from their endpoint's usual, summed over calls.
 fn residual(quantity: &'static str) -> Expr {
+    fixed(deviations(quantity))
+}
+
+/// The same as logarithms of ratios: `sum of ln(1+x) - n mean`.
+fn shift(quantity: &'static str) -> Expr {
+    fixed(deviations(quantity) * col(format!("{quantity}_deviation")))
+}
+
+fn deviations(quantity: &'static str) -> Expr {
     let count = col(format!("{quantity}_count")).cast(DataType::Float64);
     let total = col(format!("{quantity}_ln_sum")).cast(DataType::Float64) / lit(ONE);
     let distance = (total - count.clone() * col(format!("{quantity}_mean"))) / col(format!("{quantity}_deviation"));
     let bound = count * lit(CLIP);
     let above = when(distance.clone().gt(bound.clone())).then(bound.clone()).otherwise(distance);
-    fixed(when(above.clone().lt(-bound.clone())).then(-bound).otherwise(above))
+    when(above.clone().lt(-bound.clone())).then(-bound).otherwise(above)
 }
 
 /// The largest call of the row in deviations of its endpoint, 0 where no call was larger than usual.

@@ -177,7 +177,7 @@ impl Content {
 }
 
 /// The file, at its start, and whether it is Parquet. A pipe is not asked: what is read of it is gone.
-fn open(path: &Path) -> io::Result<(File, bool)> {
+pub(super) fn open(path: &Path) -> io::Result<(File, bool)> {
     let file = File::open(path)?;
     let mut head = Vec::new();
     if file.metadata()?.is_file() {
@@ -187,16 +187,16 @@ fn open(path: &Path) -> io::Result<(File, bool)> {
 }
 
 /// Lines, or one document.
-struct Text {
+pub(super) struct Text {
     reader: Box<dyn BufRead + Send>,
-    is_document: bool,
+    pub is_document: bool,
     line: u64,
-    buffer: Vec<u8>,
+    pub buffer: Vec<u8>,
 }
 
 impl Text {
     /// The first buffer's bytes tell how the text is packed: waiting for more would hold up a pipe that is written to slowly.
-    fn open(raw: impl Read + Send + 'static) -> io::Result<Self> {
+    pub fn open(raw: impl Read + Send + 'static) -> io::Result<Self> {
         let mut raw = BufReader::with_capacity(BUFFER, raw);
         let codec = Codec::of(raw.fill_buf()?);
         let mut reader: Box<dyn BufRead + Send> = match codec {
@@ -236,7 +236,7 @@ impl Text {
     }
 
     /// Fills the buffer with the next line; empty at the end. Whether the line fits: of one that does not, the rest is passed over.
-    fn next_line(&mut self) -> io::Result<bool> {
+    pub fn next_line(&mut self) -> io::Result<bool> {
         self.buffer.clear();
         let one_more = LONGEST_CONTENT as u64 + 1;
         self.reader.by_ref().take(one_more).read_until(b'\n', &mut self.buffer)?;
@@ -248,7 +248,7 @@ impl Text {
     }
 
     /// Fills the buffer with all the rest; empty at the end. Whether it fits.
-    fn next_document(&mut self) -> io::Result<bool> {
+    pub fn next_document(&mut self) -> io::Result<bool> {
         self.buffer.clear();
         let read = self.reader.by_ref().take(LONGEST_CONTENT as u64 + 1).read_to_end(&mut self.buffer)?;
         let fits = read <= LONGEST_CONTENT;

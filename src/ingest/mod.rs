@@ -19,6 +19,7 @@ mod overrides;
 mod parquet;
 mod payload;
 mod place;
+mod raw;
 mod time;
 
 pub use decoder::{DecodeSpec, Decoded, Decoder, SpecError};
@@ -26,4 +27,5 @@ pub use file::{Batch, FileReader};
 pub use formats::{FORMATS, FormatKind, Probe};
 pub use inputs::{InputError, Inputs};
 pub use place::{DecodeError, JsonFault, Place, Problem, RecordError, Shape};
+pub use raw::{CallReader, RawReader, parse_record};
 pub use time::parse_rfc3339;

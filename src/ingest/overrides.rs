@@ -34,6 +34,8 @@ static FIELDS: &[(&str, Set)] = &[
     ("status", |call, value, field| set(&mut call.status, number(value).status(field)?)),
     ("time", |call, value, field| time(value, field).map(|time| call.time = time)),
     ("tls_version", |call, value, field| set(&mut call.tls_version, Some(text(value, field)?))),
+    ("tokens_in", |call, value, field| set(&mut call.tokens_in, number(value).whole(field)?)),
+    ("tokens_out", |call, value, field| set(&mut call.tokens_out, number(value).whole(field)?)),
     ("trace_id", |call, value, field| set(&mut call.trace_id, Some(text(value, field)?))),
     ("user_agent", |call, value, field| set(&mut call.user_agent, Some(text(value, field)?))),
 ];

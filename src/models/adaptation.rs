@@ -114,7 +114,7 @@ mod tests {
         assert!((adaptation.offset(0) - 0.1).abs() < 0.01);
         (0..10_000).for_each(|_| adaptation.follow(&hour(5.0)));
         assert_eq!(adaptation.offset(0), FARTHEST);
-        let seen = Observation { observed: 50.0, against: 100.0, bytes: 0 };
+        let seen = Observation { observed: 50.0, against: 100.0, ..Observation::default() };
         assert_eq!(adaptation.applied(seen, 0).observed, 0.0);
     }
 

@@ -141,7 +141,11 @@ pub fn observe_endpoint(account: &Account, endpoint: &str, share: f64, window: u
 }
 
 fn of_share(calls: i64, account: &Account, share: f64, window: usize) -> Observation {
-    Observation { observed: calls as f64, against: account.sum(Column::Calls, window) as f64 * share, bytes: 0 }
+    Observation {
+        observed: calls as f64,
+        against: account.sum(Column::Calls, window) as f64 * share,
+        ..Observation::default()
+    }
 }
 
 /// Judges an account at the end of a bucket. `between` is what a pair without history may differ by in the mean of each
@@ -182,7 +186,7 @@ pub fn judge(
             _ => (seen, seen.z(kind, dispersion), None),
         };
         let tail = level.tails.get(place).and_then(Option::as_ref);
-        let p_value = if seen.is_worth_telling(kind) { p_value(tail, z) } else { 1.0 };
+        let p_value = if seen.is_worth_telling(test.statistic()) { p_value(tail, z) } else { 1.0 };
         Verdict { test: *test, seen, z, p_value, endpoint }
     };
     tests.iter().zip(seen).enumerate().map(verdict).collect()

@@ -18,7 +18,7 @@ use thiserror::Error;
 
 use super::audit::Audit;
 use super::baseline::{Baselines, ViewBaseline};
-use super::calibration::{Tail, harmonic_mean, p_value};
+use super::calibration::{Tail, p_value};
 use super::clock::Span;
 use super::expectation::Expectations;
 use super::first_sight::{Known, SightRates};
@@ -112,6 +112,9 @@ pub struct Manifest {
     pub rollup_rows: usize,
     /// Records that could not be read, or were no calls.
     pub records_left_out: u64,
+    /// Calls that were not learned from, by the rule that left them out.
+    #[serde(default)]
+    pub excluded: BTreeMap<String, u64>,
     /// Hash of the rolled-up history.
     pub data_hash: String,
     /// Entities, vendors and endpoints learned.
@@ -127,28 +130,19 @@ pub struct Manifest {
 /// A joint model of a view, with the tail that turns its score into a p-value.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct CalibratedJoint {
-    /// Forest, neighbours and mixture.
+    /// Forest and neighbours.
     pub joint: Joint,
-    /// Tails of each model's daily maxima, on days it was not fitted on.
-    pub tails: Vec<Option<Tail>>,
-    /// Tail of their fused score's daily maxima.
-    pub score: Option<Tail>,
+    /// Tail of an entity's oddest row a day, on days that nothing was fitted on.
+    pub tail: Option<Tail>,
     /// Entities that were judged.
     pub entities: usize,
 }
 
 impl CalibratedJoint {
-    /// `-log10` of the harmonic mean of the models' p-values.
-    pub fn fuse(tails: &[Option<Tail>], scores: &[f64]) -> f64 {
-        let p_values = tails.iter().zip(scores).map(|(tail, score)| (1.0, p_value(tail.as_ref(), *score)));
-        -harmonic_mean(p_values).log10()
-    }
-
     /// Chance that an entity has a row as odd as this on a day.
     pub fn p_value(&self, row: &[f64]) -> f64 {
-        let scores = ArrayView2::from_shape((1, row.len()), row).map(|row| self.joint.score_rows(row));
-        let score = scores.ok().and_then(|scores| scores.first().map(|scores| Self::fuse(&self.tails, scores)));
-        score.map_or(1.0, |score| p_value(self.score.as_ref(), score))
+        let oddness = ArrayView2::from_shape((1, row.len()), row).map(|row| self.joint.oddness(row));
+        oddness.iter().flatten().map(|oddness| p_value(self.tail.as_ref(), *oddness)).next().unwrap_or(1.0)
     }
 }
 

@@ -176,12 +176,16 @@ impl Clock {
         self.before.each_ref().map(|before| before[CELLS] / CELLS as f64)
     }
 
+    /// Calls expected in each hour of the day (UTC), on weekdays and at weekends.
+    pub fn by_hour(&self) -> [[f64; HOURS]; DAY_TYPES] {
+        self.before
+            .each_ref()
+            .map(|before| std::array::from_fn(|hour| before[(hour + 1) * PHASES] - before[hour * PHASES]))
+    }
+
     /// Calls a bucket in the busiest hour of any day.
     pub fn peak(&self) -> f64 {
-        let hours = self.before.iter().flat_map(|before| {
-            (0..HOURS).map(|hour| (before[(hour + 1) * PHASES] - before[hour * PHASES]) / PHASES as f64)
-        });
-        hours.fold(0.0, f64::max)
+        self.by_hour().as_flattened().iter().copied().fold(0.0, f64::max) / PHASES as f64
     }
 }
 

@@ -1,13 +1,14 @@
 //! What the joint models look at: one row an entity and hour.
 //!
 //! Egress: how far each statistic of a pair is from usual over the last hour. Audit: what kinds of operation a principal
-//! does, how they end, how many it never did before, and at what time of day.
+//! does, how they end, and at what time of day. What it never did before is left to `first_sight`: while rows are gathered to
+//! learn from, everything is new.
 
 use crate::calls::{Direction, StepClass};
 use crate::features::{Account, Column, WINDOWS};
 use crate::rollup::BUCKETS_PER_DAY;
 
-use super::baseline::{Baseline, Verdict};
+use super::baseline::Verdict;
 use super::clock::cell_of;
 use super::statistic::STATISTICS;
 
@@ -41,17 +42,17 @@ pub fn columns(direction: Direction) -> Vec<String> {
         Direction::Egress => egress_statistics().map(|place| STATISTICS[place].name.to_owned()).collect(),
         Direction::Audit => {
             let steps = STEPS.iter().map(|step| format!("{}_operations", step.as_str()));
-            let more = ["failed_share", "new_operations", "time_of_day_sine", "time_of_day_cosine"];
+            let more = ["failed_share", "time_of_day_sine", "time_of_day_cosine"];
             steps.chain(more.map(str::to_owned)).collect()
         }
     }
 }
 
 /// The row of a pair whose newest bucket is `bucket`, in the order of [`columns`].
-pub fn row(account: &Account, bucket: i64, verdicts: &[Verdict], baseline: Option<&Baseline>) -> Vec<f64> {
+pub fn row(account: &Account, bucket: i64, verdicts: &[Verdict]) -> Vec<f64> {
     match account.entity.direction {
         Direction::Egress => egress_statistics().map(|place| hourly(verdicts, place)).collect(),
-        Direction::Audit => audit_row(account, bucket, baseline),
+        Direction::Audit => audit_row(account, bucket),
     }
 }
 
@@ -73,9 +74,8 @@ fn hourly(verdicts: &[Verdict], place: usize) -> f64 {
     test.map_or(0.0, |verdict| verdict.z.abs().copysign(verdict.seen.effect(verdict.test.statistic().kind)))
 }
 
-fn audit_row(account: &Account, bucket: i64, baseline: Option<&Baseline>) -> Vec<f64> {
+fn audit_row(account: &Account, bucket: i64) -> Vec<f64> {
     let mut steps = [0.0; STEPS.len()];
-    let mut new = 0.0;
     for (operation, series) in &account.endpoints {
         let calls = series.count(WINDOW) as f64;
         if calls > 0.0 {
@@ -83,13 +83,12 @@ fn audit_row(account: &Account, bucket: i64, baseline: Option<&Baseline>) -> Vec
             if let Some(place) = STEPS.iter().position(|known| *known == step) {
                 steps[place] += calls;
             }
-            new += f64::from(u8::from(!baseline.is_some_and(|known| known.endpoints.contains_key(operation))));
         }
     }
     let calls = account.sum(Column::Calls, WINDOW).max(1) as f64;
     let failed = 1.0 - account.sum(Column::Ok, WINDOW) as f64 / calls;
     let angle = std::f64::consts::TAU * cell_of(bucket) as f64 / BUCKETS_PER_DAY as f64;
-    let more = [failed, f64::ln_1p(new), angle.sin(), angle.cos()];
+    let more = [failed, angle.sin(), angle.cos()];
     steps.iter().map(|calls| calls.ln_1p()).chain(more).collect()
 }
 

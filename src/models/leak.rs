@@ -28,7 +28,7 @@ const EARLIER_WEIGHT_CALLS: f64 = 50.0;
 /// No pair is so steady that its sum stays below this.
 const LEAST_RECORD: f64 = 6.0;
 /// Times the largest sum of the history, and mean shift in deviations of a call, from which a leak is worth telling.
-const LEAST_TIMES: f64 = 1.5;
+const LEAST_TIMES: f64 = 2.0;
 const LEAST_SHIFT: f64 = 0.04;
 
 const _: () = assert!(LEAKING.len() <= QUANTITIES.len());

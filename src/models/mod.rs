@@ -2,9 +2,9 @@
 //!
 //! `expectation` and `clock` say what is usual, `statistic` how far a window is from it, `baseline` what each entity was
 //! learned to be like and what its tests say, `first_sight` how rarely something new turns up, `joint` whether numbers that
-//! are each usual are odd together, `peers` which entities behave alike, `silence` how long no call is unusual, `leak` what adds up over days (from `hourly` means), `record` what is more than
-//! ever, `adaptation` how a baseline
-//! follows its entity between trainings, `fitness` whether it still does, `calibration` how unlikely all that is. `bundle`
+//! are each usual are odd together, `peers` which entities behave alike, `silence` how long no call is unusual, `leak` what adds
+//! up over days (from `hourly` means), `record` what is more than ever, `adaptation` how a baseline follows its entity between
+//! trainings, `fitness` whether it still does, `calibration` how unlikely all that is, `triage` what analysts confirm. `bundle`
 //! is what was learned, on disk.
 //!
 //! Not here: fitting to a history (`train`), and what an oddity means (`detect`).
@@ -27,3 +27,4 @@ pub mod peers;
 pub mod record;
 pub mod silence;
 pub mod statistic;
+pub mod triage;

@@ -25,7 +25,11 @@ pub struct RecordKind {
 pub const RECORDS: &[RecordKind] = &[
     RecordKind { name: "bytes_out_record", column: Column::BytesOutSum, per_call: true, least_excess: 1048576.0 },
     RecordKind { name: "bytes_in_record", column: Column::BytesInSum, per_call: true, least_excess: 4194304.0 },
+    // Never told by itself: campaigns break it. Pure volume asks for it.
+    RecordKind { name: "calls_record", column: Column::Calls, per_call: false, least_excess: f64::INFINITY },
 ];
+/// Place of the record of calls.
+const CALLS: usize = 2;
 
 /// Number of kinds.
 pub const KINDS: usize = RECORDS.len();
@@ -78,6 +82,9 @@ impl Record {
 
     /// How many times `self` is the record.
     pub fn times(self, record: Self, kind: &RecordKind) -> f64 {
+        if kind.least_excess.is_infinite() {
+            return 0.0;
+        }
         let sum = self.sum / record.sum.max(LEAST_RECORD_SHARE * kind.least_excess);
         if kind.per_call { sum.min(self.per_call / record.per_call.max(LEAST_PER_CALL)) } else { sum }
     }
@@ -113,6 +120,11 @@ pub fn largest<'a>(folds: impl IntoIterator<Item = &'a Records>) -> Records {
         }
     }
     most
+}
+
+/// The most calls that a pair ever made in an hour.
+pub fn most_calls_an_hour(records: &Records) -> f64 {
+    records[CALLS][0].sum
 }
 
 /// How many times each fold's records are those of the other folds, by kind.

@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 
 use super::clock::{Clock, Span};
 
+/// Calls of shrinkage of a pair's level to its usual one.
+const LEVEL_WEIGHT: f64 = 2.0;
 /// No pair is so regular that fewer expected calls than this are its longest silence.
 const LEAST_RECORD: f64 = 4.0;
 /// Times the longest silence from which one is worth telling.
@@ -19,6 +21,13 @@ const LEAST_TIMES: f64 = 2.0;
 /// Expected calls that a pair, heard last in bucket `heard`, has not made up to the end of `bucket`; at most a day's.
 pub fn missed_calls(clock: &Clock, heard: i64, bucket: i64) -> f64 {
     clock.expected(bucket, bucket - heard)
+}
+
+/// The same, where the pair has called less than usual over the hours before: on a holiday nobody waits for as many.
+/// `called` and `expected` are the calls of a window up to `bucket`.
+pub fn at_level(missed: f64, called: f64, expected: f64) -> f64 {
+    let before = (expected - missed).max(0.0);
+    missed * ((called + LEVEL_WEIGHT) / (before + LEVEL_WEIGHT)).min(1.0)
 }
 
 /// How many times longer a silence is than the pair's longest.
@@ -94,6 +103,12 @@ mod tests {
         let times: Vec<f64> = times_by_fold(&longest).collect();
         let most = times.iter().copied().fold(0.0, f64::max);
         assert!(most > 5.0 && times.iter().filter(|times| **times > 1.5).count() == 1, "{times:?}");
+    }
+
+    #[test]
+    fn on_a_holiday_nobody_waits_for_as_many_calls() {
+        assert!((at_level(10.0, 60.0, 70.0) - 10.0).abs() < 1e-9);
+        assert!(at_level(30.0, 1.0, 60.0) < 4.0);
     }
 
     #[test]

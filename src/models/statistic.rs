@@ -43,6 +43,8 @@ pub struct Statistic {
     pub of_vendor: bool,
     /// Whether it joins the entity's fused score. Pure scale does not: that is what campaigns look like.
     pub fused: bool,
+    /// Of a mean: the least rise and the least fall (ln of the ratio) that are worth anybody's time.
+    pub least: [f64; 2],
 }
 
 use Level::{Credential, Pair, Vendor, VendorEndpoint};
@@ -54,27 +56,33 @@ const MIX: &[usize] = &windows_of::<3>(1);
 const NOW: &[usize] = &windows_of::<1>(0);
 const OWN: &[Level] = &[Pair, Credential];
 const EVERY: &[Level] = &[Pair, Credential, Vendor, VendorEndpoint];
+/// A fifth more; never a little less, but a collapse to half, where answers may turn empty. The rest is judged by its count.
+const RISE_ONLY: [f64; 2] = [LN_1_2, f64::INFINITY];
+const RISE_OR_COLLAPSE: [f64; 2] = [LN_1_2, std::f64::consts::LN_2];
+const ANY: [f64; 2] = [0.0, 0.0];
+const LN_1_2: f64 = 0.182_321_556_793_954_6;
 const SHARED: &[Level] = &[Pair, Vendor, VendorEndpoint];
 
 /// Every statistic. A new one is an entry here; a detector claims it by its name.
 #[rustfmt::skip]
 pub const STATISTICS: &[Statistic] = &[
-    Statistic { name: "calls", says: "calls", kind: Kind::Volume, windows: FROM_A_QUARTER, levels: &[Pair], of_vendor: false, fused: false },
-    Statistic { name: "bytes_out", says: "request size", kind: Kind::Mean(Column::BytesOutResidual, Column::BytesOutCount), windows: ALL, levels: OWN, of_vendor: false, fused: true },
-    Statistic { name: "bytes_in", says: "answer size", kind: Kind::Mean(Column::BytesInResidual, Column::BytesInCount), windows: ALL, levels: EVERY, of_vendor: true, fused: true },
-    Statistic { name: "latency", says: "latency", kind: Kind::Mean(Column::LatencyResidual, Column::LatencyCount), windows: ALL, levels: SHARED, of_vendor: true, fused: true },
-    Statistic { name: "denied", says: "denied calls", kind: Kind::Count(Column::Denied, Column::DeniedExpected), windows: TO_SIX_HOURS, levels: EVERY, of_vendor: true, fused: true },
-    Statistic { name: "client_error", says: "client errors", kind: Kind::Count(Column::ClientError, Column::ClientErrorExpected), windows: TO_SIX_HOURS, levels: EVERY, of_vendor: true, fused: true },
-    Statistic { name: "throttled", says: "throttled calls", kind: Kind::Count(Column::Throttled, Column::ThrottledExpected), windows: TO_SIX_HOURS, levels: EVERY, of_vendor: true, fused: true },
-    Statistic { name: "server_error", says: "server errors", kind: Kind::Count(Column::ServerError, Column::ServerErrorExpected), windows: TO_SIX_HOURS, levels: EVERY, of_vendor: true, fused: true },
-    Statistic { name: "endpoint_mix", says: "calls of an endpoint", kind: Kind::Mix, windows: MIX, levels: &[Pair], of_vendor: false, fused: true },
-    Statistic { name: "bytes_out_max", says: "largest request", kind: Kind::Largest(Column::BytesOutResidualMax, Column::BytesOutCount, Column::BytesOutMax), windows: NOW, levels: OWN, of_vendor: false, fused: true },
-    Statistic { name: "bytes_in_max", says: "largest answer", kind: Kind::Largest(Column::BytesInResidualMax, Column::BytesInCount, Column::BytesInMax), windows: NOW, levels: OWN, of_vendor: false, fused: true },
+    Statistic { name: "calls", says: "calls", kind: Kind::Volume, windows: FROM_A_QUARTER, levels: &[Pair], of_vendor: false, fused: false, least: ANY },
+    Statistic { name: "bytes_out", says: "request size", kind: Kind::Mean(Column::BytesOutResidual, Column::BytesOutCount), windows: ALL, levels: OWN, of_vendor: false, fused: true, least: RISE_ONLY },
+    Statistic { name: "bytes_in", says: "answer size", kind: Kind::Mean(Column::BytesInResidual, Column::BytesInCount), windows: ALL, levels: EVERY, of_vendor: true, fused: true, least: RISE_OR_COLLAPSE },
+    Statistic { name: "latency", says: "latency", kind: Kind::Mean(Column::LatencyResidual, Column::LatencyCount), windows: ALL, levels: SHARED, of_vendor: true, fused: true, least: RISE_ONLY },
+    Statistic { name: "denied", says: "denied calls", kind: Kind::Count(Column::Denied, Column::DeniedExpected), windows: TO_SIX_HOURS, levels: EVERY, of_vendor: true, fused: true, least: ANY },
+    Statistic { name: "client_error", says: "client errors", kind: Kind::Count(Column::ClientError, Column::ClientErrorExpected), windows: TO_SIX_HOURS, levels: EVERY, of_vendor: true, fused: true, least: ANY },
+    Statistic { name: "throttled", says: "throttled calls", kind: Kind::Count(Column::Throttled, Column::ThrottledExpected), windows: TO_SIX_HOURS, levels: EVERY, of_vendor: true, fused: true, least: ANY },
+    Statistic { name: "server_error", says: "server errors", kind: Kind::Count(Column::ServerError, Column::ServerErrorExpected), windows: TO_SIX_HOURS, levels: EVERY, of_vendor: true, fused: true, least: ANY },
+    Statistic { name: "endpoint_mix", says: "calls of an endpoint", kind: Kind::Mix, windows: MIX, levels: &[Pair], of_vendor: false, fused: true, least: ANY },
+    Statistic { name: "bytes_out_max", says: "largest request", kind: Kind::Largest(Column::BytesOutResidualMax, Column::BytesOutCount, Column::BytesOutMax), windows: NOW, levels: OWN, of_vendor: false, fused: true, least: ANY },
+    Statistic { name: "bytes_in_max", says: "largest answer", kind: Kind::Largest(Column::BytesInResidualMax, Column::BytesInCount, Column::BytesInMax), windows: NOW, levels: OWN, of_vendor: false, fused: true, least: ANY },
 ];
 
-/// Least effects worth a page: failures or an endpoint's calls above expectation, shift of a mean in deviations of a call,
-/// bytes of one call.
+/// Least effects worth a page: failures or an endpoint's calls above expectation and against it, shift of a mean in deviations
+/// of a call, bytes of one call.
 const LEAST_COUNT: f64 = 5.0;
+const LEAST_RATIO: f64 = 1.5;
 const LEAST_SHIFT: f64 = 0.25;
 const LEAST_BYTES: i64 = 1 << 20;
 /// Nothing is expected less often than this, over any window.
@@ -132,6 +140,8 @@ pub struct Observation {
     pub against: f64,
     /// The largest value in bytes, where there is one.
     pub bytes: i64,
+    /// Sum of the logarithms of ratios, of a mean.
+    pub shift: f64,
 }
 
 impl Observation {
@@ -139,17 +149,19 @@ impl Observation {
     pub fn of(kind: Kind, window: &FeatureVector, bucket: &FeatureVector, expected_calls: f64) -> Self {
         let sum = |column: Column| window[column as usize];
         match kind {
-            Kind::Volume => Self { observed: sum(Column::Calls) as f64, against: expected_calls, bytes: 0 },
+            Kind::Volume => Self { observed: sum(Column::Calls) as f64, against: expected_calls, ..Self::default() },
             Kind::Count(observed, expected) => {
-                Self { observed: sum(observed) as f64, against: fixed_to_f64(sum(expected)), bytes: 0 }
+                Self { observed: sum(observed) as f64, against: fixed_to_f64(sum(expected)), ..Self::default() }
             }
             Kind::Mean(residual, count) => {
-                Self { observed: fixed_to_f64(sum(residual)), against: sum(count) as f64, bytes: 0 }
+                let shift = fixed_to_f64(sum(shift_of(residual)));
+                Self { observed: fixed_to_f64(sum(residual)), against: sum(count) as f64, bytes: 0, shift }
             }
             Kind::Largest(residual, count, largest) => Self {
                 observed: fixed_to_f64(bucket[residual as usize]),
                 against: (bucket[count as usize] as f64).max(1.0),
                 bytes: bucket[largest as usize],
+                shift: 0.0,
             },
             Kind::Mix => Self::default(),
         }
@@ -170,11 +182,17 @@ impl Observation {
 
     /// Whether the effect is large enough to be worth anybody's time. Judged after the tail and before fusing: gating the
     /// z that a tail is fitted on would ruin the fit.
-    pub fn is_worth_telling(self, kind: Kind) -> bool {
-        match kind {
+    pub fn is_worth_telling(self, statistic: &Statistic) -> bool {
+        match statistic.kind {
             Kind::Volume => true,
-            Kind::Count(..) | Kind::Mix => self.observed - self.against >= LEAST_COUNT,
-            Kind::Mean(..) => self.observed.abs() >= LEAST_SHIFT * self.against,
+            Kind::Count(..) | Kind::Mix => {
+                self.observed - self.against >= LEAST_COUNT && self.observed >= LEAST_RATIO * self.against
+            }
+            Kind::Mean(..) => {
+                let [rise, fall] = statistic.least;
+                let is_ratio = self.shift >= rise * self.against || -self.shift >= fall * self.against;
+                is_ratio && self.observed.abs() >= LEAST_SHIFT * self.against
+            }
             Kind::Largest(..) => self.bytes >= LEAST_BYTES,
         }
     }
@@ -192,6 +210,15 @@ impl Observation {
             }
             Kind::Largest(..) => self.observed,
         }
+    }
+}
+
+/// The logarithms of ratios beside a quantity's residuals.
+const fn shift_of(residual: Column) -> Column {
+    match residual {
+        Column::BytesOutResidual => Column::BytesOutShift,
+        Column::BytesInResidual => Column::BytesInShift,
+        _ => Column::LatencyShift,
     }
 }
 
@@ -318,16 +345,20 @@ mod tests {
     #[test]
     fn a_mean_of_many_calls_is_no_surprise_where_days_wander() {
         let kind = Kind::Mean(Column::LatencyResidual, Column::LatencyCount);
-        let shifted = Observation { observed: 21.0, against: 700.0, bytes: 0 };
+        let shifted = Observation { observed: 21.0, against: 700.0, bytes: 0, shift: 21.0 };
         assert!(shifted.z(kind, 0.0) > 0.7 && shifted.z(kind, 0.01) < 0.3);
-        assert!(!shifted.is_worth_telling(kind));
+        let latency = statistic_named("latency").unwrap();
+        assert!(!shifted.is_worth_telling(latency));
+        let (slow, fast) = (700.0 * 0.3, -700.0 * 0.9);
+        let told = |shift: f64| Observation { observed: shift, shift, ..shifted }.is_worth_telling(latency);
+        assert!(told(slow) && !told(fast), "a vendor that answers sooner is no news");
     }
 
     #[test]
     fn absurd_numbers_make_no_absurd_z() {
         for kind in STATISTICS.iter().map(|statistic| statistic.kind) {
             for observed in [f64::NAN, f64::INFINITY, -1.0, 0.0, 1e300] {
-                let z = Observation { observed, against: 0.0, bytes: 0 }.z(kind, f64::NAN);
+                let z = Observation { observed, ..Observation::default() }.z(kind, f64::NAN);
                 assert!(z.is_finite(), "{kind:?} {observed}");
             }
         }

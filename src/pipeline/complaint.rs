@@ -1,4 +1,4 @@
-//! What is wrong with a pipeline file, and where.
+//! What is wrong with a file of settings (a pipeline, a simulation), and where.
 //!
 //! Not here: what makes a field wrong (`plan`, and the rooms whose sections they are).
 
@@ -7,21 +7,26 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-/// Why a pipeline file cannot be used.
+use crate::calls::PackError;
+
+/// Why a file of settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PipelineError {
     /// It cannot be read.
     #[error("{}: {problem}", file.display())]
     Unreadable {
-        /// The pipeline file.
+        /// The file.
         file: PathBuf,
         /// What the system says.
         problem: std::io::Error,
     },
+    /// A file of the vendors' directory cannot be used.
+    #[error(transparent)]
+    Vendors(#[from] PackError),
     /// A field is missing, unknown or wrong.
     #[error("{}:{line}: {field}: {problem}", file.display())]
     Field {
-        /// The pipeline file.
+        /// The file.
         file: PathBuf,
         /// Line, from 1.
         line: usize,
@@ -33,14 +38,14 @@ pub enum PipelineError {
 }
 
 /// The file's text, for finding lines in.
-pub(super) struct Text<'a> {
-    pub(super) file: &'a Path,
-    pub(super) text: &'a str,
+pub(crate) struct Text<'a> {
+    pub(crate) file: &'a Path,
+    pub(crate) text: &'a str,
 }
 
 impl Text<'_> {
     /// A complaint of TOML or serde: it knows the place, the line knows the field.
-    pub(super) fn complaint(&self, section: &str, error: &toml::de::Error) -> PipelineError {
+    pub(crate) fn complaint(&self, section: &str, error: &toml::de::Error) -> PipelineError {
         let span = error.span().unwrap_or_default();
         let line_text = self.text.get(self.line_start(&span)..).unwrap_or_default().lines().next().unwrap_or_default();
         let key = line_text.split_once('=').map_or("", |(key, _)| key.trim());
@@ -57,7 +62,7 @@ impl Text<'_> {
     }
 
     /// A complaint about the field at `path`, or about the nearest section above it that is written.
-    pub(super) fn at(&self, path: &[&str], problem: impl ToString) -> PipelineError {
+    pub(crate) fn at(&self, path: &[&str], problem: impl ToString) -> PipelineError {
         let span = DeTable::parse(self.text).ok().map(|table| span_of(table.get_ref(), path)).unwrap_or_default();
         self.field(&span, path.join("."), problem.to_string())
     }

@@ -5,7 +5,7 @@
 //!
 //! Not here: what a section does (its room knows), and anything that connects or opens (`stream`).
 
-mod complaint;
+pub(crate) mod complaint;
 mod plan;
 
 use std::net::SocketAddr;
@@ -13,10 +13,11 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::calls::{Exclude, OwnerDatabases};
 use crate::ingest::{DecodeSpec, kafka};
 
 pub use complaint::PipelineError;
-pub use plan::{DeadLetterPlan, Plan, default_key_file, load};
+pub use plan::{DeadLetterPlan, Plan, TriagePlan, default_key_file, load};
 
 /// The file, but for its `[[sinks]]`: those are read by the registry in `alerts::sinks`.
 #[derive(Clone, Debug, Deserialize)]
@@ -27,9 +28,16 @@ struct Spec {
     decode: DecodeSpec,
     #[serde(default)]
     fingerprint: Fingerprint,
+    #[serde(default)]
+    vendors: Vendors,
+    enrichment: OwnerDatabases,
     model: Model,
     #[serde(default)]
+    train: Train,
+    #[serde(default)]
     detection: Detection,
+    #[serde(default)]
+    triage: Triage,
     #[serde(default)]
     dead_letter: DeadLetter,
     #[serde(default)]
@@ -52,11 +60,25 @@ struct Fingerprint {
     key_file: Option<PathBuf>,
 }
 
+/// `[vendors]`: what the user knows of vendors.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Vendors {
+    directory: Option<PathBuf>,
+}
+
 /// `[model]`: what was learned.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Model {
     bundle: PathBuf,
+}
+
+/// `[train]`: what the history is learned from.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Train {
+    exclude: Vec<Exclude>,
 }
 
 /// `[detection]`: how loud, and how patient with late calls.
@@ -73,6 +95,15 @@ impl Default for Detection {
     fn default() -> Self {
         Self { alerts_per_day: 1.0, allowed_lateness_seconds: 60 }
     }
+}
+
+/// `[triage]`: what analysts say, and what was learned from it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Triage {
+    model: Option<PathBuf>,
+    topic: Option<String>,
+    verdicts: Option<PathBuf>,
 }
 
 /// `[dead_letter]`: where records go that could not be read. At most one of the two.

@@ -4,15 +4,16 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 
 use super::complaint::{PipelineError, Text};
-use super::{Admin, DeadLetter, Detection, Spec, State};
+use super::{Admin, DeadLetter, Detection, Spec, State, Triage};
 use crate::alerts::sinks::{self, SINKS, SectionError, SinkPlan, SinkSpec, Surroundings};
-use crate::calls::{FingerprintKey, KeyError};
+use crate::calls::{Exclude, FingerprintKey, KeyError, OwnerDatabases, VendorPack};
 use crate::ingest::connection::ConnectionError;
 use crate::ingest::{DecodeSpec, Decoder, SpecError, kafka};
 
@@ -30,10 +31,18 @@ pub struct Plan {
     pub decode: DecodeSpec,
     /// Where the fingerprint key lies, unless the environment has it.
     pub key_file: PathBuf,
+    /// What is known of vendors.
+    pub vendors: Arc<VendorPack>,
+    /// Who owns which network, where somebody has a database of it.
+    pub owners: OwnerDatabases,
     /// Directory of the model bundle.
     pub bundle: PathBuf,
+    /// Calls of a history that are not to be learned from.
+    pub exclude: Vec<Exclude>,
     /// How loud, and how patient.
     pub detection: Detection,
+    /// What analysts say, and what was learned from it.
+    pub triage: TriagePlan,
     /// Where alerts go.
     pub sinks: Vec<Box<dyn SinkPlan>>,
     /// Where records go that could not be read.
@@ -42,6 +51,15 @@ pub struct Plan {
     pub state: State,
     /// Metrics and health.
     pub admin: Admin,
+}
+
+/// What analysts say, and what was learned from it.
+#[derive(Clone, Debug, Default)]
+pub struct TriagePlan {
+    /// What `alerts learn` wrote.
+    pub model: Option<PathBuf>,
+    /// The topic of verdicts, read by a consumer group of its own, and the file that they are kept in.
+    pub verdicts: Option<(kafka::Source, PathBuf)>,
 }
 
 /// Where dead letters go, and so in which form.
@@ -98,13 +116,21 @@ fn check(text: &Text<'_>) -> Result<Plan, PipelineError> {
         .map_err(|problem| text.at(&["source", "kafka", field_of(&problem)], problem))?;
     let around = Surroundings { connection: Some(source.connection.clone()), directory };
     let state = State { directory: around.path(&spec.state.directory), ..spec.state };
+    let triage = plan_triage(spec.triage, &source, &around, &state);
     Ok(Plan {
         file: text.file.to_owned(),
         source,
         decode: spec.decode,
         key_file: spec.fingerprint.key_file.map_or_else(default_key_file, |path| around.path(&path)),
+        vendors: read_vendors(text, spec.vendors.directory, &around)?,
+        owners: OwnerDatabases {
+            asn_database: spec.enrichment.asn_database.map(|path| around.path(&path)),
+            country_database: spec.enrichment.country_database.map(|path| around.path(&path)),
+        },
         bundle: around.path(&spec.model.bundle),
+        exclude: spec.train.exclude,
         detection: spec.detection,
+        triage,
         sinks: read_sinks(text, sections, &around)?,
         dead_letter: read_dead_letter(text, spec.dead_letter, &around, &state)?,
         state,
@@ -132,6 +158,10 @@ fn check_fields(text: &Text<'_>, spec: &Spec) -> Result<(), PipelineError> {
         (&["state", "checkpoint_seconds"], "write 1 to 3600")
     } else if !(1..=86_400).contains(&spec.state.idle_seconds) {
         (&["state", "idle_seconds"], "write 1 to 86400")
+    } else if spec.triage.topic.as_ref().is_some_and(String::is_empty) {
+        (&["triage", "topic"], "is empty: name the topic of verdicts, or leave it out")
+    } else if spec.triage.verdicts.is_some() && spec.triage.topic.is_none() {
+        (&["triage", "verdicts"], "is the file for verdicts of a topic: name `topic` too")
     } else if spec.dead_letter.topic.is_some() && spec.dead_letter.file.is_some() {
         (&["dead_letter", "file"], "write either `topic` or `file`, not both")
     } else {
@@ -192,6 +222,31 @@ fn read_sink(
         SectionError::Fields(error) => text.complaint("sinks", &error),
         SectionError::Sink(error) => text.field(&span, "sinks".to_owned(), error.to_string()),
     })
+}
+
+fn read_vendors(
+    text: &Text<'_>,
+    directory: Option<PathBuf>,
+    around: &Surroundings,
+) -> Result<Arc<VendorPack>, PipelineError> {
+    let Some(directory) = directory.map(|directory| around.path(&directory)) else { return Ok(VendorPack::embedded()) };
+    if !directory.is_dir() {
+        let problem = "is no directory: name one that holds a file a vendor, as in \"vendors\"";
+        return Err(text.at(&["vendors", "directory"], problem));
+    }
+    Ok(Arc::new(VendorPack::with_directory(&directory)?))
+}
+
+fn plan_triage(written: Triage, logs: &kafka::Source, around: &Surroundings, state: &State) -> TriagePlan {
+    let file = || match &written.verdicts {
+        Some(path) => around.path(path),
+        None => state.directory.join("verdicts.ndjson"),
+    };
+    let verdicts = written.topic.map(|topic| {
+        let group = format!("{}-verdicts", logs.group);
+        (kafka::Source { topics: vec![topic], group, ..logs.clone() }, file())
+    });
+    TriagePlan { model: written.model.map(|model| around.path(&model)), verdicts }
 }
 
 fn read_dead_letter(
@@ -268,6 +323,9 @@ mod tests {
             ("[[sinks]]\ntype = \"file\"\n", "p.toml:6: sinks: missing field `path`"),
             ("[[sinks]]\ntype = \"file\"\npth = \"x\"\n", "p.toml:8: sinks.pth: unknown field `pth`"),
             ("[[sinks]]\ntype = \"stdout\"\n[[sinks]]\ntype = \"stdout\"\n", "p.toml:8: sinks: stdout is there twice"),
+            ("[vendors]\ndirectory = \"/no/such\"\n", "p.toml:7: vendors.directory: is no directory"),
+            ("[enrichment]\nasn = \"x\"\n", "p.toml:7: enrichment.asn: unknown field `asn`, expected `asn_database`"),
+            ("[train]\nexclude = [\"from=noon\"]\n", "p.toml:7: train.exclude: from: write an RFC 3339 time"),
             ("[detection]\nalerts_per_day = nan\n", "p.toml:7: detection.alerts_per_day: write a number above 0"),
         ] {
             let error = read(&format!("{SMALLEST}{more}")).unwrap_err();

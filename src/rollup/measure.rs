@@ -38,7 +38,7 @@ pub struct Measure {
 }
 
 /// Every measure of a rollup. Sizes and latencies are those of answered calls (status below 400): the size of a failed call
-/// is its status. `_ln` columns are fixed-point (see [`ONE`]); latencies are in milliseconds.
+/// is its status. `_ln` columns are fixed-point (see [`ONE`]); latencies are in milliseconds, costs in micro-dollars.
 pub const MEASURES: &[Measure] = &[
     Measure { name: "calls", merge: Merge::Sum, of_call: || len().cast(DataType::Int64) },
     Measure { name: "ok", merge: Merge::Sum, of_call: || outcome("ok") },
@@ -59,6 +59,8 @@ pub const MEASURES: &[Measure] = &[
     Measure { name: "latency_ln_square_sum", merge: Merge::Sum, of_call: || fixed_square_sum("latency_ln") },
     Measure { name: "bytes_out_max", merge: Merge::Max, of_call: || largest("bytes_out") },
     Measure { name: "bytes_in_max", merge: Merge::Max, of_call: || largest("bytes_in") },
+    Measure { name: "tokens", merge: Merge::Sum, of_call: || total("tokens_in") + total("tokens_out") },
+    Measure { name: "cost", merge: Merge::Sum, of_call: || total("cost") },
     Measure { name: "first_seen", merge: Merge::Min, of_call: || col("time").min() },
     Measure { name: "last_seen", merge: Merge::Max, of_call: || col("time").max() },
     Measure { name: "trace_id", merge: Merge::Min, of_call: || col("trace_id").min() },

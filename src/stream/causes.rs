@@ -14,6 +14,7 @@ use crate::features::{Account, Column, Ledger, Level, WINDOWS};
 use crate::models::baseline::{Baseline, Verdict};
 use crate::models::calibration::p_value;
 use crate::models::joint_row;
+use crate::models::record::most_calls_an_hour;
 use crate::models::statistic::{Kind, Observation, STATISTICS};
 use crate::rollup::BUCKET_MICROS;
 
@@ -23,6 +24,8 @@ const MOST_REASONS: usize = 3;
 const SURGE: f64 = 30.0;
 const SURGE_AT_REST: f64 = 8.0;
 const FEWEST_CALLS_OF_A_SURGE: f64 = 20.0;
+/// Times the calls of the busiest hour ever, from an hour on.
+const SURGE_OVER_RECORD: f64 = 2.0;
 /// Times the expectation from which unusual volume with usual ratios is told, without a page, as a campaign.
 const CAMPAIGN: f64 = 3.0;
 /// Buckets of the level that a surge is measured against: three hours.
@@ -54,7 +57,7 @@ impl Judge {
         let told_of = match entity.level {
             Level::Pair => account,
             Level::Vendor => most_changed(ledger.pairs_of(entity.direction, &entity.vendor), leading)?,
-            Level::VendorEndpoint | Level::Credential => self.pair_in_question(ledger, account, leading)?,
+            Level::VendorEndpoint | Level::Credential => most_changed(users_of(ledger, account), leading)?,
         };
         let seen = Verdict { seen: observed_of(told_of, leading), ..leading.clone() };
         let shared = if statistic.of_vendor {
@@ -135,30 +138,17 @@ impl Judge {
             return Some(own);
         }
         if !is_vendor_open {
-            self.widen(ledger, &vendor);
+            self.widen(ledger, &vendor, time);
         }
         Some(vendor)
     }
 
     /// Makes the incident of one of a vendor's callers the vendor's, if a vendor can have caused it.
-    fn widen(&mut self, ledger: &Ledger, vendor: &Subject) {
+    fn widen(&mut self, ledger: &Ledger, vendor: &Subject, time: i64) {
         let of_vendor: Vec<&str> =
             STATISTICS.iter().filter(|statistic| statistic.of_vendor).map(|statistic| statistic.name).collect();
         let mut pairs = ledger.pairs_of(vendor.direction, &vendor.vendor);
-        pairs.any(|pair| self.memory.book.widen(vendor, &pair.entity.caller, &of_vendor));
-    }
-
-    /// Of the pairs behind a shared credential or endpoint, the one whose incident goes on, else the one whose calls make most
-    /// of the change.
-    fn pair_in_question<'a>(&self, ledger: &'a Ledger, account: &'a Account, verdict: &Verdict) -> Option<&'a Account> {
-        let entity = &account.entity;
-        let uses = |pair: &&Account| match entity.level {
-            Level::Credential => pair.trail.credential == entity.part,
-            _ => pair.endpoints.contains_key(&entity.part),
-        };
-        let pairs = || ledger.pairs_of(entity.direction, &entity.vendor).filter(uses);
-        let is_told = |pair: &&Account| self.memory.book.is_paging(&Subject::of(&pair.entity));
-        pairs().find(is_told).or_else(|| most_changed(pairs(), verdict))
+        pairs.any(|pair| self.memory.book.widen(vendor, &pair.entity.caller, &of_vendor, time));
     }
 
     /// Pure volume: far beyond the clock, whatever the ratios say. `rate_of_tests` is that of the ratios: where they are usual too, and
@@ -178,12 +168,17 @@ impl Judge {
         if rate > share {
             return None;
         }
-        let clock = self.bundle.baselines.get(&account.entity).filter(|known| known.is_known)?.clock.as_ref()?;
+        let known = self.bundle.baselines.get(&account.entity).filter(|known| known.is_known)?;
+        let clock = known.clock.as_ref()?;
         let buckets = verdict.test.buckets() as f64;
         let level = clock.expected(bucket, LEVEL_BUCKETS) * buckets / LEVEL_BUCKETS as f64;
         let usual = verdict.seen.against.max(level);
-        let times = if self.is_company_at_rest(bucket) { SURGE_AT_REST } else { SURGE };
-        let least = (clock.peak() * buckets).max(FEWEST_CALLS_OF_A_SURGE);
+        let is_at_rest = self.is_company_at_rest(bucket);
+        let times = if is_at_rest { SURGE_AT_REST } else { SURGE };
+        // A nightly job that is made up for by day is no surge: more than ever is.
+        let record = known.records.as_ref().map_or(0.0, most_calls_an_hour);
+        let record = if is_at_rest { 0.0 } else { record * if buckets < 12.0 { 1.0 } else { SURGE_OVER_RECORD } };
+        let least = (clock.peak() * buckets).max(FEWEST_CALLS_OF_A_SURGE).max(record);
         let pages = verdict.seen.observed >= times * usual && verdict.seen.observed >= least;
         let is_campaign = rate_of_tests > self.settings.budget().tests() && verdict.seen.observed >= CAMPAIGN * usual;
         if !pages && (!is_campaign || verdict.seen.observed < FEWEST_CALLS_OF_A_SURGE) {
@@ -275,12 +270,12 @@ impl Judge {
         bucket: i64,
     ) -> Option<Event<'a>> {
         let entity = &account.entity;
-        let known = baseline.filter(|known| known.is_known)?;
+        baseline.filter(|known| known.is_known)?;
         let joint = self.bundle.joint.get(&entity.direction)?;
         if entity.level != Level::Pair || !joint_row::is_due(bucket) {
             return None;
         }
-        let row = joint_row::row(account, bucket, verdicts, Some(known));
+        let row = joint_row::row(account, bucket, verdicts);
         if joint_row::is_ordinary(entity.direction, &row) {
             return None;
         }
@@ -314,6 +309,15 @@ fn observed_of(account: &Account, verdict: &Verdict) -> Observation {
     let empty = [0; _];
     let window = account.series.window(verdict.test.window);
     Observation::of(verdict.test.statistic().kind, window, &empty, 0.0)
+}
+
+/// The pairs behind a shared credential or endpoint.
+fn users_of<'a>(ledger: &'a Ledger, account: &'a Account) -> impl Iterator<Item = &'a Account> {
+    let entity = &account.entity;
+    ledger.pairs_of(entity.direction, &entity.vendor).filter(|pair| match entity.level {
+        Level::Credential => pair.trail.credential == entity.part,
+        _ => pair.endpoints.contains_key(&entity.part),
+    })
 }
 
 /// Of some pairs, the one whose calls make most of a change: whether the vendor changed is what is left without them.

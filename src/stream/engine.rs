@@ -14,7 +14,7 @@ use super::judge::{Judge, Memory};
 use super::watermark::{Arrival, Watermark};
 use crate::alerts::{Alert, Budget};
 use crate::calls::Templates;
-use crate::features::feature_rows;
+use crate::features::{Entity, feature_rows};
 use crate::models::audit;
 use crate::models::bundle::Bundle;
 use crate::models::first_sight::relations;
@@ -229,6 +229,12 @@ impl Engine {
             names.extend(of_bucket.iter().map(|(_, vendor, endpoint)| self.templates.renamed(vendor, endpoint)));
         }
         Ok(names)
+    }
+
+    /// Shows each p-value of an entity's tests to an observer: who, at the end of which bucket, and the chance that an entity
+    /// has such a day. Nothing that is told depends on it, and it is no part of a snapshot.
+    pub fn observe(&mut self, observer: impl FnMut(&Entity, i64, f64) + Send + 'static) {
+        self.judge.observer = Some(Box::new(observer));
     }
 
     /// The partitions that are read from now on: each holds the watermark back until it was heard or is idle.

@@ -127,6 +127,8 @@ impl Judge {
             others: ledger.pairs_of(subject.direction, &subject.vendor).filter(is_other).count(),
             sharing: told.sharing,
         });
+        let is_egress = subject.direction == Direction::Egress;
+        let destination = self.bundle.known.vendors().category(&subject.vendor).filter(|_| is_egress);
         let finding = Finding {
             detector: detector_of(&cause),
             cause,
@@ -139,6 +141,7 @@ impl Judge {
             contributions,
             counterfactual: told.counterfactual,
             likely: told.likely.filter(|_| !event.pages),
+            destination,
             novelty: told.novelty,
             hosts: trail.hosts.iter().cloned().collect(),
             credential,

@@ -68,6 +68,9 @@ impl Memory {
     }
 }
 
+/// Is shown each p-value of an entity's tests: who, at the end of which bucket, and the chance of such an entity-day.
+pub(super) type Observer = Box<dyn FnMut(&Entity, i64, f64) + Send>;
+
 /// Judges closed buckets by a bundle.
 pub(super) struct Judge {
     pub bundle: Arc<Bundle>,
@@ -78,6 +81,8 @@ pub(super) struct Judge {
     /// Pairs that keep office hours: they tell when the company rests.
     pub office: Vec<Entity>,
     pub memory: Memory,
+    /// Sees p-values, and changes nothing.
+    pub observer: Option<Observer>,
 }
 
 /// Where a finding goes and what it says.
@@ -107,7 +112,7 @@ impl Judge {
         };
         let office = bundle.baselines.iter().filter_map(keeps_office_hours).collect();
         let between = bundle.expectations.between_callers();
-        Self { bundle, settings, callers, between, office, memory }
+        Self { bundle, settings, callers, between, office, memory, observer: None }
     }
 
     /// Judges a bucket: its feature rows, its relations and its audit rows in the order of their first calls.
@@ -174,6 +179,9 @@ impl Judge {
             self.pass_over_levels(&account.entity, &mut verdicts, time);
             let score = fused(verdicts.iter().map(|verdict| (verdict.test, verdict.p_value)));
             let p_value = p_value(view.score.as_ref(), score);
+            if let Some(observe) = &mut self.observer {
+                observe(&account.entity, bucket, p_value);
+            }
             let rate = bundle.alarms_per_day(bundle.entities(), p_value);
             if account.entity.level == Level::Pair && baseline.is_some_and(|known| known.is_known) {
                 self.note_fitness(&account.entity, p_value, &verdicts);
@@ -206,7 +214,7 @@ impl Judge {
     }
 
     fn judge_silences(&mut self, bucket: i64, time: i64) {
-        let hushes = self.memory.heard.silences(&self.bundle.baselines, bucket);
+        let hushes = self.memory.heard.silences(&self.memory.ledger, &self.bundle.baselines, bucket);
         self.memory.heard.forget(bucket);
         let ledger = std::mem::take(&mut self.memory.ledger);
         for hush in &hushes {

@@ -16,6 +16,7 @@ mod partitions;
 mod records;
 pub mod run;
 pub mod shutdown;
+mod verdicts;
 mod watermark;
 
 pub use engine::{Counters, Engine, EngineError, EngineSettings};

@@ -19,10 +19,12 @@ use super::admin::{Admin, Health};
 use super::dead_letter::{self, Form};
 use super::partitions::Partitions;
 use super::shutdown::Shutdown;
+use super::verdicts::Listener;
 use super::{Counters, Engine, EngineError, EngineSettings, metrics};
 use crate::alerts::Alert;
 use crate::alerts::sinks::{Delivery, Sink, SinkError, SinkPlan};
-use crate::calls::{CallsBuilder, FingerprintKey, KeyError};
+use crate::alerts::triage::{Triage, TriageError, VerdictsError};
+use crate::calls::{CallsBuilder, FingerprintKey, KeyError, OwnerError, Owners};
 use crate::ingest::kafka::{Batch, Consumer, ConsumerError, Event, Partition};
 use crate::ingest::{DecodeSpec, Decoder, Place, SpecError};
 use crate::models::bundle::Bundle;
@@ -50,6 +52,15 @@ pub enum RunError {
     /// The fingerprint key is missing or unfit.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// A database of network owners is missing or unfit.
+    #[error(transparent)]
+    Owners(#[from] OwnerError),
+    /// What was learned from verdicts cannot be used.
+    #[error("[triage] model: {0}")]
+    Triage(#[from] TriageError),
+    /// The file of verdicts cannot be used.
+    #[error("[triage] verdicts: {0}")]
+    Verdicts(#[from] VerdictsError),
     /// The decoder's settings are unfit.
     #[error(transparent)]
     Decode(#[from] SpecError),
@@ -169,6 +180,8 @@ struct Shell<'a, M> {
     store: Store,
     decoders: BTreeMap<Arc<str>, Decoder>,
     calls: CallsBuilder,
+    triage: Option<Triage>,
+    verdicts: Option<Listener>,
     outlets: Vec<Outlet>,
     dead_letters: Outlet,
     form: Form,
@@ -204,12 +217,17 @@ impl<'a, M: Machine> Shell<'a, M> {
             DeadLetterPlan::Topic(sink) => (sink, Form::Record),
             DeadLetterPlan::File(sink) => (sink, Form::Line),
         };
+        let mut calls = CallsBuilder::with_vendors(key, Arc::clone(&plan.vendors));
+        calls.name_owners(Owners::open(&plan.owners)?);
+        let verdicts = plan.triage.verdicts.as_ref();
         let mut shell = Self {
+            triage: plan.triage.model.as_deref().map(Triage::load).transpose()?,
+            verdicts: verdicts.map(|(source, file)| Listener::start(source, file)).transpose()?,
             outlets: plan.sinks.iter().map(|sink| open(sink.as_ref())).collect::<Result<_, _>>()?,
             dead_letters: open(dead_letters.as_ref())?,
             form,
             decoders: BTreeMap::new(),
-            calls: CallsBuilder::new(key),
+            calls,
             partitions: Partitions::resume(saved.offsets),
             saved_at: Instant::now(),
             records_since: 0,
@@ -246,7 +264,7 @@ impl<'a, M: Machine> Shell<'a, M> {
         let calls = self.calls.finish();
         let alerts = if calls.height() > 0 { self.machine.push(&name, calls)? } else { Vec::new() };
         self.dead_letters.deliver(&letters, self.health, self.shutdown)?;
-        self.deliver(&alerts)?;
+        self.deliver(alerts)?;
 
         if let Some(last) = batch.records.last() {
             self.partitions.read_to(&name, last.offset() + 1, Instant::now());
@@ -256,9 +274,16 @@ impl<'a, M: Machine> Shell<'a, M> {
         Ok(())
     }
 
-    fn deliver(&mut self, alerts: &[Alert]) -> Result<(), RunError> {
+    fn deliver(&mut self, alerts: Vec<Alert>) -> Result<(), RunError> {
         if alerts.is_empty() {
             return Ok(());
+        }
+        let alerts: Vec<Alert> = match &self.triage {
+            Some(triage) => alerts.into_iter().map(|alert| triage.apply(alert)).collect(),
+            None => alerts,
+        };
+        if let Some(listener) = &self.verdicts {
+            listener.remember(&alerts);
         }
         let deliveries: Vec<Delivery> = alerts.iter().map(Delivery::of).collect();
         for outlet in &mut self.outlets {
@@ -301,7 +326,7 @@ impl<'a, M: Machine> Shell<'a, M> {
         let patience = Duration::from_secs(self.plan.state.idle_seconds);
         for name in self.partitions.fallen_idle(&lag, patience, Instant::now()) {
             let alerts = self.machine.idle(&name)?;
-            self.deliver(&alerts)?;
+            self.deliver(alerts)?;
         }
         metrics::engine(&self.machine.counters(), self.machine.watermark());
         Ok(())
@@ -405,4 +430,4 @@ fn patiently<T>(
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::stream) mod tests;

@@ -1,6 +1,6 @@
 //! Fitting the joint models: on the earlier days' rows, calibrated on the later ones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use ndarray::Array2;
@@ -14,7 +14,7 @@ use crate::models::baseline::Verdict;
 use crate::models::bundle::CalibratedJoint;
 use crate::models::calibration::Tail;
 use crate::models::clock::Span;
-use crate::models::joint::{self, Joint};
+use crate::models::joint::Joint;
 use crate::models::joint_row;
 use crate::rollup::day_of;
 
@@ -40,7 +40,7 @@ impl Rows {
 
     pub fn take(&self, entity: &Entity, bucket: i64, account: &Account, verdicts: &[Verdict]) {
         if entity.level == Level::Pair && joint_row::is_due(bucket) {
-            let row = joint_row::row(account, bucket, verdicts, None);
+            let row = joint_row::row(account, bucket, verdicts);
             if let Ok(mut rows) = self.rows.lock() {
                 rows.insert((bucket, entity.clone()), row);
             }
@@ -65,23 +65,16 @@ impl Rows {
         fitted.truncate(MOST_ROWS);
         let joint = Joint::fit(matrix(&fitted, columns.len())?.view(), &columns, seed).ok()?;
 
-        let scores = joint.score_rows(matrix(&held_out, columns.len())?.view());
-        let mut maxima: BTreeMap<(i64, &Entity), Vec<f64>> = BTreeMap::new();
-        for (((bucket, entity), _), scores) in held_out.iter().zip(&scores) {
-            let most = maxima.entry((day_of(*bucket), entity)).or_insert_with(|| vec![f64::NEG_INFINITY; scores.len()]);
-            most.iter_mut().zip(scores).for_each(|(most, score)| *most = most.max(*score));
+        let oddness = joint.oddness(matrix(&held_out, columns.len())?.view());
+        let mut oddest: BTreeMap<(i64, &Entity), f32> = BTreeMap::new();
+        for (((bucket, entity), _), oddness) in held_out.iter().zip(oddness) {
+            let most = oddest.entry((day_of(*bucket), entity)).or_insert(0.0);
+            *most = most.max(oddness as f32);
         }
-        let entities = maxima.keys().map(|(_, entity)| *entity).collect::<std::collections::BTreeSet<_>>().len();
+        let entities = oddest.keys().map(|(_, entity)| *entity).collect::<BTreeSet<_>>().len();
         let calibration_days = days.len() - (days.len() as f64 * FIT_SHARE) as usize;
-        let tail = |model: usize| Tail::fit(maxima.values().map(|most| most[model] as f32).collect(), calibration_days);
-        let tails: Vec<Option<Tail>> = (0..joint::MODELS.len()).map(tail).collect();
-        let mut fused: BTreeMap<(i64, &Entity), f32> = BTreeMap::new();
-        for (((bucket, entity), _), scores) in held_out.iter().zip(&scores) {
-            let score = CalibratedJoint::fuse(&tails, scores) as f32;
-            fused.entry((day_of(*bucket), entity)).and_modify(|most| *most = most.max(score)).or_insert(score);
-        }
-        let score = Tail::fit(fused.into_values().collect(), calibration_days);
-        Some(CalibratedJoint { joint, tails, score, entities })
+        let tail = Tail::fit(oddest.into_values().collect(), calibration_days);
+        Some(CalibratedJoint { joint, tail, entities })
     }
 }
 

@@ -9,17 +9,20 @@ mod audit;
 mod calibrate;
 mod entities;
 pub mod evaluate;
+mod inspect;
 mod joint;
 mod report;
+pub mod triage;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use polars::prelude::*;
 use thiserror::Error;
 
 use self::calibrate::{Calibration, calibrate};
 use self::entities::{EntityHistory, gather};
-use crate::calls::{Direction, TemplateLearner, Templates};
+use crate::calls::{Direction, Exclude, Excluded, TemplateLearner, Templates, VendorPack};
 use crate::features::{FeatureRow, Level, catalogue_hash, feature_rows};
 use crate::models::baseline::{Baselines, ViewBaseline};
 use crate::models::bundle::{Bundle, FORMAT_VERSION, Manifest};
@@ -31,6 +34,7 @@ use crate::models::peers::{Peers, behaviour};
 use crate::models::record::KINDS;
 use crate::rollup::{Rollup, StoredRollup, bucket_start};
 
+pub use self::inspect::Inspection;
 pub use self::report::{LeftOut, Report};
 
 /// Seed of everything random in training: the same history gives the same bundle.
@@ -59,6 +63,7 @@ pub struct History {
     parts: Vec<Rollup>,
     rows: usize,
     calls: i64,
+    excluded: Excluded,
     is_none: bool,
 }
 
@@ -68,13 +73,19 @@ impl History {
         Self { is_none: true, ..Self::default() }
     }
 
+    /// A history without the calls that a rule matches.
+    pub fn excluding(rules: Vec<Exclude>) -> Self {
+        Self { excluded: Excluded::new(rules), ..Self::default() }
+    }
+
     /// Adds a frame of calls.
     ///
     /// # Errors
     /// Where the frame lacks a column of the call.
     pub fn add(&mut self, calls: &DataFrame) -> Result<(), TrainError> {
+        let calls = self.excluded.apply(calls)?;
         self.calls += calls.height() as i64;
-        let part = Rollup::of(calls)?;
+        let part = Rollup::of(&calls)?;
         self.rows += part.len();
         self.parts.push(part);
         if self.rows > MERGE_ROWS {
@@ -83,7 +94,7 @@ impl History {
         Ok(())
     }
 
-    /// Calls read so far.
+    /// Calls read so far, but for those that a rule matched.
     pub fn calls(&self) -> i64 {
         self.calls
     }
@@ -111,6 +122,8 @@ pub struct Settings {
     pub alerts_per_day: f64,
     /// Records that could not be read or were no calls, for the manifest.
     pub records_left_out: u64,
+    /// What is known of vendors: the same that the calls were read with.
+    pub vendors: Arc<VendorPack>,
 }
 
 /// Learns a bundle from a history; `stage` is told what is being done.
@@ -119,6 +132,7 @@ pub struct Settings {
 /// Where there is no call. A strange entity is no error: it is reported.
 pub fn train(history: History, settings: &Settings, stage: &dyn Fn(&str)) -> Result<(Bundle, Report), TrainError> {
     stage("learning endpoint templates");
+    let excluded = history.excluded.counts();
     let rollup = history.into_rollup()?;
     let templates = learn_templates(&rollup)?;
     let names = names_of(&rollup, &templates)?;
@@ -132,14 +146,14 @@ pub fn train(history: History, settings: &Settings, stage: &dyn Fn(&str)) -> Res
 
     stage("learning what was ever seen");
     let relations = relations(&rollup)?;
-    let facts = FactHistory::of(&relations, span);
+    let facts = FactHistory::of(&relations, span).with_vendors(Arc::clone(&settings.vendors));
     let sight_rates = SightRates::fit(&relations, &facts, span);
 
     stage("learning the audit view");
     let audit = audit::learn(&crate::models::audit::rows(&rollup)?);
 
     let mut bundle = Bundle {
-        manifest: manifest(&rollup, span, settings)?,
+        manifest: Manifest { excluded, ..manifest(&rollup, span, settings)? },
         span,
         templates,
         expectations,
@@ -272,6 +286,7 @@ fn manifest(rollup: &Rollup, span: Span, settings: &Settings) -> Result<Manifest
         calls: frame.column("calls")?.i64()?.sum().unwrap_or_default(),
         rollup_rows: rollup.len(),
         records_left_out: settings.records_left_out,
+        excluded: BTreeMap::new(),
         data_hash,
         learned: BTreeMap::new(),
         calibration: BTreeMap::new(),

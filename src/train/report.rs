@@ -88,7 +88,7 @@ impl Report {
             calibration,
             judged_by_peers,
             strange,
-            left_out: Vec::new(),
+            left_out: bundle.manifest.excluded.iter().map(|(rule, count)| excluded(rule, *count)).collect(),
         }
     }
 
@@ -107,6 +107,11 @@ impl Report {
         self.left_out.extend(complaints.iter().map(|(reason, count)| left_out("records", reason, *count)));
         self.left_out.extend(unreadable.iter().map(|problem| left_out("input", problem, 1)));
     }
+}
+
+/// A rule that matched no call may be a misspelling: it is told as well.
+fn excluded(rule: &str, count: u64) -> LeftOut {
+    LeftOut { what: "calls".to_owned(), why: format!("excluded by {rule}"), count }
 }
 
 impl fmt::Display for Report {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use apiwarden::alerts::{Alert, to_ocsf};
-use apiwarden::calls::{CallsBuilder, FingerprintKey};
+use apiwarden::calls::{CallsBuilder, FingerprintKey, VendorPack};
 use apiwarden::ingest::{DecodeError, DecodeSpec, Decoder, Place};
 use apiwarden::models::bundle::Bundle;
 use apiwarden::train::{History, Report, Settings, train};
@@ -84,7 +84,9 @@ pub fn decode(lines: &[String]) -> (DataFrame, Vec<DecodeError>) {
 pub fn learn(lines: &[String]) -> (Bundle, Report) {
     let mut history = History::default();
     history.add(&decode(lines).0).expect("calls");
-    let settings = Settings { fingerprint_key: key().id(), alerts_per_day: ALERTS_PER_DAY, records_left_out: 0 };
+    let vendors = VendorPack::embedded();
+    let settings =
+        Settings { fingerprint_key: key().id(), alerts_per_day: ALERTS_PER_DAY, records_left_out: 0, vendors };
     train(history, &settings, &|_| {}).expect("a history to learn from")
 }
 

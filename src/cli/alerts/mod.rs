@@ -1,10 +1,15 @@
 //! `apiwarden alerts`: what can be done with alerts after they were raised, one file a command.
 
+mod files;
+mod label;
+mod learn;
 mod show;
+mod triage;
+mod verdict;
 
 use clap::{Args, Subcommand};
 
-/// Reads alerts that were written as OCSF NDJSON.
+/// Shows alerts that were written as OCSF NDJSON, takes verdicts on them, and learns from those.
 #[derive(Debug, Args)]
 pub(super) struct Alerts {
     #[command(subcommand)]
@@ -14,12 +19,20 @@ pub(super) struct Alerts {
 #[derive(Debug, Subcommand)]
 enum Command {
     Show(show::Show),
+    Verdict(verdict::Verdict),
+    Label(label::Label),
+    Learn(learn::Learn),
+    Triage(triage::Triage),
 }
 
 impl Alerts {
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Show(command) => command.run(),
+            Command::Verdict(command) => command.run(),
+            Command::Label(command) => command.run(),
+            Command::Learn(command) => command.run(),
+            Command::Triage(command) => command.run(),
         }
     }
 }

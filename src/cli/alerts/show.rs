@@ -56,7 +56,7 @@ fn open(path: &Path) -> anyhow::Result<File> {
     File::open(path).with_context(|| path.display().to_string())
 }
 
-fn alert_of(line: &str) -> anyhow::Result<Alert> {
+pub(super) fn alert_of(line: &str) -> anyhow::Result<Alert> {
     let value = serde_json::from_str(line).map_err(|error| {
         // What serde_json says may quote the line.
         anyhow::anyhow!("column {}: expected one JSON object a line", error.column())

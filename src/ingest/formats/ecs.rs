@@ -51,6 +51,7 @@ fn decode(record: &str) -> Result<Option<Call<'_>>, RecordError> {
     let caller = caller.or_else(|| record.host.take().name.0).or_else(|| source.ip.0.clone());
     let host = url.domain.0.or(destination.domain.0).or_else(|| record.server.take().domain.0);
     let duration = event.duration.real("event.duration")?;
+    let usage = record.gen_ai.take().usage.take();
     let secret = || headers.authorization.0.or(headers.api_key.0).map(credential);
     Ok(Some(Call {
         time,
@@ -64,6 +65,8 @@ fn decode(record: &str) -> Result<Option<Call<'_>>, RecordError> {
         status: response.status_code.status("http.response.status_code")?,
         bytes_out: size(request.bytes, request.body, "http.request.bytes")?,
         bytes_in: size(response.bytes, response.body, "http.response.bytes")?,
+        tokens_in: usage.input.or(usage.prompt).whole("gen_ai.usage.input_tokens")?,
+        tokens_out: usage.output.or(usage.completion).whole("gen_ai.usage.output_tokens")?,
         latency_ms: duration.map(|nanoseconds| nanoseconds / NANOSECONDS_PER_MILLISECOND),
         tls_version: record.tls.take().version.0,
         src_ip: source.ip.0,
@@ -113,6 +116,7 @@ struct Record<'a> {
     tls: Section<Tls<'a>>,
     #[serde(borrow)]
     cloud: Section<Cloud<'a>>,
+    gen_ai: Section<GenAi>,
 }
 
 #[derive(Deserialize, Default)]
@@ -229,6 +233,27 @@ struct Labels<'a> {
     credential_id: Text<'a>,
 }
 
+/// Calls to language models, as OpenTelemetry names them.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct GenAi {
+    usage: Section<Usage>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Usage {
+    #[serde(rename = "input_tokens")]
+    input: Number,
+    #[serde(rename = "output_tokens")]
+    output: Number,
+    /// The name until 2024.
+    #[serde(rename = "prompt_tokens")]
+    prompt: Number,
+    #[serde(rename = "completion_tokens")]
+    completion: Number,
+}
+
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Tls<'a> {
@@ -276,6 +301,16 @@ mod tests {
         assert_eq!((call.path.as_deref(), call.scheme.as_deref()), (Some("/v1/charges?a=b"), Some("https")));
         assert_eq!((call.bytes_out, call.bytes_in, call.status), (Some(7), None, None));
         assert_eq!((call.latency_ms, call.credential.as_deref()), (Some(2.5), Some("sk_live")));
+    }
+
+    #[test]
+    fn tokens_of_a_language_model_are_read_by_their_new_and_old_names() {
+        for usage in [r#"{"input_tokens":812,"output_tokens":"40"}"#, r#"{"prompt_tokens":812,"completion_tokens":40}"#]
+        {
+            let record = format!(r#"{{"@timestamp":"2026-09-01T00:00:00Z","http":{{}},"gen_ai":{{"usage":{usage}}}}}"#);
+            let call = call(&record);
+            assert_eq!((call.tokens_in, call.tokens_out), (Some(812), Some(40)));
+        }
     }
 
     #[test]

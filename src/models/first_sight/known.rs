@@ -1,13 +1,14 @@
 //! What is known: every value that was ever seen, by kind, and since when.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use foldhash::HashSet;
 use serde::{Deserialize, Serialize};
 
 use super::dormancy::{CredentialDays, Rests};
 use super::relation::Relation;
-use crate::calls::Direction;
+use crate::calls::{Direction, VendorPack, country_of};
 use crate::models::clock::{Span, day_type};
 use crate::rollup::day_of;
 
@@ -33,6 +34,9 @@ pub(super) enum Fact {
     Region = b'p',
     CallerRegion = b'q',
     CallerHour = b'r',
+    Country = b's',
+    /// Whether networks had countries at all.
+    Countries = b't',
 }
 
 /// Writes the key of a fact.
@@ -94,6 +98,10 @@ fn facts_of<'a>(relation: &Relation<'a>) -> Vec<(Fact, Vec<&'a str>)> {
         facts.push((Fact::Network, vec![network]));
         facts.push((Fact::NetworkBlock, vec![block_of(network)]));
         facts.push((Fact::CallerNetwork, vec![caller, network]));
+        if !country_of(network).is_empty() {
+            facts.push((Fact::Country, vec![country_of(network)]));
+            facts.push((Fact::Countries, vec![]));
+        }
     }
     if !client.is_empty() {
         facts.push((Fact::Client, vec![client]));
@@ -120,12 +128,14 @@ pub struct FactHistory {
     facts: BTreeMap<String, i64>,
     credentials: CredentialDays,
     last_day: i64,
+    vendors: Arc<VendorPack>,
 }
 
 impl FactHistory {
     /// Gathers the facts of relations, in the order of their buckets.
     pub fn of(relations: &[(i64, Relation<'_>)], span: Span) -> Self {
-        let mut history = Self { last_day: day_of(span.last), ..Self::default() };
+        let vendors = VendorPack::embedded();
+        let mut history = Self { last_day: day_of(span.last), vendors, ..Self::default() };
         let mut buffer = String::new();
         for (bucket, relation) in relations {
             history.credentials.add(relation.direction, relation.credential, day_of(*bucket));
@@ -139,15 +149,22 @@ impl FactHistory {
         history
     }
 
+    /// The same, with these vendors instead of those that the program brings along.
+    pub fn with_vendors(self, vendors: Arc<VendorPack>) -> Self {
+        Self { vendors, ..self }
+    }
+
     /// What is known at the end of the history.
     pub fn known(&self) -> Known {
-        Known { facts: self.facts.keys().cloned().collect(), rests: self.credentials.rests(self.last_day) }
+        let facts = self.facts.keys().cloned().collect();
+        Known { facts, rests: self.credentials.rests(self.last_day), vendors: Arc::clone(&self.vendors) }
     }
 
     /// What was known before a fold. Credentials are all awake: their returns are counted apart.
     pub(super) fn known_before(&self, fold: i64) -> Known {
         let earlier = self.facts.iter().filter(|(_, first)| **first < fold);
-        Known { facts: earlier.map(|(key, _)| key.clone()).collect(), rests: Rests::default() }
+        let facts = earlier.map(|(key, _)| key.clone()).collect();
+        Known { facts, rests: Rests::default(), vendors: Arc::clone(&self.vendors) }
     }
 
     /// Times that a credential came back from dormancy.
@@ -156,17 +173,24 @@ impl FactHistory {
     }
 }
 
-/// What is known.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+/// What is known: what was seen, and what the vendor pack says. The pack is not stored: the pipeline file decides it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(from = "(BTreeSet<String>, Rests)", into = "(BTreeSet<String>, Rests)")]
 pub struct Known {
     facts: HashSet<String>,
     pub(super) rests: Rests,
+    vendors: Arc<VendorPack>,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self::from((BTreeSet::new(), Rests::default()))
+    }
 }
 
 impl From<(BTreeSet<String>, Rests)> for Known {
     fn from((facts, rests): (BTreeSet<String>, Rests)) -> Self {
-        Self { facts: facts.into_iter().collect(), rests }
+        Self { facts: facts.into_iter().collect(), rests, vendors: VendorPack::embedded() }
     }
 }
 
@@ -177,6 +201,16 @@ impl From<Known> for (BTreeSet<String>, Rests) {
 }
 
 impl Known {
+    /// The vendors.
+    pub fn vendors(&self) -> &VendorPack {
+        &self.vendors
+    }
+
+    /// Takes these vendors for those that the program brings along.
+    pub fn set_vendors(&mut self, vendors: Arc<VendorPack>) {
+        self.vendors = vendors;
+    }
+
     /// Number of callers of a view.
     pub fn callers(&self, direction: Direction) -> usize {
         let mut prefix = String::new();
@@ -200,6 +234,10 @@ pub(super) struct Looker<'a> {
 impl<'a> Looker<'a> {
     pub fn new(known: &'a Known, direction: Direction) -> Self {
         Self { known, direction, buffer: String::new() }
+    }
+
+    pub fn vendors(&self) -> &'a VendorPack {
+        &self.known.vendors
     }
 
     pub fn has(&mut self, fact: Fact, parts: &[&str]) -> bool {

@@ -58,6 +58,7 @@ const fn class(name: &'static str, says: &'static str, prior: f64, of_release: b
 #[rustfmt::skip]
 pub const SIGHTS: &[SightClass] = &[
     class("vendor_new", "a vendor that nobody here has called before", 0.05, false),
+    class("vendor_new_drop", "a vendor that takes files, texts or messages, and that nobody here has called before", 0.02, false),
     class("pair_new", "a caller's first call to a vendor that others use", 0.5, true),
     class("network_public_new", "a public network that nobody here has called from", 0.05, false),
     class("network_public_known", "a public network that only others have called from", 0.2, false),
@@ -99,6 +100,8 @@ pub const SIGHTS: &[SightClass] = &[
     class("operation_grant", "a first grant of rights or credentials", 0.05, false),
     class("operation_share", "a first sharing with others", 0.02, false),
     class("operation_defence", "a first change of logging or protection", 0.02, false),
+    class("network_hosting_new", "a hosting provider that nobody here has called from", 0.03, false),
+    class("country_new", "a country that nobody here has called from", 0.02, false),
 ];
 
 /// Place of a class in [`SIGHTS`], by its name.
@@ -283,12 +286,35 @@ pub(super) mod tests {
         let known = FactHistory::of(&[relation("billing", "stripe", "POST /v1/charges", 0)], day).known();
         let (_, same) = relation("billing", "stripe", "POST /v1/charges", 1);
         assert!(classes(&same, &known).is_empty());
-        assert_eq!(classes(&Relation { vendor: "transfer.sh", ..same }, &known), ["vendor_new"]);
+        assert_eq!(classes(&Relation { vendor: "adyen", ..same }, &known), ["vendor_new"]);
+        assert_eq!(classes(&Relation { vendor: "transfer.sh", ..same }, &known), ["vendor_new_drop"]);
+        assert_eq!(classes(&Relation { endpoint: "POST /v1/refunds", ..same }, &known), ["endpoint_write"]);
+        assert_eq!(classes(&Relation { endpoint: "GET /v1/customers", ..same }, &known)[0], "endpoint_read");
+        assert_eq!(classes(&Relation { endpoint: "POST /v1/payouts", ..same }, &known), ["endpoint_sensitive"]);
         assert_eq!(classes(&Relation { network: "203.0.113.0/24", ..same }, &known), ["network_public_new"]);
         assert_eq!(classes(&Relation { network: "10.20.9.0/24", ..same }, &known), ["network_private_near"]);
         assert_eq!(classes(&Relation { endpoint: "DELETE /v1/charges/{id}", ..same }, &known), ["endpoint_sensitive"]);
         assert_eq!(classes(&Relation { scheme: "http", ..same }, &known), ["plaintext"]);
         assert_eq!(classes(&Relation { client: "curl", ..same }, &known), ["client_tool"]);
+    }
+
+    #[test]
+    fn a_network_nobody_has_called_from_is_graded_by_who_owns_it() {
+        let day = Span { first: 0, last: crate::rollup::BUCKETS_PER_DAY - 1 };
+        let (_, without) = relation("billing", "stripe", "POST /v1/charges", 0);
+        let office = Relation { network: "AS3320 deutsche telekom ag (DE)", ..without };
+        let known = FactHistory::of(&[(0, office)], day).known();
+        for (network, class) in [
+            ("AS6805 telefonica germany (DE)", "network_public_new"),
+            ("AS24940 hetzner online gmbh (DE)", "network_hosting_new"),
+            ("AS9009 m247 europe srl (RO)", "country_new"),
+        ] {
+            assert_eq!(classes(&Relation { network, ..without }, &known), [class]);
+        }
+        // A history without countries cannot tell that one is new.
+        let known = FactHistory::of(&[(0, without)], day).known();
+        let rented = Relation { network: "AS9009 m247 europe srl (RO)", ..without };
+        assert_eq!(classes(&rented, &known), ["network_hosting_new"]);
     }
 
     #[test]

@@ -5,7 +5,10 @@ use polars::prelude::{DataFrame, PolarsResult};
 use super::known::{Fact, Known, Looker, block_of, hour_of, method_of};
 use super::relation::{Relation, RelationColumns};
 use super::{SightRates, joint_rate};
-use crate::calls::{Direction, is_interactive_tool, is_private, is_write, sensitive_endpoint};
+use crate::calls::{
+    Direction, VendorCategory, Verb, country_of, is_hosting, is_interactive_tool, is_private, is_write,
+    sensitive_endpoint,
+};
 
 /// How surprising each call is by itself, by the hash of its record: `-log10` of how often a day all that it shows is expected
 /// together, whether or not another call showed it before; 0 where nothing is new, and for calls of audit logs.
@@ -40,7 +43,9 @@ fn egress_news<'a>(relation: &Relation<'a>, look: &mut Looker<'_>) -> Vec<(&'sta
     let mut news = Vec::new();
     let is_new_caller = !look.has(Fact::Caller, &[caller]);
     if !look.has(Fact::Vendor, &[vendor]) {
-        return vec![("vendor_new", [caller, vendor, ""], vendor)];
+        let takes_anything = look.vendors().category(vendor).is_some_and(VendorCategory::takes_anything);
+        let class = if takes_anything { "vendor_new_drop" } else { "vendor_new" };
+        return vec![(class, [caller, vendor, ""], vendor)];
     }
     let is_new_pair = !look.has(Fact::Pair, &[caller, vendor]);
     if is_new_pair && !is_new_caller {
@@ -49,7 +54,7 @@ fn egress_news<'a>(relation: &Relation<'a>, look: &mut Looker<'_>) -> Vec<(&'sta
     if !network.is_empty() && !look.has(Fact::CallerNetwork, &[caller, network]) {
         let class = match (is_private(network), look.has(Fact::Network, &[network])) {
             (false, true) => "network_public_known",
-            (false, false) => "network_public_new",
+            (false, false) => new_network(look, network, "network_public_new"),
             (true, _) if look.has(Fact::NetworkBlock, &[block_of(network)]) => "network_private_near",
             (true, _) => "network_private_far",
         };
@@ -79,13 +84,7 @@ fn egress_news<'a>(relation: &Relation<'a>, look: &mut Looker<'_>) -> Vec<(&'sta
     }
     let method = method_of(endpoint);
     if !is_known_endpoint && !is_new_caller {
-        let class = if method == "DELETE" || (is_write(endpoint) && sensitive_endpoint(endpoint)) {
-            "endpoint_sensitive"
-        } else if is_write(endpoint) {
-            "endpoint_write"
-        } else {
-            "endpoint_read"
-        };
+        let class = endpoint_class(look.vendors().verb(vendor, endpoint), endpoint);
         news.push((class, [caller, vendor, endpoint], endpoint));
     } else if !is_new_pair && !look.has(Fact::CallerMethod, &[caller, vendor, method]) {
         news.push(("method_new", [caller, vendor, method], method));
@@ -97,4 +96,32 @@ fn egress_news<'a>(relation: &Relation<'a>, look: &mut Looker<'_>) -> Vec<(&'sta
         news.push(("tls_old", [caller, vendor, ""], tls_version));
     }
     news
+}
+
+/// The class of a new endpoint: by what the pack says that it does, else by its method and the words in its path.
+fn endpoint_class(verb: Option<Verb>, endpoint: &str) -> &'static str {
+    let (is_sensitive, is_writing) = match verb {
+        Some(verb) => (verb.is_sensitive(), verb == Verb::Write),
+        None => {
+            let is_writing = is_write(endpoint);
+            (method_of(endpoint) == "DELETE" || (is_writing && sensitive_endpoint(endpoint)), is_writing)
+        }
+    };
+    match (is_sensitive, is_writing) {
+        (true, _) => "endpoint_sensitive",
+        (false, true) => "endpoint_write",
+        (false, false) => "endpoint_read",
+    }
+}
+
+/// The class of a network that nobody has called from, graded by who owns it: `otherwise` where that tells nothing.
+fn new_network(look: &mut Looker<'_>, network: &str, otherwise: &'static str) -> &'static str {
+    let country = country_of(network);
+    if !country.is_empty() && look.has(Fact::Countries, &[]) && !look.has(Fact::Country, &[country]) {
+        "country_new"
+    } else if is_hosting(network) {
+        "network_hosting_new"
+    } else {
+        otherwise
+    }
 }

@@ -1,48 +1,72 @@
-//! The ensemble: scaled, trimmed, fitted with every model, and its scores as one p-value.
+//! The ensemble: scaled, trimmed, fitted with every model, and its scores as one.
 //!
-//! Three models combined by the harmonic mean of their p-values beat each alone, and mend each one's worst case.
+//! The forest minds odd training rows least: it learns from all of them, and says which are too odd for the others to learn
+//! from. Neighbours stand beside it; the mixture may, but adds nothing on tables that were measured (`benches/README.md`). Each model's score becomes a p-value among what it scored the training rows, none of which vouches for itself, and
+//! the harmonic mean of the p-values is what the row is judged by (Wilson, PNAS 2019): one model that sees nothing vetoes none.
 //!
-//! Not here: entity-days. Where a stream is judged, `train` calibrates each raw score on days that were held out.
+//! Not here: entity-days. Where a stream is judged, `train` calibrates the ensemble on days that were held out.
 
 use ndarray::{Array1, ArrayView1, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
-use super::{FitError, FittedModel, MODELS, Scaling, trim};
+use super::{FitError, FittedModel, MODELS, ModelKind, ModelSpec, Scaling, neighbours, trim};
+use crate::models::calibration::{Tail, harmonic_mean, p_value};
 
-/// One raw score of each model, in [`MODELS`] order; higher is stranger.
-pub type Scores = [f64; MODELS.len()];
+const NAME: &str = "joint";
+/// The model that says what the others learn from.
+const FOREST: &ModelKind = &MODELS[0];
 
 /// The ensemble as written in a training spec.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Spec {
-    /// Share of the training rows, the oddest, that is dropped before the models are fitted: 0 to .5.
+    /// Models beside the forest, by name.
+    pub beside_forest: Vec<String>,
+    /// Share of the training rows, those that the forest finds oddest, that the other models do not learn from: 0 to .5.
     pub trimmed_share: f64,
     /// A section for each model that shall not take its defaults, by name.
     pub models: toml::Table,
 }
 
 impl Spec {
-    /// Fits the model at a place of [`MODELS`] on scaled rows.
-    fn fit_one(&self, place: usize, rows: ArrayView2<'_, f64>, seed: u64) -> Result<FittedModel, FitError> {
-        let empty = toml::Table::new();
-        let section = self.models.get(MODELS[place].name).and_then(toml::Value::as_table).unwrap_or(&empty);
-        MODELS[place].fit(section, rows, seed.wrapping_add(place as u64))
+    /// The models beside the forest.
+    fn others(&self) -> Result<Vec<&'static ModelKind>, FitError> {
+        let wrong = |field, problem| Err(FitError::Field { model: NAME, field, problem });
+        if !(0.0..=0.5).contains(&self.trimmed_share) {
+            return wrong("trimmed_share", "must be 0 to .5");
+        }
+        let mut others: Vec<&ModelKind> = Vec::new();
+        for name in &self.beside_forest {
+            match ModelKind::named(name) {
+                Some(kind) if [FOREST].iter().chain(&others).all(|other| other.name != name) => others.push(kind),
+                _ => return wrong("beside_forest", "must name other models than the forest, each once"),
+            }
+        }
+        Ok(others)
+    }
+
+    /// Fits a model on scaled rows.
+    fn fit_one(&self, kind: &'static ModelKind, rows: ArrayView2<'_, f64>, seed: u64) -> Result<FittedModel, FitError> {
+        let section = self.models.get(kind.name).and_then(toml::Value::as_table).cloned().unwrap_or_default();
+        kind.fit(&section, rows, seed)
     }
 }
 
 impl Default for Spec {
     fn default() -> Self {
-        Self { trimmed_share: 0.05, models: toml::Table::new() }
+        let beside_forest = vec![neighbours::Spec::NAME.to_owned()];
+        Self { beside_forest, trimmed_share: 0.1, models: toml::Table::new() }
     }
 }
 
-/// Every model of [`MODELS`], fitted on the same rows.
+/// The fitted models, the forest first, and what each made of the rows that were learned from.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Joint {
     columns: Vec<String>,
     scaling: Scaling,
     models: Vec<FittedModel>,
+    /// How each model's scores of the training rows are spread.
+    tails: Vec<Option<Tail>>,
 }
 
 impl Joint {
@@ -63,27 +87,34 @@ impl Joint {
         if columns.len() != rows.ncols() {
             return Err(FitError::Names { names: columns.len(), columns: rows.ncols() });
         }
-        if !(0.0..=0.5).contains(&spec.trimmed_share) {
-            return Err(FitError::Field { model: "joint", field: "trimmed_share", problem: "must be 0 to .5" });
-        }
-        let untrimmed = Scaling::fit(rows).transform(rows);
-        let oddness = spec.fit_one(0, untrimmed.view(), seed)?.score(untrimmed.view());
+        let others = spec.others()?;
+        let scaling = Scaling::fit(rows);
+        let rows = scaling.transform(rows);
+        let forest = spec.fit_one(FOREST, rows.view(), seed)?;
+        let oddness = forest.score_learned(rows.view());
         let kept = rows.select(Axis(0), &trim::kept(oddness.view(), spec.trimmed_share));
-        let scaling = Scaling::fit(kept.view());
-        let scaled = scaling.transform(kept.view());
-        let models = (0..MODELS.len()).map(|place| spec.fit_one(place, scaled.view(), seed));
-        Ok(Self { columns: columns.to_vec(), models: models.collect::<Result<_, _>>()?, scaling })
+        let mut models = vec![forest];
+        for (place, kind) in others.into_iter().enumerate() {
+            models.push(spec.fit_one(kind, kept.view(), seed.wrapping_add(place as u64 + 1))?);
+        }
+        let tail = |model: &FittedModel| {
+            let scores = model.score_learned(rows.view());
+            Tail::fit(scores.iter().map(|score| *score as f32).collect(), scores.len())
+        };
+        Ok(Self { columns: columns.to_vec(), tails: models.iter().map(tail).collect(), models, scaling })
     }
 
-    /// One set of raw scores a row of `rows` (n_rows, n_columns), unscaled and in the order of the columns it was fitted on.
-    pub fn score_rows(&self, rows: ArrayView2<'_, f64>) -> Vec<Scores> {
-        let scaled = self.scaling.transform(rows);
-        let mut scores = vec![[0.0; MODELS.len()]; rows.nrows()];
-        for (place, model) in self.models.iter().enumerate() {
-            let of_model = model.score(scaled.view());
-            scores.iter_mut().zip(of_model).for_each(|(scores, score)| scores[place] = score);
-        }
-        scores
+    /// How odd each row of `rows` (n_rows, n_columns) is, unscaled and in the order of the columns that were learned from:
+    /// `-log10` of the harmonic mean of the models' p-values, from 0.
+    pub fn oddness(&self, rows: ArrayView2<'_, f64>) -> Vec<f64> {
+        let rows = self.scaling.transform(rows);
+        let scores: Vec<Array1<f64>> = self.models.iter().map(|model| model.score(rows.view())).collect();
+        let of_row = |row: usize| {
+            let p_values =
+                self.tails.iter().zip(&scores).map(|(tail, scores)| (1.0, p_value(tail.as_ref(), scores[row])));
+            -harmonic_mean(p_values).log10()
+        };
+        (0..rows.nrows()).map(of_row).collect()
     }
 
     /// How much each column has to do with a row's being strange: the mean over the models, the largest first, summing to 1.
@@ -100,5 +131,53 @@ impl Joint {
     /// Names of the columns, in their order.
     pub fn columns(&self) -> &[String] {
         &self.columns
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array2;
+
+    use super::super::tests::rows;
+    use super::*;
+
+    fn names(width: usize) -> Vec<String> {
+        (0..width).map(|column| format!("column {column}")).collect()
+    }
+
+    /// 400 usual rows, and as many as asked for that are odd in the same way.
+    fn dirty(odd: usize) -> Array2<f64> {
+        let mut rows = rows(400 + odd, 1);
+        for mut row in rows.rows_mut().into_iter().take(odd) {
+            row.mapv_inplace(|value| 6.0 + 0.1 * value);
+        }
+        rows
+    }
+
+    #[test]
+    fn an_attack_among_the_training_rows_does_not_vouch_for_the_next() {
+        let rows = dirty(30);
+        let next = Array2::from_elem((1, rows.ncols()), 6.05);
+        let oddness = |trimmed_share: f64| {
+            let spec = Spec { trimmed_share, ..Spec::default() };
+            Joint::fit_with(&spec, rows.view(), &names(rows.ncols()), 1).unwrap().oddness(next.view())[0]
+        };
+        assert!(oddness(0.1) > oddness(0.0) && oddness(0.1) > 1.0, "{} {}", oddness(0.1), oddness(0.0));
+    }
+
+    #[test]
+    fn one_usual_row_in_a_hundred_is_as_odd_as_two_decades() {
+        let joint = Joint::fit(rows(2_000, 1).view(), &names(8), 1).unwrap();
+        let odd = joint.oddness(rows(4_000, 2).view()).into_iter().filter(|oddness| *oddness >= 2.0).count();
+        assert!((13..120).contains(&odd), "{odd}");
+    }
+
+    #[test]
+    fn a_model_that_nobody_knows_or_that_stands_there_twice_is_refused() {
+        for beside_forest in [vec!["crystal_ball".to_owned()], vec![FOREST.name.to_owned()]] {
+            let spec = Spec { beside_forest, ..Spec::default() };
+            let refused = Joint::fit_with(&spec, rows(40, 1).view(), &names(8), 1).unwrap_err();
+            assert!(refused.to_string().starts_with("joint: field beside_forest"));
+        }
     }
 }

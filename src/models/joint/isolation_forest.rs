@@ -1,9 +1,11 @@
 //! Extended isolation forest, ours: how few random cuts set a row apart.
 //!
 //! A tree cuts a sample of the rows by random hyperplanes until each stands alone; what is strange stands alone early. The
-//! score is `2^(-E[h] / c(n))` over the path lengths h (Liu, Ting & Zhou, ICDM 2008). A cut looks at several columns at once
-//! (Hariri, Carrasco Kind & Brunner, TKDE 2019), each in units of its own deviation among the node's rows, and its place is
-//! uniform over the rows' projections, so that no side is empty; with one column a cut it is the standard forest.
+//! score is `2^(-E[h] / c(n))` over the path lengths h (Liu, Ting & Zhou, ICDM 2008). A cut looks at one or several columns at
+//! once (Hariri, Carrasco Kind & Brunner, TKDE 2019), how many is drawn anew each time: what is odd in one number alone wants
+//! the first, what is odd in a few together the second. Each column counts in units of its own deviation among the node's
+//! rows, and the cut's place is uniform over the rows' projections, so that no side is empty; with one column at most it is
+//! the standard forest.
 //! Contributions credit the columns of the cuts along the row's own paths, after DIFFI (Carletti et al., arXiv 2007.11117).
 //!
 //! Not here: scaling, and what score is too much.
@@ -37,13 +39,13 @@ pub struct Spec {
     pub trees: u32,
     /// Rows that each tree is grown on, drawn without replacement.
     pub rows_per_tree: u32,
-    /// Columns that a cut looks at; 1 is the standard forest.
+    /// Most columns that a cut looks at, of which it draws 1 to so many; 1 is the standard forest.
     pub columns_per_split: u32,
 }
 
 impl Default for Spec {
     fn default() -> Self {
-        Self { trees: 100, rows_per_tree: 1_024, columns_per_split: MOST_COLUMNS as u32 }
+        Self { trees: 200, rows_per_tree: 512, columns_per_split: MOST_COLUMNS as u32 }
     }
 }
 
@@ -143,10 +145,10 @@ impl Tree {
         self.counts.push(count as u16);
     }
 
-    /// Adds the path length of each of [`LANES`] rows, which lie one after the other in `rows`.
-    fn add_paths(&self, rows: &[f32], depth_limit: u32, sums: &mut [f64]) {
-        let width = rows.len() / LANES;
-        let mut places = [0; LANES];
+    /// Adds the path length of each of `ROWS` rows, which lie one after the other in `rows`.
+    fn add_paths<const ROWS: usize>(&self, rows: &[f32], depth_limit: u32, sums: &mut [f64]) {
+        let width = rows.len() / ROWS;
+        let mut places = [0; ROWS];
         for _ in 0..depth_limit {
             for (place, row) in places.iter_mut().zip(rows.chunks_exact(width)) {
                 *place = self.nodes[*place].next(row);
@@ -189,15 +191,16 @@ impl Score for Fitted {
         let mut block = vec![0.0_f32; BLOCK * width];
         for (rows, mut scores) in rows.axis_chunks_iter(Axis(0), BLOCK).zip(scores.axis_chunks_iter_mut(Axis(0), BLOCK))
         {
-            block.iter_mut().zip(rows).for_each(|(cell, value)| *cell = *value as f32);
-            // The last lanes may hold rows of the block before: they are walked, and not read.
-            let filled = rows.nrows().next_multiple_of(LANES);
+            block.iter_mut().zip(&rows).for_each(|(cell, value)| *cell = *value as f32);
+            let (lanes, rest) = block[..rows.len()].split_at(rows.nrows() / LANES * LANES * width);
             let mut sums = [0.0; BLOCK];
+            let (lane_sums, rest_sums) = sums.split_at_mut(lanes.len() / width);
             for tree in &self.trees {
-                for (lanes, sums) in
-                    block[..filled * width].chunks_exact(LANES * width).zip(sums.chunks_exact_mut(LANES))
-                {
-                    tree.add_paths(lanes, self.depth_limit, sums);
+                for (lane, sums) in lanes.chunks_exact(LANES * width).zip(lane_sums.chunks_exact_mut(LANES)) {
+                    tree.add_paths::<LANES>(lane, self.depth_limit, sums);
+                }
+                for (row, sum) in rest.chunks_exact(width).zip(rest_sums.chunks_exact_mut(1)) {
+                    tree.add_paths::<1>(row, self.depth_limit, sum);
                 }
             }
             let usual = self.trees.len() as f64 * self.usual_path;
@@ -256,6 +259,7 @@ impl Grower<'_> {
     /// A cut through the sample; none where its rows are all the same.
     fn draw(&mut self, sample: &[usize]) -> Option<Node> {
         let mut node = Node::leaf(0);
+        let wanted = self.random.gen_range(1..=self.columns_per_split);
         let mut chosen = 0;
         for place in 0..self.columns.len() {
             let other = self.random.gen_range(place..self.columns.len());
@@ -267,7 +271,7 @@ impl Grower<'_> {
                 node.weights[chosen] = standard_normal(self.random) as f32 / deviation;
                 chosen += 1;
             }
-            if chosen == self.columns_per_split {
+            if chosen == wanted {
                 break;
             }
         }

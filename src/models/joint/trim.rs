@@ -1,6 +1,6 @@
-//! Trimming: training rows that look odd are dropped, and the models fitted again.
+//! Trimming: training rows that look odd teach no more than the forest.
 //!
-//! A dirty baseline teaches neighbours that the attack is usual. The forest minds it least, so it judges first.
+//! A dirty baseline teaches neighbours that the attack is usual. The forest minds it least, so it judges which rows they see.
 
 use ndarray::ArrayView1;
 

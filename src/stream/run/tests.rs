@@ -52,7 +52,7 @@ impl Machine for Echo {
     }
 }
 
-fn alert(caller: &str) -> Alert {
+pub(in crate::stream) fn alert(caller: &str) -> Alert {
     Alert {
         id: format!("aw-{caller}"),
         revision: 1,
@@ -83,6 +83,7 @@ fn alert(caller: &str) -> Alert {
         calls: 1,
         trace_ids: Vec::new(),
         bundle: "1".to_owned(),
+        triaged: None,
     }
 }
 

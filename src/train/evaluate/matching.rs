@@ -60,7 +60,7 @@ fn names(alert: &Alert) -> impl Iterator<Item = &str> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::train) mod tests {
     use super::*;
     use crate::alerts::{Activity, Severity};
     use crate::calls::Direction;
@@ -84,7 +84,7 @@ pub(super) mod tests {
     }
 
     /// An alert that is raised after so many minutes, on evidence of the minute before.
-    pub(in super::super) fn alert(id: &str, minute: i64, severity: Severity, caller: &str, host: &str) -> Alert {
+    pub(in crate::train) fn alert(id: &str, minute: i64, severity: Severity, caller: &str, host: &str) -> Alert {
         Alert {
             id: id.to_string(),
             revision: 1,
@@ -115,6 +115,7 @@ pub(super) mod tests {
             calls: 1,
             trace_ids: vec![],
             bundle: String::new(),
+            triaged: None,
         }
     }
 

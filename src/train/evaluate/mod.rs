@@ -5,6 +5,7 @@
 //!
 //! Not here: how the alerts came about (`stream`), and where they are read from and printed (`cli`).
 
+mod calibration;
 mod labels;
 mod matching;
 mod ranking;
@@ -12,13 +13,18 @@ mod report;
 
 use std::collections::{BTreeMap, HashSet};
 
+use crate::alerts::triage::Verdict;
 use crate::alerts::{Alert, Severity};
 
+pub use calibration::{Calibration, EntityDays, NOMINAL};
 pub use labels::{Case, LabelledRecord, Labels, LabelsError, Subject, Truth};
 pub use ranking::{Ranking, auroc, average_precision, rank};
-pub use report::{Outcome, Report, Tally};
+pub use report::{Day, Outcome, Report, Tally};
+pub(in crate::train) use report::{plain_table, write_table};
 
 use matching::Matcher;
+#[cfg(test)]
+pub(super) use matching::tests::alert as tests_alert;
 
 const MICROSECONDS_A_MINUTE: f64 = 60e6;
 const MICROSECONDS_A_DAY: f64 = 86_400e6;
@@ -27,17 +33,20 @@ const MICROSECONDS_A_DAY: f64 = 86_400e6;
 ///
 /// Only an alert that pages finds a case or is a false alarm. Steps in the life of an incident that was told before are no new
 /// alerts: one may find a case, and is counted nowhere. An alert that finds no malicious case is a false alarm, also where it
-/// falls on a hard negative. [`Report::ranking`] is left empty: alerts do not tell it.
+/// falls on a hard negative. [`Report::ranking`], the budget and the calibration are left empty: alerts do not tell them.
 pub fn evaluate(alerts: &[Alert], labels: &Labels, from: i64, to: i64) -> Report {
     let matcher = Matcher::new(&labels.cases);
     let mut outcomes: Vec<Outcome> = labels.cases.iter().map(Outcome::missed).collect();
-    let mut told = HashSet::new();
-    let mut false_alarms = 0;
+    let (mut told, mut paged) = (HashSet::new(), HashSet::new());
+    let mut days = Days::new(from, to);
     let in_time = |alert: &&Alert| (from..to.saturating_add(matching::GRACE)).contains(&alert.time);
     for alert in alerts.iter().filter(in_time) {
         let is_new = told.insert(alert.id.as_str());
         if alert.severity < Severity::Medium {
             continue;
+        }
+        if paged.insert(alert.id.as_str()) {
+            days.of(alert.time).pages += 1;
         }
         let mut finds_malice = false;
         for (case, outcome) in labels.cases.iter().zip(&mut outcomes).filter(|(case, _)| matcher.finds(alert, case)) {
@@ -48,12 +57,51 @@ pub fn evaluate(alerts: &[Alert], labels: &Labels, from: i64, to: i64) -> Report
                 outcome.minutes_to_detect = Some(outcome.minutes_to_detect.map_or(minutes, |known| known.min(minutes)));
             }
         }
-        false_alarms += usize::from(is_new && !finds_malice);
+        days.of(alert.time).false_alarms += usize::from(is_new && !finds_malice);
     }
-    summed_up(outcomes, false_alarms, to.saturating_sub(from) as f64 / MICROSECONDS_A_DAY)
+    summed_up(outcomes, days.0, to.saturating_sub(from) as f64 / MICROSECONDS_A_DAY)
 }
 
-fn summed_up(cases: Vec<Outcome>, false_alarms: usize, days: f64) -> Report {
+/// What an analyst who knew the labels would say of each incident: true if a step of it finds a malicious case, else a benign change
+/// if one finds a harmless case, else a false positive.
+pub fn verdicts<'a>(alerts: &'a [Alert], labels: &Labels) -> BTreeMap<&'a str, Verdict> {
+    let matcher = Matcher::new(&labels.cases);
+    let mut verdicts = BTreeMap::new();
+    for alert in alerts {
+        let found =
+            |malicious| labels.cases.iter().any(|case| case.malicious == malicious && matcher.finds(alert, case));
+        let known = verdicts.entry(alert.id.as_str()).or_insert(Verdict::FalsePositive);
+        *known = match *known {
+            Verdict::TruePositive => Verdict::TruePositive,
+            _ if found(true) => Verdict::TruePositive,
+            _ if found(false) => Verdict::BenignChange,
+            before => before,
+        };
+    }
+    verdicts
+}
+
+/// Each day of an evaluation.
+struct Days(Vec<Day>);
+
+impl Days {
+    fn new(from: i64, to: i64) -> Self {
+        let day_of = |time: i64| time.div_euclid(MICROSECONDS_A_DAY as i64);
+        let days = day_of(from)..=day_of(to.saturating_sub(1)).max(day_of(from));
+        Self(days.map(|day| Day { day, ..Day::default() }).collect())
+    }
+
+    /// The day of a time; of one after the end, which may still find a case, the last.
+    fn of(&mut self, time: i64) -> &mut Day {
+        let first = self.0.first().map_or(0, |day| day.day);
+        let place = time.div_euclid(MICROSECONDS_A_DAY as i64).saturating_sub(first);
+        let last = self.0.len().saturating_sub(1);
+        &mut self.0[usize::try_from(place).unwrap_or_default().min(last)]
+    }
+}
+
+fn summed_up(cases: Vec<Outcome>, by_day: Vec<Day>, days: f64) -> Report {
+    let false_alarms = by_day.iter().map(|day| day.false_alarms).sum();
     let mut by_category: BTreeMap<String, Tally> = BTreeMap::new();
     let mut total = Tally::default();
     for case in cases.iter().filter(|case| case.malicious) {
@@ -75,6 +123,9 @@ fn summed_up(cases: Vec<Outcome>, false_alarms: usize, days: f64) -> Report {
         median_minutes_to_detect: median(cases.iter().filter_map(|case| case.minutes_to_detect).collect()),
         cases,
         ranking: None,
+        by_day,
+        alerts_per_day_asked: None,
+        calibration: Vec::new(),
     }
 }
 
@@ -119,6 +170,8 @@ mod tests {
         // The harmless peak, and what came too late.
         assert_eq!((report.false_alarms, report.false_alarms_per_day), (2, Some(1.0)));
         assert_eq!((report.alarms_on_hard_negatives, report.alerts_per_found), (1, Some(2.0)));
+        let by_day: Vec<_> = report.by_day.iter().map(|day| (day.pages, day.false_alarms)).collect();
+        assert_eq!(by_day, [(4, 2), (0, 0)]);
     }
 
     #[test]

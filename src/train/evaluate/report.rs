@@ -8,6 +8,7 @@ use std::fmt;
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
+use super::calibration::{Calibration, calibration_table};
 use super::labels::Case;
 use super::ranking::Ranking;
 
@@ -64,6 +65,17 @@ impl Outcome {
     }
 }
 
+/// One day of an evaluation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Day {
+    /// Days since the epoch, UTC.
+    pub day: i64,
+    /// Incidents that paged for the first time.
+    pub pages: usize,
+    /// Of them, those that find no malicious case.
+    pub false_alarms: usize,
+}
+
 /// How well alerts and scores agree with the labels.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
@@ -85,6 +97,12 @@ pub struct Report {
     pub cases: Vec<Outcome>,
     /// How scores rank records, where records are labelled and have scores.
     pub ranking: Option<Ranking>,
+    /// Pages and false alarms of each day.
+    pub by_day: Vec<Day>,
+    /// The budget that was asked for, alerts a day, where it is known.
+    pub alerts_per_day_asked: Option<f64>,
+    /// How often entity-days are as rare as the model says, by age of the entity, where that was asked for.
+    pub calibration: Vec<Calibration>,
 }
 
 impl fmt::Display for Report {
@@ -93,7 +111,16 @@ impl fmt::Display for Report {
             write_table(f, &self.outcomes())?;
             writeln!(f)?;
         }
-        write_table(f, &self.totals())
+        write_table(f, &self.totals())?;
+        if let Some(asked) = self.alerts_per_day_asked {
+            writeln!(f)?;
+            write_table(f, &self.days(asked))?;
+        }
+        if !self.calibration.is_empty() {
+            writeln!(f, "\nShare of entity-days on which nothing is known to have happened")?;
+            write_table(f, &calibration_table(&self.calibration))?;
+        }
+        Ok(())
     }
 }
 
@@ -110,6 +137,29 @@ impl Report {
             let after = case.minutes_to_detect.map(|minutes| format!("{minutes:.0} min")).unwrap_or_default();
             table.add_row([&case.id, &case.category, found, &after, &case.alerts.to_string(), &case.kind]);
         }
+        table
+    }
+
+    /// Pages and false alarms by day, against the budget.
+    fn days(&self, asked: f64) -> Table {
+        let mut table = plain_table();
+        table.set_header(["day", "pages", "false alarms"]);
+        let (mut pages, mut false_alarms) = (0, 0);
+        for day in &self.by_day {
+            pages += day.pages;
+            false_alarms += day.false_alarms;
+            let date = jiff::Timestamp::from_second(day.day.saturating_mul(86_400)).unwrap_or_default();
+            let date = date.strftime("%Y-%m-%d").to_string();
+            table.add_row([date, day.pages.to_string(), day.false_alarms.to_string()]);
+        }
+        let days = self.by_day.len().max(1) as f64;
+        let means = [pages, false_alarms].map(|sum| sum as f64 / days);
+        let row = |name: &str, values: [f64; 2]| {
+            [name.to_owned()].into_iter().chain(values.map(|value| format!("{value:.2}")))
+        };
+        table.add_row(row("mean", means));
+        table.add_row(row("asked", [asked; 2]));
+        table.add_row(row("ratio", means.map(|mean| mean / asked)));
         table
     }
 
@@ -142,14 +192,15 @@ fn or_none(value: Option<f64>, words: impl Fn(f64) -> String) -> String {
     value.map_or_else(|| "-".to_string(), words)
 }
 
-fn plain_table() -> Table {
+/// A table without lines, the same on a terminal and in a file.
+pub(in crate::train) fn plain_table() -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).force_no_tty();
     table
 }
 
 /// The table's lines without the blanks that pad them.
-fn write_table(f: &mut fmt::Formatter, table: &Table) -> fmt::Result {
+pub(in crate::train) fn write_table(f: &mut fmt::Formatter, table: &Table) -> fmt::Result {
     table.lines().try_for_each(|line| writeln!(f, "{}", line.trim_end()))
 }
 

@@ -1,0 +1,204 @@
+//! Exclusions: calls of the history that are not to be learned from, since they were not ordinary.
+//!
+//! A rule is written as conditions with commas between them, all of which must hold: `caller=payroll-svc`,
+//! `vendor=stripe,from=2026-09-03T00:00:00Z,to=2026-09-03T06:00:00Z`. A call that any rule matches is left out.
+//!
+//! Not here: oddities that training finds by itself (`models::joint`, trimming).
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use polars::prelude::*;
+use serde::Deserialize;
+use thiserror::Error;
+
+use super::secret::looks_secret;
+
+/// Columns of a call that a rule can name.
+const COLUMNS: [&str; 7] = ["caller", "vendor", "host", "endpoint", "credential", "network", "client"];
+
+/// Why a rule is none. Names the condition, not what was written in it.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub enum ExcludeError {
+    /// A condition is not `name=value`.
+    #[error("condition {condition}: write NAME=VALUE, as in caller=payroll-svc")]
+    NoCondition {
+        /// Which of the rule's conditions, from 1.
+        condition: usize,
+    },
+    /// A condition names what no rule knows.
+    #[error("condition {condition}: unknown name: write one of {}, from, to", COLUMNS.join(", "))]
+    UnknownName {
+        /// Which of the rule's conditions, from 1.
+        condition: usize,
+    },
+    /// A condition is there twice.
+    #[error("{name}: written twice: write a rule for each, since within one all conditions must hold")]
+    Twice {
+        /// Its name.
+        name: String,
+    },
+    /// A time is none.
+    #[error("{name}: write an RFC 3339 time, as in 2026-09-03T00:00:00Z")]
+    NoTime {
+        /// Which end.
+        name: &'static str,
+    },
+    /// A value looks like a secret: rules are written into reports and bundles.
+    #[error("{name}: looks like a secret: write the fingerprint that alerts show")]
+    Secret {
+        /// Of which column.
+        name: &'static str,
+    },
+    /// A window ends before it begins.
+    #[error("to: must be later than from")]
+    EmptyWindow,
+}
+
+/// One rule.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Exclude {
+    /// As written.
+    rule: String,
+    /// Column and the value that it must have.
+    values: Vec<(&'static str, String)>,
+    /// First time left out and first that is not, microseconds since the epoch.
+    from: Option<i64>,
+    to: Option<i64>,
+}
+
+impl TryFrom<String> for Exclude {
+    type Error = ExcludeError;
+
+    fn try_from(rule: String) -> Result<Self, ExcludeError> {
+        rule.parse()
+    }
+}
+
+impl std::str::FromStr for Exclude {
+    type Err = ExcludeError;
+
+    fn from_str(rule: &str) -> Result<Self, ExcludeError> {
+        let mut read = Self { rule: rule.to_owned(), values: Vec::new(), from: None, to: None };
+        for (condition, written) in (1..).zip(rule.split(',')) {
+            let (name, value) = written.split_once('=').ok_or(ExcludeError::NoCondition { condition })?;
+            let (name, value) = (name.trim(), value.trim());
+            let is_twice = match name {
+                "from" => read.from.replace(time("from", value)?).is_some(),
+                "to" => read.to.replace(time("to", value)?).is_some(),
+                _ => {
+                    let column = COLUMNS.into_iter().find(|column| *column == name);
+                    let column = column.ok_or(ExcludeError::UnknownName { condition })?;
+                    if looks_secret(value) {
+                        return Err(ExcludeError::Secret { name: column });
+                    }
+                    let is_twice = read.values.iter().any(|(known, _)| *known == column);
+                    read.values.push((column, value.to_owned()));
+                    is_twice
+                }
+            };
+            if is_twice {
+                return Err(ExcludeError::Twice { name: name.to_owned() });
+            }
+        }
+        if read.from.zip(read.to).is_some_and(|(from, to)| from >= to) {
+            return Err(ExcludeError::EmptyWindow);
+        }
+        Ok(read)
+    }
+}
+
+fn time(name: &'static str, value: &str) -> Result<i64, ExcludeError> {
+    value.parse().map(Timestamp::as_microsecond).map_err(|_| ExcludeError::NoTime { name })
+}
+
+impl Exclude {
+    /// Whether a call is left out, as an expression over the columns of a call.
+    fn matches(&self) -> Expr {
+        let values = self.values.iter().map(|(column, value)| col(*column).eq(lit(value.as_str())));
+        let from = self.from.map(|from| col("time").gt_eq(lit(from)));
+        let to = self.to.map(|to| col("time").lt(lit(to)));
+        values.chain(from).chain(to).fold(lit(true), Expr::and)
+    }
+}
+
+/// Leaves calls out by rules, and counts them.
+#[derive(Clone, Debug, Default)]
+pub struct Excluded {
+    rules: Vec<Exclude>,
+    counts: Vec<u64>,
+}
+
+impl Excluded {
+    /// By these rules; nothing is left out yet.
+    pub fn new(rules: Vec<Exclude>) -> Self {
+        Self { counts: vec![0; rules.len()], rules }
+    }
+
+    /// The calls of a frame that no rule leaves out. A call that several match counts for the first of them.
+    ///
+    /// # Errors
+    /// Where the frame lacks a column of the call.
+    pub fn apply(&mut self, calls: &DataFrame) -> PolarsResult<DataFrame> {
+        // A frame is shared columns: its clone is cheap.
+        let mut calls = calls.clone();
+        for (rule, count) in self.rules.iter().zip(&mut self.counts) {
+            let before = calls.height();
+            calls = calls.lazy().filter(rule.matches().not()).collect()?;
+            *count += (before - calls.height()) as u64;
+        }
+        Ok(calls)
+    }
+
+    /// Each rule as written, and the calls that it left out.
+    pub fn counts(&self) -> BTreeMap<String, u64> {
+        self.rules.iter().map(|rule| rule.rule.clone()).zip(self.counts.iter().copied()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: i64 = 3_600_000_000;
+
+    fn left(rules: &[&str]) -> (Vec<i64>, Vec<u64>) {
+        let calls = df!(
+            "time" => [0, HOUR, 2 * HOUR, 3 * HOUR],
+            "caller" => ["payroll", "payroll", "billing", "billing"],
+            "vendor" => ["aws", "stripe", "stripe", "stripe"],
+        );
+        let rules = rules.iter().map(|rule| rule.parse().unwrap()).collect();
+        let mut excluded = Excluded::new(rules);
+        let calls = excluded.apply(&calls.unwrap()).unwrap();
+        let hours = calls.column("time").unwrap().i64().unwrap().iter().flatten().map(|time| time / HOUR);
+        (hours.collect(), excluded.counts().into_values().collect())
+    }
+
+    #[test]
+    fn conditions_of_one_rule_must_all_hold_and_any_rule_leaves_out() {
+        assert_eq!(left(&["caller=payroll,vendor=stripe"]), (vec![0, 2, 3], vec![1]));
+        assert_eq!(left(&["caller=payroll", "vendor=stripe"]), (vec![], vec![2, 2]));
+        assert_eq!(left(&[]), (vec![0, 1, 2, 3], vec![]));
+        assert_eq!(left(&["caller=nobody"]), (vec![0, 1, 2, 3], vec![0]));
+    }
+
+    #[test]
+    fn a_window_begins_with_its_first_moment_and_ends_before_its_last() {
+        let window = "from=1970-01-01T01:00:00Z, to=1970-01-01T03:00:00Z";
+        assert_eq!(left(&[window]), (vec![0, 3], vec![2]));
+        assert_eq!(left(&["from=1970-01-01T01:00:00Z"]), (vec![0], vec![3]));
+    }
+
+    #[test]
+    fn a_refusal_says_what_to_write() {
+        let refusal = |rule: &str| rule.parse::<Exclude>().unwrap_err().to_string();
+        assert!(refusal("payroll").contains("condition 1: write NAME=VALUE"));
+        assert!(refusal("caller=a,colour=b").contains("condition 2: unknown name: write one of caller, vendor"));
+        assert!(refusal("caller=a,caller=b").contains("caller: written twice"));
+        assert!(refusal("credential=AKIAIOSFODNN7EXAMPLE").contains("credential: looks like a secret"));
+        assert!(refusal("from=yesterday").contains("from: write an RFC 3339 time"));
+        assert!(refusal("from=2026-09-03T06:00:00Z,to=2026-09-03T00:00:00Z").contains("later than from"));
+    }
+}

@@ -1,0 +1,58 @@
+//! Files of alerts and verdicts: what the commands about verdicts share.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+
+use super::show::alert_of;
+use crate::alerts::Alert;
+use crate::alerts::triage::Verdicts;
+
+/// Where alerts and verdicts lie.
+#[derive(Debug, Args)]
+pub(super) struct Files {
+    /// Files of alerts as OCSF NDJSON; `-` for standard input.
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    pub alerts: Vec<PathBuf>,
+    /// File of verdicts (NDJSON).
+    #[arg(long, value_name = "FILE")]
+    pub verdicts: PathBuf,
+}
+
+impl Files {
+    /// Every step of every alert, each once.
+    pub fn alerts(&self) -> anyhow::Result<Vec<Alert>> {
+        let (mut alerts, mut seen) = (Vec::new(), BTreeSet::new());
+        for path in &self.alerts {
+            for (number, line) in (1_u64..).zip(open(path)?.lines()) {
+                let place = || format!("{}, line {number}", path.display());
+                let line = line.with_context(place)?;
+                if line.trim().is_empty() {
+                    continue;
+                }
+                let alert = alert_of(&line).with_context(place)?;
+                if seen.insert((alert.id.clone(), alert.revision)) {
+                    alerts.push(alert);
+                }
+            }
+        }
+        Ok(alerts)
+    }
+}
+
+fn open(path: &Path) -> anyhow::Result<Box<dyn BufRead>> {
+    Ok(match path.as_os_str() == "-" {
+        true => Box::new(BufReader::new(std::io::stdin())),
+        false => Box::new(BufReader::new(File::open(path).with_context(|| path.display().to_string())?)),
+    })
+}
+
+/// Verdicts to learn from: unlike where one is added, a file that is not there is a mistake.
+pub(super) fn existing(path: &Path) -> anyhow::Result<Verdicts> {
+    anyhow::ensure!(path.exists(), "{}: no such file: give verdicts with `apiwarden alerts verdict`", path.display());
+    Ok(Verdicts::open(path)?)
+}

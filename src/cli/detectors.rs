@@ -1,0 +1,35 @@
+//! `apiwarden detectors`: what is told of, and the page of each detector.
+
+use anyhow::Context;
+use clap::Args;
+use comfy_table::{Table, presets};
+
+use crate::detect::{DETECTORS, detector_named};
+
+/// Lists the detectors, or prints the page of one.
+#[derive(Debug, Args)]
+pub(super) struct Detectors {
+    /// Print what this one sees, what it misses, and how to tune it.
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+}
+
+impl Detectors {
+    pub fn run(self) -> anyhow::Result<()> {
+        if let Some(name) = self.name {
+            let detector =
+                detector_named(&name).context("no detector of that name: `apiwarden detectors` lists them")?;
+            print!("{}", detector.page());
+            return Ok(());
+        }
+        let mut table = Table::new();
+        table.load_preset(presets::NOTHING);
+        table.set_header(["detector", "title", "category", "ATT&CK"]);
+        for detector in DETECTORS {
+            let techniques = detector.techniques().join(", ");
+            table.add_row([detector.name, detector.title, detector.category.as_str(), &techniques]);
+        }
+        println!("{table}");
+        Ok(())
+    }
+}

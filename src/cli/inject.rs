@@ -1,0 +1,233 @@
+//! `apiwarden inject`: attacks and harmless changes, labelled, in a log of one's own.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+
+use super::reading::Setup;
+use crate::ingest::Inputs;
+use crate::inject::{Outputs, Report, Scenario, Strength, Wish, choose, inject, scenarios};
+
+/// Plants labelled attacks and benign changes into your own logs, so that you can measure what would be found.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  apiwarden inject --list
+  apiwarden inject --input today.ndjson.zst --out injected.ndjson.zst --labels labels.csv
+  apiwarden inject --input logs/ --out injected.ndjson.zst --labels labels.csv --scenario slow-leak stolen-credential --strength all
+  apiwarden evaluate --model models/egress --input injected.ndjson.zst --labels labels.csv
+
+ECS and CloudTrail, a JSON record a line, plain, gzip or zstd. See docs/inject.md.")]
+pub(super) struct Inject {
+    /// Benign log files, directories or globs, in the order of time. They are read twice: no standard input.
+    #[arg(long = "input", short, value_name = "PATH", num_args = 1.., required_unless_present = "list")]
+    inputs: Vec<String>,
+    /// File to write the log to; packed if its name ends in .zst or .gz.
+    #[arg(long, value_name = "FILE", required_unless_present = "list")]
+    out: Option<PathBuf>,
+    /// File to write the labels to, CSV.
+    #[arg(long, value_name = "FILE", required_unless_present = "list")]
+    labels: Option<PathBuf>,
+    /// Scenarios to plant; all that fit the log's view without.
+    #[arg(long = "scenario", value_name = "NAME", num_args = 1..)]
+    names: Vec<String>,
+    /// Directory of scenarios of your own (TOML), beside those shipped.
+    #[arg(long, value_name = "DIR")]
+    scenarios: Option<PathBuf>,
+    /// How plain they are.
+    #[arg(long, value_name = "STRENGTH", default_value = "medium")]
+    strength: Strengths,
+    /// Another seed: other victims, times and values.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Plant each so many times.
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    repeat: u32,
+    /// Plant only from this time on, RFC 3339: what is before is history.
+    #[arg(long, value_name = "TIME")]
+    from: Option<Timestamp>,
+    /// File for the history, what is before --from: train on this one, not on the log as it was.
+    #[arg(long, value_name = "FILE", requires = "from")]
+    history_out: Option<PathBuf>,
+    /// Pipeline file, for its [fingerprint]: labels name credentials by fingerprints, as alerts do.
+    #[arg(long, value_name = "FILE")]
+    pipeline: Option<PathBuf>,
+    /// List the scenarios, and do nothing.
+    #[arg(long)]
+    list: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Strengths {
+    Easy,
+    Medium,
+    Hard,
+    All,
+}
+
+impl Strengths {
+    fn strengths(self) -> Vec<Strength> {
+        match self {
+            Self::Easy => vec![Strength::Easy],
+            Self::Medium => vec![Strength::Medium],
+            Self::Hard => vec![Strength::Hard],
+            Self::All => Strength::ALL.to_vec(),
+        }
+    }
+}
+
+impl Inject {
+    pub fn run(self) -> anyhow::Result<()> {
+        let all = scenarios(self.scenarios.as_deref())?;
+        let chosen = choose(all, &self.names)?;
+        if self.list {
+            list(&chosen);
+            return Ok(());
+        }
+        let (Some(out), Some(labels)) = (&self.out, &self.labels) else {
+            anyhow::bail!("--out and --labels are needed");
+        };
+        let setup = Setup::of(self.pipeline.as_deref())?;
+        let inputs = Inputs::resolve(&self.inputs)?;
+        for path in [Some(out), self.history_out.as_ref()].into_iter().flatten() {
+            let is_input = |input: &std::sync::Arc<Path>| input.canonicalize().ok() == path.canonicalize().ok();
+            let exists = path.exists();
+            anyhow::ensure!(!(exists && inputs.paths().iter().any(is_input)), "{}: is an input too", path.display());
+        }
+        let wish = Wish {
+            scenarios: chosen,
+            strengths: self.strength.strengths(),
+            copies: self.repeat,
+            seed: self.seed,
+            from: self.from.map(Timestamp::as_microsecond),
+        };
+        let mut log = Output::create(out)?;
+        let mut history = self.history_out.as_deref().map(Output::create).transpose()?;
+        let mut label_file = File::create(labels).with_context(|| labels.display().to_string())?;
+        let outputs = Outputs {
+            log: &mut log,
+            history: history.as_mut().map(|history| history as &mut dyn Write),
+            labels: &mut label_file,
+        };
+        let report = inject(&inputs, &wish, &setup.key, outputs)?;
+        log.finish().with_context(|| out.display().to_string())?;
+        history.map_or(Ok(()), Output::finish)?;
+        tell(&report);
+        Ok(())
+    }
+}
+
+fn list(chosen: &[Scenario]) {
+    let mut table = comfy_table::Table::new();
+    table.load_preset(comfy_table::presets::NOTHING).set_header(["scenario", "view", "category", "what happens"]);
+    for scenario in chosen {
+        table.add_row([&*scenario.name, scenario.view.as_str(), scenario.category.as_str(), &*scenario.kind]);
+    }
+    println!("{table}");
+}
+
+fn tell(report: &Report) {
+    let mut table = comfy_table::Table::new();
+    table.load_preset(comfy_table::presets::NOTHING);
+    table.set_header(["planted", "from", "to", "caller", "host", "made", "altered", "dropped"]);
+    let time = |micros| Timestamp::from_microsecond(micros).map(|time| time.strftime("%m-%d %H:%M").to_string());
+    for planted in &report.planted {
+        let [made, altered, dropped] = planted.records.map(|count| count.to_string());
+        let [from, to] = [planted.start, planted.end].map(|at| time(at).unwrap_or_default());
+        table.add_row([&planted.label, &from, &to, &planted.caller, &planted.host, &made, &altered, &dropped]);
+    }
+    eprintln!("{table}");
+    for skipped in &report.skipped {
+        eprintln!("apiwarden: not planted: {}: {}", skipped.label, skipped.reason);
+    }
+    let survey = &report.survey;
+    eprintln!(
+        "{} records read, {} of them calls; {} scenarios planted, {} not",
+        survey.records,
+        survey.calls,
+        report.planted.len(),
+        report.skipped.len()
+    );
+}
+
+/// A file, packed as its name says.
+enum Output {
+    Plain(BufWriter<File>),
+    Gzip(flate2::write::GzEncoder<BufWriter<File>>),
+    Zstd(zstd::Encoder<'static, BufWriter<File>>),
+}
+
+impl Output {
+    fn create(path: &Path) -> anyhow::Result<Self> {
+        let file = File::create(path).with_context(|| path.display().to_string())?;
+        let file = BufWriter::new(file);
+        Ok(match path.extension().and_then(std::ffi::OsStr::to_str) {
+            Some("gz") => Self::Gzip(flate2::write::GzEncoder::new(file, flate2::Compression::default())),
+            Some("zst" | "zstd") => Self::Zstd(zstd::Encoder::new(file, 3).context("packing")?),
+            _ => Self::Plain(file),
+        })
+    }
+
+    fn finish(self) -> io::Result<()> {
+        match self {
+            Self::Plain(mut file) => file.flush(),
+            Self::Gzip(gzip) => gzip.finish()?.flush(),
+            Self::Zstd(zstd) => zstd.finish()?.flush(),
+        }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(file) => file.write(bytes),
+            Self::Gzip(gzip) => gzip.write(bytes),
+            Self::Zstd(zstd) => zstd.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(file) => file.flush(),
+            Self::Gzip(gzip) => gzip.flush(),
+            Self::Zstd(zstd) => zstd.flush(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::calls::FingerprintKey;
+    use crate::ingest::FORMATS;
+    use crate::train::evaluate::Labels;
+
+    #[test]
+    fn labels_are_read_by_evaluate_and_name_whom_an_alert_would_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let sample = FORMATS.iter().find(|format| format.name == "ecs").unwrap().sample.replace('\n', "");
+        let at = |minute: u32| format!("2026-09-01T{:02}:{:02}:00.905Z", minute / 60, minute % 60);
+        let log: Vec<String> = (0..600).map(|minute| sample.replace("2026-09-01T00:00:00.905Z", &at(minute))).collect();
+        fs::write(path("log"), log.join("\n")).unwrap();
+        let key = FingerprintKey::load_or_create(&path("key")).unwrap();
+        let scenarios = choose(scenarios(None).unwrap(), &["stolen-credential".to_owned()]).unwrap();
+        let wish = Wish { scenarios, strengths: vec![Strength::Hard], copies: 2, seed: 1, from: None };
+        let mut labels = File::create(path("labels.csv")).unwrap();
+        let outputs = Outputs { log: &mut io::sink(), history: None, labels: &mut labels };
+        inject(&Inputs::resolve(&[path("log").display().to_string()]).unwrap(), &wish, &key, outputs).unwrap();
+
+        let read = Labels::read(&path("labels.csv")).unwrap().cases;
+        let [one, other] = &read[..] else { panic!("{read:?}") };
+        let subject = one.subject.clone().unwrap();
+        assert_eq!(subject.caller.as_deref(), Some("crm-sync"));
+        assert_eq!(subject.vendor_host.as_deref(), Some("acme.my.salesforce.com"));
+        assert_eq!(subject.credential, Some(key.fingerprint("sf_ZKNDBcHf")));
+        assert!(one.malicious && one.category == "abuse" && one.id != other.id && one.end < other.start);
+    }
+}

@@ -1,0 +1,115 @@
+//! Detector pages: each detector's header, rendered for people.
+//!
+//! The page lies in the detector's own file, so it is read and changed with the code; `docs/detectors` holds the same, written
+//! by the test below. A detector that lacks a section does not pass.
+
+use super::{Analytic, Cause, DETECTORS, Detector, Impact, detector_of, technique};
+
+/// Sections that every page has, in this order.
+#[cfg(test)]
+const SECTIONS: [&str; 7] =
+    ["Finds", "Why it matters", "Misses", "Tuning", "Example alert", "When it is wrong", "Source"];
+
+impl Detector {
+    /// Its page, in Markdown.
+    pub fn page(&self) -> String {
+        let header = self.page.lines().map_while(|line| line.strip_prefix("//!"));
+        let lines = header.map(|line| line.strip_prefix(' ').unwrap_or(line));
+        let body = lines.map(|line| if line.starts_with("# ") { format!("#{line}\n") } else { format!("{line}\n") });
+        let Self { name, title, .. } = self;
+        let techniques = self.techniques();
+        let techniques = if techniques.is_empty() { "none".to_owned() } else { techniques.join(", ") };
+        format!(
+            "# {title}\n`{name}` · {} · impact {} · by {} · ATT&CK: {techniques}\n\n{}",
+            self.category.as_str(),
+            self.impact.as_str(),
+            self.analytic.as_str(),
+            body.collect::<String>()
+        )
+    }
+
+    /// Techniques of the causes that it claims before any other detector does, in order.
+    pub fn techniques(&self) -> Vec<&'static str> {
+        let own = Cause::all().filter(|cause| detector_of(cause).name == self.name);
+        let mut uids: Vec<&str> = own.filter_map(|cause| (self.technique)(&cause)).collect();
+        uids.sort_unstable();
+        uids.dedup();
+        uids.into_iter().filter(|uid| technique(uid).is_some()).collect()
+    }
+}
+
+impl Impact {
+    /// The name in docs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+}
+
+impl Analytic {
+    /// The name in docs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rule => "rule",
+            Self::Behavioural => "what was seen before",
+            Self::Statistical => "statistics",
+            Self::Learning => "learned models",
+        }
+    }
+}
+
+/// All detectors in a table, in Markdown.
+pub fn index() -> String {
+    let row = |detector: &&Detector| {
+        let Detector { name, title, category, .. } = detector;
+        format!("| [`{name}`]({name}.md) | {title} | {} | {} |\n", category.as_str(), detector.techniques().join(", "))
+    };
+    let rows: String = DETECTORS.iter().map(row).collect();
+    format!(
+        "# Detectors\nWhat apiwarden tells of. The first in this order that claims a cause has it. Each page is the header of the \
+         detector's\nsource; `apiwarden detectors NAME` prints it.\n\n\
+         | detector | title | category | ATT&CK |\n|---|---|---|---|\n{rows}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_page_has_its_sections_in_order_and_none_is_empty() {
+        for detector in DETECTORS {
+            let page = detector.page();
+            let mut sections = page.split("\n## ").skip(1).map(|section| section.split_once('\n').unwrap());
+            for name in SECTIONS {
+                let (found, text) = sections.next().unwrap_or_default();
+                assert_eq!(found, name, "{}: a section is missing, or in another order", detector.name);
+                assert!(text.trim().len() > 10, "{}: {name} says nothing", detector.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_pages_in_docs_are_those_in_the_source() {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/detectors");
+        let pages = DETECTORS.iter().map(|detector| (format!("{}.md", detector.name), detector.page()));
+        for (file, page) in pages.chain([("README.md".to_owned(), index())]) {
+            let path = directory.join(&file);
+            if std::env::var_os("UPDATE_DOCS").is_some() {
+                fs::create_dir_all(&directory).unwrap();
+                fs::write(&path, &page).unwrap();
+            }
+            let written = fs::read_to_string(&path).unwrap_or_default();
+            assert!(
+                written == page,
+                "docs/detectors/{file} differs: run UPDATE_DOCS=1 cargo test --lib the_pages_in_docs"
+            );
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Verdicts from a topic: what analysts say where they work, kept for learning.
+//!
+//! A thread with a consumer group of its own reads `{"id": "aw-…", "verdict": "false-positive"}`, looks up what was told under that
+//! id, and adds a line to the file of verdicts before it commits: what a crash makes it read again says nothing new. Detection
+//! does not wait for it, and goes on if it fails.
+//!
+//! Of what was told it remembers the last [`MOST_TOLD`] incidents since the start. A verdict on an older one is passed over with a
+//! warning: `apiwarden alerts verdict` takes it, from the file of alerts.
+//!
+//! Not here: learning (`train::triage`); what was learned is applied by `run`.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use rdkafka::message::Message;
+
+use super::run::RunError;
+use crate::alerts::triage::{Judged, Line, Said, Verdicts, VerdictsError};
+use crate::alerts::{Activity, Alert, Severity};
+use crate::ingest::kafka::{Batch, Consumer, ConsumerError, Event, Source};
+
+/// Incidents that are remembered: about 10 MB, and years of a budget of one alert a day.
+const MOST_TOLD: usize = 10_000;
+
+/// The incidents that were told, the oldest forgotten first.
+#[derive(Debug, Default)]
+struct Told {
+    by_id: BTreeMap<String, (Severity, Judged)>,
+    order: VecDeque<String>,
+}
+
+impl Told {
+    /// Remembers the first of an incident's loudest steps: that is what an analyst is asked about.
+    fn remember(&mut self, alert: &Alert) {
+        let severity = alert.untriaged_severity();
+        match self.by_id.get_mut(&alert.id) {
+            Some((loudest, _)) if alert.activity == Activity::Close || severity <= *loudest => {}
+            Some(known) => *known = (severity, Judged::of(alert)),
+            None => {
+                self.by_id.insert(alert.id.clone(), (severity, Judged::of(alert)));
+                self.order.push_back(alert.id.clone());
+            }
+        }
+        while self.order.len() > MOST_TOLD {
+            if let Some(oldest) = self.order.pop_front() {
+                self.by_id.remove(&oldest);
+            }
+        }
+    }
+}
+
+/// What thread and run loop share.
+#[derive(Debug, Default)]
+struct Shared {
+    told: Mutex<Told>,
+    is_over: AtomicBool,
+}
+
+/// The thread that listens. Dropping it stops the thread.
+pub(super) struct Listener {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Listener {
+    /// Opens the file of verdicts and joins the group.
+    ///
+    /// # Errors
+    /// [`RunError::Verdicts`] or [`RunError::Consumer`].
+    pub(super) fn start(source: &Source, file: &Path) -> Result<Self, RunError> {
+        let mut verdicts = Verdicts::open(file)?;
+        let consumer = Consumer::open(source)?;
+        let shared = Arc::<Shared>::default();
+        let theirs = Arc::clone(&shared);
+        let thread = std::thread::spawn(move || {
+            if let Err(error) = listen(&consumer, &theirs, &mut verdicts) {
+                tracing::error!(%error, "verdicts are no longer kept until the next start; detection goes on");
+            }
+        });
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Remembers alerts that are about to be told.
+    pub(super) fn remember(&self, alerts: &[Alert]) {
+        let mut told = self.shared.told.lock().unwrap_or_else(PoisonError::into_inner);
+        alerts.iter().for_each(|alert| told.remember(alert));
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.shared.is_over.store(true, Ordering::SeqCst);
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was logged where it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Why listening ended.
+#[derive(Debug, thiserror::Error)]
+enum ListenError {
+    #[error(transparent)]
+    Consumer(#[from] ConsumerError),
+    #[error(transparent)]
+    Verdicts(#[from] VerdictsError),
+}
+
+fn listen(consumer: &Consumer, shared: &Shared, verdicts: &mut Verdicts) -> Result<(), ListenError> {
+    while !shared.is_over.load(Ordering::SeqCst) {
+        match consumer.poll()? {
+            Event::Records(batches) => {
+                let mut next = BTreeMap::new();
+                for batch in &batches {
+                    next.insert(batch.partition.to_string(), take(batch, shared, verdicts)?);
+                }
+                if let Err(error) = consumer.commit(&next, false) {
+                    tracing::warn!(%error, "verdicts are kept; the next commit makes up for this one");
+                }
+            }
+            Event::Assigned(partitions) => {
+                consumer.take(&partitions, &BTreeMap::new())?;
+            }
+            Event::Revoked(partitions) => consumer.release(&partitions)?,
+            Event::Quiet => {}
+        }
+    }
+    Ok(())
+}
+
+/// Keeps a batch's verdicts, and returns the offset after it.
+fn take(batch: &Batch<'_>, shared: &Shared, verdicts: &mut Verdicts) -> Result<i64, VerdictsError> {
+    let mut next = 0;
+    for record in &batch.records {
+        next = record.offset() + 1;
+        let place = || format!("{}@{}", batch.partition, record.offset());
+        let Ok(said) = serde_json::from_slice::<Said>(record.payload().unwrap_or_default()) else {
+            tracing::warn!(place = place(), "not a verdict: expected {{\"id\": …, \"verdict\": …}}");
+            continue;
+        };
+        let told = shared.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let alert = told.by_id.get(&said.id).map(|(_, alert)| alert.clone());
+        drop(told);
+        match alert {
+            Some(alert) => {
+                // The broker's clock, which says the same when a crash makes us read it again.
+                let time = record.timestamp().to_millis().unwrap_or_default().saturating_mul(1_000);
+                verdicts.add(Line::new(said, alert, time))?;
+            }
+            None => tracing::warn!(
+                place = place(),
+                "a verdict on an alert that was not told since the start: give it with `apiwarden alerts verdict`"
+            ),
+        }
+    }
+    Ok(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::alerts::triage::Verdict;
+    use crate::ingest::kafka::Start;
+    use crate::ingest::kafka::mock::Mock;
+    use crate::stream::run::tests::alert;
+
+    #[test]
+    fn a_verdict_from_the_topic_is_kept_with_the_alert_that_was_told() {
+        let mock = Mock::with_topics(&[("verdicts", 1)]);
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("verdicts.ndjson");
+        let source = Source {
+            connection: mock.connection(Default::default()),
+            topics: vec!["verdicts".to_owned()],
+            group: "apiwarden-verdicts".to_owned(),
+            start: Start::Earliest,
+        };
+        let listener = Listener::start(&source, &file).unwrap();
+        listener.remember(&[alert("billing")]);
+        mock.produce(
+            "verdicts",
+            0,
+            [
+                "not json".to_owned(),
+                r#"{"id": "aw-unheard-of", "verdict": "true-positive"}"#.to_owned(),
+                r#"{"id": "aw-billing", "verdict": "benign-change", "analyst": "ada"}"#.to_owned(),
+            ],
+        );
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while Verdicts::open(&file).unwrap().newest().is_empty() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        drop(listener);
+        let verdicts = Verdicts::open(&file).unwrap();
+        let [line] = verdicts.newest()[..] else { panic!("{:?}", verdicts.newest()) };
+        assert_eq!(
+            (line.id.as_str(), line.verdict, line.analyst.as_str()),
+            ("aw-billing", Verdict::BenignChange, "ada")
+        );
+        assert_eq!(line.alert, Judged::of(&alert("billing")));
+    }
+
+    #[test]
+    fn an_end_teaches_nothing_new_and_the_oldest_is_forgotten_first() {
+        let mut told = Told::default();
+        told.remember(&alert("first"));
+        let louder_end = Alert { activity: Activity::Close, severity: Severity::Critical, ..alert("first") };
+        told.remember(&louder_end);
+        assert_eq!(told.by_id["aw-first"].0, Severity::High);
+        (0..MOST_TOLD).for_each(|number| told.remember(&alert(&format!("{number}"))));
+        assert_eq!(told.by_id.len(), MOST_TOLD);
+        assert!(!told.by_id.contains_key("aw-first"));
+    }
+}

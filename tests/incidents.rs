@@ -1,0 +1,106 @@
+//! One story, one incident: what an attack, a change of ours and a quiet week look like to whoever is paged.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use apiwarden::alerts::{Activity, Alert, Severity};
+use apiwarden::stream::{Engine, EngineSettings};
+use common::{bundle, decode, later, logs};
+
+const SETTINGS: EngineSettings =
+    EngineSettings { alerts_per_day: common::ALERTS_PER_DAY, allowed_lateness_seconds: 60, is_bounded: true };
+
+/// What is told of records, in the order of time.
+fn alerts_of(mut lines: Vec<String>) -> Vec<Alert> {
+    lines.sort_by(|a, b| common::time(a).cmp(common::time(b)));
+    let mut engine = Engine::new(Arc::clone(bundle()), SETTINGS);
+    let mut alerts = engine.push("logs-0", decode(&lines).0).expect("calls are judged");
+    alerts.extend(engine.finish().expect("calls are judged"));
+    alerts
+}
+
+/// A record with a field's text replaced: the first that starts with `mark`, up to the next quotation mark.
+fn with(line: &str, mark: &str, text: &str) -> String {
+    let start = line.find(mark).expect("the field is there") + mark.len();
+    let end = start + line[start..].find('"').expect("the field ends");
+    format!("{}{text}{}", &line[..start], &line[end..])
+}
+
+const ADDRESS: &str = r#""source":{"ip":""#;
+const CLIENT: &str = r#""original":""#;
+const CREDENTIAL: &str = r#""credential_id":""#;
+
+/// An evening without an attack.
+fn evening() -> Vec<String> {
+    later("2026-09-15T16", "2026-09-15T22")
+}
+
+fn pages(alerts: &[Alert]) -> Vec<&Alert> {
+    alerts.iter().filter(|alert| alert.severity >= Severity::Medium).collect()
+}
+
+fn opened(alerts: &[Alert]) -> Vec<&Alert> {
+    alerts.iter().filter(|alert| alert.activity == Activity::Create).collect()
+}
+
+#[test]
+fn an_ordinary_evening_pages_nobody() {
+    assert_eq!(pages(&alerts_of(evening())).len(), 0);
+}
+
+#[test]
+fn one_attacker_with_the_keys_of_several_callers_is_one_incident_that_names_them_all() {
+    let mut lines = evening();
+    let stolen = later("2026-09-15T18", "2026-09-15T20");
+    let stolen = stolen.iter().filter(|line| !line.contains("slack.com")).step_by(5);
+    lines.extend(stolen.map(|line| with(&with(line, ADDRESS, "203.0.113.9"), CLIENT, "curl/8.5.0")));
+    let alerts = alerts_of(lines);
+    let paged = pages(&alerts);
+    let ids: Vec<&str> = opened(&alerts).iter().map(|alert| alert.id.as_str()).collect();
+    let paging: Vec<&&str> = ids.iter().filter(|id| paged.iter().any(|alert| alert.id == **id)).collect();
+    assert_eq!(paging.len(), 1, "{:#?}", paged.iter().map(|alert| &alert.message).collect::<Vec<_>>());
+    let mut named = paged.last().expect("a page").callers();
+    named.sort_unstable();
+    assert_eq!(named, ["billing-worker", "ml-gateway", "support-portal"]);
+    for caller in named {
+        let tells = paged.iter().any(|alert| alert.caller.as_deref() == Some(caller));
+        assert!(tells, "no step tells of {caller}");
+    }
+    assert_eq!(paged[0].cause_class.as_str(), "credential_misused");
+}
+
+#[test]
+fn a_planned_rotation_and_new_pods_are_told_as_such_and_page_nobody() {
+    let changes: [(&str, &str, &str); 2] =
+        [("key rotation", CREDENTIAL, "sk_live_rotated000001"), ("new pods", ADDRESS, "10.20.251.7")];
+    for (likely, mark, text) in changes {
+        let changed = evening().into_iter().map(|line| {
+            let is_changed = common::time(&line) >= "2026-09-15T18" && line.contains("billing-worker");
+            if is_changed && line.contains("api.stripe.com") { with(&line, mark, text) } else { line }
+        });
+        let alerts = alerts_of(changed.collect());
+        assert_eq!(pages(&alerts).len(), 0, "{likely}");
+        let notice = alerts.iter().find(|alert| alert.message.ends_with(&format!("(likely: {likely})")));
+        assert_eq!(notice.map(|notice| notice.severity), Some(Severity::Informational), "{likely}");
+    }
+}
+
+#[test]
+fn an_incident_never_vanishes_nor_grows_quieter_and_each_step_follows_the_one_before() {
+    let alerts = alerts_of(logs().later.clone());
+    let mut incidents: BTreeMap<&str, Vec<&Alert>> = BTreeMap::new();
+    alerts.iter().for_each(|alert| incidents.entry(&alert.id).or_default().push(alert));
+    assert!(incidents.len() > 3, "the sample has incidents");
+    let last_heard = alerts.iter().map(|alert| alert.time).max().unwrap_or_default();
+    for (id, steps) in incidents {
+        let revisions: Vec<u32> = steps.iter().map(|step| step.revision).collect();
+        assert_eq!(revisions, (1..=steps.len() as u32).collect::<Vec<_>>(), "{id}");
+        assert_eq!(steps[0].activity, Activity::Create, "{id}");
+        assert!(steps.is_sorted_by_key(|step| (step.time, step.severity)), "{id}");
+        let newest = steps[steps.len() - 1];
+        let is_recent = last_heard - newest.time < 7 * 3_600_000_000;
+        assert!(newest.activity == Activity::Close || is_recent, "{id} was never closed");
+    }
+}
