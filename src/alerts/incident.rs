@@ -51,12 +51,13 @@ struct Part {
 impl Part {
     fn new(id: &str, subject: &Subject, finding: &Finding, severity: Severity, bundle: &str) -> Self {
         let evidence = evidence(id, subject, finding, severity, bundle);
-        Self {
-            subject: subject.clone(),
-            evidence,
-            has_news: true,
-            causes: BTreeSet::from([finding.cause.name.to_owned()]),
-        }
+        Self { subject: subject.clone(), evidence, has_news: true, causes: causes_of(subject, finding).collect() }
+    }
+
+    /// Notes what a finding is about; whether that is new here.
+    fn learn(&mut self, finding: &Finding) -> bool {
+        let causes: Vec<String> = causes_of(&self.subject, finding).collect();
+        causes.into_iter().fold(false, |is_new, cause| self.causes.insert(cause) || is_new)
     }
 
     fn involved(&self) -> Involved {
@@ -70,6 +71,12 @@ impl Part {
             calls: *calls,
         }
     }
+}
+
+/// What makes a finding news: its cause, and in an audit log each further operation, which is a further step.
+fn causes_of<'a>(subject: &Subject, finding: &'a Finding) -> impl Iterator<Item = String> + use<'a> {
+    let operation = finding.endpoint.clone().filter(|_| subject.direction == Direction::Audit);
+    std::iter::once(finding.cause.name.to_owned()).chain(operation)
 }
 
 /// An incident that goes on.
@@ -114,7 +121,7 @@ impl Incident {
         match place.or((self.parts.len() >= MOST_PARTS).then_some(0)) {
             Some(place) => {
                 let part = &mut self.parts[place];
-                part.has_news |= part.causes.insert(finding.cause.name.to_owned()) || is_louder || is_due;
+                part.has_news |= part.learn(finding) || is_louder || is_due;
                 gather(&mut part.evidence, finding);
             }
             None => {

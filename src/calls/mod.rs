@@ -30,7 +30,7 @@ pub use credential::{FingerprintKey, KeyError};
 pub use endpoint::{is_write, sensitive_endpoint, shape};
 pub use exclude::{Exclude, ExcludeError, Excluded};
 pub use network::is_private;
-pub use operation::StepClass;
+pub use operation::{StepClass, WITHOUT_MFA};
 pub use owner::{OwnerDatabases, OwnerError, Owners, country_of, is_hosting};
 pub use secret::looks_secret;
 pub use template::{MOST_CHILDREN, TemplateLearner, Templates};

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use StepClass::*;
 
+/// How the operation of a sign-in without a second factor ends.
+pub const WITHOUT_MFA: &str = " without MFA";
+
 /// The kind of step that an audit operation is. The order has no meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -375,6 +378,7 @@ mod tests {
             ("ec2:TerminateInstances", Delete),
             ("jira:Issue deleted", Write),
             ("x:Frobnicate", Write),
+            ("signin:ConsoleLogin without MFA", Login),
             ("", Read),
             ("é:ü20150331v2", Write),
         ] {

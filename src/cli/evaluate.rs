@@ -11,6 +11,7 @@ use polars::prelude::{ChunkAgg, DataFrame};
 use super::reading::{Reading, Setup};
 use super::scan::scan;
 use crate::calls::record_hash;
+use crate::models::audit;
 use crate::models::first_sight::surprise_of_calls;
 use crate::stream::Engine;
 use crate::train::evaluate::{EntityDays, Labels, evaluate, rank};
@@ -56,6 +57,7 @@ impl Evaluate {
         let labels = Labels::read(&self.labels)?;
         let bundle = setup.bundle(&self.model)?;
         let mut scores: HashMap<u64, f64> = HashMap::default();
+        let mut frames: Vec<DataFrame> = Vec::new();
         let (mut first, mut last) = (i64::MAX, i64::MIN);
         let entity_days = Arc::new(Mutex::new(EntityDays::new(bundle.span)));
         let observe = |engine: &mut Engine| {
@@ -77,9 +79,11 @@ impl Evaluate {
             last = last.max(times.max().unwrap_or(i64::MIN));
             if !labels.records.is_empty() {
                 scores.extend(surprise_of_calls(calls, &bundle.known, &bundle.sight_rates)?);
+                frames.push(calls.clone());
             }
             Ok(())
         })?;
+        scores.extend(audit::surprise_of_calls(&frames, &bundle.audit)?);
         let from = self.from.map_or(first.div_euclid(DAY) * DAY, Timestamp::as_microsecond);
         let to = self.to.map_or((last.div_euclid(DAY) + 1) * DAY, Timestamp::as_microsecond);
         let mut report = evaluate(&scanned.alerts, &labels, from, to);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use indicatif::ProgressBar;
 
-use super::reading::{Reading, Setup, read};
+use super::reading::{Setup, Tally, read};
 use crate::calls::Exclude;
 use crate::train::{History, Settings, train};
 
@@ -14,14 +14,22 @@ use crate::train::{History, Settings, train};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   apiwarden train --input logs/2026-09/ --out models/egress
+  apiwarden train --without-history --out models/first-day
   zstd -dc old.zst | apiwarden train --pipeline pipelines/egress-ecs.toml --input - --out models/egress
   apiwarden train --input logs/ --out models/egress --exclude caller=payroll-svc \\
     --exclude from=2026-09-03T00:00:00Z,to=2026-09-03T06:00:00Z,vendor=stripe
 
 Two weeks of logs are a good start; days that were not ordinary are better left out.")]
 pub(super) struct Train {
-    #[command(flatten)]
-    reading: Reading,
+    /// Log files, directories or globs; `-` for standard input. NDJSON, gzip, zstd, Parquet.
+    #[arg(long, short, value_name = "PATH", num_args = 1.., required_unless_present = "without_history")]
+    input: Vec<String>,
+    /// Learn from nothing: audit logs are judged by how rare such steps are anywhere, until there is a history.
+    #[arg(long, conflicts_with = "input")]
+    without_history: bool,
+    /// Pipeline file: its [decode], [fingerprint] and [detection] count. Without one the format is detected.
+    #[arg(long, value_name = "FILE")]
+    pipeline: Option<PathBuf>,
     /// Leave calls out by a rule: NAME=VALUE conditions with commas between them, all of which must hold. Names: caller,
     /// vendor, host, endpoint, credential, network, client, from, to. Repeatable; adds to the pipeline's [train] exclude.
     #[arg(long, value_name = "RULE")]
@@ -36,9 +44,17 @@ pub(super) struct Train {
 
 impl Train {
     pub fn run(self) -> anyhow::Result<()> {
-        let setup = Setup::of(self.reading.pipeline.as_deref())?;
-        let mut history = History::excluding([setup.exclude.clone(), self.exclude].concat());
-        let tally = read(&self.reading.inputs, &setup, |calls| Ok(history.add(&calls)?))?;
+        let setup = Setup::of(self.pipeline.as_deref())?;
+        let mut history = if self.without_history {
+            History::none()
+        } else {
+            History::excluding([setup.exclude.clone(), self.exclude].concat())
+        };
+        let tally = if self.without_history {
+            Tally::default()
+        } else {
+            read(&self.input, &setup, |calls| Ok(history.add(&calls)?))?
+        };
         let settings = Settings {
             fingerprint_key: setup.key.id(),
             alerts_per_day: setup.detection.alerts_per_day,

@@ -6,7 +6,9 @@
 //!
 //! Not here: statistics and p-values (`models`), incidents, severity and delivery (`alerts`).
 
+mod account_transfer;
 mod attribution;
+mod audit_words;
 mod beacon;
 mod benign;
 mod bulk_transfer;
@@ -17,6 +19,7 @@ mod credential_misuse;
 mod endpoint_mix;
 mod heard;
 mod joint;
+mod mass_operation;
 mod model_drift;
 mod new_behaviour;
 mod new_destination;
@@ -24,7 +27,10 @@ mod odd_hours;
 mod outage;
 mod outcome_shift;
 mod page;
+mod password_spray;
+mod permission_probing;
 mod privileged_endpoint;
+mod reconnaissance;
 mod sentence;
 mod silence;
 mod slow_leak;
@@ -36,12 +42,14 @@ mod words;
 use serde::{Deserialize, Serialize};
 
 use crate::calls::{Direction, VendorCategory};
+use crate::models::audit::{COMPANY_TESTS, TESTS};
 use crate::models::first_sight::SIGHTS;
 use crate::models::leak::LEAKS;
 use crate::models::record::RECORDS;
 use crate::models::statistic::STATISTICS;
 
 pub use attribution::{Sharing, sharing};
+pub use audit_words::{audit_contribution, cold_contribution};
 pub use benign::Benign;
 pub use counterfactual::Counterfactual;
 pub use heard::{Heard, Hush, Silence};
@@ -259,7 +267,9 @@ impl Cause {
         let statistics = STATISTICS.iter().map(|statistic| statistic.name);
         let names = statistics.chain(SIGHTS.iter().map(|class| class.name));
         let records = RECORDS.iter().map(|kind| kind.name);
-        names.chain(["joint", "silence", "model_drift"]).chain(LEAKS).chain(records).flat_map(|name| {
+        let of_audit = TESTS.iter().chain(&COMPANY_TESTS).map(|test| test.name);
+        let names = names.chain(["joint", "silence", "model_drift"]).chain(LEAKS).chain(records).chain(of_audit);
+        names.flat_map(|name| {
             let shapes = [(true, false), (false, false), (true, true)];
             shapes.into_iter().flat_map(move |(is_rise, is_of_vendor)| {
                 let views = [Direction::Egress, Direction::Audit];
@@ -278,6 +288,11 @@ pub const DETECTORS: &[&Detector] = &[
     &call_volume::DETECTOR,
     &new_destination::DETECTOR,
     &credential_misuse::DETECTOR,
+    &account_transfer::DETECTOR,
+    &reconnaissance::DETECTOR,
+    &permission_probing::DETECTOR,
+    &password_spray::DETECTOR,
+    &mass_operation::DETECTOR,
     &privileged_endpoint::DETECTOR,
     &weak_transport::DETECTOR,
     &bulk_transfer::DETECTOR,

@@ -2,7 +2,7 @@
 //!
 //! # Finds
 //! A collaborator added by a build agent, a first DELETE, and in audit logs the first read of secrets, grant of rights,
-//! sharing with another account, or change of logging.
+//! or change of logging.
 //!
 //! # Why it matters
 //! Three calls are enough to stay for ever, and three calls move no average.
@@ -40,8 +40,8 @@ pub(super) const DETECTOR: Detector = Detector {
                 | "operation_bulk"
                 | "operation_delete"
                 | "operation_grant"
-                | "operation_share"
                 | "operation_defence"
+                | "grant_operations"
         )
     },
     cause_class,
@@ -54,7 +54,6 @@ fn technique(cause: &Cause) -> Option<&'static str> {
         "operation_secret" => Some("T1552"),
         "operation_bulk" => Some("T1530"),
         "operation_delete" => Some("T1485"),
-        "operation_share" => Some("T1537"),
         "operation_defence" => Some("T1562.008"),
         _ => Some("T1098"),
     }

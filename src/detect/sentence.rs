@@ -3,6 +3,7 @@
 //! Not here: numbers in words (`words`), and who sees it (`attribution`).
 
 use super::{Cause, Contribution, Sharing, in_numbers, in_window};
+use crate::models::audit::test_named;
 use crate::models::statistic::statistic_named;
 
 /// What the sentence of a finding is made of.
@@ -77,7 +78,8 @@ fn what_shifted(of: &Sentence<'_>, who: &str, whom: &str) -> String {
         ("model_drift", _) => "what was learned no longer fits what is logged".to_owned(),
         ("joint", _) => format!("{who} had an hour at {whom} unlike any before"),
         (name, is_rise) => {
-            let says = statistic_named(name).map_or(name, |statistic| statistic.says);
+            let of_audit = || test_named(name).map(|test| test.says);
+            let says = statistic_named(name).map(|statistic| statistic.says).or_else(of_audit).unwrap_or(name);
             format!("{who} at {whom}: {} {says} than usual", if is_rise { "more" } else { "less" })
         }
     }

@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::audit::Audit;
 use super::baseline::{Baselines, ViewBaseline};
 use super::calibration::{Tail, p_value};
 use super::clock::Span;
@@ -168,6 +169,8 @@ pub struct Bundle {
     pub sight_rates: SightRates,
     /// Joint models, by view.
     pub joint: BTreeMap<Direction, CalibratedJoint>,
+    /// Who does what in audit logs.
+    pub audit: Audit,
 }
 
 /// The parts as they are written: name of the file and its bytes.
@@ -185,6 +188,7 @@ impl Bundle {
             ("calibration", packed(&self.views)?),
             ("first_sights", packed(&(&self.known, &self.sight_rates))?),
             ("joint", packed(&(&self.joint, &self.peers))?),
+            ("audit", packed(&self.audit)?),
         ]))
     }
 
@@ -248,6 +252,7 @@ impl Bundle {
             known,
             sight_rates,
             joint,
+            audit: read_part(directory, &manifest, "audit")?,
             manifest,
         })
     }

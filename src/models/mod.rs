@@ -10,6 +10,7 @@
 //! Not here: fitting to a history (`train`), and what an oddity means (`detect`).
 
 pub mod adaptation;
+pub mod audit;
 pub mod baseline;
 pub mod bundle;
 pub mod calibration;

@@ -15,6 +15,7 @@ use super::watermark::{Arrival, Watermark};
 use crate::alerts::{Alert, Budget};
 use crate::calls::Templates;
 use crate::features::{Entity, feature_rows};
+use crate::models::audit;
 use crate::models::bundle::Bundle;
 use crate::models::first_sight::relations;
 use crate::pipeline::Detection;
@@ -200,12 +201,17 @@ impl Engine {
         let relations = relations(&closed)?;
         let mut alerts = Vec::new();
         let mut relations = relations.as_slice();
+        let audit = audit::rows(&closed)?;
+        let mut audit = audit.as_slice();
         for of_bucket in rows.chunk_by(|a, b| a.bucket == b.bucket) {
             let Some(bucket) = of_bucket.first().map(|row| row.bucket) else { continue };
             let end = relations.iter().position(|(at, _)| *at > bucket).unwrap_or(relations.len());
             let (own, later) = relations.split_at(end);
             relations = later;
-            alerts.extend(self.judge.close(bucket, of_bucket, own));
+            let end = audit.iter().position(|row| row.bucket > bucket).unwrap_or(audit.len());
+            let (of_audit, later) = audit.split_at(end);
+            audit = later;
+            alerts.extend(self.judge.close(bucket, of_bucket, own, of_audit));
             self.counters.buckets += 1;
         }
         Ok(alerts)

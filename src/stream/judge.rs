@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::EngineSettings;
+use super::audit::AuditMemory;
 use super::course::Course;
 use super::findings::{Told, share_of_sight};
 use crate::alerts::{Alert, Book, Severity, Subject, severity};
@@ -16,6 +17,7 @@ use crate::calls::Direction;
 use crate::detect::{Benign, Cause, Contribution, Heard, Outages, class_in_words, detector_of, sight_contribution};
 use crate::features::{Account, Column, Entity, FeatureRow, Ledger, Level, Sighting, WINDOWS};
 use crate::models::adaptation::Shift;
+use crate::models::audit::Row;
 use crate::models::baseline::{fused, judge};
 use crate::models::bundle::Bundle;
 use crate::models::calibration::p_value;
@@ -40,6 +42,8 @@ const MOST_ALSO: usize = 2;
 pub(super) struct Memory {
     pub ledger: Ledger,
     watch: Watch,
+    /// What the audit view remembers.
+    pub audit: AuditMemory,
     outages: Outages,
     heard: Heard,
     /// Whether the model still fits, by view.
@@ -111,8 +115,14 @@ impl Judge {
         Self { bundle, settings, callers, between, office, memory, observer: None }
     }
 
-    /// Judges a bucket: its feature rows, and its relations in the order of their first calls.
-    pub fn close(&mut self, bucket: i64, rows: &[FeatureRow], relations: &[(i64, Relation<'_>)]) -> Vec<Alert> {
+    /// Judges a bucket: its feature rows, its relations and its audit rows in the order of their first calls.
+    pub fn close(
+        &mut self,
+        bucket: i64,
+        rows: &[FeatureRow],
+        relations: &[(i64, Relation<'_>)],
+        audit: &[Row<'_>],
+    ) -> Vec<Alert> {
         let time = bucket_start(bucket + 1) + self.settings.lateness_micros();
         let mut alerts = self.memory.book.close(time);
         self.forget(bucket, time);
@@ -134,8 +144,10 @@ impl Judge {
         for sight in sights.collect::<Vec<_>>() {
             self.judge_sight(&sight, bucket, time);
         }
+        self.judge_audit(audit, bucket, time);
         // Vendors first: what they explain is not told of their callers.
-        let mut places: Vec<usize> = touched.into_iter().collect();
+        let is_egress = |place: &usize| self.memory.ledger.at(*place).entity.direction == Direction::Egress;
+        let mut places: Vec<usize> = touched.into_iter().filter(is_egress).collect();
         places.sort_by_key(|place| match self.memory.ledger.at(*place).entity.level {
             Level::Vendor => 0,
             Level::VendorEndpoint => 1,

@@ -4,6 +4,7 @@
 //! delivers, saves and commits; it alone knows clocks, partitions, crashes and the network.
 
 pub mod admin;
+mod audit;
 mod causes;
 mod course;
 mod dead_letter;

@@ -5,6 +5,7 @@
 //!
 //! Not here: the command line, progress and printing (`cli`).
 
+mod audit;
 mod calibrate;
 mod entities;
 pub mod evaluate;
@@ -63,9 +64,15 @@ pub struct History {
     rows: usize,
     calls: i64,
     excluded: Excluded,
+    is_none: bool,
 }
 
 impl History {
+    /// No history, on purpose: what is learned of it judges audit logs by the priors of the classes of step, and egress by nothing.
+    pub fn none() -> Self {
+        Self { is_none: true, ..Self::default() }
+    }
+
     /// A history without the calls that a rule matches.
     pub fn excluding(rules: Vec<Exclude>) -> Self {
         Self { excluded: Excluded::new(rules), ..Self::default() }
@@ -101,7 +108,8 @@ impl History {
 
     fn into_rollup(mut self) -> Result<Rollup, TrainError> {
         self.merge()?;
-        self.merged.filter(|rollup| !rollup.is_empty()).ok_or(TrainError::NoCalls)
+        let is_none = self.is_none;
+        self.merged.filter(|rollup| is_none || !rollup.is_empty()).ok_or(TrainError::NoCalls)
     }
 }
 
@@ -141,6 +149,9 @@ pub fn train(history: History, settings: &Settings, stage: &dyn Fn(&str)) -> Res
     let facts = FactHistory::of(&relations, span).with_vendors(Arc::clone(&settings.vendors));
     let sight_rates = SightRates::fit(&relations, &facts, span);
 
+    stage("learning the audit view");
+    let audit = audit::learn(&crate::models::audit::rows(&rollup)?);
+
     let mut bundle = Bundle {
         manifest: Manifest { excluded, ..manifest(&rollup, span, settings)? },
         span,
@@ -152,6 +163,7 @@ pub fn train(history: History, settings: &Settings, stage: &dyn Fn(&str)) -> Res
         known: facts.known(),
         sight_rates,
         joint: BTreeMap::new(),
+        audit,
     };
     for direction in [Direction::Egress, Direction::Audit] {
         let rows: Vec<FeatureRow> = rows.iter().filter(|row| row.direction == direction).cloned().collect();
@@ -182,7 +194,8 @@ fn names_of(rollup: &Rollup, templates: &Templates) -> Result<Vec<Option<String>
 
 fn span_of(rollup: &Rollup) -> Result<Span, TrainError> {
     let buckets = rollup.frame().column("bucket")?.i64()?;
-    let (first, last) = buckets.min().zip(buckets.max()).ok_or(TrainError::NoCalls)?;
+    // Without a history: no bucket.
+    let (first, last) = buckets.min().zip(buckets.max()).unwrap_or((0, -1));
     Ok(Span { first, last })
 }
 
@@ -242,7 +255,10 @@ fn calibrate_view(bundle: &mut Bundle, direction: Direction, levels: &BTreeMap<L
     view.leak = tail_of(leaks, span);
     view.records = (0..KINDS).map(|kind| tail_of(records.iter().map(|times| times[kind]).collect(), span)).collect();
     bundle.views.insert(direction, view);
-    if let Some(joint) = rows.fit(SEED) {
+    // Audit logs have models of their own.
+    if direction == Direction::Egress
+        && let Some(joint) = rows.fit(SEED)
+    {
         bundle.joint.insert(direction, joint);
     }
 }

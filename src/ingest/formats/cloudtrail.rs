@@ -1,7 +1,8 @@
 //! AWS CloudTrail: what AWS says was done in our accounts with our keys.
 //!
 //! Traps: a session's key (`ASIA…`) lives for an hour, so its role is the credential; S3 counts bytes from its own side; parameters and
-//! answers hold secrets, so only named keys are read. Sign-ins, service events and insights are no calls.
+//! answers hold secrets, so only named keys are read. Service events and insights are no calls; a failed sign-in at the console has no
+//! error code, its answer says so. A sign-in without a second factor is an operation of its own.
 //!
 //! Source: docs.aws.amazon.com, "CloudTrail record contents".
 
@@ -11,7 +12,7 @@ use serde::Deserialize;
 
 use super::values::{Number, Section, Text, time};
 use super::{FormatKind, Probe};
-use crate::calls::{Call, Direction, Outcome};
+use crate::calls::{Call, Direction, Outcome, WITHOUT_MFA};
 use crate::ingest::place::RecordError;
 
 pub(super) const FORMAT: FormatKind = FormatKind {
@@ -32,6 +33,7 @@ const SAMPLE: &str = r#"{"eventVersion":"1.08","userIdentity":{"type":"IAMUser",
 
 const DOMAIN: &str = ".amazonaws.com";
 const TEMPORARY_KEY: &str = "ASIA";
+const SIGN_IN: &str = "ConsoleLogin";
 
 fn looks_like(probe: &Probe<'_>) -> bool {
     probe.has("eventName") && probe.text("eventSource").is_some_and(|source| source.ends_with(DOMAIN))
@@ -40,8 +42,7 @@ fn looks_like(probe: &Probe<'_>) -> bool {
 fn decode(record: &str) -> Result<Option<Call<'_>>, RecordError> {
     let record: Record<'_> = serde_json::from_str(record)?;
     let is_foreign = record.source.0.is_none() && record.name.0.is_none();
-    let is_event =
-        record.kind.is("AwsServiceEvent") || record.kind.is("AwsConsoleSignIn") || record.category.is("Insight");
+    let is_event = record.kind.is("AwsServiceEvent") || record.category.is("Insight");
     if is_foreign || is_event {
         return Ok(None);
     }
@@ -50,15 +51,17 @@ fn decode(record: &str) -> Result<Option<Call<'_>>, RecordError> {
     let service = source.strip_suffix(DOMAIN).unwrap_or(&source);
     let identity = record.identity.take();
     let additional = record.additional.take();
+    let is_without_mfa = name == SIGN_IN && additional.mfa.is("No");
+    let has_failed = record.response.take().login.is("Failure");
     Ok(Some(Call {
         time: time(record.time, "eventTime")?,
         direction: Direction::Audit,
-        operation: Some(format!("{service}:{name}").into()),
+        operation: Some(format!("{service}:{name}{}", if is_without_mfa { WITHOUT_MFA } else { "" }).into()),
         vendor: Some("aws"),
         host: source,
         credential: identity.key.0.clone().filter(|key| !key.starts_with(TEMPORARY_KEY)),
         caller: identity.caller(),
-        outcome: Some(outcome(record.error.0.as_deref())),
+        outcome: Some(if has_failed { Outcome::Denied } else { outcome(record.error.0.as_deref()) }),
         // S3 names them from its own side: what came in there went out here.
         bytes_out: additional.bytes_in.whole("additionalEventData.bytesTransferredIn")?,
         bytes_in: additional.bytes_out.whole("additionalEventData.bytesTransferredOut")?,
@@ -113,8 +116,10 @@ struct Record<'a> {
     user_agent: Text<'a>,
     #[serde(borrow, rename = "userIdentity")]
     identity: Section<Identity<'a>>,
-    #[serde(rename = "additionalEventData")]
-    additional: Section<Additional>,
+    #[serde(borrow, rename = "responseElements")]
+    response: Section<Response<'a>>,
+    #[serde(borrow, rename = "additionalEventData")]
+    additional: Section<Additional<'a>>,
     #[serde(borrow, rename = "tlsDetails")]
     tls: Section<Tls<'a>>,
 }
@@ -172,11 +177,20 @@ struct Issuer<'a> {
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Additional {
+struct Additional<'a> {
+    #[serde(borrow, rename = "MFAUsed")]
+    mfa: Text<'a>,
     #[serde(rename = "bytesTransferredIn")]
     bytes_in: Number,
     #[serde(rename = "bytesTransferredOut")]
     bytes_out: Number,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Response<'a> {
+    #[serde(borrow, rename = "ConsoleLogin")]
+    login: Text<'a>,
 }
 
 #[derive(Deserialize, Default)]
@@ -230,10 +244,16 @@ mod tests {
     }
 
     #[test]
-    fn service_events_and_sign_ins_are_no_calls() {
-        for kind in ["AwsServiceEvent", "AwsConsoleSignIn"] {
-            assert!(decode(&SAMPLE.replace("AwsApiCall", kind)).unwrap().is_none());
-        }
+    fn a_failed_sign_in_is_denied_and_service_events_are_no_calls() {
+        let sign_in = SAMPLE.replace("AwsApiCall", "AwsConsoleSignIn");
+        assert_eq!(decode(&sign_in).unwrap().unwrap().outcome, Some(Outcome::Ok));
+        let failed = sign_in.replace(r#""readOnly":true"#, r#""responseElements":{"ConsoleLogin":"Failure"}"#);
+        assert_eq!(decode(&failed).unwrap().unwrap().outcome, Some(Outcome::Denied));
+        let signed_in = SAMPLE
+            .replace("GetBucketLogging", "ConsoleLogin")
+            .replace(r#""bytesTransferredIn":0"#, r#""MFAUsed":"No""#);
+        assert_eq!(decode(&signed_in).unwrap().unwrap().operation.as_deref(), Some("s3:ConsoleLogin without MFA"));
+        assert!(decode(&SAMPLE.replace("AwsApiCall", "AwsServiceEvent")).unwrap().is_none());
         assert!(decode(&SAMPLE.replace("2023-07-10T11:42:23Z", "")).is_err());
     }
 }

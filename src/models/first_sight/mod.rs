@@ -84,6 +84,8 @@ pub const SIGHTS: &[SightClass] = &[
     class("principal_network_known", "a principal in a network that only others use", 0.2, false),
     class("principal_client_new", "a principal with a client that nobody here uses", 0.1, false),
     class("principal_client_known", "a principal with a client that only others use", 0.3, false),
+    class("principal_console_new", "a principal at a console for the first time", 0.1, false),
+    class("principal_factor_lost", "a sign-in without the second factor by one who had it", 0.1, false),
     class("region_new", "a region that nobody here has used", 0.05, false),
     class("region_known", "a principal in a region that only others use", 0.2, false),
     class("operation_login", "a first sign-in operation", 1.0, false),

@@ -6,24 +6,24 @@ use super::known::{Fact, Known, Looker, block_of, hour_of, method_of};
 use super::relation::{Relation, RelationColumns};
 use super::{SightRates, joint_rate};
 use crate::calls::{
-    Direction, StepClass, VendorCategory, Verb, country_of, is_hosting, is_interactive_tool, is_private, is_write,
+    Direction, VendorCategory, Verb, country_of, is_hosting, is_interactive_tool, is_private, is_write,
     sensitive_endpoint,
 };
 
 /// How surprising each call is by itself, by the hash of its record: `-log10` of how often a day all that it shows is expected
-/// together, whether or not another call showed it before; 0 where nothing is new.
+/// together, whether or not another call showed it before; 0 where nothing is new, and for calls of audit logs.
 ///
 /// # Errors
 /// Where the frame lacks a column of the call.
 pub fn surprise_of_calls(calls: &DataFrame, known: &Known, rates: &SightRates) -> PolarsResult<Vec<(u64, f64)>> {
     let columns = RelationColumns::of_calls(calls)?;
     let records = calls.column("record_hash")?.u64()?;
-    let callers = [Direction::Egress, Direction::Audit].map(|direction| known.callers(direction));
+    let callers = known.callers(Direction::Egress);
     let surprise = |(row, record): (usize, Option<u64>)| {
         let relation = columns.row(row);
         let classes: Vec<&str> = news(&relation, known).into_iter().map(|(class, ..)| class).collect();
         let alone = classes.iter().map(|class| rates.of(class)).fold(1.0, f64::min);
-        let together = joint_rate(rates, callers[usize::from(relation.direction == Direction::Audit)], classes);
+        let together = joint_rate(rates, callers, classes);
         record.map(|record| (record, -alone.min(together).log10()))
     };
     Ok(records.iter().enumerate().filter_map(surprise).collect())
@@ -34,7 +34,7 @@ pub(super) fn news<'a>(relation: &Relation<'a>, known: &Known) -> Vec<(&'static 
     let mut look = Looker::new(known, relation.direction);
     match relation.direction {
         Direction::Egress => egress_news(relation, &mut look),
-        Direction::Audit => audit_news(relation, &mut look),
+        Direction::Audit => Vec::new(), // judged by `audit`
     }
 }
 
@@ -114,47 +114,6 @@ fn endpoint_class(verb: Option<Verb>, endpoint: &str) -> &'static str {
     }
 }
 
-fn audit_news<'a>(relation: &Relation<'a>, look: &mut Looker<'_>) -> Vec<(&'static str, [&'a str; 3], &'a str)> {
-    let Relation { caller, vendor, endpoint, credential, network, client, region, .. } = *relation;
-    let mut news = Vec::new();
-    if is_by_vendor(caller) || is_by_vendor(client) {
-        return news;
-    }
-    let is_new_principal = !look.has(Fact::Caller, &[caller]);
-    if is_new_principal {
-        news.push(("principal_new", [caller, "", ""], caller));
-    }
-    let network_new = new_network(look, network, "principal_network_new");
-    let mut graded = |fact: Fact, own: Fact, value: &'a str, [by_none, by_others]: [&'static str; 2]| {
-        if value.is_empty() || look.has(own, &[caller, value]) {
-            return;
-        }
-        if !look.has(fact, &[value]) {
-            news.push((by_none, [caller, value, ""], value));
-        } else if !is_new_principal {
-            news.push((by_others, [caller, value, ""], value));
-        }
-    };
-    graded(Fact::Network, Fact::CallerNetwork, network, [network_new, "principal_network_known"]);
-    graded(Fact::Client, Fact::CallerClient, client, ["principal_client_new", "principal_client_known"]);
-    graded(Fact::Region, Fact::CallerRegion, region, ["region_new", "region_known"]);
-    if !credential.is_empty() && !look.has(Fact::CallerCredential, &[caller, credential]) {
-        let others = look.has(Fact::Credential, &[credential]);
-        news.push((
-            if others { "credential_of_another" } else { "credential_new" },
-            [caller, credential, ""],
-            credential,
-        ));
-    }
-    let step = StepClass::of(endpoint);
-    let is_done_by_none = !look.has(Fact::Endpoint, &[vendor, endpoint]);
-    let is_new_to_principal = !look.has(Fact::CallerEndpoint, &[caller, vendor, endpoint]);
-    if is_new_to_principal && (!is_new_principal || is_done_by_none || step.is_sensitive()) {
-        news.push((operation_class(step), [caller, vendor, endpoint], endpoint));
-    }
-    news
-}
-
 /// The class of a network that nobody has called from, graded by who owns it: `otherwise` where that tells nothing.
 fn new_network(look: &mut Looker<'_>, network: &str, otherwise: &'static str) -> &'static str {
     let country = country_of(network);
@@ -164,27 +123,5 @@ fn new_network(look: &mut Looker<'_>, network: &str, otherwise: &'static str) ->
         "network_hosting_new"
     } else {
         otherwise
-    }
-}
-
-/// Whether the vendor's own services made a call, or made it on somebody's behalf: what is new about those is the vendor's.
-fn is_by_vendor(name: &str) -> bool {
-    name.ends_with(".amazonaws.com") || name.starts_with("AWSServiceRoleFor")
-}
-
-fn operation_class(step: StepClass) -> &'static str {
-    match step {
-        StepClass::Login => "operation_login",
-        StepClass::Identity => "operation_identity",
-        StepClass::List => "operation_list",
-        StepClass::Read => "operation_read",
-        StepClass::Use => "operation_use",
-        StepClass::Secret => "operation_secret",
-        StepClass::Bulk => "operation_bulk",
-        StepClass::Write => "operation_write",
-        StepClass::Grant => "operation_grant",
-        StepClass::Share => "operation_share",
-        StepClass::Delete => "operation_delete",
-        StepClass::Defence => "operation_defence",
     }
 }

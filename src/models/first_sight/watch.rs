@@ -60,6 +60,9 @@ impl Watch {
     pub fn look(&mut self, relation: &Relation<'_>, known: &Known) -> Vec<Sight> {
         use std::hash::BuildHasher;
         let mut sights: Vec<Sight> = self.dormant_credential(relation, known).into_iter().collect();
+        if relation.direction == Direction::Audit {
+            return sights; // the rest of that view is judged by `audit`
+        }
         sights.extend(self.beacon(relation, known));
         let Relation { caller, vendor, endpoint, credential, network, client, region, scheme, tls_version, .. } =
             *relation;
@@ -124,7 +127,6 @@ impl Watch {
         let mut look = Looker::new(known, direction);
         if look.has(Fact::Pair, &[caller, vendor])
             || (look.has(Fact::Vendor, &[vendor]) && !look.has(Fact::Caller, &[caller]))
-            || direction == Direction::Audit
         {
             return None;
         }

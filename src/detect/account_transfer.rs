@@ -1,0 +1,38 @@
+//! Something is opened to another account: shared, replicated, made public.
+//!
+//! # Finds
+//! A first sharing by a principal that never shared, or more of it than usual: a snapshot or image shared, a bucket's policy
+//! changed, replication to elsewhere, mail forwarded.
+//!
+//! # Why it matters
+//! The data leave by the vendor's own wires: no byte of it passes ours.
+//!
+//! # Misses
+//! A sharing by one who shares by trade. To whom it went is not decoded.
+//!
+//! # Tuning
+//! `alerts_per_day`: a tenth of it is the most that an audit alarm may cost; what pages is set by a replay of the history.
+//!
+//! # Example alert
+//! `backup at aws: a first sharing with others: ec2:ModifySnapshotAttribute (a day in 12673)`
+//!
+//! # When it is wrong
+//! The first sharing by somebody who may. The account that it went to is not decoded: a known partner looks like a stranger.
+//!
+//! # Source
+//! First sights as rates, by class of step (see `models::audit`).
+
+use super::{Analytic, Category, CauseClass, Detector, Impact};
+
+/// Opened to another account.
+pub(super) const DETECTOR: Detector = Detector {
+    name: "account_transfer",
+    title: "Data opened to another account",
+    category: Category::Exfiltration,
+    impact: Impact::High,
+    analytic: Analytic::Behavioural,
+    claims: |cause| matches!(cause.name, "operation_share" | "share_operations"),
+    cause_class: |_| CauseClass::DataLeft,
+    technique: |_| Some("T1537"),
+    page: include_str!("account_transfer.rs"),
+};

@@ -1,0 +1,37 @@
+//! Somebody tries what it may do: calls that are denied or refused.
+//!
+//! # Finds
+//! Far more denied calls, or calls refused as wrong, than a principal has.
+//!
+//! # Why it matters
+//! A stolen credential's rights are not written on it: its new owner tries.
+//!
+//! # Misses
+//! Few denied calls. A person in the usual place with the usual client is not judged by them.
+//!
+//! # Tuning
+//! `alerts_per_day`: a tenth of it is the most that an audit alarm may cost; what pages is set by a replay of the history.
+//!
+//! # Example alert
+//! `svc-5 at aws: more denied calls than usual: 60 denied calls over an hour, usually 0.1`
+//!
+//! # When it is wrong
+//! A broken release that repeats one denied call.
+//!
+//! # Source
+//! Counts against a principal's own (see `models::audit`).
+
+use super::{Analytic, Category, CauseClass, Detector, Impact};
+
+/// Somebody tries.
+pub(super) const DETECTOR: Detector = Detector {
+    name: "permission_probing",
+    title: "Denied calls of a principal",
+    category: Category::Abuse,
+    impact: Impact::Medium,
+    analytic: Analytic::Statistical,
+    claims: |cause| matches!(cause.name, "denied_operations" | "failed_operations"),
+    cause_class: |_| CauseClass::Unknown,
+    technique: |_| Some("T1526"),
+    page: include_str!("permission_probing.rs"),
+};

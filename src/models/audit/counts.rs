@@ -1,0 +1,356 @@
+//! How many: counts of steps by class over the trailing hour and day, against what is usual at that time of day.
+//!
+//! A count is compared with the half-hour of its day type, shrunk to the principal's level and its role's clock. Where the mix
+//! tells more than the number (a backfill repeats the usual calls), the expectation is at least the principal's share of the
+//! class in all its calls of the window. The z is the signed root of the negative binomial deviance; its tail is that of
+//! daily maxima, of machines and of people apart.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use super::Role;
+use super::tick::{Count, Counts, DAY_BUCKETS, HOUR_BUCKETS, ONE, Tick};
+use crate::models::calibration::SMALLEST_P;
+use crate::models::clock::{cell_of, day_type};
+use crate::models::statistic::deviance;
+use crate::rollup::day_of;
+
+/// Half-hours of a day.
+pub const CELLS: usize = 48;
+/// Buckets of a half-hour: dispersion is learned from one window in each.
+pub const SAMPLE_BUCKETS: usize = 6;
+/// Least expectation.
+const LEAST_EXPECTED: f64 = 0.02;
+/// A count below this many times the expectation is no news.
+const TIMES_EXPECTED: f64 = 2.0;
+
+/// The half-hour of a bucket.
+pub fn cell(bucket: i64) -> usize {
+    cell_of(bucket) / SAMPLE_BUCKETS
+}
+
+/// What is tested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A sum of counts.
+    Sum(Count),
+    /// Deletes less what was created: a rebuild and a retention job create as they delete.
+    Deletes,
+    /// Distinct operations.
+    Operations,
+    /// Distinct services.
+    Services,
+    /// Distinct accounts that could not be signed in to.
+    Failing,
+}
+
+/// One test of a count.
+#[derive(Clone, Copy, Debug)]
+pub struct Test {
+    /// Name in alerts.
+    pub name: &'static str,
+    /// What is counted, in words.
+    pub says: &'static str,
+    /// What.
+    pub what: What,
+    /// Over the trailing day, else the hour.
+    pub over_day: bool,
+    /// Least excess over the expectation that is worth telling.
+    pub least: f64,
+    /// Whether the principal's usual share of its calls is the least expectation.
+    pub given_calls: bool,
+    /// Whether it says that the principal does what it never did.
+    pub is_novelty: bool,
+    /// Whether it can harm although all of a person's marks are right.
+    pub harms: bool,
+    /// The same of a builder, who makes and grants by trade.
+    pub harms_by_builder: bool,
+}
+
+const MIX: u8 = 1;
+const NOVEL: u8 = 2;
+const HARM: u8 = 4;
+const BUILD: u8 = 8;
+
+const fn test(name: &'static str, says: &'static str, what: What, over_day: bool, least: f64, marks: u8) -> Test {
+    Test {
+        name,
+        says,
+        what,
+        over_day,
+        least,
+        given_calls: marks & MIX != 0,
+        is_novelty: marks & NOVEL != 0,
+        harms: marks & HARM != 0,
+        harms_by_builder: marks & BUILD != 0,
+    }
+}
+
+/// Number of [`TESTS`].
+pub const TEST_COUNT: usize = 23;
+
+/// Tests of a principal.
+#[rustfmt::skip]
+pub const TESTS: [Test; TEST_COUNT] = [
+    test("list_operations", "listing calls", What::Sum(Count::List), false, 8.0, MIX),
+    test("read_operations", "reading calls", What::Sum(Count::Read), false, 8.0, MIX),
+    test("use_operations", "uses of a service", What::Sum(Count::Use), false, 8.0, MIX | HARM | BUILD),
+    test("secret_operations", "reads of secrets", What::Sum(Count::Secret), false, 4.0, MIX | HARM | BUILD),
+    test("bulk_operations", "bulk reads", What::Sum(Count::Bulk), false, 8.0, MIX | HARM | BUILD),
+    test("write_operations", "writing calls", What::Sum(Count::Write), false, 8.0, MIX),
+    test("grant_operations", "grants and changes of protection", What::Sum(Count::Grant), false, 2.0, MIX | HARM),
+    test("share_operations", "sharing calls", What::Sum(Count::Share), false, 2.0, MIX | HARM),
+    test("delete_operations", "deletes beyond what was created", What::Deletes, false, 8.0, MIX | HARM | BUILD),
+    test("denied_operations", "denied calls", What::Sum(Count::Denied), false, 8.0, BUILD),
+    test("failed_operations", "calls refused as wrong", What::Sum(Count::Errors), false, 8.0, MIX | BUILD),
+    test("bytes_of_operations", "calls' worth of bytes", What::Sum(Count::Bytes), false, 20.0, MIX | HARM | BUILD),
+    test("distinct_operations", "distinct operations", What::Operations, false, 8.0, NOVEL),
+    test("distinct_services", "distinct services", What::Services, false, 4.0, NOVEL),
+    test("new_operations", "operations never done before", What::Sum(Count::NewOperations), false, 5.0, NOVEL),
+    test("step_sequence", "nats of surprise in the order of steps", What::Sum(Count::Sequence), false, 0.0, NOVEL),
+    test("read_operations", "reading calls", What::Sum(Count::Read), true, 8.0, MIX),
+    test("use_operations", "uses of a service", What::Sum(Count::Use), true, 8.0, MIX | HARM | BUILD),
+    test("secret_operations", "reads of secrets", What::Sum(Count::Secret), true, 4.0, MIX | HARM | BUILD),
+    test("bulk_operations", "bulk reads", What::Sum(Count::Bulk), true, 8.0, MIX | HARM | BUILD),
+    test("denied_operations", "denied calls", What::Sum(Count::Denied), true, 8.0, BUILD),
+    test("bytes_of_operations", "calls' worth of bytes", What::Sum(Count::Bytes), true, 20.0, MIX | HARM | BUILD),
+    test("new_operations", "operations never done before", What::Sum(Count::NewOperations), true, 5.0, NOVEL),
+];
+
+/// Tests of the company as a whole.
+#[rustfmt::skip]
+pub const COMPANY_TESTS: [Test; 4] = [
+    test("failed_sign_ins", "failed sign-ins", What::Sum(Count::Failed), false, 8.0, 0),
+    test("failing_accounts", "accounts with failed sign-ins", What::Failing, false, 4.0, 0),
+    test("failed_sign_ins", "failed sign-ins", What::Sum(Count::Failed), true, 8.0, 0),
+    test("failing_accounts", "accounts with failed sign-ins", What::Failing, true, 4.0, 0),
+];
+
+/// A test by its name.
+pub fn test_named(name: &str) -> Option<&'static Test> {
+    TESTS.iter().chain(&COMPANY_TESTS).find(|test| test.name == name)
+}
+
+/// What the windows that end at a bucket hold.
+#[derive(Clone, Debug, Default)]
+pub struct Values {
+    /// Counts of the trailing hour and day.
+    pub sums: [Counts; 2],
+    /// Distinct operations and services of the hour.
+    pub distinct: [usize; 2],
+    /// Distinct failing accounts of the hour and of the day.
+    pub failing: [usize; 2],
+}
+
+impl Values {
+    /// What a test sees.
+    pub fn of(&self, test: &Test) -> f64 {
+        let window = usize::from(test.over_day);
+        let sum = |count: Count| self.sums[window][count as usize] as f64;
+        match test.what {
+            What::Sum(count @ (Count::Bytes | Count::Sequence)) => sum(count) / ONE,
+            What::Sum(count) => sum(count),
+            What::Deletes => {
+                let created = [Count::Write, Count::Bulk, Count::Grant, Count::Share].map(sum).iter().sum::<f64>();
+                (sum(Count::Delete) - created).max(0.0)
+            }
+            What::Operations => self.distinct[0] as f64,
+            What::Services => self.distinct[1] as f64,
+            What::Failing => self.failing[window] as f64,
+        }
+    }
+
+    /// All calls of a test's window.
+    pub fn calls(&self, test: &Test) -> f64 {
+        self.sums[usize::from(test.over_day)][Count::All as usize] as f64
+    }
+}
+
+/// The windows that end at a bucket.
+pub fn values_of(ticks: &VecDeque<Tick>, bucket: i64) -> Values {
+    let mut values = Values::default();
+    for (window, buckets) in [HOUR_BUCKETS, DAY_BUCKETS].into_iter().enumerate() {
+        let inside = || ticks.iter().filter(|tick| tick.bucket > bucket - buckets && tick.bucket <= bucket);
+        for tick in inside() {
+            for (sum, count) in values.sums[window].iter_mut().zip(tick.counts) {
+                *sum += count;
+            }
+        }
+        values.failing[window] = inside().flat_map(|tick| &tick.failing).collect::<BTreeSet<_>>().len();
+        if window == 0 {
+            let operations: BTreeSet<&str> = inside().flat_map(|tick| &tick.operations).map(String::as_str).collect();
+            let service = |operation: &&str| operation.split_once(':').map_or("", |(service, _)| service).to_owned();
+            values.distinct = [operations.len(), operations.iter().map(service).collect::<BTreeSet<_>>().len()];
+        }
+    }
+    values
+}
+
+/// What a role's principals have in common: the shape of their clock by day type, their level, dispersion and share.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Shared {
+    /// Shape of the day, mean 1, by day type.
+    pub clock: [Vec<f64>; 2],
+    /// Mean of the windows.
+    pub level: f64,
+    /// Median over-dispersion.
+    pub dispersion: f64,
+    /// Share in all calls.
+    pub share: f64,
+}
+
+/// What is usual for one test of one principal.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Expected {
+    /// By day type and half-hour.
+    pub cells: [Vec<f32>; 2],
+    /// Over-dispersion: variance `mu + phi mu^2`.
+    pub dispersion: f32,
+    /// Share in all calls of the window.
+    pub share: f32,
+}
+
+impl Expected {
+    /// Expected count of the window that ends at a bucket, with so many calls in it.
+    pub fn mean(&self, test: &Test, bucket: i64, calls: f64) -> f64 {
+        let cells = &self.cells[day_type(day_of(bucket))];
+        let by_clock = cells.get(cell(bucket)).map_or(0.0, |cell| f64::from(*cell)).max(LEAST_EXPECTED);
+        if test.given_calls { by_clock.max(calls * f64::from(self.share)) } else { by_clock }
+    }
+
+    /// How far a count is from its mean: about N(0, 1).
+    pub fn z(&self, count: f64, mean: f64) -> f64 {
+        deviance(count, mean, f64::from(self.dispersion))
+    }
+}
+
+/// A count over its expectation, with the chance of such a day.
+#[derive(Clone, Debug)]
+pub struct Over {
+    /// The test.
+    pub test: &'static Test,
+    /// What was seen.
+    pub seen: f64,
+    /// What is usual.
+    pub usual: f64,
+    /// Chance that a principal's day shows as much.
+    pub p: f64,
+}
+
+impl Over {
+    /// The tests of a principal that are over what is usual.
+    pub fn of(
+        values: &Values,
+        bucket: i64,
+        expected: &[Expected],
+        tails: &[[Excess; 2]],
+        role: Role,
+        is_stranger: bool,
+    ) -> Vec<Self> {
+        let tests = TESTS.iter().zip(expected).zip(tails);
+        tests
+            .filter(|((test, _), _)| !(is_stranger && test.name == "new_operations"))
+            .filter_map(|((test, expected), tails)| {
+                let (seen, usual) = excess_of(test, values, bucket, expected)?;
+                Some(Self { test, seen, usual, p: tails[role.tail()].p(expected.z(seen, usual)) })
+            })
+            .collect()
+    }
+
+    /// The same of the company, which has no peers: by the normal tail, times the looks of a day.
+    pub fn of_company(values: &Values, bucket: i64, expected: &[Expected]) -> Vec<Self> {
+        let tests = COMPANY_TESTS.iter().zip(expected);
+        tests
+            .filter_map(|(test, expected)| {
+                let (seen, usual) = excess_of(test, values, bucket, expected)?;
+                let looks = if test.over_day { 3.0 } else { 24.0 };
+                let p = looks * crate::models::normal::log_survival(expected.z(seen, usual)).exp();
+                Some(Self { test, seen, usual, p: p.clamp(SMALLEST_P, 1.0) })
+            })
+            .collect()
+    }
+}
+
+fn excess_of(test: &Test, values: &Values, bucket: i64, expected: &Expected) -> Option<(f64, f64)> {
+    let seen = values.of(test);
+    let usual = expected.mean(test, bucket, values.calls(test));
+    (seen - usual >= test.least && seen >= TIMES_EXPECTED * usual).then_some((seen, usual))
+}
+
+/// The tail of daily maxima of a count's z. Unlike scores, most days of a rare count are 0, so its threshold may be 0 and few
+/// days above it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Excess {
+    maxima: Vec<f32>,
+    threshold: f64,
+    share: f64,
+    shape: f64,
+    scale: f64,
+}
+
+/// Share of the maxima in the tail, and fewest.
+const TAIL_SHARE: f64 = 0.10;
+const FEWEST_IN_TAIL: usize = 8;
+/// Prior shape, and its weight.
+const PRIOR_SHAPE: f64 = 0.10;
+const PRIOR_WEIGHT: f64 = 200.0;
+
+impl Excess {
+    /// Learns from daily maxima: a generalised Pareto tail by probability-weighted moments (Hosking and Wallis 1987).
+    pub fn fit(mut maxima: Vec<f32>) -> Self {
+        maxima.sort_unstable_by(f32::total_cmp);
+        let n = maxima.len();
+        let in_tail = ((n as f64 * TAIL_SHARE) as usize).max(FEWEST_IN_TAIL);
+        let place = n.checked_sub(in_tail + 1).or(n.checked_sub(1));
+        let threshold = place.and_then(|place| maxima.get(place)).copied().map_or(0.0, f64::from);
+        let excess: Vec<f64> = maxima.iter().map(|z| f64::from(*z) - threshold).filter(|over| *over > 0.0).collect();
+        let k = excess.len() as f64;
+        let share = k / n.max(1) as f64;
+        let mean = excess.iter().sum::<f64>() / k.max(1.0);
+        if excess.len() < 5 || mean <= 0.0 {
+            let share = share.max(1.0 / (n as f64 + 2.0));
+            return Self { maxima, threshold, share, shape: PRIOR_SHAPE, scale: 1.0 };
+        }
+        let weigh = |(place, over): (usize, &f64)| over * (1.0 - (place as f64 + 0.65) / k);
+        let weighted = excess.iter().enumerate().map(weigh).sum::<f64>() / k;
+        let raw = 2.0 - mean / (mean - 2.0 * weighted).max(1e-9);
+        let shape = ((k * raw + PRIOR_WEIGHT * PRIOR_SHAPE) / (k + PRIOR_WEIGHT)).clamp(0.01, 0.5);
+        Self { maxima, threshold, share, shape, scale: (mean * (1.0 - shape)).max(0.05) }
+    }
+
+    /// The chance of a daily maximum of `z` or more.
+    pub fn p(&self, z: f64) -> f64 {
+        if z > self.threshold {
+            let tail = self.share * (1.0 + self.shape * (z - self.threshold) / self.scale).powf(-1.0 / self.shape);
+            return tail.clamp(SMALLEST_P, 1.0);
+        }
+        let n = self.maxima.len() as f64;
+        let below = self.maxima.partition_point(|known| f64::from(*known) < z) as f64;
+        (1.0 - below / (n + 1.0)).max(self.share).max(SMALLEST_P)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rare_count_has_a_tail_although_most_days_are_empty() {
+        let tail = Excess::fit(vec![0.0; 500]);
+        assert!(tail.p(2.0) < 0.01 && tail.p(2.0) > tail.p(6.0) && tail.p(6.0) > SMALLEST_P);
+        assert_eq!(Excess::fit(Vec::new()).p(-1.0), 1.0);
+    }
+
+    #[test]
+    fn a_backfill_repeats_the_usual_mix_and_a_harvest_does_not() {
+        let secrets = &TESTS[3];
+        let expected = Expected { cells: [vec![1.0; CELLS], vec![1.0; CELLS]], dispersion: 0.1, share: 0.1 };
+        let mut values = Values::default();
+        values.sums[0][Count::Secret as usize] = 50;
+        values.sums[0][Count::All as usize] = 500;
+        assert_eq!(excess_of(secrets, &values, 0, &expected), None);
+        values.sums[0][Count::All as usize] = 60;
+        assert!(excess_of(secrets, &values, 0, &expected).is_some());
+    }
+}

@@ -1,0 +1,237 @@
+//! The audit view in the stream: each bucket's rows become ticks, and each principal's last hour is judged as a whole.
+//!
+//! Where the bundle knows too few days, the priors judge alone. Pure, like the judge that it belongs to.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::findings::Told;
+use super::judge::{Event, Judge};
+use crate::alerts::Subject;
+use crate::calls::{Direction, StepClass};
+use crate::detect::{Cause, Contribution, audit_contribution, cold_contribution};
+use crate::features::{Account, Column, Entity, Ledger};
+use crate::models::audit::{
+    Audit, COLD_PAGE, COMPANY_TESTS, Cold, Evidence, Expected, Group, HOUR_BUCKETS, Known, Observer, Over, Principal,
+    Role, Row, Tick, Verdict, advance, judge, operation_class, values_of,
+};
+use crate::rollup::day_of;
+
+/// Reasons that a finding tells.
+const MOST_REASONS: usize = 4;
+/// Reasons below this are told in the sentence.
+const WORTH_A_WORD: f64 = 0.05;
+/// Tests of a company are dependent: about so many independent ones.
+const TESTS_OF_COMPANY: f64 = 4.0;
+/// A window of a day that an incident has told says it again for as long, and while the incident goes on.
+const ECHO: i64 = 30 * 3_600_000_000;
+/// Over-dispersion of a company in whose history nobody failed to sign in.
+const UNKNOWN_COMPANY: f32 = 1.0;
+/// Principals that nothing was learned of and that are remembered.
+const MOST_STRANGERS: usize = 100_000;
+
+/// What the stream remembers of the audit view.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct AuditMemory {
+    observer: Observer,
+    /// Each principal's last day.
+    recent: BTreeMap<Principal, VecDeque<Tick>>,
+    /// What principals without history look like.
+    strangers: BTreeMap<Principal, Role>,
+    /// When a principal was last told of.
+    told: BTreeMap<Principal, i64>,
+    cold: Cold,
+}
+
+impl Judge {
+    /// Judges a bucket's rows of the audit view.
+    pub fn judge_audit(&mut self, rows: &[Row<'_>], bucket: i64, time: i64) {
+        if rows.is_empty() {
+            return;
+        }
+        let ledger = std::mem::take(&mut self.memory.ledger);
+        if self.bundle.audit.is_warm() {
+            self.judge_habits(&ledger, rows, bucket, time);
+        } else {
+            self.judge_cold(&ledger, rows, bucket, time);
+        }
+        self.memory.ledger = ledger;
+    }
+
+    fn judge_habits(&mut self, ledger: &Ledger, rows: &[Row<'_>], bucket: i64, time: i64) {
+        let bundle = Arc::clone(&self.bundle);
+        let audit = &bundle.audit;
+        let threshold = audit.threshold(self.settings.alerts_per_day);
+        let ticks = self.observe(rows, audit);
+        let memory = &mut self.memory.audit;
+        let reach =
+            |ticks: &VecDeque<Tick>| ticks.back().is_some_and(|last| last.bucket > bucket - 2 * HOUR_BUCKETS * 24);
+        memory.recent.retain(|_, ticks| reach(ticks));
+        memory.told.retain(|_, at| time - *at <= ECHO);
+        for (principal, mut tick) in ticks {
+            let role = self.role_of(audit, &principal);
+            tick.count_sequence(&audit.sequence, &principal, role);
+            let recent = self.memory.audit.recent.entry(principal.clone()).or_default();
+            advance(recent, tick);
+            let verdict = if principal.name.is_empty() {
+                company_verdict(audit, &principal, recent, bucket)
+            } else {
+                verdict_of(audit, &principal, role, recent, bucket)
+            };
+            let Some(verdict) = verdict.filter(|verdict| verdict.rate <= threshold) else { continue };
+            let last = self.memory.audit.told.get(&principal).copied();
+            let is_echo = verdict.evidence.first().is_some_and(|(_, leading)| leading.is_of_day());
+            if is_echo && last.is_some_and(|last| time - last <= ECHO) {
+                continue;
+            }
+            if verdict.may_page {
+                self.memory.audit.told.insert(principal.clone(), time);
+            }
+            if let Some(account) = account_of(ledger, &principal, rows)
+                && let Some(event) = event_of(account, &principal, &verdict, threshold)
+            {
+                self.tell(ledger, event, bucket, time);
+            }
+        }
+    }
+
+    /// The ticks of a bucket. Of principals whose incident goes on nothing is learned.
+    fn observe(&mut self, rows: &[Row<'_>], audit: &Audit) -> BTreeMap<Principal, Tick> {
+        for row in rows {
+            let principal = row.whose();
+            let strangers = &mut self.memory.audit.strangers;
+            if !audit.habits.contains_key(&principal) && strangers.len() < MOST_STRANGERS {
+                strangers.entry(principal).or_insert_with(|| row.apparent_role());
+            }
+        }
+        let mut observer = std::mem::take(&mut self.memory.audit.observer);
+        let role_of = |principal: &Principal, row: &Row<'_>| {
+            let stranger = self.memory.audit.strangers.get(principal).copied();
+            stranger.unwrap_or_else(|| audit.role_of(principal, row))
+        };
+        let is_held = |principal: &Principal| self.memory.book.is_paging(&subject_of(principal));
+        let ticks = observer.observe(rows, audit, &role_of, &is_held);
+        self.memory.audit.observer = observer;
+        ticks
+    }
+
+    fn role_of(&self, audit: &Audit, principal: &Principal) -> Role {
+        let stranger = self.memory.audit.strangers.get(principal);
+        audit.habits.get(principal).map(|habits| habits.role).or(stranger.copied()).unwrap_or_default()
+    }
+
+    /// Without a history: by the priors of the classes of step.
+    fn judge_cold(&mut self, ledger: &Ledger, rows: &[Row<'_>], bucket: i64, time: i64) {
+        let bundle = Arc::clone(&self.bundle);
+        for row in rows {
+            let score = self.memory.audit.cold.score(&row.cold_call(row.last), &bundle.audit.known);
+            let step = row.step();
+            let is_grave = matches!(step, StepClass::Share | StepClass::Defence) && score > 0.0;
+            if score < COLD_PAGE && !is_grave {
+                continue;
+            }
+            let principal = row.whose();
+            let Some(account) = account_of(ledger, &principal, rows) else { continue };
+            let rate = 10.0_f64.powf(-score);
+            let event = Event {
+                account,
+                subject: subject_of(&principal),
+                cause: cause(operation_class(step)),
+                window: 1,
+                rate,
+                p_value: -(-rate).exp_m1(),
+                share: 1.0,
+                pages: true,
+                contributions: vec![cold_contribution(operation_class(step), row.operation, row.calls, rate)],
+                endpoint: Some(row.operation.to_owned()),
+                calls: row.calls.max(0) as u64,
+                told: Told { credential: some(row.credential), ..Told::default() },
+            };
+            self.tell(ledger, event, bucket, time);
+        }
+    }
+}
+
+fn subject_of(principal: &Principal) -> Subject {
+    Subject { direction: Direction::Audit, vendor: principal.vendor.clone(), caller: principal.name.clone() }
+}
+
+fn some(text: &str) -> Option<String> {
+    Some(text.to_owned()).filter(|text| !text.is_empty())
+}
+
+fn cause(name: &'static str) -> Cause {
+    Cause { name, is_rise: true, is_of_vendor: false, direction: Direction::Audit }
+}
+
+/// The account that tells hosts and traces; of the company that of the one who failed last.
+fn account_of<'a>(ledger: &'a Ledger, principal: &Principal, rows: &[Row<'_>]) -> Option<&'a Account> {
+    let last = || rows.iter().rev().find(|row| row.vendor == principal.vendor && row.is_failed_sign_in());
+    let name = if principal.name.is_empty() { last()?.principal } else { &principal.name };
+    ledger.get(&Entity::pair(Direction::Audit, name, &principal.vendor))
+}
+
+fn verdict_of(
+    audit: &Audit,
+    principal: &Principal,
+    role: Role,
+    recent: &VecDeque<Tick>,
+    bucket: i64,
+) -> Option<Verdict> {
+    let habits = audit.habits.get(principal);
+    let expected = habits.map(|habits| &habits.tests).or_else(|| audit.strangers.get(&role))?;
+    let over = Over::of(&values_of(recent, bucket), bucket, expected, &audit.tails, role, habits.is_none());
+    let is_of_hour = |tick: &&Tick| tick.bucket > bucket - HOUR_BUCKETS && day_of(tick.bucket) == day_of(bucket);
+    let known = Known { role, principals: audit.principals() };
+    judge(recent.iter().filter(is_of_hour), known, |class| audit.rates.p(principal, class, None), over)
+}
+
+fn company_verdict(audit: &Audit, company: &Principal, recent: &VecDeque<Tick>, bucket: i64) -> Option<Verdict> {
+    let unknown = || vec![Expected { dispersion: UNKNOWN_COMPANY, ..Expected::default() }; COMPANY_TESTS.len()];
+    let expected = audit.company.get(&company.vendor).cloned().unwrap_or_else(unknown);
+    let mut over = Over::of_company(&values_of(recent, bucket), bucket, &expected);
+    over.sort_by(|a, b| a.p.total_cmp(&b.p));
+    let rate = TESTS_OF_COMPANY * over.first()?.p;
+    let evidence = over.into_iter().map(|over| (over.p, Evidence::Over(over))).collect();
+    Some(Verdict { rate, p_value: rate.min(1.0), may_page: true, evidence })
+}
+
+fn event_of<'a>(account: &'a Account, principal: &Principal, verdict: &Verdict, threshold: f64) -> Option<Event<'a>> {
+    let (_, leading) = verdict.evidence.first()?;
+    let all: f64 = verdict.evidence.iter().map(|(p, _)| -p.ln()).sum();
+    let part = |p: f64| if all > 0.0 { -p.ln() / all } else { 1.0 };
+    let told = verdict.evidence.iter().take(MOST_REASONS);
+    let contributions: Vec<Contribution> =
+        told.map(|(p, evidence)| audit_contribution(evidence, *p, part(*p))).collect();
+    let is_told_with = |contribution: &Contribution| contribution.p_value < WORTH_A_WORD;
+    let also =
+        contributions.iter().skip(1).filter(|also| is_told_with(also)).map(|also| also.observed.clone()).collect();
+    let operation = verdict.evidence.iter().find_map(|(_, evidence)| match evidence {
+        Evidence::Mark(class, _, operation) if class.group == Group::Operation => Some(operation.clone()),
+        _ => None,
+    });
+    let novelty = match leading {
+        Evidence::Mark(_, detail, _) => Some(detail.clone()),
+        Evidence::Over(_) => None,
+    };
+    let (name, window) = match leading {
+        Evidence::Mark(class, ..) => (class.name(), HOUR_BUCKETS),
+        Evidence::Over(over) => (over.test.name, if over.test.over_day { 24 * HOUR_BUCKETS } else { HOUR_BUCKETS }),
+    };
+    Some(Event {
+        account,
+        subject: subject_of(principal),
+        cause: cause(name),
+        window,
+        rate: verdict.rate,
+        p_value: verdict.p_value,
+        share: threshold,
+        pages: verdict.may_page,
+        contributions,
+        endpoint: operation,
+        calls: account.sum(Column::Calls, 2).max(0) as u64,
+        told: Told { also, novelty, ..Told::default() },
+    })
+}
