@@ -14,8 +14,7 @@ use super::disguise::{Disguise, address_beside, address_in, fresh_credential};
 use super::draft::{Draft, Walk};
 use super::edit::Change;
 use super::scenario::{
-    Add, Amount, Caller, Changes, Client, Credential, Name, Network, Scenario, Scope, Selection, Spacing, Strength,
-    Volume,
+    Add, Caller, Changes, Client, Credential, Name, Network, Scenario, Scope, Selection, Spacing, Strength, Volume,
 };
 use super::schedule::{Candidate, Found};
 use super::survey::{DAY, EndpointFacts, HOUR, PairFacts, SECOND, Survey, is_selected};
@@ -353,15 +352,14 @@ impl Planting {
         if let Some(path) = &with.path {
             draft.follow(path, &mut self.walk, &mut self.rng);
         }
-        let scalings: [(Option<Amount>, fn(&mut Draft, Amount, Strength)); 3] = [
-            (with.bytes_out, Draft::scale_bytes_out),
-            (with.bytes_in, Draft::scale_bytes_in),
-            (with.latency, Draft::scale_latency),
-        ];
-        for (amount, scale) in scalings {
-            if let Some(amount) = amount {
-                scale(draft, amount, strength);
-            }
+        if let Some(amount) = with.bytes_out {
+            draft.scale_bytes_out(amount, strength);
+        }
+        if let Some(amount) = with.bytes_in {
+            draft.scale_bytes_in(amount, strength);
+        }
+        if let Some(amount) = with.latency {
+            draft.scale_latency(amount, strength);
         }
         if let Some(times) = with.tokens.and_then(|amount| amount.times) {
             draft.apply(Change::Tokens(times.of(strength)));
