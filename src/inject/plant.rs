@@ -14,8 +14,7 @@ use super::disguise::{Disguise, address_beside, address_in, fresh_credential};
 use super::draft::{Draft, Walk};
 use super::edit::Change;
 use super::scenario::{
-    Add, Amount, Caller, Changes, Client, Credential, Name, Network, Scenario, Scope, Selection, Spacing, Strength,
-    Volume,
+    Add, Caller, Changes, Client, Credential, Name, Network, Scenario, Scope, Selection, Spacing, Strength, Volume,
 };
 use super::schedule::{Candidate, Found};
 use super::survey::{DAY, EndpointFacts, HOUR, PairFacts, SECOND, Survey, is_selected};

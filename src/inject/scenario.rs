@@ -177,7 +177,7 @@ pub(super) struct Requirements {
     pub when: When,
     /// Least mean calls an hour, over the time that counts.
     pub per_hour: Option<ByStrength>,
-    /// Least calls within the scenario's own time.
+    /// Least calls that its actions mean, within the scenario's own time.
     pub calls: Option<ByStrength>,
     /// Its host belongs to one of these domains.
     pub vendors: Vec<String>,

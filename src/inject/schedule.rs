@@ -285,32 +285,34 @@ impl Place<'_> {
             && needs.scheme.as_ref().is_none_or(|scheme| pair.schemes.contains_key(scheme))
             && callers >= needs.callers
             && self.survey.callers.get(caller).is_some_and(|facts| facts.pairs.len() >= needs.hosts)
-            && self.scenario.add.iter().all(|add| has(add.from))
+            && self.scenario.add.iter().all(|add| pair.has_templates(add.from))
             && self.scenario.alter.iter().all(|alter| has(alter.calls))
     }
 
     /// Whether the victim has what the scenario needs at that time.
     fn suits(&self, victim: &Candidate, start: i64, end: i64) -> bool {
         let needs = &self.scenario.victim;
-        let uses_calls = !(self.scenario.alter.is_empty()
-            && self.scenario.drop.is_empty()
-            && self.scenario.repeat.is_empty()
-            && self.scenario.multiply.is_empty());
+        let alters = self.scenario.alter.iter().map(|alter| alter.calls);
+        let drops = self.scenario.drop.iter().map(|drop| drop.calls);
+        let selections = alters.chain(drops).chain(self.scenario.multiply.iter().map(|multiply| multiply.calls));
+        let uses_calls = selections.clone().next().is_some() || !self.scenario.repeat.is_empty();
+        let meant = |pair: &PairFacts| selections.clone().map(|selection| pair.share(selection)).fold(1.0, f64::min);
         let asked = needs.calls.map_or(0.0, |calls| calls.of(self.strength)) as u64;
         let fewest = if uses_calls { asked.max(FEWEST_CALLS) } else { asked };
         // Whole hours are counted: of a shorter time its share of the hours that it touches.
         let (from, to) = (start.div_euclid(HOUR) * HOUR, (end + HOUR - 1).div_euclid(HOUR) * HOUR);
         let share = (end - start) as f64 / (to - from).max(1) as f64;
-        let within = |from, to| self.pairs(victim).iter().map(|pair| pair.calls_within(from, to)).sum::<u64>();
-        if fewest > 0 && (within(from, to) as f64 * share) < fewest as f64 {
+        let pairs = self.pairs(victim);
+        let within = |from, to| pairs.iter().map(|pair| pair.calls_within(from, to) as f64 * meant(pair)).sum::<f64>();
+        if fewest > 0 && within(from, to) * share < fewest as f64 {
             return false;
         }
         match needs.when {
             When::Any => true,
             When::Busy => {
                 let hours = (self.survey.last - self.from) as f64 / HOUR as f64;
-                let mean = self.pairs(victim).iter().map(|pair| self.calls(pair)).sum::<u64>() as f64 / hours.max(1.0);
-                within(from, from + HOUR) as f64 >= BUSY * mean
+                let mean = pairs.iter().map(|pair| self.calls(pair) as f64 * meant(pair)).sum::<f64>() / hours.max(1.0);
+                within(from, from + HOUR) >= BUSY * mean
             }
             When::Unworked => {
                 let Some(facts) = self.survey.callers.get(&victim.caller) else { return false };

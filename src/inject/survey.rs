@@ -17,6 +17,8 @@ const TEMPLATES: usize = 3;
 const ENDPOINTS: usize = 24;
 /// Addresses, clients and credentials kept of a caller or pair.
 const NAMES: usize = 64;
+/// Fields of metered tokens.
+const METERED: [&str; 2] = ["input_tokens\":", "output_tokens\":"];
 /// Pairs that are known: a log of more is measured well by these.
 const PAIRS: usize = 20_000;
 
@@ -136,7 +138,7 @@ impl PairFacts {
             if endpoint.templates.len() == TEMPLATES {
                 endpoint.templates.remove(1);
             }
-            endpoint.has_tokens |= record.contains("_tokens\"");
+            endpoint.has_tokens |= METERED.iter().any(|field| record.contains(field));
             endpoint.templates.push(record.to_owned());
         }
     }
@@ -158,6 +160,18 @@ impl PairFacts {
             Selection::Identified => name.contains("{id}"),
             Selection::Failed => endpoint.failed > 0,
         })
+    }
+
+    /// Whether new records can be made from those that are meant.
+    pub(super) fn has_templates(&self, selection: Selection) -> bool {
+        self.selected(selection).any(|(_, endpoint)| !endpoint.templates.is_empty())
+    }
+
+    /// Which part of the pair's calls is meant.
+    pub(super) fn share(&self, selection: Selection) -> f64 {
+        let all: u64 = self.endpoints.values().map(|endpoint| endpoint.calls).sum();
+        let meant: u64 = self.selected(selection).map(|(_, endpoint)| endpoint.calls).sum();
+        meant as f64 / all.max(1) as f64
     }
 
     /// Calls in the hours that lie within the time.
