@@ -34,6 +34,7 @@ mod reconnaissance;
 mod sentence;
 mod silence;
 mod slow_leak;
+mod spend;
 mod techniques;
 mod vendor_drift;
 mod weak_transport;
@@ -296,6 +297,7 @@ pub const DETECTORS: &[&Detector] = &[
     &privileged_endpoint::DETECTOR,
     &weak_transport::DETECTOR,
     &bulk_transfer::DETECTOR,
+    &spend::DETECTOR,
     &silence::DETECTOR,
     &slow_leak::DETECTOR,
     &beacon::DETECTOR,

@@ -74,6 +74,7 @@ fn what_shifted(of: &Sentence<'_>, who: &str, whom: &str) -> String {
         ("silence", _) => format!("{who} stopped calling {whom}"),
         ("bytes_out_leak", _) => format!("{who} sent {whom} a little more in every call"),
         ("bytes_out_record", _) => format!("{who} sent {whom} more than ever"),
+        ("spend_record", _) => format!("{who} spent more at {whom} than ever, by list price"),
         ("bytes_in_record", _) => format!("{who} fetched more from {whom} than ever"),
         ("model_drift", _) => "what was learned no longer fits what is logged".to_owned(),
         ("joint", _) => format!("{who} had an hour at {whom} unlike any before"),

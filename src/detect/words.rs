@@ -7,7 +7,7 @@ use crate::models::expectation::{Expectations, Expected};
 use crate::models::first_sight::{SIGHTS, Sight};
 use crate::models::fitness::Misfit;
 use crate::models::leak::Leak;
-use crate::models::record::{Beyond, RECORDS};
+use crate::models::record::{Beyond, RECORDS, SPENDING};
 use crate::models::statistic::{Kind, statistic_named};
 use crate::rollup::{BUCKET_SECONDS, QUANTITIES};
 
@@ -213,14 +213,15 @@ pub fn leak_contribution(
 
 /// A sum beyond the record of a kind (place in `RECORDS`), in words.
 pub fn record_contribution(place: usize, beyond: &Beyond, p_value: f64) -> Contribution {
+    let words = |sum: f64| if place == SPENDING { format!("{:.2} dollars", sum / 1e6) } else { in_bytes(sum) };
     Contribution {
         name: RECORDS.get(place).map_or("", |kind| kind.name).to_owned(),
         window: WINDOWS[beyond.window].name.to_owned(),
-        observed: in_bytes(beyond.sum),
-        baseline: format!("at most {}", in_bytes(beyond.record)),
+        observed: words(beyond.sum),
+        baseline: format!("at most {}", words(beyond.record)),
         observed_value: Some(beyond.sum),
         baseline_value: Some(beyond.record),
-        unit: "bytes".to_owned(),
+        unit: if place == SPENDING { "millionths of a dollar" } else { "bytes" }.to_owned(),
         share: 1.0,
         p_value,
     }

@@ -50,6 +50,7 @@ pub enum Column {
     BytesInResidualMax,
     BytesOutMax,
     BytesInMax,
+    Cost,
 }
 
 /// Number of features.
@@ -68,6 +69,8 @@ pub enum Unit {
     Deviations,
     /// Natural logarithms of a ratio.
     Logarithms,
+    /// Millionths of a dollar.
+    MicroDollars,
 }
 
 /// One entry of the catalogue.
@@ -114,6 +117,7 @@ pub const FEATURES: &[Feature] = &[
     max("bytes_in_residual_max", Column::BytesInResidualMax, Unit::Deviations, "largest answer against the endpoint's usual", || largest("bytes_in")),
     max("bytes_out_max", Column::BytesOutMax, Unit::Bytes, "largest request", || col("bytes_out_max")),
     max("bytes_in_max", Column::BytesInMax, Unit::Bytes, "largest answer", || col("bytes_in_max")),
+    sum("cost", Column::Cost, Unit::MicroDollars, "what the calls cost by list price", || col("cost")),
 ];
 
 type OfRow = fn() -> Expr;

@@ -28,7 +28,7 @@ use crate::calls::{Direction, Templates};
 use crate::features::catalogue_hash;
 
 /// Version of the layout on disk.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 const MANIFEST: &str = "manifest.json";
 /// A part that unpacks to more is refused: no bundle of ours is that large.
 const MOST_BYTES: u64 = 4 << 30;

@@ -17,7 +17,7 @@ pub struct RecordKind {
     pub column: Column,
     /// Whether the mean of a call must be a record too.
     pub per_call: bool,
-    /// Least excess over the record that is worth telling, and part of the least record itself.
+    /// Least excess over the record that is worth telling (bytes, or millionths of a dollar), and part of the least record itself.
     pub least_excess: f64,
 }
 
@@ -27,9 +27,12 @@ pub const RECORDS: &[RecordKind] = &[
     RecordKind { name: "bytes_in_record", column: Column::BytesInSum, per_call: true, least_excess: 4194304.0 },
     // Never told by itself: campaigns break it. Pure volume asks for it.
     RecordKind { name: "calls_record", column: Column::Calls, per_call: false, least_excess: f64::INFINITY },
+    RecordKind { name: "spend_record", column: Column::Cost, per_call: false, least_excess: 2e6 },
 ];
 /// Place of the record of calls.
 const CALLS: usize = 2;
+/// Place of the record of spending.
+pub const SPENDING: usize = 3;
 
 /// Number of kinds.
 pub const KINDS: usize = RECORDS.len();
@@ -108,7 +111,8 @@ pub fn beyond(records: &Records, account: &Account, place: usize) -> Option<Beyo
         let is_worth_telling = times >= LEAST_TIMES && seen.sum - record.sum >= kind.least_excess;
         is_worth_telling.then_some(Beyond { window: *window, times, sum: seen.sum, record: record.sum })
     };
-    RECORD_WINDOWS.iter().zip(records).filter_map(of_window).max_by(|a, b| a.times.total_cmp(&b.times))
+    // Of windows that are beyond it alike, the shortest: hence backwards.
+    RECORD_WINDOWS.iter().zip(records).rev().filter_map(of_window).max_by(|a, b| a.times.total_cmp(&b.times))
 }
 
 /// The largest of some folds' records.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::findings::{Told, share_of};
 use super::judge::{EXPLAINED, Event, Judge};
 use crate::alerts::Subject;
+use crate::calls::VendorCategory;
 use crate::detect::{
     Benign, Cause, Counterfactual, Hush, Sharing, contribution, joint_contribution, left_out, sharing,
     silence_contribution,
@@ -20,7 +21,8 @@ use crate::rollup::BUCKET_MICROS;
 
 /// Reasons that a finding tells.
 const MOST_REASONS: usize = 3;
-/// Pure volume pages from this many times the expectation; while the company rests; and from this many calls.
+/// Pure volume pages from this many times the expectation; at a metered vendor while the company rests; and from this many
+/// calls.
 const SURGE: f64 = 30.0;
 const SURGE_AT_REST: f64 = 8.0;
 const FEWEST_CALLS_OF_A_SURGE: f64 = 20.0;
@@ -174,6 +176,7 @@ impl Judge {
         let level = clock.expected(bucket, LEVEL_BUCKETS) * buckets / LEVEL_BUCKETS as f64;
         let usual = verdict.seen.against.max(level);
         let is_at_rest = self.is_company_at_rest(bucket);
+        let is_at_rest = is_at_rest && self.is_metered(&account.entity.vendor);
         let times = if is_at_rest { SURGE_AT_REST } else { SURGE };
         // A nightly job that is made up for by day is no surge: more than ever is.
         let record = known.records.as_ref().map_or(0.0, most_calls_an_hour);
@@ -250,6 +253,11 @@ impl Judge {
         })
     }
 
+    /// Whether a vendor sells work by the piece, as far as anybody knows.
+    pub fn is_metered(&self, vendor: &str) -> bool {
+        self.bundle.known.vendors().category(vendor).is_some_and(VendorCategory::is_metered)
+    }
+
     fn is_company_at_rest(&self, bucket: i64) -> bool {
         let hour = WINDOWS[2].buckets;
         let levels = self.office.iter().filter_map(|entity| {
@@ -295,7 +303,8 @@ impl Judge {
             rate,
             p_value,
             share: self.settings.budget().joint(),
-            pages: true,
+            // A notice: what it paged for was found by others, or was false (benches/README.md).
+            pages: false,
             contributions: shares.iter().take(MOST_REASONS).map(words).collect(),
             endpoint: None,
             calls: account.sum(Column::Calls, 2).max(0) as u64,

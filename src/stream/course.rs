@@ -14,6 +14,8 @@ use crate::models::baseline::{Baseline, Verdict};
 use crate::models::calibration::p_value;
 use crate::models::hourly::Hourly;
 use crate::models::leak::{LEAKING, LEAKS, Leak, LeakSum};
+use crate::models::statistic::STATISTICS;
+use crate::rollup::QUANTITIES;
 
 /// Whom a notice is about that concerns the model itself.
 const MODEL: &str = "model";
@@ -80,6 +82,11 @@ impl Judge {
         }
         if let Some(course) = self.memory.courses.get_mut(entity) {
             course.leaks[place].tell(leak);
+        }
+        // A shift that is being told, or was told to be the level, is no leak beside it.
+        let of_mean = STATISTICS.iter().position(|statistic| statistic.name == QUANTITIES[LEAKING[place]]);
+        if of_mean.is_some_and(|statistic| self.memory.shifts.contains_key(&(entity.clone(), statistic))) {
+            return None;
         }
         let (name, quantity) = (LEAKS[place], LEAKING[place]);
         let day = WINDOWS.len() - 1;

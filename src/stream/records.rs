@@ -8,7 +8,7 @@ use crate::features::{Account, Column, WINDOWS};
 use crate::models::adaptation::Shift;
 use crate::models::baseline::Baseline;
 use crate::models::calibration::p_value;
-use crate::models::record::{KINDS, RECORDS, beyond};
+use crate::models::record::{KINDS, RECORDS, SPENDING, beyond};
 use crate::models::statistic::{Kind, STATISTICS};
 
 impl Judge {
@@ -26,6 +26,9 @@ impl Judge {
     ) -> Option<Event<'a>> {
         let entity = &account.entity;
         let view = self.bundle.views.get(&entity.direction)?;
+        if place == SPENDING && !self.is_metered(&entity.vendor) {
+            return None;
+        }
         let beyond = beyond(baseline.records.as_ref()?, account, place)?;
         let p_value = p_value(view.records.get(place).and_then(Option::as_ref), beyond.times);
         let rate = self.bundle.alarms_per_day(view.pairs(), p_value);

@@ -60,6 +60,12 @@ pub enum VendorCategory {
 }
 
 impl VendorCategory {
+    /// Whether its vendors sell work by the piece that no campaign goes through: where many more calls than usual are first of
+    /// all a bill.
+    pub const fn is_metered(self) -> bool {
+        matches!(self, Self::Llm | Self::Cloud)
+    }
+
     /// Whether anything can be left there, for whoever fetches it.
     pub const fn takes_anything(self) -> bool {
         matches!(self, Self::Storage | Self::FileDrop | Self::Paste | Self::Webhook | Self::Messaging)
