@@ -59,8 +59,8 @@ pub use page::index;
 pub use sentence::{Sentence, sentence};
 pub use techniques::{Technique, technique};
 pub use words::{
-    class_in_words, contribution, in_bytes, in_numbers, in_window, joint_contribution, leak_contribution, left_out,
-    misfit_contribution, record_contribution, sight_contribution, silence_contribution,
+    class_in_words, contribution, in_bytes, in_numbers, in_window, joint_contribution, leak_contribution,
+    leak_per_cent, left_out, misfit_contribution, record_contribution, sight_contribution, silence_contribution,
 };
 
 /// What kind of trouble a detector looks for.

@@ -1,15 +1,15 @@
 //! More spent at a metered vendor than the pair ever spent.
 //!
 //! # Finds
-//! A model's or a cloud's API used far beyond normal, by price: tokens or calls times the list price of the vendor pack, over
-//! an hour, six hours and a day, twice the largest of the history and two dollars more.
+//! A language model's API used far beyond normal, by price: tokens or calls times the list price of the vendor pack, over an
+//! hour, six hours and a day, two and a half times the largest of the history and two dollars more.
 //!
 //! # Why it matters
 //! A stolen key for a language model is sold by the token, and the bill comes at the end of the month.
 //!
 //! # Misses
-//! Vendors without a price in the pack, logs without token counts, and the first day of a new integration. Mail and messages
-//! are left out: what they cost most on is a campaign.
+//! Vendors without a price in the pack, logs without token counts, and the first day of a new integration. Other categories
+//! than language models are left out: mail, messages and maps cost most on the days of a campaign or at month end.
 //!
 //! # Tuning
 //! Prices stand in `datasets/vendors`, and in the directory that `[vendors]` names. A busy day in the training history raises

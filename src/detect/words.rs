@@ -186,6 +186,12 @@ pub fn silence_contribution(pairs: usize, buckets: i64, missed: f64, p_value: f6
     }
 }
 
+/// How much larger a call is by a slow leak, per cent.
+pub fn leak_per_cent(account: &Account, expectations: &Expectations, quantity: usize, leak: &Leak) -> f64 {
+    let (_, deviation) = usual_call(account, expectations, WINDOWS.len() - 1, quantity);
+    100.0 * (leak.shift * deviation).exp_m1()
+}
+
 /// A slow leak in words: of a quantity (place in `QUANTITIES`), over hours with calls, by a shift in deviations of a call.
 pub fn leak_contribution(
     account: &Account,
@@ -195,8 +201,7 @@ pub fn leak_contribution(
     leak: &Leak,
     p_value: f64,
 ) -> Contribution {
-    let (_, deviation) = usual_call(account, expectations, WINDOWS.len() - 1, quantity);
-    let per_cent = 100.0 * (leak.shift * deviation).exp_m1();
+    let per_cent = leak_per_cent(account, expectations, quantity, leak);
     let says = if quantity == 0 { "request size" } else { "answer size" };
     Contribution {
         name: name.to_owned(),

@@ -17,17 +17,37 @@ pub struct RecordKind {
     pub column: Column,
     /// Whether the mean of a call must be a record too.
     pub per_call: bool,
+    /// Times the record from which a sum is worth telling.
+    pub least_times: f64,
     /// Least excess over the record that is worth telling (bytes, or millionths of a dollar), and part of the least record itself.
     pub least_excess: f64,
 }
 
 /// Every kind of record.
 pub const RECORDS: &[RecordKind] = &[
-    RecordKind { name: "bytes_out_record", column: Column::BytesOutSum, per_call: true, least_excess: 1048576.0 },
-    RecordKind { name: "bytes_in_record", column: Column::BytesInSum, per_call: true, least_excess: 4194304.0 },
+    RecordKind {
+        name: "bytes_out_record",
+        column: Column::BytesOutSum,
+        per_call: true,
+        least_times: 2.0,
+        least_excess: 1048576.0,
+    },
+    RecordKind {
+        name: "bytes_in_record",
+        column: Column::BytesInSum,
+        per_call: true,
+        least_times: 2.0,
+        least_excess: 4194304.0,
+    },
     // Never told by itself: campaigns break it. Pure volume asks for it.
-    RecordKind { name: "calls_record", column: Column::Calls, per_call: false, least_excess: f64::INFINITY },
-    RecordKind { name: "spend_record", column: Column::Cost, per_call: false, least_excess: 2e6 },
+    RecordKind {
+        name: "calls_record",
+        column: Column::Calls,
+        per_call: false,
+        least_times: 2.0,
+        least_excess: f64::INFINITY,
+    },
+    RecordKind { name: "spend_record", column: Column::Cost, per_call: false, least_times: 2.5, least_excess: 2e6 },
 ];
 /// Place of the record of calls.
 const CALLS: usize = 2;
@@ -41,8 +61,6 @@ pub const RECORD_WINDOWS: [usize; 3] = [2, 3, 4];
 /// Part of the least excess below which no sum is a record, and least mean of a call.
 const LEAST_RECORD_SHARE: f64 = 0.1;
 const LEAST_PER_CALL: f64 = 64.0;
-/// Times the record from which a sum is worth telling.
-const LEAST_TIMES: f64 = 2.0;
 
 const _: () = assert!(RECORD_WINDOWS[2] < WINDOWS.len());
 
@@ -108,7 +126,7 @@ pub fn beyond(records: &Records, account: &Account, place: usize) -> Option<Beyo
     let of_window = |(window, record): (&usize, &Record)| {
         let seen = Record::of(account, kind, *window);
         let times = seen.times(*record, kind);
-        let is_worth_telling = times >= LEAST_TIMES && seen.sum - record.sum >= kind.least_excess;
+        let is_worth_telling = times >= kind.least_times && seen.sum - record.sum >= kind.least_excess;
         is_worth_telling.then_some(Beyond { window: *window, times, sum: seen.sum, record: record.sum })
     };
     // Of windows that are beyond it alike, the shortest: hence backwards.

@@ -56,11 +56,12 @@ const MIX: &[usize] = &windows_of::<3>(1);
 const NOW: &[usize] = &windows_of::<1>(0);
 const OWN: &[Level] = &[Pair, Credential];
 const EVERY: &[Level] = &[Pair, Credential, Vendor, VendorEndpoint];
-/// A fifth more; never a little less, but a collapse to half, where answers may turn empty. The rest is judged by its count.
+/// A fifth more, of answers a third; never a little less, but a collapse to half, where answers may turn empty. The rest is judged by its count.
 const RISE_ONLY: [f64; 2] = [LN_1_2, f64::INFINITY];
-const RISE_OR_COLLAPSE: [f64; 2] = [LN_1_2, std::f64::consts::LN_2];
+const RISE_OR_COLLAPSE: [f64; 2] = [LN_1_3, std::f64::consts::LN_2];
 const ANY: [f64; 2] = [0.0, 0.0];
 const LN_1_2: f64 = 0.182_321_556_793_954_6;
+const LN_1_3: f64 = 0.262_364_264_467_491_06;
 const SHARED: &[Level] = &[Pair, Vendor, VendorEndpoint];
 
 /// Every statistic. A new one is an entry here; a detector claims it by its name.
@@ -81,7 +82,7 @@ pub const STATISTICS: &[Statistic] = &[
 
 /// Least effects worth a page: failures or an endpoint's calls above expectation and against it, shift of a mean in deviations
 /// of a call, bytes of one call.
-const LEAST_COUNT: f64 = 5.0;
+const LEAST_COUNT: f64 = 8.0;
 const LEAST_RATIO: f64 = 1.5;
 const LEAST_SHIFT: f64 = 0.25;
 const LEAST_BYTES: i64 = 1 << 20;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::findings::Told;
 use super::judge::{Event, Judge};
 use crate::alerts::Subject;
-use crate::detect::{Cause, leak_contribution, misfit_contribution};
+use crate::detect::{Cause, leak_contribution, leak_per_cent, misfit_contribution};
 use crate::features::{Account, Column, Entity, Level, WINDOWS};
 use crate::models::adaptation::{Adaptation, Shift};
 use crate::models::baseline::{Baseline, Verdict};
@@ -16,6 +16,9 @@ use crate::models::hourly::Hourly;
 use crate::models::leak::{LEAKING, LEAKS, Leak, LeakSum};
 use crate::models::statistic::STATISTICS;
 use crate::rollup::QUANTITIES;
+
+/// Growth of a call, per cent, below which a lasting shift is nobody's leak: releases bring as much.
+const LEAST_LEAK_PER_CENT: f64 = 4.0;
 
 /// Whom a notice is about that concerns the model itself.
 const MODEL: &str = "model";
@@ -89,6 +92,9 @@ impl Judge {
             return None;
         }
         let (name, quantity) = (LEAKS[place], LEAKING[place]);
+        if leak_per_cent(account, &bundle.expectations, quantity, leak) < LEAST_LEAK_PER_CENT {
+            return None;
+        }
         let day = WINDOWS.len() - 1;
         Some(Event {
             account,

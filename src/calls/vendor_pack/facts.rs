@@ -63,7 +63,7 @@ impl VendorCategory {
     /// Whether its vendors sell work by the piece that no campaign goes through: where many more calls than usual are first of
     /// all a bill.
     pub const fn is_metered(self) -> bool {
-        matches!(self, Self::Llm | Self::Cloud)
+        matches!(self, Self::Llm)
     }
 
     /// Whether anything can be left there, for whoever fetches it.
