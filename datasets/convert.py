@@ -61,6 +61,8 @@ def zeek(paths):
         with opened(path) as lines:
             for line in lines:
                 row = json.loads(line)
+                for end in ("orig_h", "resp_h"):  # some exporters write an underscore for the dot
+                    row.setdefault(f"id.{end}", row.get(f"id_{end}"))
                 yield of_ssl(row) if "cipher" in row or "server_name" in row else of_http(row)
 
 
