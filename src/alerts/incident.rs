@@ -56,8 +56,10 @@ impl Part {
 
     /// Notes what a finding is about; whether that is new here.
     fn learn(&mut self, finding: &Finding) -> bool {
+        let known = self.causes.len();
         let causes: Vec<String> = causes_of(&self.subject, finding).collect();
-        causes.into_iter().fold(false, |is_new, cause| self.causes.insert(cause) || is_new)
+        self.causes.extend(causes);
+        self.causes.len() > known
     }
 
     fn involved(&self) -> Involved {

@@ -91,6 +91,8 @@ pub struct ViewBaseline {
     pub score: Option<Tail>,
     /// Tail of the pairs' daily silences, each against the longest of its pair's other days.
     pub silence: Option<Tail>,
+    /// Records that nine pairs in ten stay below.
+    pub usual_records: Records,
     /// Tails of the pairs' records, by kind, each fold against the pair's other folds.
     pub records: Vec<Option<Tail>>,
     /// Tail of the pairs' daily leaks, each against the largest of its pair's other days.

@@ -144,6 +144,21 @@ pub fn largest<'a>(folds: impl IntoIterator<Item = &'a Records>) -> Records {
     most
 }
 
+/// What nine pairs in ten stay below: the records of a pair that has none of its own.
+pub fn usual(pairs: &[Records]) -> Records {
+    let at = |kind: usize, window: usize, of: fn(&Record) -> f64| {
+        let mut values: Vec<f64> = pairs.iter().map(|records| of(&records[kind][window])).collect();
+        values.sort_unstable_by(f64::total_cmp);
+        values.get(values.len() * 9 / 10).copied().unwrap_or_default()
+    };
+    std::array::from_fn(|kind| {
+        std::array::from_fn(|window| Record {
+            sum: at(kind, window, |record| record.sum),
+            per_call: at(kind, window, |record| record.per_call),
+        })
+    })
+}
+
 /// The most calls that a pair ever made in an hour.
 pub fn most_calls_an_hour(records: &Records) -> f64 {
     records[CALLS][0].sum

@@ -173,7 +173,7 @@ impl Judge {
             let baseline = bundle.baselines.get(&account.entity);
             let peers = baseline.map_or_else(|| self.peers_of(account), |baseline| baseline.peers);
             let mut sums = baseline.map(|baseline| self.follow(account, baseline, bucket)).unwrap_or_default();
-            sums.extend(baseline.map(|baseline| self.beyond_records(account, baseline, time)).unwrap_or_default());
+            sums.extend(self.beyond_records(account, baseline, time));
             let adaptation = self.memory.courses.get(&account.entity).map(|course| &course.adaptation);
             let mut verdicts = judge(account, bucket, baseline, level, &self.between, peers, adaptation);
             self.pass_over_levels(&account.entity, &mut verdicts, time);

@@ -1,26 +1,40 @@
 //! Sums beyond a pair's record.
 
+use std::sync::Arc;
+
 use super::findings::Told;
 use super::judge::{Event, Judge};
 use crate::alerts::Subject;
 use crate::detect::{Cause, record_contribution};
-use crate::features::{Account, Column, WINDOWS};
+use crate::features::{Account, Column, Level, WINDOWS};
 use crate::models::adaptation::Shift;
 use crate::models::baseline::Baseline;
 use crate::models::calibration::p_value;
-use crate::models::record::{KINDS, RECORDS, SPENDING, beyond};
+use crate::models::record::{KINDS, RECORDS, Records, SPENDING, beyond};
 use crate::models::statistic::{Kind, STATISTICS};
 
 impl Judge {
-    /// The kinds of records that a known pair is beyond, where that is rare enough to tell.
-    pub fn beyond_records<'a>(&mut self, account: &'a Account, baseline: &Baseline, time: i64) -> Vec<Event<'a>> {
-        (0..KINDS).filter_map(|place| self.beyond_record(account, baseline, place, time)).collect()
+    /// The kinds of records that a pair is beyond, where that is rare enough to tell: its own, or, at a vendor that nobody knows,
+    /// those of nine pairs in ten. A new pair at a known vendor is a service that goes live, and moves what it moves.
+    pub fn beyond_records<'a>(
+        &mut self,
+        account: &'a Account,
+        baseline: Option<&Baseline>,
+        time: i64,
+    ) -> Vec<Event<'a>> {
+        let entity = &account.entity;
+        let own = baseline.and_then(|baseline| baseline.records);
+        let bundle = Arc::clone(&self.bundle);
+        let is_unknown = || entity.level == Level::Pair && !bundle.known.has_vendor(entity.direction, &entity.vendor);
+        let usual = || bundle.views.get(&entity.direction).filter(|_| is_unknown()).map(|view| view.usual_records);
+        let Some(records) = own.or_else(usual) else { return Vec::new() };
+        (0..KINDS).filter_map(|place| self.beyond_record(account, &records, place, time)).collect()
     }
 
     fn beyond_record<'a>(
         &mut self,
         account: &'a Account,
-        baseline: &Baseline,
+        records: &Records,
         place: usize,
         time: i64,
     ) -> Option<Event<'a>> {
@@ -29,7 +43,7 @@ impl Judge {
         if place == SPENDING && !self.is_metered(&entity.vendor) {
             return None;
         }
-        let beyond = beyond(baseline.records.as_ref()?, account, place)?;
+        let beyond = beyond(records, account, place)?;
         let p_value = p_value(view.records.get(place).and_then(Option::as_ref), beyond.times);
         let rate = self.bundle.alarms_per_day(view.pairs(), p_value);
         let share = self.settings.budget().record();

@@ -31,7 +31,7 @@ use crate::models::clock::{Clock, Span};
 use crate::models::expectation::CallHistory;
 use crate::models::first_sight::{FactHistory, SightRates, relations};
 use crate::models::peers::{Peers, behaviour};
-use crate::models::record::KINDS;
+use crate::models::record::{self, KINDS};
 use crate::rollup::{Rollup, StoredRollup, bucket_start};
 
 pub use self::inspect::Inspection;
@@ -253,6 +253,8 @@ fn calibrate_view(bundle: &mut Bundle, direction: Direction, levels: &BTreeMap<L
     view.score = if span.fold_count() > 2 { Tail::fit(scores, span.fold_count()) } else { None };
     view.silence = tail_of(silences, span);
     view.leak = tail_of(leaks, span);
+    let own = bundle.baselines.iter().filter(|(entity, _)| entity.direction == direction);
+    view.usual_records = record::usual(&own.filter_map(|(_, known)| known.records).collect::<Vec<_>>());
     view.records = (0..KINDS).map(|kind| tail_of(records.iter().map(|times| times[kind]).collect(), span)).collect();
     bundle.views.insert(direction, view);
     // Audit logs have models of their own.

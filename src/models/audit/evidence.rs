@@ -82,7 +82,7 @@ pub fn judge<'a>(
     let is_split = has(Group::Network) && hour.clone().any(|tick| tick.is_at_home) && role != Role::Human;
     let has_alibi = role == Role::Human && !is_moved && !has(Group::Mode);
     let builds = role == Role::Builder && !is_moved;
-    let counts = |over: &Over| !(has_alibi && !over.test.harms) && !(builds && !over.test.harms_by_builder);
+    let counts = |over: &Over| (!has_alibi || over.test.harms) && (!builds || over.test.harms_by_builder);
     let (novelty, scale): (Vec<Over>, Vec<Over>) =
         over.into_iter().filter(counts).partition(|over| over.test.is_novelty);
     let strongest = |of: Vec<Over>, tests: f64| {

@@ -218,6 +218,11 @@ impl Known {
         self.facts.iter().filter(|key| key.starts_with(&prefix)).count()
     }
 
+    /// Whether a vendor was ever called.
+    pub fn has_vendor(&self, direction: Direction, vendor: &str) -> bool {
+        Looker::new(self, direction).has(Fact::Vendor, &[vendor])
+    }
+
     /// Whether a caller was ever seen.
     pub fn has_caller(&self, direction: Direction, caller: &str) -> bool {
         Looker::new(self, direction).has(Fact::Caller, &[caller])
