@@ -120,8 +120,9 @@ fn a_bundle_that_does_not_fit_is_refused_with_the_reason() {
     assert!(says.contains("joint.zst") && says.contains("damaged"), "{says}");
     let says = spoilt("newer", "manifest.json", &|bytes| {
         let text = String::from_utf8(bytes).expect("UTF-8");
-        assert!(text.contains("\"format_version\": 1"));
-        text.replace("\"format_version\": 1", "\"format_version\": 99").into_bytes()
+        let version = format!("\"format_version\": {}", apiwarden::models::bundle::FORMAT_VERSION);
+        assert!(text.contains(&version));
+        text.replace(&version, "\"format_version\": 99").into_bytes()
     });
     assert!(says.contains("newer") && says.contains("format 99"), "{says}");
     let says = spoilt("garbled", "manifest.json", &|_| b"{".to_vec());
