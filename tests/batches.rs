@@ -11,8 +11,12 @@ use polars::prelude::*;
 use proptest::prelude::*;
 use serde_json::Value;
 
-const SETTINGS: EngineSettings =
-    EngineSettings { alerts_per_day: common::ALERTS_PER_DAY, allowed_lateness_seconds: 60, is_bounded: false };
+const SETTINGS: EngineSettings = EngineSettings {
+    alerts_per_day: common::ALERTS_PER_DAY,
+    allowed_lateness_seconds: 60,
+    is_bounded: false,
+    campaigns: Vec::new(),
+};
 
 fn engine() -> Engine {
     Engine::new(Arc::clone(bundle()), SETTINGS)

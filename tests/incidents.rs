@@ -9,8 +9,12 @@ use apiwarden::alerts::{Activity, Alert, Severity};
 use apiwarden::stream::{Engine, EngineSettings};
 use common::{bundle, decode, later, logs};
 
-const SETTINGS: EngineSettings =
-    EngineSettings { alerts_per_day: common::ALERTS_PER_DAY, allowed_lateness_seconds: 60, is_bounded: true };
+const SETTINGS: EngineSettings = EngineSettings {
+    alerts_per_day: common::ALERTS_PER_DAY,
+    allowed_lateness_seconds: 60,
+    is_bounded: true,
+    campaigns: Vec::new(),
+};
 
 /// What is told of records, in the order of time.
 fn alerts_of(mut lines: Vec<String>) -> Vec<Alert> {

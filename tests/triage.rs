@@ -12,8 +12,12 @@ use common::{bundle, decode, later};
 
 /// The alerts of the day on which support-portal uploads to a host never seen.
 fn alerts() -> Vec<Alert> {
-    let settings =
-        EngineSettings { alerts_per_day: common::ALERTS_PER_DAY, allowed_lateness_seconds: 60, is_bounded: true };
+    let settings = EngineSettings {
+        alerts_per_day: common::ALERTS_PER_DAY,
+        allowed_lateness_seconds: 60,
+        is_bounded: true,
+        campaigns: Vec::new(),
+    };
     let mut engine = Engine::new(Arc::clone(bundle()), settings);
     let calls = decode(&later("2026-09-15T00", "2026-09-16T00")).0;
     let mut alerts = engine.push("logs-0", calls).expect("calls are judged");

@@ -5,6 +5,7 @@
 //!
 //! Not here: what a section does (its room knows), and anything that connects or opens (`stream`).
 
+mod campaign;
 pub(crate) mod complaint;
 mod plan;
 
@@ -16,6 +17,7 @@ use serde::Deserialize;
 use crate::calls::{Exclude, OwnerDatabases};
 use crate::ingest::{DecodeSpec, kafka};
 
+pub use campaign::Campaign;
 pub use complaint::PipelineError;
 pub use plan::{DeadLetterPlan, Plan, TriagePlan, default_key_file, load};
 
@@ -90,11 +92,13 @@ pub struct Detection {
     pub alerts_per_day: f64,
     /// Seconds of event time that a call may come late by and still count.
     pub allowed_lateness_seconds: u64,
+    /// Campaigns that are known beforehand.
+    pub campaigns: Vec<Campaign>,
 }
 
 impl Default for Detection {
     fn default() -> Self {
-        Self { alerts_per_day: 1.0, allowed_lateness_seconds: 60 }
+        Self { alerts_per_day: 1.0, allowed_lateness_seconds: 60, campaigns: Vec::new() }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::features::{Entity, feature_rows};
 use crate::models::audit;
 use crate::models::bundle::Bundle;
 use crate::models::first_sight::relations;
-use crate::pipeline::Detection;
+use crate::pipeline::{Campaign, Detection};
 use crate::rollup::{Rollup, StoredRollup, bucket_of};
 
 /// Version of the snapshot's layout.
@@ -27,7 +27,7 @@ const SNAPSHOT_VERSION: u32 = 2;
 const MOST_PARTS: usize = 64;
 
 /// What the pipeline file decides for the engine.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EngineSettings {
     /// Alerts a day that somebody is willing to look at.
     pub alerts_per_day: f64,
@@ -35,11 +35,13 @@ pub struct EngineSettings {
     pub allowed_lateness_seconds: u64,
     /// Whether the input has an end: then nothing is late, and all is judged when it has come.
     pub is_bounded: bool,
+    /// Campaigns that are known beforehand.
+    pub campaigns: Vec<Campaign>,
 }
 
 impl Default for EngineSettings {
     fn default() -> Self {
-        Self { alerts_per_day: 1.0, allowed_lateness_seconds: 60, is_bounded: false }
+        Self { alerts_per_day: 1.0, allowed_lateness_seconds: 60, is_bounded: false, campaigns: Vec::new() }
     }
 }
 
@@ -49,6 +51,7 @@ impl From<&Detection> for EngineSettings {
             alerts_per_day: detection.alerts_per_day,
             allowed_lateness_seconds: detection.allowed_lateness_seconds,
             is_bounded: false,
+            campaigns: detection.campaigns.clone(),
         }
     }
 }
@@ -132,7 +135,7 @@ impl Engine {
             records: BTreeMap::new(),
             templates: bundle.templates.clone(),
             counters: Counters::default(),
-            judge: Judge::new(Arc::clone(&bundle), settings, Memory::default()),
+            judge: Judge::new(Arc::clone(&bundle), settings.clone(), Memory::default()),
             bundle,
             settings,
         }
@@ -309,7 +312,7 @@ impl Engine {
             records: snapshot.records,
             templates: snapshot.templates,
             counters: snapshot.counters,
-            judge: Judge::new(Arc::clone(&bundle), settings, snapshot.memory.restored()),
+            judge: Judge::new(Arc::clone(&bundle), settings.clone(), snapshot.memory.restored()),
             bundle,
             settings,
         })

@@ -294,6 +294,12 @@ impl Judge {
             }
             event.told.likely = Some(Benign::VendorOutage);
         }
+        if matches!(event.cause.name, "calls" | "spend_record")
+            && self.settings.campaigns.iter().any(|campaign| campaign.covers(&entity.caller, &entity.vendor, time))
+        {
+            event.pages = false;
+            event.told.likely = Some(Benign::Campaign);
+        }
         if event.cause.name == "server_error" {
             let (since, last) = self.memory.waiting.get(&event.subject).copied().unwrap_or((time, time));
             let since = if time - last > EXPLAINED { time } else { since };

@@ -125,11 +125,7 @@ pub fn run(plan: &Plan, bundle: Arc<Bundle>, key: Arc<FingerprintKey>, shutdown:
     let store = Store::open(&plan.state.directory)?;
     let saved = store.load()?;
     let version = bundle.manifest.version.clone();
-    let settings = EngineSettings {
-        alerts_per_day: plan.detection.alerts_per_day,
-        allowed_lateness_seconds: plan.detection.allowed_lateness_seconds,
-        is_bounded: false,
-    };
+    let settings = EngineSettings::from(&plan.detection);
     let engine = match &saved {
         Some(saved) => Engine::restore(bundle, settings, &saved.engine)?,
         None => Engine::new(bundle, settings),
