@@ -169,7 +169,8 @@ impl Ledger {
         }
     }
 
-    fn open(&mut self, entity: Entity) -> usize {
+    /// The place of an entity's account, opened if there is none.
+    pub fn open(&mut self, entity: Entity) -> usize {
         if let Some(place) = self.places.get(&entity) {
             return *place;
         }

@@ -10,21 +10,39 @@ use polars::prelude::*;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::judge::{Judge, Memory};
+use super::judge::{Judge, Look, Memory};
 use super::watermark::{Arrival, Watermark};
 use crate::alerts::{Alert, Budget};
 use crate::calls::Templates;
 use crate::features::{Entity, feature_rows};
 use crate::models::audit;
 use crate::models::bundle::Bundle;
-use crate::models::first_sight::relations;
+use crate::models::first_sight::{Relation, relations};
 use crate::pipeline::{Campaign, Detection};
 use crate::rollup::{Rollup, StoredRollup, bucket_of};
 
 /// Version of the snapshot's layout.
-const SNAPSHOT_VERSION: u32 = 2;
+const SNAPSHOT_VERSION: u32 = 3;
 /// Rolled-up parts that are merged into one before more are gathered.
 const MOST_PARTS: usize = 64;
+/// A minute, microseconds: the pace of first sights.
+const MINUTE: i64 = 60_000_000;
+
+fn minute_of(time: i64) -> i64 {
+    time.div_euclid(MINUTE)
+}
+
+/// Rolls up calls and puts them to the parts that were gathered.
+fn gather(parts: &mut Vec<Rollup>, calls: &DataFrame) -> Result<(), EngineError> {
+    if calls.height() > 0 {
+        parts.push(Rollup::of(calls)?);
+        if parts.len() >= MOST_PARTS {
+            let merged = Rollup::merge(std::mem::take(parts))?;
+            parts.push(merged);
+        }
+    }
+    Ok(())
+}
 
 /// What the pipeline file decides for the engine.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,6 +123,9 @@ struct Snapshot {
     bundle: String,
     watermark: Watermark,
     open: StoredRollup,
+    late: StoredRollup,
+    looked_until: i64,
+    looked: BTreeSet<(i64, u64)>,
     records: BTreeMap<i64, BTreeSet<u64>>,
     templates: Templates,
     counters: Counters,
@@ -116,8 +137,12 @@ pub struct Engine {
     bundle: Arc<Bundle>,
     settings: EngineSettings,
     watermark: Watermark,
-    /// Rollups of buckets that are still open.
+    /// Rollups of buckets that are still open, and of what came late for them.
     open: Vec<Rollup>,
+    late: Vec<Rollup>,
+    /// Up to when first sights were looked for in open buckets, and the relations of open buckets that were looked at.
+    looked_until: i64,
+    looked: BTreeSet<(i64, u64)>,
     /// Ids of the records of open buckets, where the source gives one.
     records: BTreeMap<i64, BTreeSet<u64>>,
     /// Learned templates, and those that the stream itself made necessary.
@@ -132,6 +157,9 @@ impl Engine {
         Self {
             watermark: Watermark::default(),
             open: Vec::new(),
+            late: Vec::new(),
+            looked_until: i64::MIN,
+            looked: BTreeSet::new(),
             records: BTreeMap::new(),
             templates: bundle.templates.clone(),
             counters: Counters::default(),
@@ -146,28 +174,25 @@ impl Engine {
     /// # Errors
     /// Where the frame lacks a column of the call.
     pub fn push(&mut self, partition: &str, calls: DataFrame) -> Result<Vec<Alert>, EngineError> {
-        let calls = self.admit(partition, calls)?;
-        if calls.height() > 0 {
-            self.counters.calls += calls.height() as u64;
-            self.open.push(Rollup::of(&calls)?);
-            if self.open.len() >= MOST_PARTS {
-                let merged = Rollup::merge(std::mem::take(&mut self.open))?;
-                self.open.push(merged);
-            }
-        }
-        self.close_what_is_complete()
+        let (calls, late) = self.admit(partition, calls)?;
+        self.counters.calls += (calls.height() + late.height()) as u64;
+        gather(&mut self.open, &calls)?;
+        gather(&mut self.late, &late)?;
+        self.go_on()
     }
 
-    /// The calls that are neither too late nor repeated.
-    fn admit(&mut self, partition: &str, calls: DataFrame) -> Result<DataFrame, EngineError> {
+    /// The calls that are neither too late nor repeated: those on time, and those that come late.
+    fn admit(&mut self, partition: &str, calls: DataFrame) -> Result<(DataFrame, DataFrame), EngineError> {
         let times = calls.column("time")?.i64()?;
         let records = calls.column("record_hash")?.u64()?;
         let arrivals = self.watermark.observe(partition, times.iter().flatten(), self.settings.hold_back());
         let (known, counters) = (&mut self.records, &mut self.counters);
+        let mut is_late = Vec::with_capacity(calls.height());
         let admitted: BooleanChunked = arrivals
             .into_iter()
             .zip(times.iter().flatten().zip(records.iter()))
             .map(|(arrival, (time, record))| {
+                is_late.push(arrival == Arrival::Late);
                 if arrival == Arrival::TooLate {
                     counters.too_late += 1;
                     return false;
@@ -180,30 +205,94 @@ impl Engine {
                 true
             })
             .collect();
-        Ok(if admitted.all() { calls } else { calls.filter(&admitted)? })
+        let is_late: BooleanChunked = is_late.into_iter().collect();
+        if !is_late.any() {
+            let none = calls.clear();
+            return Ok((if admitted.all() { calls } else { calls.filter(&admitted)? }, none));
+        }
+        Ok((calls.filter(&(&admitted & &!&is_late))?, calls.filter(&(&admitted & &is_late))?))
+    }
+
+    /// Closes what is complete, then looks at what has come since.
+    fn go_on(&mut self) -> Result<Vec<Alert>, EngineError> {
+        let mut alerts = self.close_what_is_complete()?;
+        alerts.extend(self.look_ahead()?);
+        Ok(alerts)
+    }
+
+    /// First sights of open buckets, minute by minute up to the watermark: a stolen key is told before its bucket ends. What came
+    /// late is left for the end of its bucket, so that what is seen does not depend on how calls were batched.
+    fn look_ahead(&mut self) -> Result<Vec<Alert>, EngineError> {
+        let until = self.watermark().map_or(i64::MIN, |time| time.div_euclid(MINUTE) * MINUTE);
+        if self.settings.is_bounded || until <= self.looked_until || self.open.is_empty() {
+            return Ok(Vec::new());
+        }
+        let open = Rollup::merge(std::mem::take(&mut self.open))?;
+        let relations = relations(&open)?;
+        let mut alerts = Vec::new();
+        for of_bucket in relations.chunk_by(|(a, _), (b, _)| a == b) {
+            for look in self.looks(of_bucket, until) {
+                self.looked.extend(look.relations.iter().map(|relation| (look.bucket, relation.key())));
+                alerts.extend(self.judge.look(&look));
+            }
+        }
+        self.looked_until = until;
+        self.open.push(open);
+        Ok(alerts)
+    }
+
+    /// Relations of a bucket, in the order of their first calls, that were not looked at and whose minute has ended: by minute, with
+    /// the names that their endpoints have by then.
+    fn looks<'a>(&mut self, of_bucket: &[(i64, Relation<'a>)], until: i64) -> Vec<Look<'a>> {
+        let mut looks = Vec::new();
+        for of_minute in of_bucket.chunk_by(|(_, a), (_, b)| minute_of(a.time) == minute_of(b.time)) {
+            let Some((bucket, first)) = of_minute.first() else { continue };
+            let end = (minute_of(first.time) + 1) * MINUTE;
+            if end > until {
+                break;
+            }
+            let is_new = |(bucket, relation): &&(i64, Relation<'_>)| {
+                self.looked.is_empty() || !self.looked.contains(&(*bucket, relation.key()))
+            };
+            let new: Vec<Relation<'a>> = of_minute.iter().filter(is_new).map(|(_, relation)| *relation).collect();
+            for relation in &new {
+                self.templates.observe_new(relation.vendor, relation.endpoint);
+            }
+            let names = new.iter().map(|relation| self.templates.renamed(relation.vendor, relation.endpoint)).collect();
+            // A late call may move a relation to a minute that is past: it is told now.
+            looks.push(Look { bucket: *bucket, end: end.max(self.looked_until), relations: new, names });
+        }
+        looks
     }
 
     fn close_what_is_complete(&mut self) -> Result<Vec<Alert>, EngineError> {
         let Some(open_from) = self.watermark.open_from(self.settings.hold_back()) else { return Ok(Vec::new()) };
-        let mut oldest = self.open.iter().filter_map(|part| part.first_bucket());
+        let mut oldest = self.open.iter().chain(&self.late).filter_map(|part| part.first_bucket());
         if oldest.all(|bucket| bucket >= open_from) {
             return Ok(Vec::new());
         }
-        let (closed, open) = Rollup::merge(std::mem::take(&mut self.open))?.split_before(open_from)?;
-        if !open.is_empty() {
-            self.open.push(open);
+        let mut closed = Vec::new();
+        for parts in [&mut self.open, &mut self.late] {
+            let (complete, open) = Rollup::merge(std::mem::take(parts))?.split_before(open_from)?;
+            closed.push(complete);
+            if !open.is_empty() {
+                parts.push(open);
+            }
         }
         self.records = self.records.split_off(&open_from);
-        self.judge_buckets(closed)
+        let alerts = self.judge_buckets(Rollup::merge(closed)?)?;
+        self.looked = self.looked.split_off(&(open_from, 0));
+        Ok(alerts)
     }
 
-    fn judge_buckets(&mut self, closed: Rollup) -> Result<Vec<Alert>, EngineError> {
-        let names = self.templated(&closed)?;
-        let closed = closed.with_endpoints(&names)?;
+    fn judge_buckets(&mut self, raw: Rollup) -> Result<Vec<Alert>, EngineError> {
+        let (looks, names) = self.looked_and_named(&raw)?;
+        let closed = raw.clone().with_endpoints(&names)?;
         let rows = feature_rows(&closed, self.bundle.expectations.columns(&closed)?)?;
         let relations = relations(&closed)?;
         let mut alerts = Vec::new();
         let mut relations = relations.as_slice();
+        let mut looks = looks.as_slice();
         let audit = audit::rows(&closed)?;
         let mut audit = audit.as_slice();
         for of_bucket in rows.chunk_by(|a, b| a.bucket == b.bucket) {
@@ -214,24 +303,36 @@ impl Engine {
             let end = audit.iter().position(|row| row.bucket > bucket).unwrap_or(audit.len());
             let (of_audit, later) = audit.split_at(end);
             audit = later;
+            let end = looks.iter().position(|look| look.bucket > bucket).unwrap_or(looks.len());
+            let (of_looks, later) = looks.split_at(end);
+            looks = later;
+            alerts.extend(of_looks.iter().flat_map(|look| self.judge.look(look)));
             alerts.extend(self.judge.close(bucket, of_bucket, own, of_audit));
             self.counters.buckets += 1;
         }
         Ok(alerts)
     }
 
-    /// The template of each row's endpoint, where it differs. Endpoints that training never saw are watched, bucket by
-    /// bucket, so that a path with ids of a new shape cannot grow the state for ever.
-    fn templated(&mut self, closed: &Rollup) -> Result<Vec<Option<String>>, EngineError> {
+    /// What is still to be looked at of each closed bucket, and the template of each row's endpoint, where it differs. Endpoints
+    /// that training never saw are watched, bucket by bucket, so that a path with ids of a new shape cannot grow the state for
+    /// ever.
+    fn looked_and_named<'a>(
+        &mut self,
+        closed: &'a Rollup,
+    ) -> Result<(Vec<Look<'a>>, Vec<Option<String>>), EngineError> {
         let rows: Vec<(i64, &str, &str)> = closed.endpoints()?.collect();
         let mut names = Vec::with_capacity(rows.len());
+        let relations = relations(closed)?;
+        let mut relations = relations.chunk_by(|(a, _), (b, _)| a == b);
+        let mut looks = Vec::new();
         for of_bucket in rows.chunk_by(|a, b| a.0 == b.0) {
+            looks.extend(relations.next().map(|of_bucket| self.looks(of_bucket, i64::MAX)).unwrap_or_default());
             for (_, vendor, endpoint) in of_bucket {
                 self.templates.observe_new(vendor, endpoint);
             }
             names.extend(of_bucket.iter().map(|(_, vendor, endpoint)| self.templates.renamed(vendor, endpoint)));
         }
-        Ok(names)
+        Ok((looks, names))
     }
 
     /// Shows each p-value of an entity's tests to an observer: who, at the end of which bucket, and the chance that an entity
@@ -251,7 +352,7 @@ impl Engine {
     /// As [`Self::push`].
     pub fn idle(&mut self, partition: &str) -> Result<Vec<Alert>, EngineError> {
         self.watermark.idle(partition);
-        self.close_what_is_complete()
+        self.go_on()
     }
 
     /// The input has ended: judges all that is open. Incidents stay open, as they would in the stream.
@@ -283,6 +384,9 @@ impl Engine {
             bundle: self.bundle.manifest.version.clone(),
             watermark: self.watermark.clone(),
             open: StoredRollup::of(&Rollup::merge(self.open.clone())?)?,
+            late: StoredRollup::of(&Rollup::merge(self.late.clone())?)?,
+            looked_until: self.looked_until,
+            looked: self.looked.clone(),
             records: self.records.clone(),
             templates: self.templates.clone(),
             counters: self.counters,
@@ -305,10 +409,16 @@ impl Engine {
             let given = &bundle.manifest.version;
             return Err(misfit(format!("taken with model bundle {}, the bundle given is {given}", snapshot.bundle)));
         }
-        let open = snapshot.open.restore()?;
+        let parts = |stored: StoredRollup| -> PolarsResult<Vec<Rollup>> {
+            let rollup = stored.restore()?;
+            Ok(if rollup.is_empty() { Vec::new() } else { vec![rollup] })
+        };
         Ok(Self {
             watermark: snapshot.watermark,
-            open: if open.is_empty() { Vec::new() } else { vec![open] },
+            open: parts(snapshot.open)?,
+            late: parts(snapshot.late)?,
+            looked_until: snapshot.looked_until,
+            looked: snapshot.looked,
             records: snapshot.records,
             templates: snapshot.templates,
             counters: snapshot.counters,

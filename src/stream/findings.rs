@@ -134,7 +134,7 @@ impl Judge {
             cause,
             time,
             first_seen: bucket_start(bucket + 1 - event.window),
-            last_seen: bucket_start(bucket + 1),
+            last_seen: bucket_start(bucket + 1).min(time),
             alarms_per_day: event.rate,
             p_value: event.p_value,
             message,

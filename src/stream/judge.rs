@@ -15,7 +15,7 @@ use super::findings::{Told, share_of_sight};
 use crate::alerts::{Alert, Book, Severity, Subject, severity};
 use crate::calls::Direction;
 use crate::detect::{Benign, Cause, Contribution, Heard, Outages, class_in_words, detector_of, sight_contribution};
-use crate::features::{Account, Column, Entity, FeatureRow, Ledger, Level, Sighting, WINDOWS};
+use crate::features::{Account, Entity, FeatureRow, Ledger, Level, Sighting, WINDOWS};
 use crate::models::adaptation::Shift;
 use crate::models::audit::Row;
 use crate::models::baseline::{fused, judge};
@@ -102,6 +102,16 @@ pub(super) struct Event<'a> {
     pub told: Told,
 }
 
+/// What is looked at before its bucket ends: relations in the order of their first calls, within one minute.
+pub(super) struct Look<'a> {
+    pub bucket: i64,
+    /// End of the minute, microseconds since the epoch.
+    pub end: i64,
+    pub relations: Vec<Relation<'a>>,
+    /// The template of each relation's endpoint, where it differs.
+    pub names: Vec<Option<String>>,
+}
+
 impl Judge {
     pub fn new(bundle: Arc<Bundle>, settings: EngineSettings, memory: Memory) -> Self {
         let views = [Direction::Egress, Direction::Audit];
@@ -113,6 +123,28 @@ impl Judge {
         let office = bundle.baselines.iter().filter_map(keeps_office_hours).collect();
         let between = bundle.expectations.between_callers();
         Self { bundle, settings, callers, between, office, memory, observer: None }
+    }
+
+    /// Judges what was called for the first time in a minute of a bucket that may still be open.
+    pub fn look(&mut self, look: &Look<'_>) -> Vec<Alert> {
+        let time = look.end + self.settings.lateness_micros();
+        let bundle = Arc::clone(&self.bundle);
+        for (relation, name) in look.relations.iter().zip(&look.names) {
+            let relation = Relation { endpoint: name.as_deref().unwrap_or(relation.endpoint), ..*relation };
+            let sights = self.memory.watch.look(&relation, &bundle.known);
+            if sights.is_empty() {
+                continue;
+            }
+            let pair = Entity::pair(relation.direction, relation.caller, relation.vendor);
+            self.memory.ledger.open(pair.clone());
+            // A trace id of the calls so far would depend on how they were batched: the end of the bucket brings one.
+            let Relation { host, credential, .. } = relation;
+            self.memory.ledger.note(&Sighting { pair: &pair, host, credential, trace_id: None });
+            for sight in sights {
+                self.judge_sight(&sight, look.bucket, time);
+            }
+        }
+        self.memory.book.tell(time)
     }
 
     /// Judges a bucket: its feature rows, its relations and its audit rows in the order of their first calls.
@@ -139,8 +171,8 @@ impl Judge {
         self.judge_silences(bucket, time);
         self.judge_fitness(bucket, time);
 
-        // First sights come with a call, tests at the end of the bucket.
-        let sights = relations.iter().flat_map(|(_, relation)| self.memory.watch.look(relation, &bundle.known));
+        // First sights were looked for minute by minute; a beacon takes the whole bucket.
+        let sights = relations.iter().filter_map(|(_, relation)| self.memory.watch.beacon(relation, &bundle.known));
         for sight in sights.collect::<Vec<_>>() {
             self.judge_sight(&sight, bucket, time);
         }
@@ -263,7 +295,8 @@ impl Judge {
             pages: rate <= share,
             contributions: vec![sight_contribution(sight, rates.of(sight.class), part)],
             endpoint: Some(sight.endpoint.clone()),
-            calls: account.sum(Column::Calls, 0).max(0) as u64,
+            // At least the one that showed it: its bucket is still open.
+            calls: 1,
             told: Told {
                 counterfactual: (rate <= share).then(|| self.without_sights(callers, &shown)),
                 likely: Benign::of_sights(&shown.keys().copied().collect(), is_new_caller),

@@ -151,7 +151,10 @@ impl SightRates {
         for of_fold in replayed.chunk_by(|(a, _), (b, _)| span.fold_of(*a) == span.fold_of(*b)) {
             let Some((bucket, _)) = of_fold.first() else { continue };
             let known = history.known_before(span.fold_of(*bucket));
-            sights.extend(of_fold.iter().flat_map(|(_, relation)| watch.look(relation, &known)));
+            for (_, relation) in of_fold {
+                sights.extend(watch.look(relation, &known));
+                sights.extend(watch.beacon(relation, &known));
+            }
         }
         let days = (span.fold_count() as i64 - learning).max(0) as f64 / span.folds_per_day();
         let mut times = vec![0.0; SIGHTS.len()];

@@ -40,6 +40,17 @@ pub struct Relation<'a> {
     pub trace_id: Option<&'a str>,
 }
 
+impl Relation<'_> {
+    /// What tells this relation from others, as a hash.
+    pub fn key(&self) -> u64 {
+        use std::hash::BuildHasher;
+        let Self { direction, caller, vendor, host, endpoint, credential, network, client, region, .. } = *self;
+        let place = (network, client, region, self.scheme, self.tls_version);
+        let whom = (vendor, host, endpoint);
+        foldhash::fast::FixedState::default().hash_one((direction, caller, whom, credential, place))
+    }
+}
+
 /// The columns of a rollup or of calls that make a relation.
 pub(super) struct RelationColumns<'a> {
     /// In the order of [`RELATION`].

@@ -63,7 +63,6 @@ impl Watch {
         if relation.direction == Direction::Audit {
             return sights; // the rest of that view is judged by `audit`
         }
-        sights.extend(self.beacon(relation, known));
         let Relation { caller, vendor, endpoint, credential, network, client, region, scheme, tls_version, .. } =
             *relation;
         let place = (network, client, region, scheme, tls_version, hour_of(relation.time));
@@ -120,10 +119,13 @@ impl Watch {
         wakes.then(|| sight(relation, "credential_dormant", credential.to_owned()))
     }
 
-    /// A pair that nothing was learned of and that ticks like a clock; of a caller that is itself new only where nobody calls
+    /// Times a rolled-up relation, at the end of its bucket: a pair that nothing was learned of and that ticks like a clock; of a caller that is itself new only where nobody calls
     /// the vendor, since a new service's jobs tick too.
-    fn beacon(&mut self, relation: &Relation<'_>, known: &Known) -> Option<Sight> {
+    pub fn beacon(&mut self, relation: &Relation<'_>, known: &Known) -> Option<Sight> {
         let Relation { direction, caller, vendor, .. } = *relation;
+        if direction == Direction::Audit {
+            return None;
+        }
         let mut look = Looker::new(known, direction);
         if look.has(Fact::Pair, &[caller, vendor])
             || (look.has(Fact::Vendor, &[vendor]) && !look.has(Fact::Caller, &[caller]))
