@@ -274,26 +274,31 @@ impl Engine {
         let mut closed = Vec::new();
         for parts in [&mut self.open, &mut self.late] {
             let (complete, open) = Rollup::merge(std::mem::take(parts))?.split_before(open_from)?;
-            closed.push(complete);
-            if !open.is_empty() {
-                parts.push(open);
-            }
+            closed.extend(Some(complete).filter(|complete| !complete.is_empty()));
+            parts.extend(Some(open).filter(|open| !open.is_empty()));
         }
+        let closed = match closed.len() {
+            1 => closed.remove(0),
+            _ => Rollup::merge(closed)?,
+        };
         self.records = self.records.split_off(&open_from);
-        let alerts = self.judge_buckets(Rollup::merge(closed)?)?;
+        let alerts = self.judge_buckets(&closed)?;
         self.looked = self.looked.split_off(&(open_from, 0));
         Ok(alerts)
     }
 
-    fn judge_buckets(&mut self, raw: Rollup) -> Result<Vec<Alert>, EngineError> {
-        let (looks, names) = self.looked_and_named(&raw)?;
-        let closed = raw.clone().with_endpoints(&names)?;
-        let rows = feature_rows(&closed, self.bundle.expectations.columns(&closed)?)?;
-        let relations = relations(&closed)?;
+    fn judge_buckets(&mut self, raw: &Rollup) -> Result<Vec<Alert>, EngineError> {
+        let seen = relations(raw)?;
+        let (looks, names) = self.looked_and_named(raw, &seen)?;
+        // Hardly ever is an endpoint renamed: then what was worked out holds.
+        let renamed = names.iter().any(Option::is_some).then(|| raw.clone().with_endpoints(&names)).transpose()?;
+        let closed = renamed.as_ref().unwrap_or(raw);
+        let rows = feature_rows(closed, self.bundle.expectations.columns(closed)?)?;
+        let relations = renamed.as_ref().map_or_else(|| Ok(seen), relations)?;
         let mut alerts = Vec::new();
         let mut relations = relations.as_slice();
         let mut looks = looks.as_slice();
-        let audit = audit::rows(&closed)?;
+        let audit = audit::rows(closed)?;
         let mut audit = audit.as_slice();
         for of_bucket in rows.chunk_by(|a, b| a.bucket == b.bucket) {
             let Some(bucket) = of_bucket.first().map(|row| row.bucket) else { continue };
@@ -318,12 +323,12 @@ impl Engine {
     /// ever.
     fn looked_and_named<'a>(
         &mut self,
-        closed: &'a Rollup,
+        closed: &Rollup,
+        seen: &[(i64, Relation<'a>)],
     ) -> Result<(Vec<Look<'a>>, Vec<Option<String>>), EngineError> {
         let rows: Vec<(i64, &str, &str)> = closed.endpoints()?.collect();
         let mut names = Vec::with_capacity(rows.len());
-        let relations = relations(closed)?;
-        let mut relations = relations.chunk_by(|(a, _), (b, _)| a == b);
+        let mut relations = seen.chunk_by(|(a, _), (b, _)| a == b);
         let mut looks = Vec::new();
         for of_bucket in rows.chunk_by(|a, b| a.0 == b.0) {
             looks.extend(relations.next().map(|of_bucket| self.looks(of_bucket, i64::MAX)).unwrap_or_default());
