@@ -238,13 +238,6 @@ impl Expectations {
         Ok(columns)
     }
 
-    /// Whether anything was learned of an endpoint of a vendor.
-    pub fn knows_endpoint(&self, direction: &str, vendor: &str, endpoint: &str) -> bool {
-        let mut buffer = String::new();
-        key(&mut buffer, 1, [direction, "", vendor, endpoint]);
-        self.0[1].contains_key(&buffer)
-    }
-
     /// How much callers of one endpoint differ in each quantity's mean, in variances of a call: what a caller without
     /// history may differ by. At least 0.05.
     pub fn between_callers(&self) -> [f64; QUANTITIES.len()] {

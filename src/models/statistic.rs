@@ -276,15 +276,6 @@ impl Moments {
         }
     }
 
-    /// `self` without `other`.
-    pub fn without(self, other: Self) -> Self {
-        Self {
-            numerator: self.numerator - other.numerator,
-            denominator: self.denominator - other.denominator,
-            windows: self.windows - other.windows,
-        }
-    }
-
     /// `self` and `other`.
     pub fn and(self, other: Self) -> Self {
         Self {

@@ -170,11 +170,12 @@ impl Judge {
             .min_by(|a, b| a.p_value.total_cmp(&b.p_value));
         let Some(leading) = leading else { return };
         let effect = leading.seen.effect(leading.test.statistic().kind);
-        let key = (entity.clone(), leading.test.statistic);
-        self.memory
-            .shifts
-            .entry(key)
-            .and_modify(|shift| shift.goes_on(time, effect))
-            .or_insert_with(|| Shift::begun(time, effect));
+        self.tell_shift((entity.clone(), leading.test.statistic), time, effect);
+    }
+
+    /// Remembers that a shift is being told.
+    pub fn tell_shift(&mut self, key: (Entity, usize), time: i64, effect: f64) {
+        let shift = self.memory.shifts.entry(key).and_modify(|shift| shift.goes_on(time, effect));
+        shift.or_insert_with(|| Shift::begun(time, effect));
     }
 }

@@ -7,7 +7,6 @@ use super::judge::{Event, Judge};
 use crate::alerts::Subject;
 use crate::detect::{Cause, record_contribution};
 use crate::features::{Account, Column, Level, WINDOWS};
-use crate::models::adaptation::Shift;
 use crate::models::baseline::Baseline;
 use crate::models::calibration::p_value;
 use crate::models::record::{KINDS, RECORDS, Records, SPENDING, beyond};
@@ -69,13 +68,10 @@ impl Judge {
     /// Whether a record that was told for a day is by now the pair's level; else remembers that it is being told.
     fn is_level(&mut self, account: &Account, place: usize, times: f64, time: i64) -> bool {
         let (key, effect) = ((account.entity.clone(), STATISTICS.len() + place), times.ln());
-        let Some(shift) = self.memory.shifts.get_mut(&key) else {
-            self.memory.shifts.insert(key, Shift::begun(time, effect));
-            return false;
-        };
-        let explains = shift.explains(Kind::Volume, effect, time);
+        let shift = self.memory.shifts.get_mut(&key);
+        let explains = shift.is_some_and(|shift| shift.explains(Kind::Volume, effect, time));
         if !explains {
-            shift.goes_on(time, effect);
+            self.tell_shift(key, time, effect);
         }
         explains
     }

@@ -1,6 +1,6 @@
 //! Rolled-up rows of the audit view, with the outcomes that the generic relation does not carry.
 
-use polars::prelude::{Column, Int64Chunked, PolarsResult, StringChunked};
+use polars::prelude::{Column, DataFrame, Int64Chunked, PolarsResult, StringChunked};
 
 use super::{Principal, Role};
 use crate::calls::{Direction, StepClass};
@@ -102,41 +102,77 @@ impl Row<'_> {
     }
 }
 
+/// The columns that say whose a row is, of a rollup or of calls.
+pub(super) struct Identities<'a>([&'a StringChunked; 8]);
+
+impl<'a> Identities<'a> {
+    pub fn of(frame: &'a DataFrame) -> PolarsResult<Self> {
+        let text = |name: &str| frame.column(name).and_then(Column::str);
+        Ok(Self([
+            text("direction")?,
+            text("vendor")?,
+            text("caller")?,
+            text("endpoint")?,
+            text("credential")?,
+            text("network")?,
+            text("client")?,
+            text("region")?,
+        ]))
+    }
+
+    /// Places of the rows of the audit view.
+    pub fn audit(&self) -> impl Iterator<Item = usize> {
+        let directions = self.0[0];
+        (0..directions.len()).filter(move |row| Direction::named(directions.get(*row)) == Direction::Audit)
+    }
+
+    /// A row of which nothing is counted yet.
+    pub fn at(&self, row: usize, bucket: i64, time: i64) -> Row<'a> {
+        let [_, vendor, principal, operation, credential, network, client, region] =
+            self.0.map(|column| column.get(row).unwrap_or_default());
+        Row {
+            bucket,
+            time,
+            last: time,
+            vendor,
+            principal,
+            operation,
+            credential,
+            network,
+            client,
+            region,
+            calls: 0,
+            denied: 0,
+            errors: 0,
+            server_errors: 0,
+            bytes: 0,
+        }
+    }
+}
+
 /// The rows of the audit view, by bucket, each bucket's in the order of their first calls.
 ///
 /// # Errors
 /// Where the rollup lacks a column.
 pub fn rows(rollup: &Rollup) -> PolarsResult<Vec<Row<'_>>> {
-    let frame = rollup.frame();
-    let text = |name: &str| -> PolarsResult<&StringChunked> { frame.column(name).and_then(Column::str) };
-    let number = |name: &str| -> PolarsResult<&Int64Chunked> { frame.column(name).and_then(Column::i64) };
-    let (directions, vendors, principals) = (text("direction")?, text("vendor")?, text("caller")?);
-    let (operations, credentials, networks) = (text("endpoint")?, text("credential")?, text("network")?);
-    let (clients, regions, buckets) = (text("client")?, text("region")?, number("bucket")?);
-    let (firsts, lasts, calls, denied) =
-        (number("first_seen")?, number("last_seen")?, number("calls")?, number("denied")?);
-    let (errors, server_errors, bytes) = (number("client_error")?, number("server_error")?, number("bytes_in_sum")?);
-    let is_audit = |row: &usize| Direction::named(directions.get(*row)) == Direction::Audit;
-    let mut rows: Vec<Row<'_>> = (0..rollup.len())
-        .filter(is_audit)
-        .map(|row| Row {
-            bucket: buckets.get(row).unwrap_or_default(),
-            time: firsts.get(row).unwrap_or_default(),
-            last: lasts.get(row).unwrap_or_default(),
-            vendor: vendors.get(row).unwrap_or_default(),
-            principal: principals.get(row).unwrap_or_default(),
-            operation: operations.get(row).unwrap_or_default(),
-            credential: credentials.get(row).unwrap_or_default(),
-            network: networks.get(row).unwrap_or_default(),
-            client: clients.get(row).unwrap_or_default(),
-            region: regions.get(row).unwrap_or_default(),
-            calls: calls.get(row).unwrap_or_default(),
-            denied: denied.get(row).unwrap_or_default(),
-            errors: errors.get(row).unwrap_or_default(),
-            server_errors: server_errors.get(row).unwrap_or_default(),
-            bytes: bytes.get(row).unwrap_or_default(),
-        })
-        .collect();
+    let identities = Identities::of(rollup.frame())?;
+    let number = |name: &str| rollup.frame().column(name).and_then(Column::i64);
+    let (buckets, firsts, lasts) = (number("bucket")?, number("first_seen")?, number("last_seen")?);
+    let (calls, denied, errors) = (number("calls")?, number("denied")?, number("client_error")?);
+    let (server_errors, bytes) = (number("server_error")?, number("bytes_in_sum")?);
+    let row = |row: usize| {
+        let at = |column: &Int64Chunked| column.get(row).unwrap_or_default();
+        Row {
+            last: at(lasts),
+            calls: at(calls),
+            denied: at(denied),
+            errors: at(errors),
+            server_errors: at(server_errors),
+            bytes: at(bytes),
+            ..identities.at(row, at(buckets), at(firsts))
+        }
+    };
+    let mut rows: Vec<Row<'_>> = identities.audit().map(row).collect();
     // Stable: rows of one bucket and time keep the rollup's order, which is that of their keys.
     rows.sort_by_key(|row| (row.bucket, row.time));
     Ok(rows)

@@ -3,10 +3,10 @@
 //! The score is that of the cold start, less what the history knows of the principal's operations. It is causal: a call is
 //! scored by those before it.
 
-use polars::prelude::{Column, DataFrame, PolarsResult, StringChunked};
+use polars::prelude::{DataFrame, PolarsResult};
 
+use super::row::Identities;
 use super::{Audit, Cold, ColdCall, Role, Row};
-use crate::calls::Direction;
 use crate::rollup::bucket_of;
 
 impl<'a> Row<'a> {
@@ -45,34 +45,20 @@ pub fn surprise_of_calls(frames: &[DataFrame], audit: &Audit) -> PolarsResult<Ve
 }
 
 fn calls_of(frame: &DataFrame) -> PolarsResult<Vec<(Row<'_>, Option<u64>)>> {
-    let text = |name: &str| -> PolarsResult<&StringChunked> { frame.column(name).and_then(Column::str) };
-    let (directions, vendors, principals) = (text("direction")?, text("vendor")?, text("caller")?);
-    let (operations, credentials, networks) = (text("endpoint")?, text("credential")?, text("network")?);
-    let (clients, regions, outcomes) = (text("client")?, text("region")?, text("outcome")?);
+    let identities = Identities::of(frame)?;
+    let outcomes = frame.column("outcome")?.str()?;
     let (times, records) = (frame.column("time")?.i64()?, frame.column("record_hash")?.u64()?);
-    let is_audit = |row: &usize| Direction::named(directions.get(*row)) == Direction::Audit;
     let row = |row: usize| {
-        let time = times.get(row).unwrap_or_default();
-        let outcome = outcomes.get(row).unwrap_or_default();
+        let (time, outcome) = (times.get(row).unwrap_or_default(), outcomes.get(row).unwrap_or_default());
         let ended = |name: &str| i64::from(outcome == name);
         let call = Row {
-            bucket: bucket_of(time),
-            time,
-            last: time,
-            vendor: vendors.get(row).unwrap_or_default(),
-            principal: principals.get(row).unwrap_or_default(),
-            operation: operations.get(row).unwrap_or_default(),
-            credential: credentials.get(row).unwrap_or_default(),
-            network: networks.get(row).unwrap_or_default(),
-            client: clients.get(row).unwrap_or_default(),
-            region: regions.get(row).unwrap_or_default(),
             calls: 1,
             denied: ended("denied"),
             errors: ended("client_error"),
             server_errors: ended("server_error"),
-            bytes: 0,
+            ..identities.at(row, bucket_of(time), time)
         };
         (call, records.get(row))
     };
-    Ok((0..frame.height()).filter(is_audit).map(row).collect())
+    Ok(identities.audit().map(row).collect())
 }
