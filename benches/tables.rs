@@ -1,4 +1,4 @@
-//! The joint models on public tables with labels, beside the figures of the libraries that a user would pick instead.
+//! The multivariate models on public tables with labels, beside the figures of the libraries that a user would pick instead.
 //!
 //! `APIWARDEN_TABLES` is a folder of `NAME.parquet` (numeric columns and `label`, 1 = anomaly; ADBench's tables).
 //! `APIWARDEN_REFERENCE` is a CSV of the others' figures on the same rows (dataset, protocol, method, `seed_mean_auroc`,
@@ -11,15 +11,15 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use apiwarden::models::joint::{Joint, MODELS, ModelKind, Scaling};
+use apiwarden::models::multivariate::{MODELS, ModelKind, Multivariate, Scaling};
 use ndarray::{Array2, ArrayView2, Axis};
 use polars::prelude::{DataType, SerReader};
 use polars_io::parquet::read::ParquetReader;
 
 const SEEDS: [u64; 3] = [0, 1, 2];
 /// Larger tables are thinned to so many rows, with at least so many anomalies of those that there are.
-const MOST_ROWS: usize = 20_000;
-const FEWEST_ANOMALIES: usize = 100;
+const MAX_ROWS: usize = 20_000;
+const MIN_ANOMALIES: usize = 100;
 const OURS: [&str; 5] = ["forest", "standard", "neighbours", "mixture", "fused"];
 /// Others that are shown table by table; of all that the reference holds, the best on the mean is named below.
 const OTHERS: [&str; 4] = ["sklearn_iforest", "pyod_knn", "sklearn_gmm_bic", "isotree_fcf"];
@@ -29,7 +29,7 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 fn main() -> Outcome<()> {
     let Some(folder) = std::env::var_os("APIWARDEN_TABLES").map(PathBuf::from) else {
         println!(
-            "tables: set APIWARDEN_TABLES to a folder of ADBench tables in parquet to measure the joint models on them"
+            "tables: set APIWARDEN_TABLES to a folder of ADBench tables in parquet to measure the multivariate models on them"
         );
         return Ok(());
     };
@@ -181,10 +181,10 @@ fn run(protocol: Protocol, table: &Table, seed: u64) -> Outcome<Vec<Quality>> {
     Ok(scores.iter().map(|scores| quality(scores, &anomalous)).collect())
 }
 
-/// The joint models as they ship.
+/// The multivariate models as they ship.
 fn fused(rows: ArrayView2<'_, f64>, seen: ArrayView2<'_, f64>, seed: u64) -> Outcome<Vec<f64>> {
     let columns: Vec<String> = (0..rows.ncols()).map(|column| format!("f{column}")).collect();
-    Ok(Joint::fit(rows, &columns, seed)?.oddness(seen))
+    Ok(Multivariate::fit(rows, &columns, seed)?.oddness(seen))
 }
 
 /// Rows a second, of 24 columns, for each model.
@@ -245,14 +245,14 @@ impl Table {
 
     fn thinned(self) -> Self {
         let n = self.anomalous.len();
-        if n <= MOST_ROWS {
+        if n <= MAX_ROWS {
             return self;
         }
         let places = |anomalous: bool| (0..n).filter(|row| self.anomalous[*row] == anomalous).collect::<Vec<_>>();
         let (normal, strange) = (places(false), places(true));
-        let share = (strange.len() as f64 * MOST_ROWS as f64 / n as f64).round_ties_even() as usize;
-        let wanted = strange.len().min(FEWEST_ANOMALIES).max(share);
-        let mut kept = every(&normal, MOST_ROWS - wanted);
+        let share = (strange.len() as f64 * MAX_ROWS as f64 / n as f64).round_ties_even() as usize;
+        let wanted = strange.len().min(MIN_ANOMALIES).max(share);
+        let mut kept = every(&normal, MAX_ROWS - wanted);
         kept.extend(every(&strange, wanted));
         kept.sort_unstable();
         let anomalous = kept.iter().map(|row| self.anomalous[*row]).collect();

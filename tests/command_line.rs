@@ -116,8 +116,8 @@ fn a_bundle_that_does_not_fit_is_refused_with_the_reason() {
         bytes
     });
     assert!(says.contains("baselines.zst") && says.contains("damaged"), "{says}");
-    let says = spoilt("cut", "joint.zst", &|bytes| bytes[..bytes.len() / 2].to_vec());
-    assert!(says.contains("joint.zst") && says.contains("damaged"), "{says}");
+    let says = spoilt("cut", "multivariate.zst", &|bytes| bytes[..bytes.len() / 2].to_vec());
+    assert!(says.contains("multivariate.zst") && says.contains("damaged"), "{says}");
     let says = spoilt("newer", "manifest.json", &|bytes| {
         let text = String::from_utf8(bytes).expect("UTF-8");
         let version = format!("\"format_version\": {}", apiwarden::models::bundle::FORMAT_VERSION);

@@ -1,7 +1,7 @@
 //! Whatever alert we can make, what leaves the house is a valid OCSF Detection Finding.
 
 use apiwarden::alerts::{Activity, Alert, Involved, Related, Severity, Triaged, to_ocsf};
-use apiwarden::calls::Direction;
+use apiwarden::calls::View;
 use apiwarden::detect::{Benign, Category, CauseClass, Contribution, Counterfactual, DETECTORS};
 use jsonschema::Validator;
 use proptest::collection::vec;
@@ -80,7 +80,7 @@ fn alert() -> impl Strategy<Value = Alert> {
         text(),
         select(vec![Category::Exfiltration, Category::Abuse, Category::Drift, Category::Governance]),
         option::of(select(vec!["T1567.002", "T1078", "T1595.002", "T9999", ""])),
-        select(vec![Direction::Egress, Direction::Audit]),
+        select(vec![View::Egress, View::Audit]),
         (select(CauseClass::ALL.to_vec()), option::of(select(Benign::ALL.to_vec()))),
     );
     let subject = (option::of(text()), text(), vec(text(), 0..3), option::of(text()), option::of(text()));
@@ -92,7 +92,7 @@ fn alert() -> impl Strategy<Value = Alert> {
     let story = (option::of(counterfactual()), vec(involved(), 0..4), vec(related, 0..3));
     (life, cause, subject, weight, story).prop_map(|(life, cause, subject, weight, story)| {
         let (id, revision, activity, severity, [time, first_seen, last_seen]) = life;
-        let (detector, message, category, technique, direction, (cause_class, likely)) = cause;
+        let (detector, message, category, technique, view, (cause_class, likely)) = cause;
         let (counterfactual, involved, related) = story;
         let (caller, vendor, hosts, credential, endpoint) = subject;
         let (p_value, alarms_per_day, contributions, calls, trace_ids, triaged) = weight;
@@ -111,7 +111,7 @@ fn alert() -> impl Strategy<Value = Alert> {
             cause_class,
             likely,
             technique: technique.map(str::to_string),
-            direction,
+            view,
             caller,
             vendor,
             hosts,

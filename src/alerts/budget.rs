@@ -4,19 +4,19 @@
 
 /// Share for the fused score of an entity's tests.
 const TESTS: f64 = 0.75;
-/// Share for all first sights together, and the most for one of them: it pages if it is expected no more often than this.
-const FIRST_SIGHTS: f64 = 0.25;
-const FIRST_SIGHT: f64 = 0.09;
+/// Share for all first-seen events together, and the most for one of them: it pages if it is expected no more often than this.
+const NOVELTIES: f64 = 0.25;
+const NOVELTY: f64 = 0.09;
 /// Share for pure volume.
 const VOLUME: f64 = 0.05;
-/// Share for the joint models.
-const JOINT: f64 = 0.05;
+/// Share for the multivariate models.
+const MULTIVARIATE: f64 = 0.05;
 /// Share for silences.
 const SILENCE: f64 = 0.05;
 /// Share for slow leaks.
 const LEAK: f64 = 0.05;
-/// Share for each kind of record.
-const RECORD: f64 = 0.05;
+/// Share for each kind of peak.
+const PEAK: f64 = 0.05;
 
 /// Alerts a day that somebody is willing to look at.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,14 +31,14 @@ impl Budget {
         TESTS * self.alerts_per_day
     }
 
-    /// Times a day that all first sights together may page.
-    pub fn first_sights(self) -> f64 {
-        FIRST_SIGHTS * self.alerts_per_day
+    /// Times a day that all first-seen events together may page.
+    pub fn novelties(self) -> f64 {
+        NOVELTIES * self.alerts_per_day
     }
 
-    /// Times a day up to which one first sight pages.
-    pub fn first_sight(self) -> f64 {
-        FIRST_SIGHT * self.alerts_per_day
+    /// Times a day up to which one novelty pages.
+    pub fn novelty(self) -> f64 {
+        NOVELTY * self.alerts_per_day
     }
 
     /// Alarms a day up to which pure volume pages.
@@ -56,13 +56,13 @@ impl Budget {
         LEAK * self.alerts_per_day
     }
 
-    /// Alarms a day up to which a record pages.
-    pub fn record(self) -> f64 {
-        RECORD * self.alerts_per_day
+    /// Alarms a day up to which a peak pages.
+    pub fn peak(self) -> f64 {
+        PEAK * self.alerts_per_day
     }
 
-    /// Alarms a day up to which the joint models page.
-    pub fn joint(self) -> f64 {
-        JOINT * self.alerts_per_day
+    /// Alarms a day up to which the multivariate models page.
+    pub fn multivariate(self) -> f64 {
+        MULTIVARIATE * self.alerts_per_day
     }
 }

@@ -16,7 +16,7 @@ use crate::detect::Counterfactual;
 /// Widest a card gets, in columns.
 const WIDTH: u16 = 100;
 /// Most reasons that a card shows.
-const MOST_REASONS: usize = 5;
+const MAX_REASONS: usize = 5;
 const DAYS_A_MONTH: f64 = 30.44;
 const DAYS_A_YEAR: f64 = 365.25;
 
@@ -111,8 +111,8 @@ fn technique(alert: &Alert) -> String {
 fn reasons(alert: &Alert, style: Style) -> Table {
     let mut reasons = table(style);
     reasons.set_header(["measure", "window", "observed", "usual", "share", "by chance"]);
-    for reason in alert.contributions.iter().take(MOST_REASONS) {
-        let window = if reason.is_first_sight() { "first" } else { &reason.window };
+    for reason in alert.contributions.iter().take(MAX_REASONS) {
+        let window = if reason.is_novelty() { "first" } else { &reason.window };
         let share = format!("{:.0} %", 100.0 * reason.share);
         let chance = format!("{:.0e}", reason.p_value);
         let row = [&reason.name, window, &reason.observed, &reason.baseline, &share, &chance];
@@ -144,7 +144,7 @@ fn instant(microseconds: i64) -> String {
     }
 }
 
-/// The text with a mark in place of what could move the cursor, change colours or turn the direction of writing.
+/// The text with a mark in place of what could move the cursor, change colours or turn the view of writing.
 pub(crate) fn printable(text: &str) -> String {
     let harmful = |c: char| {
         c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -4,27 +4,27 @@
 //! tells of the part that has news and names all of them. What an incident is called stays as it was opened, its severity never
 //! falls, and its id follows from who, whom and when it began, so a retry, a replay or a restart gives the same one.
 //!
-//! Not here: which finding belongs to which incident (`book`).
+//! Not here: which finding belongs to which incident (`incidents`).
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Activity, Alert, Involved, MOST_INVOLVED, Related, Severity};
-use crate::calls::Direction;
+use super::{Activity, Alert, Involved, MAX_INVOLVED, Related, Severity};
+use crate::calls::View;
 use crate::detect::Finding;
 use crate::features::Entity;
 
 /// Hosts and reasons that a part gathers.
-const MOST_GATHERED: usize = 12;
+const MAX_GATHERED: usize = 12;
 /// Parts that are kept of an incident; findings of further subjects are told by the first part.
-const MOST_PARTS: usize = 64;
+const MAX_PARTS: usize = 64;
 
 /// Whom an incident is about: a caller at a vendor, or a vendor as a whole (no caller).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Subject {
     /// The view.
-    pub direction: Direction,
+    pub view: View,
     /// The vendor.
     pub vendor: String,
     /// The caller; empty where the incident is about the vendor as a whole.
@@ -34,7 +34,7 @@ pub struct Subject {
 impl Subject {
     /// A pair of caller and vendor.
     pub fn of(pair: &Entity) -> Self {
-        Self { direction: pair.direction, vendor: pair.vendor.clone(), caller: pair.caller.clone() }
+        Self { view: pair.view, vendor: pair.vendor.clone(), caller: pair.caller.clone() }
     }
 }
 
@@ -77,7 +77,7 @@ impl Part {
 
 /// What makes a finding news: its cause, and in an audit log each further operation, which is a further step.
 fn causes_of<'a>(subject: &Subject, finding: &'a Finding) -> impl Iterator<Item = String> + use<'a> {
-    let operation = finding.endpoint.clone().filter(|_| subject.direction == Direction::Audit);
+    let operation = finding.endpoint.clone().filter(|_| subject.view == View::Audit);
     std::iter::once(finding.cause.name.to_owned()).chain(operation)
 }
 
@@ -120,7 +120,7 @@ impl Incident {
         self.last = finding.time;
         self.severity = self.severity.max(severity);
         let place = self.parts.iter().position(|part| part.subject == *subject);
-        match place.or((self.parts.len() >= MOST_PARTS).then_some(0)) {
+        match place.or((self.parts.len() >= MAX_PARTS).then_some(0)) {
             Some(place) => {
                 let part = &mut self.parts[place];
                 part.has_news |= part.learn(finding) || is_louder || is_due;
@@ -164,7 +164,7 @@ impl Incident {
         self.told = Some(time);
         self.parts[place].has_news = false;
         let others = self.parts.iter().enumerate().filter(|(other, _)| *other != place).map(|(_, part)| part);
-        let involved = [&self.parts[place]].into_iter().chain(others).take(MOST_INVOLVED).map(Part::involved);
+        let involved = [&self.parts[place]].into_iter().chain(others).take(MAX_INVOLVED).map(Part::involved);
         let evidence = &self.parts[place].evidence;
         let likely = evidence.likely.map_or_else(String::new, |likely| format!(" (likely: {})", likely.as_str()));
         Alert {
@@ -193,16 +193,16 @@ impl Incident {
     /// Whether it shares a caller, a vendor or a credential with a finding.
     pub fn is_related(&self, subject: &Subject, finding: &Finding) -> bool {
         self.parts.iter().any(|part| {
-            let Subject { direction, vendor, caller } = &part.subject;
+            let Subject { view, vendor, caller } = &part.subject;
             let same_caller = !caller.is_empty() && *caller == subject.caller;
             let same_credential = finding.credential.is_some() && part.evidence.credential == finding.credential;
-            *direction == subject.direction && (same_caller || *vendor == subject.vendor || same_credential)
+            *view == subject.view && (same_caller || *vendor == subject.vendor || same_credential)
         })
     }
 
     /// Points at another incident.
     pub fn relate(&mut self, other: Related) {
-        if self.related.len() < MOST_INVOLVED && other.id != self.id && !self.related.contains(&other) {
+        if self.related.len() < MAX_INVOLVED && other.id != self.id && !self.related.contains(&other) {
             self.related.push(other);
         }
     }
@@ -218,10 +218,10 @@ impl Incident {
         let of_notice = |part: &&mut Part| notice.parts.iter().any(|old| old.subject == part.subject);
         let Some(part) = self.parts.iter_mut().find(of_notice) else { return };
         let facts = notice.evidence().flat_map(|alert| &alert.contributions);
-        for fact in facts.filter(|fact| fact.is_first_sight()) {
+        for fact in facts.filter(|fact| fact.is_novelty()) {
             let evidence = &mut part.evidence;
             let is_known = evidence.contributions.iter().any(|known| known.observed == fact.observed);
-            if !is_known && evidence.contributions.len() < MOST_GATHERED {
+            if !is_known && evidence.contributions.len() < MAX_GATHERED {
                 evidence.contributions.push(fact.clone());
             }
         }
@@ -230,8 +230,8 @@ impl Incident {
 
 /// The id of an incident: a hash of who, whom, when it began and whether it pages.
 fn id_of(subject: &Subject, time: i64, pages: bool) -> String {
-    let Subject { direction, vendor, caller } = subject;
-    let name = format!("{}\u{1f}{vendor}\u{1f}{caller}\u{1f}{time}\u{1f}{pages}", direction.as_str());
+    let Subject { view, vendor, caller } = subject;
+    let name = format!("{}\u{1f}{vendor}\u{1f}{caller}\u{1f}{time}\u{1f}{pages}", view.as_str());
     format!("aw-{}", &blake3::hash(name.as_bytes()).to_hex()[..16])
 }
 
@@ -252,7 +252,7 @@ fn evidence(id: &str, subject: &Subject, finding: &Finding, severity: Severity, 
         cause_class: (detector.cause_class)(&finding.cause),
         likely: finding.likely,
         technique: finding.technique().map(str::to_owned),
-        direction: subject.direction,
+        view: subject.view,
         caller: Some(subject.caller.clone()).filter(|caller| !caller.is_empty()),
         vendor: subject.vendor.clone(),
         hosts: finding.hosts.clone(),
@@ -289,7 +289,7 @@ fn gather(evidence: &mut Alert, finding: &Finding) {
     }
     evidence.cause_class = evidence.cause_class.max(class);
     for host in &finding.hosts {
-        if evidence.hosts.len() < MOST_GATHERED && !evidence.hosts.contains(host) {
+        if evidence.hosts.len() < MAX_GATHERED && !evidence.hosts.contains(host) {
             evidence.hosts.push(host.clone());
         }
     }
@@ -304,7 +304,7 @@ fn gather(evidence: &mut Alert, finding: &Finding) {
         }
     }
     evidence.contributions.sort_by(|a, b| a.p_value.total_cmp(&b.p_value));
-    evidence.contributions.truncate(MOST_GATHERED);
+    evidence.contributions.truncate(MAX_GATHERED);
     if finding.credential.is_some() {
         evidence.credential.clone_from(&finding.credential);
     }

@@ -8,25 +8,25 @@
 pub mod sinks;
 pub mod triage;
 
-mod book;
 mod budget;
 mod card;
+mod correlation;
 mod incident;
+mod incidents;
 mod ocsf;
 mod reading;
 mod severity;
-mod thread;
 
 use serde::{Deserialize, Serialize};
 
-use crate::calls::Direction;
+use crate::calls::View;
 use crate::detect::{Benign, Category, CauseClass, Contribution, Counterfactual};
 
-pub use book::Book;
 pub use budget::Budget;
 pub(crate) use card::printable;
 pub use card::{Style, card};
 pub use incident::Subject;
+pub use incidents::IncidentStore;
 pub use ocsf::to_ocsf;
 pub use reading::from_ocsf;
 pub use severity::{risk_score, severity};
@@ -72,7 +72,7 @@ pub enum Activity {
 }
 
 /// Parts of an incident that an alert names, and other incidents that it points at.
-pub const MOST_INVOLVED: usize = 10;
+pub const MAX_INVOLVED: usize = 10;
 
 /// One subject's part in an incident: a caller at a vendor, or a vendor as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -133,7 +133,7 @@ pub struct Alert {
     /// MITRE ATT&CK technique or sub-technique (`T1567.002`), if one fits: a uid of `detect::technique`.
     pub technique: Option<String>,
     /// Egress or audit.
-    pub direction: Direction,
+    pub view: View,
     /// The caller, unless the alert is about a vendor as a whole.
     pub caller: Option<String>,
     /// The vendor's name (`stripe`).
@@ -152,7 +152,7 @@ pub struct Alert {
     pub contributions: Vec<Contribution>,
     /// What would have to be left out for the window to be usual.
     pub counterfactual: Option<Counterfactual>,
-    /// Every part of the incident, the one that this step tells of first; at most [`MOST_INVOLVED`].
+    /// Every part of the incident, the one that this step tells of first; at most [`MAX_INVOLVED`].
     pub involved: Vec<Involved>,
     /// Other incidents that share a caller, a vendor or a credential with this one.
     pub related: Vec<Related>,
@@ -175,7 +175,7 @@ impl Alert {
 
     /// What was never there before, in words: the first-time facts among its reasons.
     pub fn first_time_facts(&self) -> impl Iterator<Item = &str> {
-        self.contributions.iter().filter(|reason| reason.is_first_sight()).map(|reason| reason.observed.as_str())
+        self.contributions.iter().filter(|reason| reason.is_novelty()).map(|reason| reason.observed.as_str())
     }
 
     /// Every caller that the incident involves, without repetition.
@@ -226,7 +226,7 @@ mod tests {
             cause_class: CauseClass::DataLeft,
             likely: None,
             technique: Some("T1567.002".to_string()),
-            direction: Direction::Egress,
+            view: View::Egress,
             caller: Some("payroll-svc".to_string()),
             vendor: "dropbox".to_string(),
             hosts: vec!["content.dropboxapi.com".to_string()],

@@ -21,7 +21,7 @@ const CLASS_DETECTION_FINDING: u32 = 2004;
 const HOSTNAME: u8 = 1;
 const USER_CREDENTIAL_ID: u8 = 19;
 /// Most trace ids that an alert carries: evidence is to stay small.
-const MOST_TRACE_IDS: usize = 20;
+const MAX_TRACE_IDS: usize = 20;
 
 /// The alert as an OCSF Detection Finding, valid against the published JSON Schema.
 pub fn to_ocsf(alert: &Alert) -> Value {
@@ -73,7 +73,7 @@ fn own(alert: &Alert) -> Value {
         "category": alert.category.as_str(),
         "cause_class": alert.cause_class.as_str(),
         "likely": alert.likely,
-        "direction": alert.direction.as_str(),
+        "view": alert.view.as_str(),
         "callers": alert.callers(),
         "vendors": alert.vendors(),
         "credentials": alert.credentials(),
@@ -208,7 +208,7 @@ fn observables(resources: &[Value]) -> Vec<Value> {
 
 /// One evidence for each part of the incident; the first is that which the step tells of, with its traces.
 fn evidences(alert: &Alert) -> Vec<Value> {
-    let trace_ids = &alert.trace_ids[..alert.trace_ids.len().min(MOST_TRACE_IDS)];
+    let trace_ids = &alert.trace_ids[..alert.trace_ids.len().min(MAX_TRACE_IDS)];
     let evidence = |(place, part): (usize, &Involved)| {
         let traces = if place == 0 { trace_ids } else { &[] };
         json!({
@@ -310,7 +310,7 @@ mod tests {
 
     #[test]
     fn the_analytic_is_of_its_detector_s_type() {
-        let types = ["weak_transport", "new_destination", "burst", "joint", "unheard_of"].map(analytic_type);
+        let types = ["weak_transport", "new_destination", "burst", "multivariate", "unheard_of"].map(analytic_type);
         assert_eq!(types, [1, 2, 3, 4, 0]);
     }
 }

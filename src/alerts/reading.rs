@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{Activity, Alert, Involved, Related, Severity, Triaged};
-use crate::calls::Direction;
+use crate::calls::View;
 use crate::detect::{Benign, Category, CauseClass};
 
 /// The alert that an OCSF Detection Finding tells of; `None` where it is no such finding or has no id.
@@ -35,7 +35,7 @@ pub fn from_ocsf(ocsf: &Value) -> Option<Alert> {
         likely: field::<Benign>(ours, "likely"),
         technique: text(ocsf, "/finding_info/attacks/0/sub_technique/uid")
             .or_else(|| text(ocsf, "/finding_info/attacks/0/technique/uid")),
-        direction: field::<Direction>(ours, "direction").unwrap_or(Direction::Egress),
+        view: field::<View>(ours, "view").unwrap_or(View::Egress),
         caller: resources(ocsf, "caller", "name").into_iter().next(),
         vendor: resources(ocsf, "vendor", "name").into_iter().next().unwrap_or_default(),
         hosts: resources(ocsf, "vendor host", "name"),

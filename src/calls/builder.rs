@@ -20,19 +20,19 @@ use super::vendor_pack::{Price, VendorPack};
 use super::{Call, Outcome, client, endpoint, network};
 
 /// Most bytes that one call may carry, 4 TiB: what a log tells beyond it is no measurement, and would overflow sums.
-const MOST_BYTES: u64 = 1 << 42;
+const MAX_BYTES: u64 = 1 << 42;
 /// Most tokens that one call may carry: no model reads as many.
-const MOST_TOKENS: u64 = 1 << 32;
+const MAX_TOKENS: u64 = 1 << 32;
 /// Most texts of a kind that are remembered.
-const MOST_TEXTS: usize = 16_384;
+const MAX_TEXTS: usize = 16_384;
 /// Most endpoints of one vendor that are remembered.
-const MOST_ENDPOINTS: usize = 2_048;
+const MAX_ENDPOINTS: usize = 2_048;
 /// Most addresses that are remembered.
-const MOST_ADDRESSES: usize = 65_536;
+const MAX_ADDRESSES: usize = 65_536;
 /// Longest text in a column, bytes: longer ones are cut.
-const LONGEST_TEXT: usize = 256;
+const MAX_TEXT_BYTES: usize = 256;
 /// Longest trace id, bytes.
-const LONGEST_TRACE_ID: usize = 64;
+const MAX_TRACE_ID: usize = 64;
 /// Times that a call may have: 2000-01-01 to 2100-01-01, microseconds since the epoch.
 const TIMES: std::ops::Range<i64> = 946_684_800_000_000..4_102_444_800_000_000;
 
@@ -128,7 +128,7 @@ impl CallsBuilder {
             Ok(party.place)
         })?;
         to.time.push(call.time);
-        to.direction.append_value(call.direction.as_str());
+        to.view.append_value(call.view.as_str());
         enrichment.name(caller, |name| to.caller.append_value(name));
         let price = match text(call.operation.as_ref()) {
             "" => {
@@ -194,14 +194,14 @@ impl Enrichment {
     fn new(key: Arc<FingerprintKey>, vendors: Arc<VendorPack>) -> Self {
         Self {
             key,
-            endpoints: vendors.vendors().iter().map(|_| Cache::new(MOST_ENDPOINTS)).collect(),
+            endpoints: vendors.vendors().iter().map(|_| Cache::new(MAX_ENDPOINTS)).collect(),
             vendors,
             owners: Owners::default(),
-            names: Cache::new(MOST_TEXTS),
-            parties: Cache::new(MOST_TEXTS),
-            fingerprints: Cache::new(MOST_TEXTS),
-            networks: Cache::new(MOST_ADDRESSES),
-            clients: Cache::new(MOST_TEXTS),
+            names: Cache::new(MAX_TEXTS),
+            parties: Cache::new(MAX_TEXTS),
+            fingerprints: Cache::new(MAX_TEXTS),
+            networks: Cache::new(MAX_ADDRESSES),
+            clients: Cache::new(MAX_TEXTS),
         }
     }
 
@@ -282,12 +282,12 @@ fn is_address(party: &Party) -> bool {
     party.host.parse::<std::net::IpAddr>().is_ok()
 }
 
-/// The text's beginning, at most [`LONGEST_TEXT`] bytes.
+/// The text's beginning, at most [`MAX_TEXT_BYTES`] bytes.
 fn clip(text: &str) -> &str {
-    if text.len() <= LONGEST_TEXT {
+    if text.len() <= MAX_TEXT_BYTES {
         return text;
     }
-    let end = (0..=LONGEST_TEXT).rev().find(|&end| text.is_char_boundary(end)).unwrap_or_default();
+    let end = (0..=MAX_TEXT_BYTES).rev().find(|&end| text.is_char_boundary(end)).unwrap_or_default();
     &text[..end]
 }
 
@@ -311,15 +311,15 @@ fn tls_version(logged: &str) -> &'static str {
 }
 
 fn measured(bytes: u64) -> Option<i64> {
-    i64::try_from(bytes).ok().filter(|_| bytes <= MOST_BYTES)
+    i64::try_from(bytes).ok().filter(|_| bytes <= MAX_BYTES)
 }
 
 fn tokens(count: u64) -> Option<i64> {
-    i64::try_from(count).ok().filter(|_| count <= MOST_TOKENS)
+    i64::try_from(count).ok().filter(|_| count <= MAX_TOKENS)
 }
 
 fn is_trace_id(id: &str) -> bool {
-    (1..=LONGEST_TRACE_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+    (1..=MAX_TRACE_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }
 
 /// The hash that a record of a format has in frames: the same on every machine and for every release, since repeated
@@ -340,7 +340,7 @@ fn hash_record(format: &str, record_id: &str, buffer: &mut Vec<u8>) -> u64 {
 /// The columns of the call, in the frame's order.
 struct Columns {
     time: Vec<i64>,
-    direction: StringChunkedBuilder,
+    view: StringChunkedBuilder,
     caller: StringChunkedBuilder,
     vendor: StringChunkedBuilder,
     host: StringChunkedBuilder,
@@ -368,7 +368,7 @@ impl Columns {
         let texts = |name: &'static str| StringChunkedBuilder::new(PlSmallStr::from_static(name), rows);
         Self {
             time: Vec::with_capacity(rows),
-            direction: texts("direction"),
+            view: texts("view"),
             caller: texts("caller"),
             vendor: texts("vendor"),
             host: texts("host"),
@@ -396,7 +396,7 @@ impl Columns {
         let texts = |builder: StringChunkedBuilder| builder.finish().into_column();
         let columns = vec![
             Column::new("time".into(), self.time),
-            texts(self.direction),
+            texts(self.view),
             texts(self.caller),
             texts(self.vendor),
             texts(self.host),

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 
 /// Texts longer than this are worked out each time, so that a cache's bytes are bounded too.
-const LONGEST_TEXT: usize = 512;
+const MAX_TEXT_BYTES: usize = 512;
 
 /// Answers by the text that they were worked out from.
 pub(super) struct Cache<V> {
@@ -32,7 +32,7 @@ impl<V> Cache<V> {
         }
         let made = answer(text);
         let told = read(&made);
-        if text.len() <= LONGEST_TEXT {
+        if text.len() <= MAX_TEXT_BYTES {
             self.remember(text, made);
         }
         told

@@ -7,7 +7,7 @@
 use super::secret::looks_secret;
 
 /// Longest family, characters.
-const LONGEST_FAMILY: usize = 40;
+const MAX_FAMILY: usize = 40;
 /// Beginnings of clients that people and attack tools use, and services seldom do.
 const INTERACTIVE_TOOLS: [&str; 17] = [
     "curl",
@@ -39,7 +39,7 @@ pub(super) fn family(user_agent: &str) -> Option<String> {
     // Partners of AWS put `APN/1.0` first; the product that matters follows.
     let product = if product == "APN" && agent.contains("Terraform") { "terraform" } else { product };
     let family = without_run_id(product);
-    Some(family.chars().take(LONGEST_FAMILY).map(|c| c.to_ascii_lowercase()).collect())
+    Some(family.chars().take(MAX_FAMILY).map(|c| c.to_ascii_lowercase()).collect())
 }
 
 /// Cuts what changes with every run: `stratus-red-team_ad7e993a-df31-…` is `stratus-red-team`.

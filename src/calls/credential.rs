@@ -15,7 +15,7 @@ use rand::rngs::OsRng;
 use thiserror::Error;
 
 /// Shortest passphrase that may stand for a key, bytes.
-const SHORTEST_PASSPHRASE: usize = 16;
+const MIN_PASSPHRASE_BYTES: usize = 16;
 /// Words that say how a secret is used and are no part of it.
 const SCHEME_WORDS: [&str; 7] = ["bearer", "basic", "token", "apikey", "api-key", "digest", "negotiate"];
 
@@ -96,7 +96,7 @@ impl FingerprintKey {
         let text = text.trim();
         match decode_hex(text) {
             Some(bytes) => Ok(Self(bytes)),
-            None if text.len() >= SHORTEST_PASSPHRASE => {
+            None if text.len() >= MIN_PASSPHRASE_BYTES => {
                 Ok(Self(blake3::derive_key("apiwarden 2026-11 fingerprint key from passphrase", text.as_bytes())))
             }
             None => Err(KeyError::TooShort { place: place.to_owned(), length: text.len() }),

@@ -13,15 +13,15 @@ pub(super) const ID: &str = "{id}";
 /// What stands for all segments past the last one that is kept.
 pub(super) const REST: &str = "{rest}";
 /// Most segments that are kept.
-const MOST_SEGMENTS: usize = 10;
+const MAX_SEGMENTS: usize = 10;
 /// Longest segment that may be a name, bytes.
-const LONGEST_NAME: usize = 32;
+const MAX_NAME: usize = 32;
 /// Shortest segment with a digit that is taken for an identifier, bytes.
-const SHORTEST_IDENTIFIER: usize = 6;
+const MIN_IDENTIFIER_BYTES: usize = 6;
 /// Shortest segment without a digit that is searched for a secret, bytes.
-const SHORTEST_SECRET: usize = 12;
+const MIN_SECRET_BYTES: usize = 12;
 /// Longest API version: what is longer counts something else.
-const LONGEST_VERSION: usize = 8;
+const MAX_VERSION: usize = 8;
 
 pub(super) const METHODS: [&str; 9] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "CONNECT", "TRACE"];
 const WRITE_METHODS: [&str; 4] = ["POST", "PUT", "PATCH", "DELETE"];
@@ -73,7 +73,7 @@ pub fn shape(method: Option<&str>, path: &str, out: &mut String) {
     let names_host_alone = method == "CONNECT" || path == "*";
     let path = if names_host_alone { "" } else { path_of(path) };
     let mut segments = path.split('/').filter(|segment| !segment.is_empty());
-    for segment in segments.by_ref().take(MOST_SEGMENTS) {
+    for segment in segments.by_ref().take(MAX_SEGMENTS) {
         // Path parameters (`;jsessionid=…`) are a query by another name.
         let name = segment.split(';').next().unwrap_or_default();
         out.push('/');
@@ -116,12 +116,12 @@ fn is_identifier(segment: &str) -> bool {
         // Addresses of people (`@`), `key=value`, and what is no plain text.
         unusual |= !byte.is_ascii_graphic() || byte == b'@' || byte == b'=';
     }
-    if unusual || segment.len() > LONGEST_NAME || (digits > 0 && digits == segment.len()) {
+    if unusual || segment.len() > MAX_NAME || (digits > 0 && digits == segment.len()) {
         return true;
     }
-    let long = segment.len() >= SHORTEST_IDENTIFIER;
+    let long = segment.len() >= MIN_IDENTIFIER_BYTES;
     match digits {
-        0 => segment.len() >= SHORTEST_SECRET && looks_secret(segment),
+        0 => segment.len() >= MIN_SECRET_BYTES && looks_secret(segment),
         1 if is_numbered_word(segment) => false,
         _ => long && !is_version(segment) && !is_date(segment),
     }
@@ -131,14 +131,14 @@ fn is_identifier(segment: &str) -> bool {
 fn is_numbered_word(segment: &str) -> bool {
     let word = segment.trim_end_matches(|c: char| c.is_ascii_digit());
     word.len() + 1 == segment.len()
-        && word.len() < SHORTEST_SECRET
+        && word.len() < MIN_SECRET_BYTES
         && word.bytes().all(|byte| byte.is_ascii_lowercase())
 }
 
 /// `v2`, `v59.0`.
 pub(super) fn is_version(segment: &str) -> bool {
     let number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    segment.len() <= LONGEST_VERSION && segment.strip_prefix(['v', 'V']).is_some_and(|rest| rest.split('.').all(number))
+    segment.len() <= MAX_VERSION && segment.strip_prefix(['v', 'V']).is_some_and(|rest| rest.split('.').all(number))
 }
 
 /// `2024-10`, `2010-04-01`: the name of an API's version.

@@ -3,7 +3,7 @@
 //! A rule is written as conditions with commas between them, all of which must hold: `caller=payroll-svc`,
 //! `vendor=stripe,from=2026-09-03T00:00:00Z,to=2026-09-03T06:00:00Z`. A call that any rule matches is left out.
 //!
-//! Not here: oddities that training finds by itself (`models::joint`, trimming).
+//! Not here: oddities that training finds by itself (`models::multivariate`, trimming).
 
 use std::collections::BTreeMap;
 

@@ -33,13 +33,13 @@ pub use network::is_private;
 pub use operation::{StepClass, WITHOUT_MFA};
 pub use owner::{OwnerDatabases, OwnerError, Owners, country_of, is_hosting};
 pub use secret::looks_secret;
-pub use template::{MOST_CHILDREN, TemplateLearner, Templates};
+pub use template::{MAX_CHILDREN, TemplateLearner, Templates};
 pub use vendor_pack::{PackError, Price, Vendor, VendorCategory, VendorPack, Verb};
 
 /// Which view of the relation a log gives. The two never share a baseline: the credential fingerprint joins them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Direction {
+pub enum View {
     /// What our services sent (proxies, gateways, client spans).
     #[default]
     Egress,
@@ -47,7 +47,7 @@ pub enum Direction {
     Audit,
 }
 
-impl Direction {
+impl View {
     /// The name in frames, files and alerts.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -105,13 +105,80 @@ impl Outcome {
     }
 }
 
+/// What kind of principal acted, as far as the source says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PrincipalKind {
+    /// The source does not say.
+    #[default]
+    Unknown,
+    /// A person's lasting account.
+    User,
+    /// A person signed in through single sign-on.
+    SingleSignOn,
+    /// A role, service account or application, assumed by a program.
+    Role,
+    /// The account's owner (`root`), with every right.
+    Root,
+    /// The vendor's own service, acting for itself or for the customer.
+    VendorService,
+}
+
+impl PrincipalKind {
+    /// Every kind.
+    pub const ALL: [Self; 6] =
+        [Self::Unknown, Self::User, Self::SingleSignOn, Self::Role, Self::Root, Self::VendorService];
+
+    /// The name in frames, files and alerts; empty where it is unknown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "",
+            Self::User => "user",
+            Self::SingleSignOn => "single_sign_on",
+            Self::Role => "role",
+            Self::Root => "root",
+            Self::VendorService => "vendor_service",
+        }
+    }
+}
+
+/// Through what a call was made, as far as the source says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    /// The source does not say.
+    #[default]
+    Unknown,
+    /// A program: an SDK, a command-line tool, a job.
+    Program,
+    /// A person at the vendor's web console.
+    Console,
+    /// The vendor itself, inside its own network.
+    Vendor,
+}
+
+impl Channel {
+    /// Every channel.
+    pub const ALL: [Self; 4] = [Self::Unknown, Self::Program, Self::Console, Self::Vendor];
+
+    /// The name in frames, files and alerts; empty where it is unknown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "",
+            Self::Program => "program",
+            Self::Console => "console",
+            Self::Vendor => "vendor",
+        }
+    }
+}
+
 /// One API call as its format decoded it, before enrichment: raw, borrowed, and gone once the builder has read it.
 #[derive(Debug, Default)]
 pub struct Call<'a> {
     /// Start of the call, microseconds since the epoch, UTC.
     pub time: i64,
     /// The view that the log gives.
-    pub direction: Direction,
+    pub view: View,
     /// The workload that called: service, deployment, function; for audit logs the principal (a role, never its session).
     pub caller: Cow<'a, str>,
     /// The secret or key id that authenticated the call. The builder fingerprints it.
@@ -128,6 +195,16 @@ pub struct Call<'a> {
     pub operation: Option<Cow<'a, str>>,
     /// The vendor, where the format fixes it (`aws`); else the builder derives it from the host.
     pub vendor: Option<&'static str>,
+    /// What the operation does, where the format knows better than its name tells.
+    pub step: Option<StepClass>,
+    /// The vendor's account, tenant or organisation that the call was made in.
+    pub account: Option<Cow<'a, str>>,
+    /// What kind of principal acted.
+    pub principal: PrincipalKind,
+    /// Through what it acted.
+    pub channel: Channel,
+    /// Media type of the answer, as logged: any case, perhaps with parameters.
+    pub content_type: Option<Cow<'a, str>>,
     /// HTTP status, 100 to 599.
     pub status: Option<u16>,
     /// How the call ended, where the format knows better than the status tells.

@@ -51,7 +51,7 @@ const HOSTING: [&str; 34] = [
     "vultr",
 ];
 /// Longest name of an owner in a network's label, bytes.
-const LONGEST_NAME: usize = 48;
+const MAX_NAME: usize = 48;
 
 /// `[enrichment]`: databases of who owns which network.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -140,7 +140,7 @@ fn owner_in(reader: &Reader<Vec<u8>>, address: IpAddr) -> Option<String> {
     let asn: geoip2::Asn = reader.lookup(address).ok()?.decode().ok()??;
     let name = asn.autonomous_system_organization.unwrap_or_default().to_lowercase();
     let name: String = name.chars().filter(|symbol| !matches!(symbol, '(' | ')')).collect();
-    let end = (0..=name.len().min(LONGEST_NAME)).rev().find(|&end| name.is_char_boundary(end)).unwrap_or_default();
+    let end = (0..=name.len().min(MAX_NAME)).rev().find(|&end| name.is_char_boundary(end)).unwrap_or_default();
     Some(format!("AS{} {}", asn.autonomous_system_number?, &name[..end]).trim_end().to_owned())
 }
 

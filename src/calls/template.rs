@@ -1,6 +1,6 @@
 //! Endpoint templates: which positions of a vendor's paths vary, learned from many paths.
 //!
-//! Under one (vendor, method, prefix) an API has a handful of children. More than [`MOST_CHILDREN`] are names of objects
+//! Under one (vendor, method, prefix) an API has a handful of children. More than [`MAX_CHILDREN`] are names of objects
 //! (`/repos/acme`, `/repos/initech` …), so that position becomes `{id}` and what is below the children is one subtree.
 //! What training saw keeps its name in the stream, or no expectation would fit; children that come later are counted
 //! apart, so a hostile or careless path never makes the state grow without end.
@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 use super::endpoint::{ID, REST, split};
 
 /// Most children of a prefix before their position is `{id}`.
-pub const MOST_CHILDREN: usize = 12;
+pub const MAX_CHILDREN: usize = 12;
 /// Most positions that are remembered, of all vendors; past it, new ones are `{rest}`.
-const MOST_NODES: usize = 50_000;
+const MAX_NODES: usize = 50_000;
 
 /// Gathers endpoints of the training span, then tells which positions vary. The order of endpoints does not matter.
 #[derive(Debug, Default)]
@@ -81,14 +81,14 @@ impl Templates {
         (template != endpoint).then_some(template)
     }
 
-    /// Takes note of an endpoint that the stream met. A prefix with more than [`MOST_CHILDREN`] children that training
+    /// Takes note of an endpoint that the stream met. A prefix with more than [`MAX_CHILDREN`] children that training
     /// never saw is `{id}` for all such children from then on.
     pub fn observe_new(&mut self, vendor: &str, endpoint: &str) {
         self.insert(vendor, endpoint);
     }
 
     fn is_full(&self) -> bool {
-        self.nodes >= MOST_NODES
+        self.nodes >= MAX_NODES
     }
 
     fn insert(&mut self, vendor: &str, endpoint: &str) {
@@ -105,11 +105,11 @@ impl Templates {
         for segment in segments(path) {
             let name = node.name_of(segment);
             if !node.children.contains_key(name) {
-                if self.nodes >= MOST_NODES {
+                if self.nodes >= MAX_NODES {
                     break;
                 }
                 self.nodes += 1;
-                overfull |= node.new_children() >= MOST_CHILDREN;
+                overfull |= node.new_children() >= MAX_CHILDREN;
             }
             node = node.children.entry(name.to_owned()).or_default();
         }
@@ -137,7 +137,7 @@ impl Node {
 
     /// Where too many new children stand, here or below, they become one `{id}` that holds all that was below them.
     fn collapse(&mut self) {
-        if self.new_children() > MOST_CHILDREN {
+        if self.new_children() > MAX_CHILDREN {
             self.varies = true;
         }
         if self.varies {
@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn a_full_tree_names_only_what_it_knows() {
         let mut templates = learn(&["GET /repos/acme".to_owned()]);
-        templates.nodes = MOST_NODES;
+        templates.nodes = MAX_NODES;
         templates.observe_new("github", "GET /repos/other/pulls");
         assert_eq!(templates.apply("github", "GET /repos/acme"), "GET /repos/acme");
         assert_eq!(templates.apply("github", "GET /repos/other/pulls"), "GET /repos/{rest}");

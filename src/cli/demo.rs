@@ -35,7 +35,7 @@ const SAMPLE: &[u8] = include_bytes!("../../datasets/demo/egress.ndjson.zst");
 const SPLIT: i64 = 1_789_430_400_000_000;
 const TOPIC: &str = "api-logs";
 /// Bytes that may be on their way: less than the mock cluster keeps.
-const MOST_IN_FLIGHT: u64 = 3 << 20;
+const MAX_IN_FLIGHT: u64 = 3 << 20;
 /// The demo gives up when nothing arrives for so long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -90,7 +90,7 @@ fn replay(brokers: &str, traffic: &Traffic) -> anyhow::Result<()> {
         let record = line.trim_ascii_end();
         let in_flight =
             || traffic.sent_bytes.load(Ordering::Acquire).saturating_sub(traffic.read_bytes.load(Ordering::Acquire));
-        while in_flight() > MOST_IN_FLIGHT {
+        while in_flight() > MAX_IN_FLIGHT {
             producer.poll(Duration::from_millis(1));
         }
         while let Err((error, _)) = producer.send(BaseRecord::<(), [u8]>::to(TOPIC).payload(record)) {

@@ -12,7 +12,7 @@ use super::reading::{Reading, Setup};
 use super::scan::scan;
 use crate::calls::record_hash;
 use crate::models::audit;
-use crate::models::first_sight::surprise_of_calls;
+use crate::models::novelty::surprise_of_calls;
 use crate::stream::Engine;
 use crate::train::evaluate::{EntityDays, Labels, evaluate, rank};
 
@@ -78,7 +78,7 @@ impl Evaluate {
             first = first.min(times.min().unwrap_or(i64::MAX));
             last = last.max(times.max().unwrap_or(i64::MIN));
             if !labels.records.is_empty() {
-                scores.extend(surprise_of_calls(calls, &bundle.known, &bundle.sight_rates)?);
+                scores.extend(surprise_of_calls(calls, &bundle.known, &bundle.novelty_rates)?);
                 frames.push(calls.clone());
             }
             Ok(())

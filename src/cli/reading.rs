@@ -18,7 +18,7 @@ use crate::pipeline::{self, Detection, Plan, default_key_file};
 /// Calls of a frame: large enough for polars, small enough for the cache.
 const CALLS_A_FRAME: usize = 16_384;
 /// Complaints that are printed; the rest is counted.
-const MOST_COMPLAINTS: usize = 5;
+const MAX_DIAGNOSTICS: usize = 5;
 
 /// Where logs are read from, and how.
 #[derive(Debug, Args)]
@@ -79,7 +79,7 @@ pub(super) struct Tally {
     pub calls: u64,
     pub skipped: u64,
     /// Complaints by reason.
-    pub complaints: BTreeMap<&'static str, u64>,
+    pub diagnostics: BTreeMap<&'static str, u64>,
     /// Files that could not be read to their end.
     pub unreadable: Vec<String>,
     printed: usize,
@@ -87,18 +87,18 @@ pub(super) struct Tally {
 
 impl Tally {
     pub fn left_out(&self) -> u64 {
-        self.skipped + self.complaints.values().sum::<u64>()
+        self.skipped + self.diagnostics.values().sum::<u64>()
     }
 
-    fn complain(&mut self, progress: &ProgressBar, errors: &[DecodeError]) {
+    fn report(&mut self, progress: &ProgressBar, errors: &[DecodeError]) {
         for error in errors {
-            *self.complaints.entry(error.reason()).or_default() += 1;
-            if self.printed < MOST_COMPLAINTS {
+            *self.diagnostics.entry(error.reason()).or_default() += 1;
+            if self.printed < MAX_DIAGNOSTICS {
                 progress.suspend(|| eprintln!("apiwarden: {error}"));
-            } else if self.printed == MOST_COMPLAINTS {
+            } else if self.printed == MAX_DIAGNOSTICS {
                 progress.suspend(|| eprintln!("apiwarden: further records that cannot be read are only counted"));
             }
-            self.printed = (self.printed + 1).min(MOST_COMPLAINTS + 1);
+            self.printed = (self.printed + 1).min(MAX_DIAGNOSTICS + 1);
         }
     }
 }
@@ -120,7 +120,7 @@ pub(super) fn read(
             Ok(batch) => {
                 tally.records += batch.records;
                 tally.skipped += batch.skipped as u64;
-                tally.complain(&progress, &batch.errors);
+                tally.report(&progress, &batch.errors);
                 if !calls.is_empty() {
                     tally.calls += calls.len() as u64;
                     take(calls.finish())?;

@@ -66,7 +66,7 @@ impl Train {
         let (mut bundle, mut report) = train(history, &settings, &|stage| progress.set_message(stage.to_owned()))?;
         bundle.save(&self.out)?;
         progress.finish_and_clear();
-        report.leave_out(tally.skipped, &tally.complaints, &tally.unreadable);
+        report.leave_out(tally.skipped, &tally.diagnostics, &tally.unreadable);
         if self.json {
             println!("{}", serde_json::to_string_pretty(&report)?);
         } else {

@@ -1,4 +1,4 @@
-//! Something is opened to another account: shared, replicated, made public.
+//! Something is opened to another state: shared, replicated, made public.
 //!
 //! # Finds
 //! A first sharing by a principal that never shared, or more of it than usual: a snapshot or image shared, a bucket's policy
@@ -17,17 +17,17 @@
 //! `backup at aws: a first sharing with others: ec2:ModifySnapshotAttribute (a day in 12673)`
 //!
 //! # When it is wrong
-//! The first sharing by somebody who may. The account that it went to is not decoded: a known partner looks like a stranger.
+//! The first sharing by somebody who may. The state that it went to is not decoded: a known partner looks like a stranger.
 //!
 //! # Source
-//! First sights as rates, by class of step (see `models::audit`).
+//! First-seen events as rates, by class of step (see `models::audit`).
 
 use super::{Analytic, Category, CauseClass, Detector, Impact};
 
-/// Opened to another account.
+/// Opened to another state.
 pub(super) const DETECTOR: Detector = Detector {
     name: "account_transfer",
-    title: "Data opened to another account",
+    title: "Data opened to another state",
     category: Category::Exfiltration,
     impact: Impact::High,
     analytic: Analytic::Behavioural,

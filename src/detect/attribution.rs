@@ -4,7 +4,7 @@
 //! changed; where they would show it if they shared it and do not, it is the caller's own. Size of effect and power are both
 //! needed: one chance hit among other callers would hand a theft to the vendor.
 
-use crate::features::{Account, Column, Ledger};
+use crate::features::{Column, EntityState, EntityStore};
 use crate::models::baseline::{Baselines, Verdict};
 use crate::models::statistic::{Kind, Observation, deviance, tests_at};
 use crate::rollup::fixed_to_f64;
@@ -28,11 +28,11 @@ pub enum Sharing {
     Confirmed,
 }
 
-/// Whether a vendor's other callers show the change that `verdict` tells of `account`.
-pub fn sharing(ledger: &Ledger, baselines: &Baselines, account: &Account, verdict: &Verdict) -> Sharing {
-    let entity = &account.entity;
-    let others: Vec<&Account> = ledger
-        .pairs_of(entity.direction, &entity.vendor)
+/// Whether a vendor's other callers show the change that `verdict` tells of `state`.
+pub fn sharing(store: &EntityStore, baselines: &Baselines, state: &EntityState, verdict: &Verdict) -> Sharing {
+    let entity = &state.entity;
+    let others: Vec<&EntityState> = store
+        .pairs_of(entity.view, &entity.vendor)
         .filter(|other| entity.caller.is_empty() || other.entity.caller != entity.caller)
         .collect();
     let (test, kind) = (verdict.test, verdict.test.statistic().kind);
@@ -74,9 +74,9 @@ pub fn sharing(ledger: &Ledger, baselines: &Baselines, account: &Account, verdic
     }
 }
 
-/// Mean wander of the others in a test.
-fn usual_dispersion(others: &[&Account], baselines: &Baselines, verdict: &Verdict) -> f64 {
-    let of_other = |other: &&Account| {
+/// Mean dispersion of the others in a test.
+fn usual_dispersion(others: &[&EntityState], baselines: &Baselines, verdict: &Verdict) -> f64 {
+    let of_other = |other: &&EntityState| {
         let place = tests_at(other.entity.level).iter().position(|test| *test == verdict.test)?;
         baselines.get(&other.entity)?.dispersion.get(place).copied()
     };

@@ -1,6 +1,6 @@
 //! Evidence of the audit view in words.
 //!
-//! Not here: the words of tests and first sights of egress (`words`).
+//! Not here: the words of tests and first-seen events of egress (`words`).
 
 use super::{Contribution, class_in_words, in_numbers};
 use crate::models::audit::{Evidence, Group};
@@ -38,7 +38,7 @@ pub fn audit_contribution(evidence: &Evidence, p_value: f64, share: f64) -> Cont
 }
 
 /// Calls that are odd without any history, in words.
-pub fn cold_contribution(name: &str, operation: &str, calls: i64, rate: f64) -> Contribution {
+pub fn cold_start_contribution(name: &str, operation: &str, calls: i64, rate: f64) -> Contribution {
     Contribution {
         name: name.to_owned(),
         window: String::new(),

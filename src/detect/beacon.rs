@@ -23,7 +23,7 @@
 //! A new integration that polls, deployed without a word: which the catalogue wants to know of as well.
 //!
 //! # Source
-//! Regularity of intervals (see `models::first_sight`, beacons), after RITA.
+//! Regularity of intervals (see `models::novelty`, beacons), after RITA.
 
 use super::{Analytic, Category, CauseClass, Detector, Impact};
 

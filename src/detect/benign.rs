@@ -44,9 +44,9 @@ impl Benign {
         }
     }
 
-    /// What the first sights of one caller within an hour look like, by their classes; `None` where one of them fits no
+    /// What the first-seen events of one caller within an hour look like, by their classes; `None` where one of them fits no
     /// harmless change.
-    pub fn of_sights(classes: &BTreeSet<&str>, is_new_caller: bool) -> Option<Self> {
+    pub fn of_novelties(classes: &BTreeSet<&str>, is_new_caller: bool) -> Option<Self> {
         let fits = |class: &&str| {
             let release = ["client_known", "endpoint_read", "method_new"];
             release.contains(class) || ["network_private_near", "credential_new", "pair_new"].contains(class)
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     fn likely(classes: &[&str]) -> Option<Benign> {
-        Benign::of_sights(&classes.iter().copied().collect(), false)
+        Benign::of_novelties(&classes.iter().copied().collect(), false)
     }
 
     #[test]
@@ -79,7 +79,7 @@ mod tests {
         assert_eq!(likely(&["credential_new"]), Some(Benign::KeyRotation));
         assert_eq!(likely(&["network_private_near"]), Some(Benign::NewPods));
         assert_eq!(likely(&["pair_new", "credential_new", "endpoint_read"]), Some(Benign::NewService));
-        assert_eq!(Benign::of_sights(&["network_private_near"].into(), true), Some(Benign::NewService));
+        assert_eq!(Benign::of_novelties(&["network_private_near"].into(), true), Some(Benign::NewService));
     }
 
     #[test]

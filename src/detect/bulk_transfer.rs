@@ -9,7 +9,7 @@
 //! What leaves is counted in bytes, whatever the number of calls that carry it.
 //!
 //! # Misses
-//! Under one megabyte out, or four in, beyond the record; pairs without a history of their own (a first sight has those).
+//! Under one megabyte out, or four in, beyond the record; pairs without a history of their own (a novelty has those).
 //!
 //! # Tuning
 //! The share of `alerts_per_day` is fixed (5 %). A larger day in the training history raises the record.
@@ -21,7 +21,7 @@
 //! The first backfill that sends larger objects. A campaign is none: its calls are as large as ever.
 //!
 //! # Source
-//! Sums against the largest of the pair's other days (see `models::record`).
+//! Sums against the largest of the pair's other days (see `models::peak`).
 
 use super::{Analytic, Category, Cause, CauseClass, Detector, Impact};
 
@@ -32,8 +32,8 @@ pub(super) const DETECTOR: Detector = Detector {
     category: Category::Exfiltration,
     impact: Impact::High,
     analytic: Analytic::Statistical,
-    claims: |cause| matches!(cause.name, "bytes_out_record" | "bytes_in_record"),
+    claims: |cause| matches!(cause.name, "bytes_out_peak" | "bytes_in_peak"),
     cause_class: |_| CauseClass::DataLeft,
-    technique: |cause: &Cause| Some(if cause.name == "bytes_in_record" { "T1530" } else { "T1567" }),
+    technique: |cause: &Cause| Some(if cause.name == "bytes_in_peak" { "T1530" } else { "T1567" }),
     page: include_str!("bulk_transfer.rs"),
 };

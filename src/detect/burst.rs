@@ -24,7 +24,7 @@
 //! `call_volume`.
 //!
 //! # Source
-//! Means by endpoint with day-to-day wander; largest of n (see `models::statistic`).
+//! Means by endpoint with day-to-day dispersion; largest of n (see `models::statistic`).
 
 use super::{Analytic, Category, Cause, CauseClass, Detector, Impact};
 

@@ -33,7 +33,7 @@ pub(super) const DETECTOR: Detector = Detector {
     category: Category::Abuse,
     impact: Impact::High,
     analytic: Analytic::Statistical,
-    claims: |cause| matches!(cause.name, "calls" | "calls_record"),
+    claims: |cause| matches!(cause.name, "calls" | "calls_peak"),
     cause_class: |_| CauseClass::Unknown,
     technique: |_| Some("T1496"),
     page: include_str!("call_volume.rs"),

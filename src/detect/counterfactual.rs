@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Most reasons that are left out together.
-const MOST_LEFT_OUT: usize = 3;
+const MAX_LEFT_OUT: usize = 3;
 
 /// What would have to be left out of a window for it to be usual.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ impl Counterfactual {
     /// `rate_without` tells that rate, in alarms a day, for a number of reasons left out.
     pub fn find(reasons: &[String], rate_without: impl Fn(usize) -> f64, pages_at: f64) -> Self {
         let mut alarms_per_day = None;
-        for left_out in 1..=reasons.len().min(MOST_LEFT_OUT) {
+        for left_out in 1..=reasons.len().min(MAX_LEFT_OUT) {
             let rate = rate_without(left_out);
             alarms_per_day = Some(rate).filter(|rate| rate.is_finite());
             if rate > pages_at {

@@ -24,10 +24,10 @@
 //! A move to another cloud or office. A deploy (new pods beside known ones, a new version of a known client) does not page.
 //!
 //! # Source
-//! First sights as rates, joined within an hour (see `models::first_sight`).
+//! First-seen events as rates, joined within an hour (see `models::novelty`).
 
 use super::{Analytic, Category, Cause, CauseClass, Detector, Impact};
-use crate::calls::Direction;
+use crate::calls::View;
 
 /// A credential where it never was.
 pub(super) const DETECTOR: Detector = Detector {
@@ -50,7 +50,7 @@ pub(super) const DETECTOR: Detector = Detector {
 fn technique(cause: &Cause) -> Option<&'static str> {
     match cause.name {
         "credential_burst" => Some("T1110.004"),
-        _ if cause.direction == Direction::Audit => Some("T1078.004"),
+        _ if cause.view == View::Audit => Some("T1078.004"),
         _ => Some("T1550.001"),
     }
 }

@@ -7,7 +7,7 @@
 //! A stolen key is used for what its owner never needed much of; the mix shows it while the volume is still ordinary.
 //!
 //! # Misses
-//! Fewer than five calls above the expected; endpoints with fewer than twenty calls in training (those are first sights);
+//! Fewer than five calls above the expected; endpoints with fewer than twenty calls in training (those are first-seen events);
 //! callers that are still judged by their peers; anything slower than six hours.
 //!
 //! # Tuning

@@ -17,10 +17,10 @@ mod call_volume;
 mod counterfactual;
 mod credential_misuse;
 mod endpoint_mix;
-mod heard;
-mod joint;
+mod last_seen;
 mod mass_operation;
 mod model_drift;
+mod multivariate;
 mod new_behaviour;
 mod new_destination;
 mod odd_hours;
@@ -42,25 +42,25 @@ mod words;
 
 use serde::{Deserialize, Serialize};
 
-use crate::calls::{Direction, VendorCategory};
+use crate::calls::{VendorCategory, View};
 use crate::models::audit::{COMPANY_TESTS, TESTS};
-use crate::models::first_sight::SIGHTS;
 use crate::models::leak::LEAKS;
-use crate::models::record::RECORDS;
+use crate::models::novelty::NOVELTIES;
+use crate::models::peak::PEAKS;
 use crate::models::statistic::STATISTICS;
 
 pub use attribution::{Sharing, sharing};
-pub use audit_words::{audit_contribution, cold_contribution};
+pub use audit_words::{audit_contribution, cold_start_contribution};
 pub use benign::Benign;
 pub use counterfactual::Counterfactual;
-pub use heard::{Heard, Hush, Silence};
+pub use last_seen::{LastSeen, Silence, SilenceGroup};
 pub use outage::{Outages, STORM};
 pub use page::index;
 pub use sentence::{Sentence, sentence};
 pub use techniques::{Technique, technique};
 pub use words::{
-    class_in_words, contribution, in_bytes, in_numbers, in_window, joint_contribution, leak_contribution,
-    leak_per_cent, left_out, misfit_contribution, record_contribution, sight_contribution, silence_contribution,
+    class_in_words, contribution, in_bytes, in_numbers, in_window, leak_contribution, leak_per_cent, left_out,
+    misfit_contribution, multivariate_contribution, novelty_contribution, peak_contribution, silence_contribution,
 };
 
 /// What kind of trouble a detector looks for.
@@ -150,9 +150,9 @@ pub enum Analytic {
 /// One reason of a finding: a measure, what is usual for it, and what was seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Contribution {
-    /// Name of the measure (`bytes_out`, `denied`) or of the first sight (`network_public_new`).
+    /// Name of the measure (`bytes_out`, `denied`) or of the novelty (`network_public_new`).
     pub name: String,
-    /// Trailing window that it was seen in (`5m` to `24h`); empty for a first sight.
+    /// Trailing window that it was seen in (`5m` to `24h`); empty for a novelty.
     pub window: String,
     /// What was seen, in words with its unit.
     pub observed: String,
@@ -165,7 +165,7 @@ pub struct Contribution {
     /// Unit of both values.
     pub unit: String,
     /// Its part of the finding's surprise, 0 to 1: of a test, its weight over its p-value among the entity's tests; of a
-    /// first sight, its logarithm among all that its caller showed within the hour.
+    /// novelty, its logarithm among all that its caller showed within the hour.
     pub share: f64,
     /// How often an entity-day would show as much by chance.
     pub p_value: f64,
@@ -173,22 +173,22 @@ pub struct Contribution {
 
 impl Contribution {
     /// Whether it tells of something that was never there before.
-    pub fn is_first_sight(&self) -> bool {
-        SIGHTS.iter().any(|class| class.name == self.name)
+    pub fn is_novelty(&self) -> bool {
+        NOVELTIES.iter().any(|class| class.name == self.name)
     }
 }
 
 /// What a finding is about.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cause {
-    /// Name of a statistic, of a class of first sights, of a slow leak or record, `joint`, `silence` or `model_drift`.
+    /// Name of a statistic, of a class of first-seen events, of a slow leak or record, `multivariate`, `silence` or `model_drift`.
     pub name: &'static str,
     /// Whether there is more of it than usual; `false` where a mean fell.
     pub is_rise: bool,
     /// Whether the vendor shows it to all its callers.
     pub is_of_vendor: bool,
     /// The view.
-    pub direction: Direction,
+    pub view: View,
 }
 
 /// What was found in one entity's closed window, before it joins an incident. Times are event time, microseconds.
@@ -218,7 +218,7 @@ pub struct Finding {
     pub likely: Option<Benign>,
     /// What kind of service the vendor offers, where our services called it and the vendor pack knows.
     pub destination: Option<VendorCategory>,
-    /// The new thing itself, of a first sight: a network, a client, a vendor.
+    /// The new thing itself, of a novelty: a network, a client, a vendor.
     pub novelty: Option<String>,
     /// Hosts of the vendor.
     pub hosts: Vec<String>,
@@ -266,15 +266,15 @@ impl Cause {
     /// Every cause that can come about, in both views.
     pub fn all() -> impl Iterator<Item = Self> {
         let statistics = STATISTICS.iter().map(|statistic| statistic.name);
-        let names = statistics.chain(SIGHTS.iter().map(|class| class.name));
-        let records = RECORDS.iter().map(|kind| kind.name);
+        let names = statistics.chain(NOVELTIES.iter().map(|class| class.name));
+        let records = PEAKS.iter().map(|kind| kind.name);
         let of_audit = TESTS.iter().chain(&COMPANY_TESTS).map(|test| test.name);
-        let names = names.chain(["joint", "silence", "model_drift"]).chain(LEAKS).chain(records).chain(of_audit);
+        let names = names.chain(["multivariate", "silence", "model_drift"]).chain(LEAKS).chain(records).chain(of_audit);
         names.flat_map(|name| {
             let shapes = [(true, false), (false, false), (true, true)];
             shapes.into_iter().flat_map(move |(is_rise, is_of_vendor)| {
-                let views = [Direction::Egress, Direction::Audit];
-                views.map(|direction| Self { name, is_rise, is_of_vendor, direction })
+                let views = [View::Egress, View::Audit];
+                views.map(|view| Self { name, is_rise, is_of_vendor, view })
             })
         })
     }
@@ -302,7 +302,7 @@ pub const DETECTORS: &[&Detector] = &[
     &slow_leak::DETECTOR,
     &beacon::DETECTOR,
     &odd_hours::DETECTOR,
-    &joint::DETECTOR,
+    &multivariate::DETECTOR,
     &model_drift::DETECTOR,
     &new_behaviour::DETECTOR,
 ];

@@ -21,7 +21,7 @@
 //! A day on which half of the vendors really had trouble.
 //!
 //! # Source
-//! Inputs against their own history instead of textbook thresholds (see `models::fitness`).
+//! Inputs against their own history instead of textbook thresholds (see `models::model_drift`).
 
 use super::{Analytic, Category, CauseClass, Detector, Impact};
 

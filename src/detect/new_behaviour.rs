@@ -22,7 +22,7 @@
 //! Most of the time, which is why it seldom pages.
 //!
 //! # Source
-//! First sights as rates (see `models::first_sight`).
+//! First-seen events as rates (see `models::novelty`).
 
 use super::{Analytic, Category, CauseClass, Detector, Impact};
 

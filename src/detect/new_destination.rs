@@ -21,7 +21,7 @@
 //! A new integration that nobody announced: which the catalogue wants to know of as well.
 //!
 //! # Source
-//! First sights as rates (see `models::first_sight`).
+//! First-seen events as rates (see `models::novelty`).
 
 use super::{Analytic, Category, Cause, CauseClass, Detector, Impact};
 

@@ -11,7 +11,7 @@
 //! Callers that work around the clock have no odd hour.
 //!
 //! # Tuning
-//! Alone it is a notice. It pages together with another first sight of the same caller within the hour (a new network, a new
+//! Alone it is a notice. It pages together with another novelty of the same caller within the hour (a new network, a new
 //! client), whose rates multiply.
 //!
 //! # Example alert
@@ -22,7 +22,7 @@
 //! On-call work, a release by night, a change of summer time for callers that keep to the minute.
 //!
 //! # Source
-//! First sights as rates (see `models::first_sight`).
+//! First-seen events as rates (see `models::novelty`).
 
 use super::{Analytic, Category, CauseClass, Detector, Impact};
 

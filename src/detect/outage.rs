@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use crate::calls::Direction;
-use crate::features::{Account, Column, Entity, Ledger, Level};
+use crate::calls::View;
+use crate::features::{Column, Entity, EntityState, EntityStore, Level};
 use crate::models::baseline::Baselines;
 
 /// Share of calls that fail, and fewest failures, of a caller to which a vendor is down.
@@ -17,7 +17,7 @@ const DOWN_FAILURES: i64 = 3;
 /// Standard deviations above that share, over all callers, which are no chance: one in twenty.
 const BEYOND_CHANCE: f64 = 1.64;
 /// Fewest calls of a caller that is asked.
-const FEWEST_CALLS: i64 = 5;
+const MIN_CALLS: i64 = 5;
 /// Times the usual calls that make a storm.
 pub const STORM: f64 = 10.0;
 /// Buckets that outages and storms are remembered for: a day.
@@ -56,31 +56,31 @@ impl Quarter {
 /// When vendors were down, and when callers stormed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Outages {
-    down: BTreeMap<(Direction, String), VecDeque<i64>>,
+    down: BTreeMap<(View, String), VecDeque<i64>>,
     storms: BTreeMap<Entity, VecDeque<i64>>,
 }
 
 impl Outages {
     /// Looks at every vendor at the end of a bucket.
-    pub fn observe(&mut self, ledger: &Ledger, baselines: &Baselines, bucket: i64) {
-        let mut vendors: BTreeMap<(Direction, &str), Quarter> = BTreeMap::new();
-        for account in ledger.accounts().iter().filter(|account| account.entity.level == Level::Pair) {
-            let (calls, failures) = (account.sum(Column::Calls, QUARTER), account.sum(Column::ServerError, QUARTER));
+    pub fn observe(&mut self, store: &EntityStore, baselines: &Baselines, bucket: i64) {
+        let mut vendors: BTreeMap<(View, &str), Quarter> = BTreeMap::new();
+        for state in store.entities().iter().filter(|state| state.entity.level == Level::Pair) {
+            let (calls, failures) = (state.sum(Column::Calls, QUARTER), state.sum(Column::ServerError, QUARTER));
             let is_down = failures >= DOWN_FAILURES && failures as f64 >= DOWN_SHARE * calls as f64;
-            let seen = vendors.entry((account.entity.direction, &account.entity.vendor)).or_default();
-            if calls >= FEWEST_CALLS {
+            let seen = vendors.entry((state.entity.view, &state.entity.vendor)).or_default();
+            if calls >= MIN_CALLS {
                 seen.asked += 1;
                 seen.down += usize::from(is_down);
             }
             seen.is_down_for_any |= is_down;
             (seen.calls, seen.failures) = (seen.calls + calls, seen.failures + failures);
-            if calls as f64 >= STORM && times_usual(account, baselines, bucket) >= STORM {
-                remember(self.storms.entry(account.entity.clone()).or_default(), bucket);
+            if calls as f64 >= STORM && times_usual(state, baselines, bucket) >= STORM {
+                remember(self.storms.entry(state.entity.clone()).or_default(), bucket);
             }
         }
-        for ((direction, vendor), quarter) in vendors {
+        for ((view, vendor), quarter) in vendors {
             if quarter.is_outage() {
-                remember(self.down.entry((direction, vendor.to_owned())).or_default(), bucket);
+                remember(self.down.entry((view, vendor.to_owned())).or_default(), bucket);
             }
         }
         let is_recent = |buckets: &mut VecDeque<i64>| {
@@ -92,13 +92,13 @@ impl Outages {
     }
 
     /// Whether a window that ends with `bucket` overlaps an outage.
-    pub fn overlap(&self, direction: Direction, vendor: &str, bucket: i64, window: i64) -> bool {
-        self.count(direction, vendor, bucket, window + 2) > 0
+    pub fn overlap(&self, view: View, vendor: &str, bucket: i64, window: i64) -> bool {
+        self.count(view, vendor, bucket, window + 2) > 0
     }
 
     /// Whether an outage has lasted so long that it pages.
-    pub fn has_lasted(&self, direction: Direction, vendor: &str, bucket: i64) -> bool {
-        self.count(direction, vendor, bucket, LASTING + 1) as f64 > LASTING_SHARE * (LASTING + 1) as f64
+    pub fn has_lasted(&self, view: View, vendor: &str, bucket: i64) -> bool {
+        self.count(view, vendor, bucket, LASTING + 1) as f64 > LASTING_SHARE * (LASTING + 1) as f64
     }
 
     /// Whether a caller stormed within a window that ends with `bucket`.
@@ -106,8 +106,8 @@ impl Outages {
         self.storms.get(pair).is_some_and(|storms| storms.iter().any(|at| bucket - at < window))
     }
 
-    fn count(&self, direction: Direction, vendor: &str, bucket: i64, buckets: i64) -> usize {
-        let down = self.down.get(&(direction, vendor.to_owned()));
+    fn count(&self, view: View, vendor: &str, bucket: i64, buckets: i64) -> usize {
+        let down = self.down.get(&(view, vendor.to_owned()));
         down.map_or(0, |down| down.iter().filter(|at| bucket - **at < buckets).count())
     }
 }
@@ -119,13 +119,13 @@ fn remember(buckets: &mut VecDeque<i64>, bucket: i64) {
 }
 
 /// Calls of the last quarter of an hour, against what the clock expects at this time and around it.
-fn times_usual(account: &Account, baselines: &Baselines, bucket: i64) -> f64 {
-    let clock = baselines.get(&account.entity).and_then(|baseline| baseline.clock.as_ref());
+fn times_usual(state: &EntityState, baselines: &Baselines, bucket: i64) -> f64 {
+    let clock = baselines.get(&state.entity).and_then(|baseline| baseline.clock.as_ref());
     let usual = clock.map_or(0.0, |clock| {
         let level = clock.expected(bucket, LEVEL_BUCKETS) * QUARTER_BUCKETS as f64 / LEVEL_BUCKETS as f64;
         clock.expected(bucket, QUARTER_BUCKETS).max(level)
     });
-    account.sum(Column::Calls, QUARTER) as f64 / usual.max(1.0)
+    state.sum(Column::Calls, QUARTER) as f64 / usual.max(1.0)
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! Failed sign-ins over the company: many tries, or few tries at many accounts.
+//! Failed sign-ins over the company: many tries, or few tries at many entities.
 //!
 //! # Finds
-//! Bursts of failed sign-ins, and sprays of one try an account that are paced over a day.
+//! Bursts of failed sign-ins, and sprays of one try an state that are paced over a day.
 //!
 //! # Why it matters
-//! One try an account locks nobody out, and among a thousand accounts one password is guessed.
+//! One try an state locks nobody out, and among a thousand entities one password is guessed.
 //!
 //! # Misses
 //! A spray slower than the company's usual failures a day. Sign-ins at an identity provider whose log is not read.
@@ -13,7 +13,7 @@
 //! `alerts_per_day`: a tenth of it is the most that an audit alarm may cost; what pages is set by a replay of the history.
 //!
 //! # Example alert
-//! `callers of aws at it: more accounts with failed sign-ins than usual: 5 accounts with failed sign-ins over a day, usually 0.59`
+//! `callers of aws at it: more entities with failed sign-ins than usual: 5 entities with failed sign-ins over a day, usually 0.59`
 //!
 //! # When it is wrong
 //! The day on which passwords expire, or the identity provider is broken.

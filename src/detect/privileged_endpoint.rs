@@ -21,7 +21,7 @@
 //! The first use of a new administrative feature by those who may.
 //!
 //! # Source
-//! First sights as rates, by class of operation (see `models::first_sight`).
+//! First-seen events as rates, by class of operation (see `models::novelty`).
 
 use super::{Analytic, Category, Cause, CauseClass, Detector, Impact};
 

@@ -32,7 +32,7 @@ pub fn sentence(of: &Sentence<'_>) -> String {
     let Some(leading) = of.leading else {
         return format!("{} at {}: {}", who(of), of.vendor, of.cause.name);
     };
-    if leading.is_first_sight() { first_sight(of, leading) } else { shift(of, leading) }
+    if leading.is_novelty() { novelty(of, leading) } else { shift(of, leading) }
 }
 
 fn who(of: &Sentence<'_>) -> String {
@@ -43,7 +43,7 @@ fn who(of: &Sentence<'_>) -> String {
 fn shift(of: &Sentence<'_>, leading: &Contribution) -> String {
     let whom = if of.caller.is_empty() { "it" } else { of.vendor };
     let what = what_shifted(of, &who(of), whom);
-    if of.cause.name == "joint" {
+    if of.cause.name == "multivariate" {
         return format!("{what}, most of all by its {}", leading.name.replace('_', " "));
     }
     let window = &leading.window;
@@ -73,11 +73,11 @@ fn what_shifted(of: &Sentence<'_>, who: &str, whom: &str) -> String {
         ("silence", _) if of.caller.is_empty() => format!("{} fell silent", of.vendor),
         ("silence", _) => format!("{who} stopped calling {whom}"),
         ("bytes_out_leak", _) => format!("{who} sent {whom} a little more in every call"),
-        ("bytes_out_record", _) => format!("{who} sent {whom} more than ever"),
-        ("spend_record", _) => format!("{who} spent more at {whom} than ever, by list price"),
-        ("bytes_in_record", _) => format!("{who} fetched more from {whom} than ever"),
+        ("bytes_out_peak", _) => format!("{who} sent {whom} more than ever"),
+        ("spend_peak", _) => format!("{who} spent more at {whom} than ever, by list price"),
+        ("bytes_in_peak", _) => format!("{who} fetched more from {whom} than ever"),
         ("model_drift", _) => "what was learned no longer fits what is logged".to_owned(),
-        ("joint", _) => format!("{who} had an hour at {whom} unlike any before"),
+        ("multivariate", _) => format!("{who} had an hour at {whom} unlike any before"),
         (name, is_rise) => {
             let of_audit = || test_named(name).map(|test| test.says);
             let says = statistic_named(name).map(|statistic| statistic.says).or_else(of_audit).unwrap_or(name);
@@ -113,7 +113,7 @@ fn seen_by(of: &Sentence<'_>) -> &'static str {
 }
 
 /// What was never there before.
-fn first_sight(of: &Sentence<'_>, leading: &Contribution) -> String {
+fn novelty(of: &Sentence<'_>, leading: &Contribution) -> String {
     let (who, vendor, seen) = (who(of), of.vendor, &leading.observed);
     let kinds = ["network_", "region_", "country_"];
     let told = match leading.name.as_str() {
@@ -137,10 +137,10 @@ fn first_sight(of: &Sentence<'_>, leading: &Contribution) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::calls::Direction;
+    use crate::calls::View;
 
     fn cause(name: &'static str, is_of_vendor: bool) -> Cause {
-        Cause { name, is_rise: true, is_of_vendor, direction: Direction::Egress }
+        Cause { name, is_rise: true, is_of_vendor, view: View::Egress }
     }
 
     fn reason(name: &str, window: &str, observed: (&str, f64), baseline: (&str, f64)) -> Contribution {

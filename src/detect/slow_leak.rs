@@ -8,7 +8,7 @@
 //! Whoever has time keeps every hour ordinary. Sums over days do not forget.
 //!
 //! # Misses
-//! Shifts below what the pair's own hours wander by; pairs with a handful of calls an hour; anything faster than a day,
+//! Shifts below what the pair's own hours dispersion by; pairs with a handful of calls an hour; anything faster than a day,
 //! which `burst` has; answers that grow.
 //!
 //! # Tuning

@@ -22,7 +22,7 @@
 //! A launch, or a price that is not yours: the comparison is with the pair's own past at the same prices.
 //!
 //! # Source
-//! Sums against the largest of the pair's other days (see `models::record`).
+//! Sums against the largest of the pair's other days (see `models::peak`).
 
 use super::{Analytic, Category, CauseClass, Detector, Impact};
 
@@ -33,7 +33,7 @@ pub(super) const DETECTOR: Detector = Detector {
     category: Category::Abuse,
     impact: Impact::High,
     analytic: Analytic::Statistical,
-    claims: |cause| cause.name == "spend_record",
+    claims: |cause| cause.name == "spend_peak",
     cause_class: |_| CauseClass::CredentialMisused,
     technique: |_| Some("T1496.004"),
     page: include_str!("spend.rs"),

@@ -19,7 +19,7 @@
 //! A health check that redirects. It is still worth mending.
 //!
 //! # Source
-//! First sights as rates (see `models::first_sight`).
+//! First-seen events as rates (see `models::novelty`).
 
 use super::{Analytic, Category, CauseClass, Detector, Impact};
 

@@ -1,13 +1,13 @@
 //! Evidence in words: what was seen and what is usual, with their units.
 
 use super::Contribution;
-use crate::features::{Account, WINDOWS};
+use crate::features::{EntityState, WINDOWS};
 use crate::models::baseline::Verdict;
 use crate::models::expectation::{Expectations, Expected};
-use crate::models::first_sight::{SIGHTS, Sight};
-use crate::models::fitness::Misfit;
 use crate::models::leak::Leak;
-use crate::models::record::{Beyond, RECORDS, SPENDING};
+use crate::models::model_drift::Misfit;
+use crate::models::novelty::{NOVELTIES, Novelty};
+use crate::models::peak::{PEAKS, PeakExcess, SPENDING};
 use crate::models::statistic::{Kind, statistic_named};
 use crate::rollup::{BUCKET_SECONDS, QUANTITIES};
 
@@ -39,14 +39,14 @@ fn in_quantity(quantity: usize, value: f64) -> String {
     }
 }
 
-/// What is usual for the calls that an account made over a window: mean and deviation of `ln(1 + x)`, by its endpoints.
-fn usual_call(account: &Account, expectations: &Expectations, window: usize, quantity: usize) -> (f64, f64) {
-    let entity = &account.entity;
+/// What is usual for the calls that an state made over a window: mean and deviation of `ln(1 + x)`, by its endpoints.
+fn usual_call(state: &EntityState, expectations: &Expectations, window: usize, quantity: usize) -> (f64, f64) {
+    let entity = &state.entity;
     let expected = |endpoint: &str| -> Expected {
-        expectations.get(entity.direction.as_str(), &entity.caller, &entity.vendor, endpoint)
+        expectations.get(entity.view.as_str(), &entity.caller, &entity.vendor, endpoint)
     };
     let (mut calls, mut mean, mut deviation) = (0.0, 0.0, 0.0);
-    for (endpoint, series) in &account.endpoints {
+    for (endpoint, series) in &state.endpoints {
         let (expected, weight) = (expected(endpoint), series.count(window) as f64);
         calls += weight;
         mean += weight * expected.mean[quantity];
@@ -86,12 +86,12 @@ struct Evidence {
     baseline_words: String,
 }
 
-fn evidence(account: &Account, verdict: &Verdict, expectations: &Expectations) -> Evidence {
+fn evidence(state: &EntityState, verdict: &Verdict, expectations: &Expectations) -> Evidence {
     let (statistic, seen) = (verdict.test.statistic(), verdict.seen);
     let quantity = QUANTITIES.iter().position(|quantity| statistic.name.starts_with(quantity));
     match (statistic.kind, quantity) {
         (Kind::Mean(..), Some(quantity)) => {
-            let (mean, deviation) = usual_call(account, expectations, verdict.test.window, quantity);
+            let (mean, deviation) = usual_call(state, expectations, verdict.test.window, quantity);
             let natural = |ln: f64| ln.exp_m1().max(0.0);
             let shifted = natural(mean + seen.effect(statistic.kind) * deviation);
             let words = |value: f64| format!("about {} a call", in_quantity(quantity, value));
@@ -105,7 +105,7 @@ fn evidence(account: &Account, verdict: &Verdict, expectations: &Expectations) -
             }
         }
         (Kind::Largest(..), Some(quantity)) => {
-            let (mean, _) = usual_call(account, expectations, verdict.test.window, quantity);
+            let (mean, _) = usual_call(state, expectations, verdict.test.window, quantity);
             let usual = mean.exp_m1().max(0.0);
             Evidence {
                 observed: seen.bytes as f64,
@@ -133,9 +133,8 @@ fn evidence(account: &Account, verdict: &Verdict, expectations: &Expectations) -
 }
 
 /// A verdict in words and numbers; `share` is its part of the entity's surprise.
-pub fn contribution(account: &Account, verdict: &Verdict, expectations: &Expectations, share: f64) -> Contribution {
-    let Evidence { observed, baseline, unit, observed_words, baseline_words } =
-        evidence(account, verdict, expectations);
+pub fn contribution(state: &EntityState, verdict: &Verdict, expectations: &Expectations, share: f64) -> Contribution {
+    let Evidence { observed, baseline, unit, observed_words, baseline_words } = evidence(state, verdict, expectations);
     Contribution {
         name: verdict.test.statistic().name.to_owned(),
         window: WINDOWS[verdict.test.window].name.to_owned(),
@@ -149,17 +148,17 @@ pub fn contribution(account: &Account, verdict: &Verdict, expectations: &Expecta
     }
 }
 
-/// A class of first sights in words.
+/// A class of first-seen events in words.
 pub fn class_in_words(class: &str) -> &str {
-    SIGHTS.iter().find(|known| known.name == class).map_or(class, |known| known.says)
+    NOVELTIES.iter().find(|known| known.name == class).map_or(class, |known| known.says)
 }
 
-/// A first sight in words; `rate` is how often a day its class is expected, `share` its part of what its caller showed.
-pub fn sight_contribution(sight: &Sight, rate: f64, share: f64) -> Contribution {
+/// A novelty in words; `rate` is how often a day its class is expected, `share` its part of what its caller showed.
+pub fn novelty_contribution(novelty: &Novelty, rate: f64, share: f64) -> Contribution {
     Contribution {
-        name: sight.class.to_owned(),
+        name: novelty.class.to_owned(),
         window: String::new(),
-        observed: format!("{}: {}", class_in_words(sight.class), sight.detail),
+        observed: format!("{}: {}", class_in_words(novelty.class), novelty.detail),
         baseline: format!("expected {} times a day", in_numbers(rate)),
         observed_value: None,
         baseline_value: Some(rate),
@@ -187,21 +186,21 @@ pub fn silence_contribution(pairs: usize, buckets: i64, missed: f64, p_value: f6
 }
 
 /// How much larger a call is by a slow leak, per cent.
-pub fn leak_per_cent(account: &Account, expectations: &Expectations, quantity: usize, leak: &Leak) -> f64 {
-    let (_, deviation) = usual_call(account, expectations, WINDOWS.len() - 1, quantity);
+pub fn leak_per_cent(state: &EntityState, expectations: &Expectations, quantity: usize, leak: &Leak) -> f64 {
+    let (_, deviation) = usual_call(state, expectations, WINDOWS.len() - 1, quantity);
     100.0 * (leak.shift * deviation).exp_m1()
 }
 
 /// A slow leak in words: of a quantity (place in `QUANTITIES`), over hours with calls, by a shift in deviations of a call.
 pub fn leak_contribution(
-    account: &Account,
+    state: &EntityState,
     expectations: &Expectations,
     name: &str,
     quantity: usize,
     leak: &Leak,
     p_value: f64,
 ) -> Contribution {
-    let per_cent = leak_per_cent(account, expectations, quantity, leak);
+    let per_cent = leak_per_cent(state, expectations, quantity, leak);
     let says = if quantity == 0 { "request size" } else { "answer size" };
     Contribution {
         name: name.to_owned(),
@@ -216,16 +215,16 @@ pub fn leak_contribution(
     }
 }
 
-/// A sum beyond the record of a kind (place in `RECORDS`), in words.
-pub fn record_contribution(place: usize, beyond: &Beyond, p_value: f64) -> Contribution {
+/// A sum beyond the record of a kind (place in `PEAKS`), in words.
+pub fn peak_contribution(place: usize, beyond: &PeakExcess, p_value: f64) -> Contribution {
     let words = |sum: f64| if place == SPENDING { format!("{:.2} dollars", sum / 1e6) } else { in_bytes(sum) };
     Contribution {
-        name: RECORDS.get(place).map_or("", |kind| kind.name).to_owned(),
+        name: PEAKS.get(place).map_or("", |kind| kind.name).to_owned(),
         window: WINDOWS[beyond.window].name.to_owned(),
         observed: words(beyond.sum),
-        baseline: format!("at most {}", words(beyond.record)),
+        baseline: format!("at most {}", words(beyond.peak)),
         observed_value: Some(beyond.sum),
-        baseline_value: Some(beyond.record),
+        baseline_value: Some(beyond.peak),
         unit: if place == SPENDING { "millionths of a dollar" } else { "bytes" }.to_owned(),
         share: 1.0,
         p_value,
@@ -256,7 +255,7 @@ pub fn misfit_contribution(misfit: &Misfit) -> Contribution {
 }
 
 /// A column's share in an odd row, in words.
-pub fn joint_contribution(column: &str, share: f64, window: &str, p_value: f64) -> Contribution {
+pub fn multivariate_contribution(column: &str, share: f64, window: &str, p_value: f64) -> Contribution {
     Contribution {
         name: column.to_owned(),
         window: window.to_owned(),

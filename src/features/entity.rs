@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::calls::Direction;
+use crate::calls::View;
 
 /// A level of the lattice. What is thin at one level borrows from the next one up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -37,7 +37,7 @@ impl Level {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Entity {
     /// The view; two views never share a baseline.
-    pub direction: Direction,
+    pub view: View,
     /// The level.
     pub level: Level,
     /// The vendor's name.
@@ -50,19 +50,13 @@ pub struct Entity {
 
 impl Entity {
     /// The pair of a caller and a vendor.
-    pub fn pair(direction: Direction, caller: &str, vendor: &str) -> Self {
-        Self {
-            direction,
-            level: Level::Pair,
-            vendor: vendor.to_owned(),
-            caller: caller.to_owned(),
-            part: String::new(),
-        }
+    pub fn pair(view: View, caller: &str, vendor: &str) -> Self {
+        Self { view, level: Level::Pair, vendor: vendor.to_owned(), caller: caller.to_owned(), part: String::new() }
     }
 
     /// The entity above pairs that a call at `vendor` belongs to at a level; `None` at [`Level::Pair`] and for a call
     /// without a credential.
-    pub fn group(direction: Direction, level: Level, vendor: &str, endpoint: &str, credential: &str) -> Option<Self> {
+    pub fn group(view: View, level: Level, vendor: &str, endpoint: &str, credential: &str) -> Option<Self> {
         let part = match level {
             Level::Pair => return None,
             Level::VendorEndpoint => endpoint,
@@ -70,6 +64,6 @@ impl Entity {
             Level::Credential => credential,
             Level::Vendor => "",
         };
-        Some(Self { direction, level, vendor: vendor.to_owned(), caller: String::new(), part: part.to_owned() })
+        Some(Self { view, level, vendor: vendor.to_owned(), caller: String::new(), part: part.to_owned() })
     }
 }

@@ -4,11 +4,11 @@
 use polars::prelude::*;
 
 use super::{FEATURES, FeatureVector, WIDTH};
-use crate::calls::Direction;
+use crate::calls::View;
 use crate::rollup::{Merge, Rollup};
 
 /// Columns that tell feature rows apart.
-const KEYS: [&str; 6] = ["bucket", "direction", "caller", "vendor", "endpoint", "credential"];
+const KEYS: [&str; 6] = ["bucket", "view", "caller", "vendor", "endpoint", "credential"];
 
 /// Features of one caller, vendor, endpoint and credential in one bucket.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,7 +16,7 @@ pub struct FeatureRow {
     /// The bucket.
     pub bucket: i64,
     /// The view.
-    pub direction: Direction,
+    pub view: View,
     /// The caller.
     pub caller: String,
     /// The vendor's name.
@@ -55,12 +55,12 @@ pub fn feature_rows(rollup: &Rollup, expectations: Vec<Column>) -> PolarsResult<
         .collect()?;
     let buckets = frame.column("bucket")?.i64()?;
     let text = |name: &str| frame.column(name).and_then(Column::str);
-    let (directions, callers, vendors) = (text("direction")?, text("caller")?, text("vendor")?);
+    let (views, callers, vendors) = (text("view")?, text("caller")?, text("vendor")?);
     let (endpoints, credentials) = (text("endpoint")?, text("credential")?);
     let mut rows: Vec<FeatureRow> = (0..frame.height())
         .map(|row| FeatureRow {
             bucket: buckets.get(row).unwrap_or_default(),
-            direction: Direction::named(directions.get(row)),
+            view: View::named(views.get(row)),
             caller: callers.get(row).unwrap_or_default().to_owned(),
             vendor: vendors.get(row).unwrap_or_default().to_owned(),
             endpoint: endpoints.get(row).unwrap_or_default().to_owned(),

@@ -7,8 +7,8 @@
 //! Not here: what is unusual (`models`).
 
 mod entity;
-mod ledger;
 mod matrix;
+mod store;
 mod window;
 
 use polars::prelude::*;
@@ -16,8 +16,8 @@ use polars::prelude::*;
 use crate::rollup::{Merge, ONE};
 
 pub use entity::{Entity, Level};
-pub use ledger::{Account, Ledger, Sighting, Trail, groups_of};
 pub use matrix::{FeatureRow, feature_rows};
+pub use store::{EntityState, EntityStore, Sighting, Trail, groups_of};
 pub use window::{CountSeries, Series, WINDOWS, Window, windows_of};
 
 /// A feature's place in [`FEATURES`] and in a [`FeatureVector`].

@@ -1,4 +1,4 @@
-//! The decoder: bytes of one message or line in, calls into the builder, complaints out.
+//! The decoder: bytes of one message or line in, calls into the builder, diagnostics out.
 //!
 //! One payload may hold many records, packed and wrapped in many ways. Each is read for itself: a broken one becomes a [`DecodeError`] and
 //! harms no neighbour. The format is declared, or found by the first record of a topic or file and kept until others fit better.
@@ -20,11 +20,11 @@ use super::place::{DecodeError, Place, Problem, RecordError};
 use crate::calls::{Call, CallsBuilder};
 
 /// Longest Kafka message that is read, bytes.
-const LONGEST_MESSAGE: usize = 10 << 20;
+const MAX_MESSAGE: usize = 10 << 20;
 /// Longest payload of a file, and longest content of a compressed message, bytes.
-pub(super) const LONGEST_CONTENT: usize = 64 << 20;
+pub(super) const MAX_CONTENT_BYTES: usize = 64 << 20;
 /// Most records in one payload.
-const MOST_RECORDS: usize = 100_000;
+const MAX_RECORDS: usize = 100_000;
 /// Envelopes within envelopes that are opened.
 const DEEPEST_ENVELOPE: usize = 4;
 /// Records of another format in a row after which that format is expected.
@@ -143,8 +143,8 @@ impl Decoder {
             return;
         }
         for (at, record) in payload::records(text).enumerate() {
-            if at == MOST_RECORDS {
-                let problem = Problem::TooManyRecords { limit: MOST_RECORDS };
+            if at == MAX_RECORDS {
+                let problem = Problem::TooManyRecords { limit: MAX_RECORDS };
                 decoded.errors.push(RecordError::from(problem).at(place, None));
                 break;
             }
@@ -211,9 +211,9 @@ impl Decoder {
         if call.caller.is_empty() {
             call.caller = shipper.unwrap_or_default().into();
         }
-        let complain = |error| (Some(format.name), error);
-        self.overrides.apply(text, &mut call).map_err(complain)?;
-        calls.push(&call, format.name).map_err(|problem| complain(Problem::Call(problem).into()))?;
+        let report = |error| (Some(format.name), error);
+        self.overrides.apply(text, &mut call).map_err(report)?;
+        calls.push(&call, format.name).map_err(|problem| report(Problem::Call(problem).into()))?;
         Ok(true)
     }
 }
@@ -240,8 +240,8 @@ fn is_no_record(read: &Read) -> bool {
 
 const fn limit_of(place: &Place) -> usize {
     match place {
-        Place::Kafka { .. } => LONGEST_MESSAGE,
-        Place::File { .. } => LONGEST_CONTENT,
+        Place::Kafka { .. } => MAX_MESSAGE,
+        Place::File { .. } => MAX_CONTENT_BYTES,
     }
 }
 
@@ -251,7 +251,7 @@ fn content<'a>(bytes: &'a [u8], limit: usize, inflated: &'a mut Vec<u8>) -> Resu
         return Err(Problem::TooLarge { limit });
     }
     let Some(codec) = Codec::of(bytes) else { return Ok(bytes) };
-    codec.inflate(bytes, LONGEST_CONTENT, inflated)?;
+    codec.inflate(bytes, MAX_CONTENT_BYTES, inflated)?;
     Ok(inflated)
 }
 
@@ -313,10 +313,10 @@ mod tests {
         assert_eq!(check(&gzip.finish().unwrap()), (1, 0, vec![]));
         assert_eq!(check(&zstd::encode_all(ECS.as_bytes(), 1).unwrap()), (1, 0, vec![]));
         assert_eq!(
-            check(&zstd::encode_all(&vec![b' '; LONGEST_CONTENT + 1][..], 1).unwrap()),
+            check(&zstd::encode_all(&vec![b' '; MAX_CONTENT_BYTES + 1][..], 1).unwrap()),
             (0, 0, vec!["too_large"])
         );
-        assert_eq!(check(&vec![b' '; LONGEST_MESSAGE + 1]), (0, 0, vec!["too_large"]));
+        assert_eq!(check(&vec![b' '; MAX_MESSAGE + 1]), (0, 0, vec!["too_large"]));
         assert_eq!(check(b"\x1f\x8bjunk"), (0, 0, vec!["broken_compression"]));
     }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::vec;
 
-use super::decoder::{Decoded, Decoder, LONGEST_CONTENT};
+use super::decoder::{Decoded, Decoder, MAX_CONTENT_BYTES};
 use super::inputs::{InputError, Inputs, STDIN};
 use super::parquet::Rows;
 use super::payload::{self, Codec};
@@ -52,7 +52,7 @@ impl Batch {
         self.errors.extend(decoded.errors);
     }
 
-    /// A batch is full with its calls, and with as many records that are none: complaints must not pile up.
+    /// A batch is full with its calls, and with as many records that are none: diagnostics must not pile up.
     pub(super) fn is_full(&self, max_calls: usize) -> bool {
         self.calls >= max_calls || self.records >= max_calls as u64
     }
@@ -228,7 +228,7 @@ impl Text {
             if fits {
                 batch.add(decoder.decode(&self.buffer, &place, calls));
             } else {
-                let error = RecordError::from(Problem::TooLarge { limit: LONGEST_CONTENT }).at(&place, None);
+                let error = RecordError::from(Problem::TooLarge { limit: MAX_CONTENT_BYTES }).at(&place, None);
                 batch.add(Decoded { errors: vec![error], ..Decoded::default() });
             }
         }
@@ -238,9 +238,9 @@ impl Text {
     /// Fills the buffer with the next line; empty at the end. Whether the line fits: of one that does not, the rest is passed over.
     pub fn next_line(&mut self) -> io::Result<bool> {
         self.buffer.clear();
-        let one_more = LONGEST_CONTENT as u64 + 1;
+        let one_more = MAX_CONTENT_BYTES as u64 + 1;
         self.reader.by_ref().take(one_more).read_until(b'\n', &mut self.buffer)?;
-        let fits = self.buffer.len() <= LONGEST_CONTENT;
+        let fits = self.buffer.len() <= MAX_CONTENT_BYTES;
         if !fits && !self.buffer.ends_with(b"\n") {
             self.reader.skip_until(b'\n')?;
         }
@@ -250,8 +250,8 @@ impl Text {
     /// Fills the buffer with all the rest; empty at the end. Whether it fits.
     pub fn next_document(&mut self) -> io::Result<bool> {
         self.buffer.clear();
-        let read = self.reader.by_ref().take(LONGEST_CONTENT as u64 + 1).read_to_end(&mut self.buffer)?;
-        let fits = read <= LONGEST_CONTENT;
+        let read = self.reader.by_ref().take(MAX_CONTENT_BYTES as u64 + 1).read_to_end(&mut self.buffer)?;
+        let fits = read <= MAX_CONTENT_BYTES;
         if !fits {
             io::copy(&mut self.reader, &mut io::sink())?;
         }

@@ -309,12 +309,12 @@ impl Consumer {
 
     /// Whether a broker answers and the group has settled; a second old at most.
     pub fn is_connected(&self) -> bool {
-        self.inner.context().sight().connected
+        self.inner.context().novelty().connected
     }
 
     /// Records that stand behind the next one to be read, for each partition (`topic/3`) whose leader answers.
     pub fn lag(&self) -> BTreeMap<String, i64> {
-        self.inner.context().sight().lag.clone()
+        self.inner.context().novelty().lag.clone()
     }
 
     fn committed(&self, partitions: &[Partition]) -> Option<BTreeMap<String, i64>> {
@@ -422,7 +422,7 @@ enum Change {
 
 /// What librdkafka told about the cluster when it last spoke.
 #[derive(Default)]
-struct Sight {
+struct Novelty {
     connected: bool,
     lag: BTreeMap<String, i64>,
 }
@@ -431,7 +431,7 @@ struct Sight {
 #[derive(Default)]
 struct Membership {
     changes: Mutex<VecDeque<Change>>,
-    sight: Mutex<Sight>,
+    novelty: Mutex<Novelty>,
     closing: AtomicBool,
 }
 
@@ -448,8 +448,8 @@ impl Membership {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn sight(&self) -> MutexGuard<'_, Sight> {
-        self.sight.lock().unwrap_or_else(PoisonError::into_inner)
+    fn novelty(&self) -> MutexGuard<'_, Novelty> {
+        self.novelty.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -471,7 +471,7 @@ impl ClientContext for Membership {
                 Some((format!("{}/{}", topic.topic, partition.partition), lag_of(partition)?))
             })
             .collect();
-        *self.sight() = Sight { connected: settled && !up.is_empty(), lag };
+        *self.novelty() = Novelty { connected: settled && !up.is_empty(), lag };
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

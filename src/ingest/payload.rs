@@ -57,7 +57,7 @@ pub(super) fn trim(text: &str) -> &str {
     text.trim_start_matches(BYTE_ORDER_MARK).trim()
 }
 
-/// The records of a trimmed text, in order. What is no JSON comes out as it is: its format will complain.
+/// The records of a trimmed text, in order. What is no JSON comes out as it is: its format will report.
 pub(super) fn records(text: &str) -> impl Iterator<Item = &str> {
     let values = if !text.contains('\n') {
         Values::One(Some(text))

@@ -11,7 +11,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use super::scenario::{Credential, Scenario};
 use super::schedule::Candidate;
 use super::survey::{PairFacts, Survey, prefix};
-use crate::calls::Direction;
+use crate::calls::View;
 
 /// Networks of hosting companies and anonymisers as seen in reports of incidents: the first three numbers.
 const FOREIGN_NETWORKS: [&str; 12] = [
@@ -68,7 +68,7 @@ impl Disguise {
         let facts = survey.callers.get(&victim.caller);
         let uses =
             |client: &str| facts.is_some_and(|facts| facts.clients.keys().any(|own| family(own) == family(client)));
-        let clients: &[&str] = if scenario.view == Direction::Audit { &AUDIT_CLIENTS } else { &EGRESS_CLIENTS };
+        let clients: &[&str] = if scenario.view == View::Audit { &AUDIT_CLIENTS } else { &EGRESS_CLIENTS };
         let unknown: Vec<&str> = clients.iter().copied().filter(|client| !uses(client)).collect();
         let networks: Vec<&str> =
             FOREIGN_NETWORKS.iter().copied().filter(|network| !survey.networks.contains(*network)).collect();
@@ -77,7 +77,7 @@ impl Disguise {
         let hosts: Vec<&String> =
             scenario.changes().flat_map(|with| &with.hosts).filter(|host| !survey.hosts.contains_key(*host)).collect();
         let others = others(scenario, survey, victim);
-        let shape = if scenario.view == Direction::Audit { AUDIT_KEY } else { EGRESS_KEY };
+        let shape = if scenario.view == View::Audit { AUDIT_KEY } else { EGRESS_KEY };
         let service =
             NEW_NAMES.iter().map(|name| format!("{name}-svc")).find(|name| !survey.callers.contains_key(name));
         Self {

@@ -18,7 +18,7 @@ use super::scenario::{
 };
 use super::schedule::{Candidate, Found};
 use super::survey::{DAY, EndpointFacts, HOUR, PairFacts, SECOND, Survey, is_selected};
-use crate::calls::{Call, Direction};
+use crate::calls::{Call, View};
 use crate::ingest::CallReader;
 
 /// Calls of a burst follow one another within so many microseconds.
@@ -28,7 +28,7 @@ const SIZE_SPREAD: f64 = 0.35;
 /// What an error answers, bytes.
 const ERROR_BYTES: std::ops::Range<u64> = 120..420;
 /// Records that one action may add: a mistyped rate must not fill the disk.
-const MOST_ADDED: f64 = 200_000.0;
+const MAX_ADDED: f64 = 200_000.0;
 
 /// A scenario at its place.
 pub(super) struct Planting {
@@ -123,7 +123,7 @@ impl Planting {
     /// The host of the first audit operation that it adds.
     fn host_of_step(&self) -> Option<String> {
         let step = self.scenario.add.first()?.steps.first()?;
-        let (service, _) = step.split_once(':').filter(|_| self.scenario.view == Direction::Audit)?;
+        let (service, _) = step.split_once(':').filter(|_| self.scenario.view == View::Audit)?;
         Some(format!("{service}.amazonaws.com"))
     }
 
@@ -237,7 +237,7 @@ impl Planting {
                 (_, Some(rate), _) => value(rate) * hours,
                 (.., usual) => usual.map_or(0.0, value) * pair.calls as f64 / usual_hours * hours,
             };
-            let times = self.times(add, begin, end, count.round().clamp(1.0, MOST_ADDED) as usize);
+            let times = self.times(add, begin, end, count.round().clamp(1.0, MAX_ADDED) as usize);
             let per_call = |volume: Volume, bytes: u64| {
                 let usual = bytes as f64 / usual_hours * hours * volume.times_usual.map_or(0.0, value);
                 (value(volume.megabytes) * 1e6).max(usual) / times.len() as f64

@@ -12,7 +12,7 @@ use include_dir::{Dir, include_dir};
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::calls::Direction;
+use crate::calls::View;
 
 static SHIPPED: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/datasets/scenarios");
 
@@ -82,7 +82,7 @@ pub struct Scenario {
     /// False for what is harmless.
     pub malicious: bool,
     /// Which view of the relation it is planted in.
-    pub view: Direction,
+    pub view: View,
     /// Why it is here: what it imitates, and what finds it.
     pub says: String,
     /// Whom a true alert names; what is not listed matches any.

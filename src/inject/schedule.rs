@@ -22,13 +22,13 @@ const GAP: i64 = 65 * 60 * SECOND;
 /// Between two starts that are tried.
 const STEP: i64 = 10 * 60 * SECOND;
 /// Calls within its time that a scenario of existing calls needs at least.
-const FEWEST_CALLS: u64 = 5;
+const MIN_CALLS: u64 = 5;
 /// Victims that are tried for one scenario: in a log of many thousands the search must end.
-const MOST_VICTIMS: usize = 300;
+const MAX_VICTIMS: usize = 300;
 /// An hour is busy with this share of the mean hour's calls: one of steady calls always is.
 const BUSY: f64 = 0.9;
 /// Days without a use between a history that is planted and what counts.
-const FEWEST_DAYS_OF_REST: f64 = 8.0;
+const MIN_REST_DAYS: f64 = 8.0;
 
 /// Someone to whom a scenario may happen.
 #[derive(Clone, Debug)]
@@ -160,7 +160,7 @@ impl Place<'_> {
         }
         candidates.shuffle(&mut rng);
         candidates.sort_by_key(|candidate| taken.times(&candidate.caller));
-        candidates.truncate(MOST_VICTIMS);
+        candidates.truncate(MAX_VICTIMS);
         let steps = ((latest - self.from) / STEP).max(1);
         // What lasts begins late: whom it happens to is taken from then on.
         let first = if self.scenario.lasting { steps * 2 / 3 } else { 0 };
@@ -196,7 +196,7 @@ impl Place<'_> {
 
     fn check_history(&self) -> Result<(), String> {
         let days = self.scenario.add.iter().filter_map(|add| add.history_days).fold(0.0, f64::max);
-        let needed = days + FEWEST_DAYS_OF_REST;
+        let needed = days + MIN_REST_DAYS;
         let there = (self.from - self.survey.first) as f64 / DAY as f64;
         if self.scenario.needs_history() && there < needed {
             return Err(format!("needs {needed:.0} days of log before what counts (--from)"));
@@ -298,7 +298,7 @@ impl Place<'_> {
         let uses_calls = selections.clone().next().is_some() || !self.scenario.repeat.is_empty();
         let meant = |pair: &PairFacts| selections.clone().map(|selection| pair.share(selection)).fold(1.0, f64::min);
         let asked = needs.calls.map_or(0.0, |calls| calls.of(self.strength)) as u64;
-        let fewest = if uses_calls { asked.max(FEWEST_CALLS) } else { asked };
+        let fewest = if uses_calls { asked.max(MIN_CALLS) } else { asked };
         // Whole hours are counted: of a shorter time its share of the hours that it touches.
         let (from, to) = (start.div_euclid(HOUR) * HOUR, (end + HOUR - 1).div_euclid(HOUR) * HOUR);
         let share = (end - start) as f64 / (to - from).max(1) as f64;

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::scenario::Selection;
-use crate::calls::{Call, Direction, Outcome, StepClass, is_write, shape};
+use crate::calls::{Call, Outcome, StepClass, View, is_write, shape};
 
 /// Records kept of an endpoint to make new ones from.
 const TEMPLATES: usize = 3;
@@ -46,7 +46,7 @@ pub struct Survey {
 
 #[derive(Debug, Default)]
 pub(super) struct CallerFacts {
-    pub view: Direction,
+    pub view: View,
     /// Calls by hour of the day, UTC.
     pub hours: [u64; 24],
     pub addresses: BTreeMap<String, u64>,
@@ -96,7 +96,7 @@ impl Survey {
             self.networks.insert(network.to_owned());
         }
         let caller = self.callers.entry(call.caller.to_string()).or_default();
-        caller.view = call.direction;
+        caller.view = call.view;
         if let Some(hour) =
             usize::try_from(call.time.rem_euclid(DAY) / HOUR).ok().and_then(|at| caller.hours.get_mut(at))
         {

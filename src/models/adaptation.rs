@@ -13,7 +13,7 @@ use crate::rollup::QUANTITIES;
 /// Hours with calls in which half of a shift is followed: two weeks.
 const HALF_LIFE_HOURS: f64 = 14.0 * 24.0;
 /// Farthest that a mean is followed, in deviations of a call.
-const FARTHEST: f64 = 0.5;
+const MAX_OFFSET: f64 = 0.5;
 /// Calls of an hour at which its mean counts half.
 const HALF_WEIGHT_CALLS: f64 = 20.0;
 /// How long a shift is told before it is the new level, and after which quiet time it is forgotten; microseconds.
@@ -34,7 +34,7 @@ impl Adaptation {
         for ((offset, mean), calls) in self.0.iter_mut().zip(hour.means).zip(hour.counts) {
             let weight = calls / (calls + HALF_WEIGHT_CALLS);
             let step = pace * weight * (mean.clamp(-1.0, 1.0) - *offset);
-            *offset = (*offset + step).clamp(-FARTHEST, FARTHEST);
+            *offset = (*offset + step).clamp(-MAX_OFFSET, MAX_OFFSET);
         }
     }
 
@@ -113,7 +113,7 @@ mod tests {
         (0..14 * 24).for_each(|_| adaptation.follow(&hour(0.2)));
         assert!((adaptation.offset(0) - 0.1).abs() < 0.01);
         (0..10_000).for_each(|_| adaptation.follow(&hour(5.0)));
-        assert_eq!(adaptation.offset(0), FARTHEST);
+        assert_eq!(adaptation.offset(0), MAX_OFFSET);
         let seen = Observation { observed: 50.0, against: 100.0, ..Observation::default() };
         assert_eq!(adaptation.applied(seen, 0).observed, 0.0);
     }

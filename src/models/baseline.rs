@@ -1,6 +1,6 @@
 //! Baselines: what was learned of each entity, and of a view's entities together.
 //!
-//! An entity has its clock, its own wander and the usual share of each of its endpoints; a view (egress or audit) has the
+//! An entity has its clock, its own dispersion and the usual share of each of its endpoints; a view (egress or audit) has the
 //! tails that turn its tests into p-values, the tail of the fused score, and what an entity without history borrows.
 //!
 //! Not here: how they are learned (`train`).
@@ -11,19 +11,19 @@ use serde::{Deserialize, Serialize};
 
 use super::adaptation::Adaptation;
 use super::calibration::{Tail, harmonic_mean, p_value};
-use super::clock::Clock;
 use super::leak::{LEAKING, LeakBaseline};
-use super::record::Records;
+use super::peak::Peaks;
+use super::seasonality::Seasonality;
 use super::statistic::{Kind, Observation, Test, tests_at};
-use crate::features::{Account, Column, Entity, Level, WINDOWS};
+use crate::features::{Column, Entity, EntityState, Level, WINDOWS};
 
-/// An endpoint with fewer calls in training is a first sight, not a part of the mix.
-pub const FEWEST_CALLS_OF_AN_ENDPOINT: i64 = 20;
+/// An endpoint with fewer calls in training is a novelty, not a part of the mix.
+pub const MIN_ENDPOINT_CALLS: i64 = 20;
 
 /// An hour, as a place in `WINDOWS`.
 const HOUR: usize = 2;
 /// Wander of an hour's mean where none was measured.
-const UNKNOWN_WANDER: f64 = 0.05;
+const UNKNOWN_DISPERSION: f64 = 0.05;
 
 /// One endpoint of a pair.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -44,7 +44,7 @@ pub struct Baseline {
     /// Whether that is enough to be judged by its own clock and mix.
     pub is_known: bool,
     /// Expected calls; of a pair.
-    pub clock: Option<Clock>,
+    pub clock: Option<Seasonality>,
     /// How much each test wanders, in the order of `tests_at` its level.
     pub dispersion: Vec<f32>,
     /// Endpoints with enough calls; of a pair.
@@ -54,20 +54,22 @@ pub struct Baseline {
     /// Longest silence of its history, in expected calls; of a pair.
     pub longest_silence: f32,
     /// Largest sums of its history; of a pair that is known.
-    pub records: Option<Records>,
+    pub peaks: Option<Peaks>,
     /// What can leak slowly, in the order of `LEAKING`; of a pair.
     pub leaks: [LeakBaseline; LEAKING.len()],
 }
 
 impl Baseline {
-    /// How much the hourly mean of a quantity (place in `QUANTITIES`) wanders; the unknown wander where it is not tested.
-    pub fn hourly_wander(&self, level: Level, quantity: usize) -> f64 {
+    /// How much the hourly mean of a quantity (place in `QUANTITIES`) wanders; the unknown dispersion where it is not tested.
+    pub fn hourly_dispersion(&self, level: Level, quantity: usize) -> f64 {
         let is_it = |test: &Test| {
             test.window == HOUR
                 && matches!(test.statistic().kind, Kind::Mean(residual, _) if quantity_of(residual) == quantity)
         };
         let place = tests_at(level).iter().position(is_it);
-        place.and_then(|place| self.dispersion.get(place)).map_or(UNKNOWN_WANDER, |wander| f64::from(*wander))
+        place
+            .and_then(|place| self.dispersion.get(place))
+            .map_or(UNKNOWN_DISPERSION, |dispersion| f64::from(*dispersion))
     }
 }
 
@@ -91,10 +93,10 @@ pub struct ViewBaseline {
     pub score: Option<Tail>,
     /// Tail of the pairs' daily silences, each against the longest of its pair's other days.
     pub silence: Option<Tail>,
-    /// Records that nine pairs in ten stay below.
-    pub usual_records: Records,
-    /// Tails of the pairs' records, by kind, each fold against the pair's other folds.
-    pub records: Vec<Option<Tail>>,
+    /// Peaks that nine pairs in ten stay below.
+    pub usual_peaks: Peaks,
+    /// Tails of the pairs' peaks, by kind, each fold against the pair's other folds.
+    pub peaks: Vec<Option<Tail>>,
     /// Tail of the pairs' daily leaks, each against the largest of its pair's other days.
     pub leak: Option<Tail>,
 }
@@ -126,34 +128,33 @@ pub struct Verdict {
     pub endpoint: Option<String>,
 }
 
-/// Observations of all tests of an account whose newest bucket is `bucket`, in `tests_at` order, the mix aside.
-pub fn observe(tests: &[Test], account: &Account, bucket: i64, clock: Option<&Clock>) -> Vec<Observation> {
-    let newest = account.series.bucket(bucket).copied().unwrap_or([0; _]);
+/// Observations of all tests of an state whose newest bucket is `bucket`, in `tests_at` order, the mix aside.
+pub fn observe(tests: &[Test], state: &EntityState, bucket: i64, clock: Option<&Seasonality>) -> Vec<Observation> {
+    let newest = state.series.bucket(bucket).copied().unwrap_or([0; _]);
     let expected = |test: &Test| clock.map_or(0.0, |clock| clock.expected(bucket, test.buckets()));
-    let see = |test: &Test| {
-        Observation::of(test.statistic().kind, account.series.window(test.window), &newest, expected(test))
-    };
+    let see =
+        |test: &Test| Observation::of(test.statistic().kind, state.series.window(test.window), &newest, expected(test));
     tests.iter().map(see).collect()
 }
 
 /// What the mix sees of one endpoint: its calls against its share of the pair's, over a window.
-pub fn observe_endpoint(account: &Account, endpoint: &str, share: f64, window: usize) -> Observation {
-    let calls = account.endpoints.get(endpoint).map_or(0, |series| series.count(window));
-    of_share(calls, account, share, window)
+pub fn observe_endpoint(state: &EntityState, endpoint: &str, share: f64, window: usize) -> Observation {
+    let calls = state.endpoints.get(endpoint).map_or(0, |series| series.count(window));
+    of_share(calls, state, share, window)
 }
 
-fn of_share(calls: i64, account: &Account, share: f64, window: usize) -> Observation {
+fn of_share(calls: i64, state: &EntityState, share: f64, window: usize) -> Observation {
     Observation {
         observed: calls as f64,
-        against: account.sum(Column::Calls, window) as f64 * share,
+        against: state.sum(Column::Calls, window) as f64 * share,
         ..Observation::default()
     }
 }
 
-/// Judges an account at the end of a bucket. `between` is what a pair without history may differ by in the mean of each
+/// Judges an state at the end of a bucket. `between` is what a pair without history may differ by in the mean of each
 /// quantity (bytes out, bytes in, latency), in variances of a call; `adaptation` how far its means have moved since training.
 pub fn judge(
-    account: &Account,
+    state: &EntityState,
     bucket: i64,
     baseline: Option<&Baseline>,
     level: &LevelBaseline,
@@ -161,14 +162,14 @@ pub fn judge(
     peers: usize,
     adaptation: Option<&Adaptation>,
 ) -> Vec<Verdict> {
-    let tests = tests_at(account.entity.level);
+    let tests = tests_at(state.entity.level);
     let known = baseline.filter(|baseline| baseline.is_known);
-    let seen = observe(&tests, account, bucket, known.and_then(|known| known.clock.as_ref()));
-    let mix = known.map(|known| most_surprising_endpoints(account, known)).unwrap_or_default();
+    let seen = observe(&tests, state, bucket, known.and_then(|known| known.clock.as_ref()));
+    let mix = known.map(|known| most_surprising_endpoints(state, known)).unwrap_or_default();
     let borrowed = level.usual_dispersion.get(peers).or(level.usual_dispersion.first());
     let verdict = |(place, (test, seen)): (usize, (&Test, Observation))| {
         let kind = test.statistic().kind;
-        let usual = || borrowed.and_then(|usual| usual.get(place)).copied().unwrap_or(UNKNOWN_WANDER as f32);
+        let usual = || borrowed.and_then(|usual| usual.get(place)).copied().unwrap_or(UNKNOWN_DISPERSION as f32);
         let own = baseline.and_then(|baseline| baseline.dispersion.get(place)).copied();
         let mut dispersion = f64::from(own.unwrap_or_else(usual));
         let (seen, z, endpoint) = match (kind, known) {
@@ -205,16 +206,16 @@ fn quantity_of(residual: Column) -> usize {
 /// What the mix sees of the most surprising endpoint over each window, its z and its name. Both maps are in the order of
 /// their names, so they are walked side by side.
 fn most_surprising_endpoints<'a>(
-    account: &'a Account,
+    state: &'a EntityState,
     known: &Baseline,
 ) -> [(Observation, f64, Option<&'a str>); WINDOWS.len()] {
     let mut most = [(Observation::default(), 0.0, None); WINDOWS.len()];
     let mut baselines = known.endpoints.iter().peekable();
-    for (endpoint, series) in &account.endpoints {
+    for (endpoint, series) in &state.endpoints {
         while baselines.next_if(|(name, _)| *name < endpoint).is_some() {}
         let Some((_, baseline)) = baselines.next_if(|(name, _)| *name == endpoint) else { continue };
         for (window, most) in most.iter_mut().enumerate() {
-            let seen = of_share(series.count(window), account, baseline.share, window);
+            let seen = of_share(series.count(window), state, baseline.share, window);
             if seen.observed <= seen.against {
                 continue;
             }

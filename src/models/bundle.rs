@@ -19,19 +19,19 @@ use thiserror::Error;
 use super::audit::Audit;
 use super::baseline::{Baselines, ViewBaseline};
 use super::calibration::{Tail, p_value};
-use super::clock::Span;
 use super::expectation::Expectations;
-use super::first_sight::{Known, SightRates};
-use super::joint::Joint;
+use super::multivariate::Multivariate;
+use super::novelty::{NoveltyRates, SeenSet};
 use super::peers::Peers;
-use crate::calls::{Direction, Templates};
+use super::seasonality::Span;
+use crate::calls::{Templates, View};
 use crate::features::catalogue_hash;
 
 /// Version of the layout on disk.
 pub const FORMAT_VERSION: u32 = 2;
 const MANIFEST: &str = "manifest.json";
 /// A part that unpacks to more is refused: no bundle of ours is that large.
-const MOST_BYTES: u64 = 4 << 30;
+const MAX_BYTES: u64 = 4 << 30;
 const COMPRESSION: i32 = 9;
 
 /// Why a bundle cannot be written or read.
@@ -127,21 +127,21 @@ pub struct Manifest {
     pub parts: BTreeMap<String, String>,
 }
 
-/// A joint model of a view, with the tail that turns its score into a p-value.
+/// A multivariate model of a view, with the tail that turns its score into a p-value.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct CalibratedJoint {
+pub struct CalibratedMultivariate {
     /// Forest and neighbours.
-    pub joint: Joint,
+    pub multivariate: Multivariate,
     /// Tail of an entity's oddest row a day, on days that nothing was fitted on.
     pub tail: Option<Tail>,
     /// Entities that were judged.
     pub entities: usize,
 }
 
-impl CalibratedJoint {
+impl CalibratedMultivariate {
     /// Chance that an entity has a row as odd as this on a day.
     pub fn p_value(&self, row: &[f64]) -> f64 {
-        let oddness = ArrayView2::from_shape((1, row.len()), row).map(|row| self.joint.oddness(row));
+        let oddness = ArrayView2::from_shape((1, row.len()), row).map(|row| self.multivariate.oddness(row));
         oddness.iter().flatten().map(|oddness| p_value(self.tail.as_ref(), *oddness)).next().unwrap_or(1.0)
     }
 }
@@ -160,15 +160,15 @@ pub struct Bundle {
     /// What is usual for each entity.
     pub baselines: Baselines,
     /// What a view's entities have in common.
-    pub views: BTreeMap<Direction, ViewBaseline>,
+    pub views: BTreeMap<View, ViewBaseline>,
     /// Groups of pairs that behave alike, by view.
-    pub peers: BTreeMap<Direction, Peers>,
+    pub peers: BTreeMap<View, Peers>,
     /// What was ever seen.
-    pub known: Known,
+    pub known: SeenSet,
     /// How often something new is seen.
-    pub sight_rates: SightRates,
-    /// Joint models, by view.
-    pub joint: BTreeMap<Direction, CalibratedJoint>,
+    pub novelty_rates: NoveltyRates,
+    /// Multivariate models, by view.
+    pub multivariate: BTreeMap<View, CalibratedMultivariate>,
     /// Who does what in audit logs.
     pub audit: Audit,
 }
@@ -186,8 +186,8 @@ impl Bundle {
             ("expectations", packed(&self.expectations)?),
             ("baselines", packed(&self.baselines)?),
             ("calibration", packed(&self.views)?),
-            ("first_sights", packed(&(&self.known, &self.sight_rates))?),
-            ("joint", packed(&(&self.joint, &self.peers))?),
+            ("novelties", packed(&(&self.known, &self.novelty_rates))?),
+            ("multivariate", packed(&(&self.multivariate, &self.peers))?),
             ("audit", packed(&self.audit)?),
         ]))
     }
@@ -240,8 +240,8 @@ impl Bundle {
             return Err(BundleError::Key { path: path(), trained, given });
         }
         let (span, templates) = read_part(directory, &manifest, "templates")?;
-        let (known, sight_rates) = read_part(directory, &manifest, "first_sights")?;
-        let (joint, peers) = read_part(directory, &manifest, "joint")?;
+        let (known, novelty_rates) = read_part(directory, &manifest, "novelties")?;
+        let (multivariate, peers) = read_part(directory, &manifest, "multivariate")?;
         Ok(Self {
             span,
             templates,
@@ -250,8 +250,8 @@ impl Bundle {
             views: read_part(directory, &manifest, "calibration")?,
             peers,
             known,
-            sight_rates,
-            joint,
+            novelty_rates,
+            multivariate,
             audit: read_part(directory, &manifest, "audit")?,
             manifest,
         })
@@ -305,6 +305,6 @@ fn read_part<T: DeserializeOwned>(directory: &Path, manifest: &Manifest, name: &
     }
     let mut plain = Vec::new();
     let decoder = zstd::Decoder::new(bytes.as_slice()).map_err(|error| damaged(error.to_string()))?;
-    decoder.take(MOST_BYTES).read_to_end(&mut plain).map_err(|error| damaged(error.to_string()))?;
+    decoder.take(MAX_BYTES).read_to_end(&mut plain).map_err(|error| damaged(error.to_string()))?;
     postcard::from_bytes(&plain).map_err(|error| damaged(error.to_string()))
 }

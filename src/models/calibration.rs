@@ -7,16 +7,16 @@
 use serde::{Deserialize, Serialize};
 
 /// Smallest p-value that is told: beyond it no fit is credible.
-pub const SMALLEST_P: f64 = 1e-12;
+pub const MIN_P: f64 = 1e-12;
 /// Share of the maxima that the tail is fitted on.
 const TAIL_SHARE: f64 = 0.10;
 /// Fewest maxima in the tail.
-const FEWEST_IN_TAIL: usize = 10;
+const MIN_IN_TAIL: usize = 10;
 /// Prior shape of the tail, and its weight in exceedances.
 const PRIOR_SHAPE: f64 = 0.10;
 const PRIOR_WEIGHT: f64 = 200.0;
 /// Fewest maxima from which anything can be said at all.
-const FEWEST_MAXIMA: usize = 5;
+const MIN_MAXIMA: usize = 5;
 
 /// `P(daily maximum of one entity >= z)`, learned from maxima of days that the score had not been fitted on.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -36,11 +36,11 @@ impl Tail {
     /// `None` below five maxima: nothing can be said.
     pub fn fit(mut maxima: Vec<f32>, days: usize) -> Option<Self> {
         let n = maxima.len();
-        if n < FEWEST_MAXIMA || days < 2 {
+        if n < MIN_MAXIMA || days < 2 {
             return None;
         }
         maxima.sort_unstable_by(f32::total_cmp);
-        let exceedances = FEWEST_IN_TAIL.max((TAIL_SHARE * n as f64) as usize).min(n - 1);
+        let exceedances = MIN_IN_TAIL.max((TAIL_SHARE * n as f64) as usize).min(n - 1);
         let threshold = f64::from(maxima[n - exceedances - 1]);
         let excess: Vec<f64> = maxima[n - exceedances..].iter().map(|z| f64::from(*z) - threshold).collect();
         let k = exceedances as f64;
@@ -60,17 +60,17 @@ impl Tail {
         Some(Self { maxima, threshold, exceedances, shape, scale })
     }
 
-    /// The chance of a daily maximum of `score` or more, at least [`SMALLEST_P`].
+    /// The chance of a daily maximum of `score` or more, at least [`MIN_P`].
     pub fn p(&self, score: f64) -> f64 {
         let n = self.maxima.len();
         let below = self.maxima.partition_point(|z| f64::from(*z) < score);
         let body = (n - below + 1) as f64 / (n + 1) as f64;
         if score <= self.threshold {
-            return body.max(SMALLEST_P);
+            return body.max(MIN_P);
         }
         let excess = 1.0 + self.shape * (score - self.threshold) / self.scale;
         let tail = self.exceedances as f64 / n as f64 * excess.powf(-1.0 / self.shape);
-        tail.min(body).max(SMALLEST_P)
+        tail.min(body).max(MIN_P)
     }
 
     /// Number of maxima that it was learned from.

@@ -15,7 +15,7 @@ use foldhash::HashMap;
 use polars::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::clock::Span;
+use super::seasonality::Span;
 use crate::rollup::{QUANTITIES, Rollup, fixed_to_f64};
 
 /// Outcomes whose share is expected, by their column.
@@ -26,7 +26,7 @@ const MEAN_WEIGHT: f64 = 10.0;
 const VARIANCE_WEIGHT: f64 = 20.0;
 const SHARE_WEIGHT: f64 = 200.0;
 /// No endpoint is so constant that a call may lie further out than its `ln(1 + x)` over this.
-const LEAST_DEVIATION: f64 = 0.2;
+const MIN_DEVIATION: f64 = 0.2;
 /// Levels of the lattice, finest first: endpoint of a pair, endpoint of a vendor, vendor, all.
 const LEVELS: usize = 4;
 
@@ -80,7 +80,7 @@ impl Expected {
             let above = self.deviation[quantity].powi(2);
             own.mean[quantity] = (n * mean + MEAN_WEIGHT * self.mean[quantity]) / (n + MEAN_WEIGHT);
             own.deviation[quantity] =
-                ((n * variance + VARIANCE_WEIGHT * above) / (n + VARIANCE_WEIGHT)).sqrt().max(LEAST_DEVIATION);
+                ((n * variance + VARIANCE_WEIGHT * above) / (n + VARIANCE_WEIGHT)).sqrt().max(MIN_DEVIATION);
         }
         let calls = sums.calls.max(0) as f64;
         for failure in 0..FAILURES.len() {
@@ -92,13 +92,13 @@ impl Expected {
 }
 
 /// Key of a level: the parts of a call that it keeps, joined. Level 0 is the endpoint of a pair, 3 is all calls of a view.
-fn key(buffer: &mut String, level: usize, [direction, caller, vendor, endpoint]: [&str; 4]) {
+fn key(buffer: &mut String, level: usize, [view, caller, vendor, endpoint]: [&str; 4]) {
     buffer.clear();
     let _ = match level {
-        0 => write!(buffer, "{direction}\u{1f}{vendor}\u{1f}{endpoint}\u{1f}{caller}"),
-        1 => write!(buffer, "{direction}\u{1f}{vendor}\u{1f}{endpoint}"),
-        2 => write!(buffer, "{direction}\u{1f}{vendor}"),
-        _ => write!(buffer, "{direction}"),
+        0 => write!(buffer, "{view}\u{1f}{vendor}\u{1f}{endpoint}\u{1f}{caller}"),
+        1 => write!(buffer, "{view}\u{1f}{vendor}\u{1f}{endpoint}"),
+        2 => write!(buffer, "{view}\u{1f}{vendor}"),
+        _ => write!(buffer, "{view}"),
     };
 }
 
@@ -108,7 +108,7 @@ struct Places<'a>([&'a StringChunked; 4]);
 impl<'a> Places<'a> {
     fn of(frame: &'a DataFrame) -> PolarsResult<Self> {
         let text = |name: &str| frame.column(name).and_then(Column::str);
-        Ok(Self([text("direction")?, text("caller")?, text("vendor")?, text("endpoint")?]))
+        Ok(Self([text("view")?, text("caller")?, text("vendor")?, text("endpoint")?]))
     }
 
     fn row(&self, row: usize) -> [&'a str; 4] {
@@ -201,8 +201,8 @@ impl Expectations {
     }
 
     /// What is usual for a call, at the finest level that has seen one like it.
-    pub fn get(&self, direction: &str, caller: &str, vendor: &str, endpoint: &str) -> Expected {
-        self.look_up(&mut String::new(), [direction, caller, vendor, endpoint])
+    pub fn get(&self, view: &str, caller: &str, vendor: &str, endpoint: &str) -> Expected {
+        self.look_up(&mut String::new(), [view, caller, vendor, endpoint])
     }
 
     fn look_up(&self, buffer: &mut String, place: [&str; 4]) -> Expected {

@@ -19,17 +19,17 @@ pub const LEAKS: [&str; 1] = ["bytes_out_leak"];
 /// Slack of the sum, in deviations an hour: about half of the shift that it is to find.
 const SLACK: f64 = 0.25;
 /// Bound of one hour's score.
-const LARGEST_SCORE: f64 = 3.0;
+const MAX_SCORE: f64 = 3.0;
 /// Hours of shrinkage of the persistence to none, and its bound.
 const PERSISTENCE_WEIGHT: f64 = 20.0;
-const MOST_PERSISTENCE: f64 = 0.9;
+const MAX_PERSISTENCE: f64 = 0.9;
 /// Calls of shrinkage of the earlier days' mean to that of all.
 const EARLIER_WEIGHT_CALLS: f64 = 50.0;
 /// No pair is so steady that its sum stays below this.
-const LEAST_RECORD: f64 = 6.0;
+const MIN_LONGEST: f64 = 6.0;
 /// Times the largest sum of the history, and mean shift in deviations of a call, from which a leak is worth telling.
-const LEAST_TIMES: f64 = 2.0;
-const LEAST_SHIFT: f64 = 0.04;
+const MIN_TIMES: f64 = 2.0;
+const MIN_SHIFT: f64 = 0.04;
 
 const _: () = assert!(LEAKING.len() <= QUANTITIES.len());
 
@@ -66,19 +66,19 @@ pub struct Leak {
     pub shift: f64,
 }
 
-/// An hour's score: its mean residual against what `calls` calls and the pair's `wander` between hours allow.
-fn score(mean: f64, calls: f64, wander: f64) -> f64 {
-    (mean / (1.0 / calls.max(1.0) + wander).sqrt()).clamp(-LARGEST_SCORE, LARGEST_SCORE)
+/// An hour's score: its mean residual against what `calls` calls and the pair's `dispersion` between hours allow.
+fn score(mean: f64, calls: f64, dispersion: f64) -> f64 {
+    (mean / (1.0 / calls.max(1.0) + dispersion).sqrt()).clamp(-MAX_SCORE, MAX_SCORE)
 }
 
 impl LeakSum {
     /// Adds an hour.
-    pub fn add(&mut self, mean: f64, calls: f64, wander: f64, persistence: f64) {
+    pub fn add(&mut self, mean: f64, calls: f64, dispersion: f64, persistence: f64) {
         if calls <= 0.0 {
             return;
         }
         let mean = mean - self.told;
-        let score = score(mean, calls, wander);
+        let score = score(mean, calls, dispersion);
         let news = (score - persistence * self.before) / (1.0 - persistence * persistence).sqrt();
         self.before = score;
         self.sum = (self.sum + news - SLACK).max(0.0);
@@ -92,9 +92,9 @@ impl LeakSum {
 
     /// The leak, if there is one that is worth telling.
     pub fn leak(&self, known: &LeakBaseline) -> Option<Leak> {
-        let times = self.sum / known.record.max(LEAST_RECORD);
+        let times = self.sum / known.record.max(MIN_LONGEST);
         let shift = self.residuals / self.calls.max(1.0);
-        (times >= LEAST_TIMES && shift >= LEAST_SHIFT).then_some(Leak { times, hours: self.hours, shift })
+        (times >= MIN_TIMES && shift >= MIN_SHIFT).then_some(Leak { times, hours: self.hours, shift })
     }
 
     /// Begins anew, once a leak was told: from its level.
@@ -121,21 +121,21 @@ fn against_earlier(hours: &[(i64, f64, f64)]) -> Vec<(i64, f64, f64)> {
 }
 
 /// Learns from hours in order: day, mean residual and calls. Also each day's largest sum against the largest of the others.
-pub fn learn(hours: &[(i64, f64, f64)], wander: f64) -> (LeakBaseline, Vec<f64>) {
+pub fn learn(hours: &[(i64, f64, f64)], dispersion: f64) -> (LeakBaseline, Vec<f64>) {
     let hours = against_earlier(hours);
-    let scores: Vec<f64> = hours.iter().map(|(_, mean, calls)| score(*mean, *calls, wander)).collect();
+    let scores: Vec<f64> = hours.iter().map(|(_, mean, calls)| score(*mean, *calls, dispersion)).collect();
     let products: f64 = scores.windows(2).map(|pair| pair[0] * pair[1]).sum();
     let squares: f64 = scores.iter().map(|score| score * score).sum();
-    let persistence = (products / (squares + PERSISTENCE_WEIGHT)).clamp(0.0, MOST_PERSISTENCE);
+    let persistence = (products / (squares + PERSISTENCE_WEIGHT)).clamp(0.0, MAX_PERSISTENCE);
     let mut sum = LeakSum::default();
     let mut largest: BTreeMap<i64, f64> = BTreeMap::new();
     for (day, mean, calls) in &hours {
-        sum.add(*mean, *calls, wander, persistence);
+        sum.add(*mean, *calls, dispersion, persistence);
         largest.entry(*day).and_modify(|most| *most = most.max(sum.sum)).or_insert(sum.sum);
     }
     let record = largest.values().copied().fold(0.0, f64::max);
     let of_others = |day: i64| largest.iter().filter(move |(other, _)| **other != day).map(|(_, sum)| *sum);
-    let times = |(day, sum): (&i64, &f64)| sum / of_others(*day).fold(LEAST_RECORD, f64::max);
+    let times = |(day, sum): (&i64, &f64)| sum / of_others(*day).fold(MIN_LONGEST, f64::max);
     (LeakBaseline { persistence, record }, largest.iter().map(times).collect())
 }
 
@@ -146,7 +146,7 @@ mod tests {
 
     use super::*;
 
-    /// Hourly means of 100 calls with a wander of .01 that persists.
+    /// Hourly means of 100 calls with a dispersion of .01 that persists.
     fn hours(count: usize, shift: f64, seed: u64) -> Vec<(i64, f64, f64)> {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
         let mut normal = move || (0..12).map(|_| random.r#gen::<f64>()).sum::<f64>() - 6.0;

@@ -2,7 +2,7 @@
 
 use std::f64::consts::{LN_2, SQRT_2, TAU};
 
-/// `ln P(Z > x)` for a standard normal Z. Beyond 20 by the asymptotic series (Abramowitz & Stegun 7.1.23).
+/// `ln P(Z > x)` for a standard normal Z. PeakExcess 20 by the asymptotic series (Abramowitz & Stegun 7.1.23).
 pub fn log_survival(x: f64) -> f64 {
     if x < 20.0 {
         return libm::erfc(x / SQRT_2).ln() - LN_2;

@@ -17,8 +17,8 @@ use crate::features::{Column, FeatureVector};
 /// Number of columns of a behaviour.
 const COLUMNS: usize = 5;
 /// Fewest entities that are grouped at all, and most groups.
-const FEWEST_ENTITIES: usize = 6;
-const MOST_GROUPS: usize = 8;
+const MIN_ENTITIES: usize = 6;
+const MAX_GROUPS: usize = 8;
 
 /// A pair's behaviour, from the sums of its features over some days and its level at weekends against weekdays: calls a day
 /// (ln), mean size of a request and of an answer (ln), share of calls that fail, level at weekends.
@@ -51,7 +51,7 @@ impl Peers {
     /// Groups behaviours, (n_entities, columns).
     pub fn fit(behaviours: &[Vec<f64>], seed: u64) -> Self {
         let n = behaviours.len();
-        if n < FEWEST_ENTITIES {
+        if n < MIN_ENTITIES {
             return Self::default();
         }
         let column = |place: usize| behaviours.iter().map(move |row| row.get(place).copied().unwrap_or_default());
@@ -62,7 +62,7 @@ impl Peers {
         });
         let mut peers = Self { scale: scale.collect(), model: None };
         let scaled: Vec<f64> = behaviours.iter().flat_map(|row| peers.scaled(row)).collect();
-        let groups = (((n as f64) / 2.0).sqrt() as usize).clamp(1, MOST_GROUPS);
+        let groups = (((n as f64) / 2.0).sqrt() as usize).clamp(1, MAX_GROUPS);
         let Ok(rows) = Array2::from_shape_vec((n, COLUMNS), scaled) else { return peers };
         let params = KMeans::params_with_rng(groups, Xoshiro256Plus::seed_from_u64(seed)).n_runs(3);
         peers.model = params.fit(&DatasetBase::from(rows)).ok();

@@ -9,17 +9,17 @@
 
 use std::collections::BTreeMap;
 
-use super::clock::{Clock, Span};
+use super::seasonality::{Seasonality, Span};
 
 /// Calls of shrinkage of a pair's level to its usual one.
 const LEVEL_WEIGHT: f64 = 2.0;
 /// No pair is so regular that fewer expected calls than this are its longest silence.
-const LEAST_RECORD: f64 = 4.0;
+const MIN_LONGEST: f64 = 4.0;
 /// Times the longest silence from which one is worth telling.
-const LEAST_TIMES: f64 = 2.0;
+const MIN_TIMES: f64 = 2.0;
 
 /// Expected calls that a pair, heard last in bucket `heard`, has not made up to the end of `bucket`; at most a day's.
-pub fn missed_calls(clock: &Clock, heard: i64, bucket: i64) -> f64 {
+pub fn missed_calls(clock: &Seasonality, heard: i64, bucket: i64) -> f64 {
     clock.expected(bucket, bucket - heard)
 }
 
@@ -32,28 +32,28 @@ pub fn at_level(missed: f64, called: f64, expected: f64) -> f64 {
 
 /// How many times longer a silence is than the pair's longest.
 pub fn times_longest(missed: f64, longest: f64) -> f64 {
-    missed / longest.max(LEAST_RECORD)
+    missed / longest.max(MIN_LONGEST)
 }
 
 /// Whether a silence is long enough to be worth anybody's time.
 pub fn is_worth_telling(times: f64) -> bool {
-    times >= LEAST_TIMES
+    times >= MIN_TIMES
 }
 
 /// The longest silence of each fold, in expected calls, of a pair that called in `calls` (bucket and calls, in order).
-/// `clock_of` is the clock that a fold is judged by.
+/// `seasonality_of` is the clock that a fold is judged by.
 pub fn longest_by_fold(
     calls: &[(i64, i64)],
     span: Span,
-    mut clock_of: impl FnMut(i64) -> Option<Clock>,
+    mut seasonality_of: impl FnMut(i64) -> Option<Seasonality>,
 ) -> BTreeMap<i64, f64> {
     let mut longest: BTreeMap<i64, f64> = BTreeMap::new();
-    let mut clock: Option<(i64, Option<Clock>)> = None;
+    let mut clock: Option<(i64, Option<Seasonality>)> = None;
     let ends = calls.iter().skip(1).map(|(bucket, _)| bucket - 1).chain(std::iter::once(span.last));
     for ((heard, _), last) in calls.iter().zip(ends) {
         for fold in span.fold_of(heard + 1)..=span.fold_of(last) {
             if clock.as_ref().is_none_or(|(of, _)| *of != fold) {
-                clock = Some((fold, clock_of(fold)));
+                clock = Some((fold, seasonality_of(fold)));
             }
             let Some((_, Some(clock))) = &clock else { continue };
             let missed = missed_calls(clock, *heard, last.min((fold + 1) * span.fold_buckets() - 1));
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_night_is_no_silence_and_an_hour_of_the_day_is() {
-        let clock = Clock::fit(&calls(0..0), SPAN, None);
+        let clock = Seasonality::fit(&calls(0..0), SPAN, None);
         let evening = 228 + 5 * BUCKETS_PER_DAY;
         assert!(missed_calls(&clock, evening, evening + 60) < 5.0);
         let noon = 144 + 5 * BUCKETS_PER_DAY;
@@ -99,7 +99,7 @@ mod tests {
     fn a_day_with_a_gap_stands_out_from_the_pairs_other_days() {
         let gap = 3 * BUCKETS_PER_DAY + 140..3 * BUCKETS_PER_DAY + 150;
         let calls = calls(gap);
-        let longest = longest_by_fold(&calls, SPAN, |day| Some(Clock::fit(&calls, SPAN, Some(day))));
+        let longest = longest_by_fold(&calls, SPAN, |day| Some(Seasonality::fit(&calls, SPAN, Some(day))));
         let times: Vec<f64> = times_by_fold(&longest).collect();
         let most = times.iter().copied().fold(0.0, f64::max);
         assert!(most > 5.0 && times.iter().filter(|times| **times > 1.5).count() == 1, "{times:?}");

@@ -1,7 +1,7 @@
 //! What is tested of an entity, and how far from usual it is.
 //!
 //! Given how many calls there were, each statistic has a known variance: a count of failures or of an endpoint's calls is
-//! negative binomial around its share, the mean of residuals has variance `1/n` and the wander of the entity's days, the
+//! negative binomial around its share, the mean of residuals has variance `1/n` and the dispersion of the entity's days, the
 //! largest of n residuals follows the normal's far tail. Only the count of calls itself needs a clock. So a campaign moves
 //! one number and an attack moves a ratio.
 //!
@@ -82,14 +82,14 @@ pub const STATISTICS: &[Statistic] = &[
 
 /// Least effects worth a page: failures or an endpoint's calls above expectation and against it, shift of a mean in deviations
 /// of a call, bytes of one call.
-const LEAST_COUNT: f64 = 8.0;
-const LEAST_RATIO: f64 = 1.5;
-const LEAST_SHIFT: f64 = 0.25;
-const LEAST_BYTES: i64 = 1 << 20;
+const MIN_COUNT: f64 = 8.0;
+const MIN_RATIO: f64 = 1.5;
+const MIN_SHIFT: f64 = 0.25;
+const MIN_BYTES: i64 = 1 << 20;
 /// Nothing is expected less often than this, over any window.
-const LEAST_EXPECTED: f64 = 1e-4;
+const MIN_EXPECTED: f64 = 1e-4;
 /// Wider than any z that is told apart from another.
-const LARGEST_Z: f64 = 1e4;
+const MAX_Z: f64 = 1e4;
 
 /// A statistic by its name.
 pub fn statistic_named(name: &str) -> Option<&'static Statistic> {
@@ -168,7 +168,7 @@ impl Observation {
         }
     }
 
-    /// How far from usual, about standard normal in the middle; `dispersion` is the entity's own wander.
+    /// How far from usual, about standard normal in the middle; `dispersion` is the entity's own dispersion.
     pub fn z(self, kind: Kind, dispersion: f64) -> f64 {
         let z = match kind {
             Kind::Volume | Kind::Count(..) | Kind::Mix => deviance(self.observed, self.against, dispersion),
@@ -178,7 +178,7 @@ impl Observation {
             Kind::Mean(..) => 0.0,
             Kind::Largest(..) => largest_of(self.observed, self.against),
         };
-        if z.is_finite() { z.clamp(-LARGEST_Z, LARGEST_Z) } else { 0.0 }
+        if z.is_finite() { z.clamp(-MAX_Z, MAX_Z) } else { 0.0 }
     }
 
     /// Whether the effect is large enough to be worth anybody's time. Judged after the tail and before fusing: gating the
@@ -187,14 +187,14 @@ impl Observation {
         match statistic.kind {
             Kind::Volume => true,
             Kind::Count(..) | Kind::Mix => {
-                self.observed - self.against >= LEAST_COUNT && self.observed >= LEAST_RATIO * self.against
+                self.observed - self.against >= MIN_COUNT && self.observed >= MIN_RATIO * self.against
             }
             Kind::Mean(..) => {
                 let [rise, fall] = statistic.least;
                 let is_ratio = self.shift >= rise * self.against || -self.shift >= fall * self.against;
-                is_ratio && self.observed.abs() >= LEAST_SHIFT * self.against
+                is_ratio && self.observed.abs() >= MIN_SHIFT * self.against
             }
-            Kind::Largest(..) => self.bytes >= LEAST_BYTES,
+            Kind::Largest(..) => self.bytes >= MIN_BYTES,
         }
     }
 
@@ -226,7 +226,7 @@ const fn shift_of(residual: Column) -> Column {
 /// Signed root of the negative binomial deviance: about N(0, 1) for counts of mean `mu` and variance `mu + phi mu^2`, tiny
 /// and large alike (McCullagh & Nelder 1989, section 11.2).
 pub fn deviance(count: f64, mu: f64, phi: f64) -> f64 {
-    let (mu, phi) = (mu.max(LEAST_EXPECTED), phi.max(1e-6));
+    let (mu, phi) = (mu.max(MIN_EXPECTED), phi.max(1e-6));
     let own = if count > 0.0 { count * (count / mu).ln() } else { 0.0 };
     let both = (count + 1.0 / phi) * ((1.0 + phi * count) / (1.0 + phi * mu)).ln();
     (2.0 * (own - both)).max(0.0).sqrt().copysign(count - mu)
@@ -266,7 +266,7 @@ impl Moments {
                 self.windows += if seen.against > 0.2 { 1.0 / 3.0 } else { 0.0 };
             }
             Kind::Mean(..) if seen.against > 0.0 => {
-                // Weighted by what a window of n calls tells of the wander between windows.
+                // Weighted by what a window of n calls tells of the dispersion between windows.
                 let weight = seen.against / (seen.against + 20.0);
                 self.numerator += weight * ((seen.observed / seen.against).powi(2) - 1.0 / seen.against);
                 self.denominator += weight;

@@ -1,12 +1,12 @@
 //! The pipeline file as written: every room's section under one roof.
 //!
-//! [`load`] reads it and checks it once into a [`Plan`]; a complaint names the file, the line and the field, and says what
+//! [`load`] reads it and checks it once into a [`Plan`]; a diagnostic names the file, the line and the field, and says what
 //! to write instead. Relative paths begin at the pipeline file. Whatever has a default that works may be left out.
 //!
 //! Not here: what a section does (its room knows), and anything that connects or opens (`stream`).
 
 mod campaign;
-pub(crate) mod complaint;
+pub(crate) mod diagnostic;
 mod plan;
 
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use crate::calls::{Exclude, OwnerDatabases};
 use crate::ingest::{DecodeSpec, kafka};
 
 pub use campaign::Campaign;
-pub use complaint::PipelineError;
+pub use diagnostic::PipelineError;
 pub use plan::{DeadLetterPlan, Plan, TriagePlan, default_key_file, load};
 
 /// The file, but for its `[[sinks]]`: those are read by the registry in `alerts::sinks`.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 
-use super::complaint::{PipelineError, Text};
+use super::diagnostic::{PipelineError, Text};
 use super::{Admin, DeadLetter, Detection, Spec, State, Triage};
 use crate::alerts::sinks::{self, SINKS, SectionError, SinkPlan, SinkSpec, Surroundings};
 use crate::calls::{Exclude, FingerprintKey, KeyError, OwnerDatabases, VendorPack};
@@ -103,9 +103,9 @@ pub fn load(file: &Path) -> Result<Plan, PipelineError> {
 }
 
 fn check(text: &Text<'_>) -> Result<Plan, PipelineError> {
-    let mut table = DeTable::parse(text.text).map_err(|error| text.complaint("", &error))?;
+    let mut table = DeTable::parse(text.text).map_err(|error| text.diagnostic("", &error))?;
     let sections = table.get_mut().remove("sinks");
-    let spec = Spec::deserialize(Deserializer::from(table)).map_err(|error| text.complaint("", &error))?;
+    let spec = Spec::deserialize(Deserializer::from(table)).map_err(|error| text.diagnostic("", &error))?;
 
     let directory = text.file.parent().unwrap_or(Path::new("")).to_owned();
     check_fields(text, &spec)?;
@@ -219,7 +219,7 @@ fn read_sink(
         return Err(text.field(&span, "sinks.type".to_owned(), problem));
     };
     (kind.read)(ValueDeserializer::from(section), around).map_err(|problem| match problem {
-        SectionError::Fields(error) => text.complaint("sinks", &error),
+        SectionError::Fields(error) => text.diagnostic("sinks", &error),
         SectionError::Sink(error) => text.field(&span, "sinks".to_owned(), error.to_string()),
     })
 }
@@ -255,10 +255,10 @@ fn read_dead_letter(
     around: &Surroundings,
     state: &State,
 ) -> Result<DeadLetterPlan, PipelineError> {
-    let complain = |problem| text.at(&["dead_letter"], problem);
+    let report = |problem| text.at(&["dead_letter"], problem);
     if let Some(topic) = written.topic {
         let topic = sinks::Kafka { topic, brokers: None, properties: Default::default() };
-        return topic.check(around).map(DeadLetterPlan::Topic).map_err(complain);
+        return topic.check(around).map(DeadLetterPlan::Topic).map_err(report);
     }
     let path = match written.file {
         Some(path) => around.path(&path),
@@ -266,7 +266,7 @@ fn read_dead_letter(
     };
     // The path is complete: a second join leaves an absolute one alone, and must not see a relative one.
     let here = Surroundings::default();
-    sinks::File { path }.check(&here).map(DeadLetterPlan::File).map_err(complain)
+    sinks::File { path }.check(&here).map(DeadLetterPlan::File).map_err(report)
 }
 
 /// `$XDG_STATE_HOME/apiwarden/fingerprint.key`, else under `~/.local/state`.
@@ -315,7 +315,7 @@ mod tests {
 
     #[test]
     fn a_complaint_names_file_line_and_field_and_what_to_write() {
-        for (more, complaint) in [
+        for (more, diagnostic) in [
             ("[state]\ncheckpoint_seconds = 0\n", "p.toml:7: state.checkpoint_seconds: write 1 to 3600"),
             ("[state]\ncheckpoint_seconds = \"x\"\n", "p.toml:7: state.checkpoint_seconds: invalid type"),
             ("[state]\ndirektory = \"x\"\n", "p.toml:7: state.direktory: unknown field `direktory`, expected one of"),
@@ -329,7 +329,7 @@ mod tests {
             ("[detection]\nalerts_per_day = nan\n", "p.toml:7: detection.alerts_per_day: write a number above 0"),
         ] {
             let error = read(&format!("{SMALLEST}{more}")).unwrap_err();
-            assert!(error.contains(complaint), "expected {complaint}\nfound    {error}");
+            assert!(error.contains(diagnostic), "expected {diagnostic}\nfound    {error}");
         }
         let error = read("[model]\nbundle = \"x\"\n").unwrap_err();
         assert!(error.contains("missing field `source`"), "{error}");

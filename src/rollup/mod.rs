@@ -22,7 +22,7 @@ pub const BUCKETS_PER_DAY: i64 = 86_400 / BUCKET_SECONDS;
 
 /// What a row is about, besides its bucket: the relation.
 pub const RELATION: [&str; 11] = [
-    "direction",
+    "view",
     "caller",
     "vendor",
     "host",

@@ -8,7 +8,7 @@ use jiff::tz::Offset;
 use serde::{Deserialize, Deserializer, de};
 
 use crate::pipeline::PipelineError;
-use crate::pipeline::complaint::Text;
+use crate::pipeline::diagnostic::Text;
 
 /// The file, as anyone may write it.
 #[derive(Clone, Debug, Deserialize)]
@@ -163,7 +163,7 @@ impl Spec {
 
     fn parse(file: &Path, text: &str) -> Result<Self, PipelineError> {
         let text = Text { file, text };
-        let spec: Self = toml::from_str(text.text).map_err(|error| text.complaint("", &error))?;
+        let spec: Self = toml::from_str(text.text).map_err(|error| text.diagnostic("", &error))?;
         let whole = |field: &str, value: usize, most: usize| {
             if (1..=most).contains(&value) {
                 return Ok(());
@@ -251,10 +251,10 @@ impl Untidiness {
 mod tests {
     use super::*;
 
-    const LEAST: &str = "seed = 1\nformat = \"ecs\"\nstart = \"2026-09-01\"\ndays = 2\ncalls_a_day = 100\n";
+    const MIN_RATE: &str = "seed = 1\nformat = \"ecs\"\nstart = \"2026-09-01\"\ndays = 2\ncalls_a_day = 100\n";
 
     fn complaint(more: &str) -> String {
-        Spec::parse(Path::new("a.toml"), &format!("{LEAST}{more}")).unwrap_err().to_string()
+        Spec::parse(Path::new("a.toml"), &format!("{MIN_RATE}{more}")).unwrap_err().to_string()
     }
 
     #[test]
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn an_audit_log_has_no_list_of_vendors() {
-        let text = LEAST.replace("ecs", "cloudtrail") + "vendors = 3\n";
+        let text = MIN_RATE.replace("ecs", "cloudtrail") + "vendors = 3\n";
         let complaint = Spec::parse(Path::new("a.toml"), &text).unwrap_err().to_string();
         assert_eq!(complaint, "a.toml:6: vendors: an audit log has one vendor: leave this out");
     }

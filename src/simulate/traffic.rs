@@ -18,7 +18,7 @@ const EVENNESS_OF_BUILDS: f64 = 1.5;
 /// Chance that a nightly job breaks off and runs again.
 const JOB_FAILS: f64 = 0.03;
 /// Retries of a call that the vendor failed.
-const MOST_RETRIES: u32 = 2;
+const MAX_RETRIES: u32 = 2;
 /// Share of slow calls in the Pareto tail of latencies, its index, and how far it reaches.
 const SLOW: (f64, f64, f64) = (0.01, 1.4, 40.0);
 /// Bytes that a token stands for.
@@ -153,7 +153,7 @@ impl<'a> Drawing<'a> {
         let bytes_out =
             endpoint.request.draw(random, if endpoint.method == "GET" { 1.0 } else { pair.size_factor }, is_tidy);
         let id = random.r#gen();
-        for attempt in 0..=MOST_RETRIES {
+        for attempt in 0..=MAX_RETRIES {
             let errors = self.weather.errors.get(bucket).copied().unwrap_or_default();
             let status = status(random, endpoint, errors, untidy.background_errors);
             let bytes_in = match status {

@@ -7,20 +7,20 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::findings::Told;
-use super::judge::{Event, Judge};
+use super::evaluator::{Candidate, Evaluator};
+use super::findings::Details;
 use crate::alerts::Subject;
-use crate::calls::{Direction, StepClass};
-use crate::detect::{Cause, Contribution, audit_contribution, cold_contribution};
-use crate::features::{Account, Column, Entity, Ledger};
+use crate::calls::{StepClass, View};
+use crate::detect::{Cause, Contribution, audit_contribution, cold_start_contribution};
+use crate::features::{Column, Entity, EntityState, EntityStore};
 use crate::models::audit::{
-    Audit, COLD_PAGE, COMPANY_TESTS, Cold, Evidence, Expected, Group, HOUR_BUCKETS, Known, Observer, Over, Principal,
-    Role, Row, Tick, Verdict, advance, judge, operation_class, values_of,
+    Audit, COLD_START_PAGE, COMPANY_TESTS, ColdStart, Evidence, Expected, Group, HOUR_BUCKETS, Known, Observer, Over,
+    Principal, Role, Row, Tick, Verdict, advance, judge, operation_class, values_of,
 };
 use crate::rollup::day_of;
 
 /// Reasons that a finding tells.
-const MOST_REASONS: usize = 4;
+const MAX_REASONS: usize = 4;
 /// Reasons below this are told in the sentence.
 const WORTH_A_WORD: f64 = 0.05;
 /// Tests of a company are dependent: about so many independent ones.
@@ -30,7 +30,7 @@ const ECHO: i64 = 30 * 3_600_000_000;
 /// Over-dispersion of a company in whose history nobody failed to sign in.
 const UNKNOWN_COMPANY: f32 = 1.0;
 /// Principals that nothing was learned of and that are remembered.
-const MOST_STRANGERS: usize = 100_000;
+const MAX_STRANGERS: usize = 100_000;
 
 /// What the stream remembers of the audit view.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -42,25 +42,25 @@ pub(super) struct AuditMemory {
     strangers: BTreeMap<Principal, Role>,
     /// When a principal was last told of.
     told: BTreeMap<Principal, i64>,
-    cold: Cold,
+    cold: ColdStart,
 }
 
-impl Judge {
+impl Evaluator {
     /// Judges a bucket's rows of the audit view.
     pub fn judge_audit(&mut self, rows: &[Row<'_>], bucket: i64, time: i64) {
         if rows.is_empty() {
             return;
         }
-        let ledger = std::mem::take(&mut self.memory.ledger);
+        let store = std::mem::take(&mut self.memory.store);
         if self.bundle.audit.is_warm() {
-            self.judge_habits(&ledger, rows, bucket, time);
+            self.judge_habits(&store, rows, bucket, time);
         } else {
-            self.judge_cold(&ledger, rows, bucket, time);
+            self.evaluate_cold_start(&store, rows, bucket, time);
         }
-        self.memory.ledger = ledger;
+        self.memory.store = store;
     }
 
-    fn judge_habits(&mut self, ledger: &Ledger, rows: &[Row<'_>], bucket: i64, time: i64) {
+    fn judge_habits(&mut self, store: &EntityStore, rows: &[Row<'_>], bucket: i64, time: i64) {
         let bundle = Arc::clone(&self.bundle);
         let audit = &bundle.audit;
         let threshold = audit.threshold(self.settings.alerts_per_day);
@@ -89,10 +89,10 @@ impl Judge {
             if verdict.may_page {
                 self.memory.audit.told.insert(principal.clone(), time);
             }
-            if let Some(account) = account_of(ledger, &principal, rows)
-                && let Some(event) = event_of(account, &principal, &verdict, threshold)
+            if let Some(state) = account_of(store, &principal, rows)
+                && let Some(candidate) = event_of(state, &principal, &verdict, threshold)
             {
-                self.tell(ledger, event, bucket, time);
+                self.tell(store, candidate, bucket, time);
             }
         }
     }
@@ -102,7 +102,7 @@ impl Judge {
         for row in rows {
             let principal = row.whose();
             let strangers = &mut self.memory.audit.strangers;
-            if !audit.habits.contains_key(&principal) && strangers.len() < MOST_STRANGERS {
+            if !audit.habits.contains_key(&principal) && strangers.len() < MAX_STRANGERS {
                 strangers.entry(principal).or_insert_with(|| row.apparent_role());
             }
         }
@@ -111,7 +111,7 @@ impl Judge {
             let stranger = self.memory.audit.strangers.get(principal).copied();
             stranger.unwrap_or_else(|| audit.role_of(principal, row))
         };
-        let is_held = |principal: &Principal| self.memory.book.is_paging(&subject_of(principal));
+        let is_held = |principal: &Principal| self.memory.incidents.is_paging(&subject_of(principal));
         let ticks = observer.observe(rows, audit, &role_of, &is_held);
         self.memory.audit.observer = observer;
         ticks
@@ -123,20 +123,20 @@ impl Judge {
     }
 
     /// Without a history: by the priors of the classes of step.
-    fn judge_cold(&mut self, ledger: &Ledger, rows: &[Row<'_>], bucket: i64, time: i64) {
+    fn evaluate_cold_start(&mut self, store: &EntityStore, rows: &[Row<'_>], bucket: i64, time: i64) {
         let bundle = Arc::clone(&self.bundle);
         for row in rows {
-            let score = self.memory.audit.cold.score(&row.cold_call(row.last), &bundle.audit.known);
+            let score = self.memory.audit.cold.score(&row.cold_start_call(row.last), &bundle.audit.known);
             let step = row.step();
             let is_grave = matches!(step, StepClass::Share | StepClass::Defence) && score > 0.0;
-            if score < COLD_PAGE && !is_grave {
+            if score < COLD_START_PAGE && !is_grave {
                 continue;
             }
             let principal = row.whose();
-            let Some(account) = account_of(ledger, &principal, rows) else { continue };
+            let Some(state) = account_of(store, &principal, rows) else { continue };
             let rate = 10.0_f64.powf(-score);
-            let event = Event {
-                account,
+            let candidate = Candidate {
+                state,
                 subject: subject_of(&principal),
                 cause: cause(operation_class(step)),
                 window: 1,
@@ -144,18 +144,18 @@ impl Judge {
                 p_value: -(-rate).exp_m1(),
                 share: 1.0,
                 pages: true,
-                contributions: vec![cold_contribution(operation_class(step), row.operation, row.calls, rate)],
+                contributions: vec![cold_start_contribution(operation_class(step), row.operation, row.calls, rate)],
                 endpoint: Some(row.operation.to_owned()),
                 calls: row.calls.max(0) as u64,
-                told: Told { credential: some(row.credential), ..Told::default() },
+                told: Details { credential: some(row.credential), ..Details::default() },
             };
-            self.tell(ledger, event, bucket, time);
+            self.tell(store, candidate, bucket, time);
         }
     }
 }
 
 fn subject_of(principal: &Principal) -> Subject {
-    Subject { direction: Direction::Audit, vendor: principal.vendor.clone(), caller: principal.name.clone() }
+    Subject { view: View::Audit, vendor: principal.vendor.clone(), caller: principal.name.clone() }
 }
 
 fn some(text: &str) -> Option<String> {
@@ -163,14 +163,14 @@ fn some(text: &str) -> Option<String> {
 }
 
 fn cause(name: &'static str) -> Cause {
-    Cause { name, is_rise: true, is_of_vendor: false, direction: Direction::Audit }
+    Cause { name, is_rise: true, is_of_vendor: false, view: View::Audit }
 }
 
-/// The account that tells hosts and traces; of the company that of the one who failed last.
-fn account_of<'a>(ledger: &'a Ledger, principal: &Principal, rows: &[Row<'_>]) -> Option<&'a Account> {
+/// The state that tells hosts and traces; of the company that of the one who failed last.
+fn account_of<'a>(store: &'a EntityStore, principal: &Principal, rows: &[Row<'_>]) -> Option<&'a EntityState> {
     let last = || rows.iter().rev().find(|row| row.vendor == principal.vendor && row.is_failed_sign_in());
     let name = if principal.name.is_empty() { last()?.principal } else { &principal.name };
-    ledger.get(&Entity::pair(Direction::Audit, name, &principal.vendor))
+    store.get(&Entity::pair(View::Audit, name, &principal.vendor))
 }
 
 fn verdict_of(
@@ -198,11 +198,16 @@ fn company_verdict(audit: &Audit, company: &Principal, recent: &VecDeque<Tick>, 
     Some(Verdict { rate, p_value: rate.min(1.0), may_page: true, evidence })
 }
 
-fn event_of<'a>(account: &'a Account, principal: &Principal, verdict: &Verdict, threshold: f64) -> Option<Event<'a>> {
+fn event_of<'a>(
+    state: &'a EntityState,
+    principal: &Principal,
+    verdict: &Verdict,
+    threshold: f64,
+) -> Option<Candidate<'a>> {
     let (_, leading) = verdict.evidence.first()?;
     let all: f64 = verdict.evidence.iter().map(|(p, _)| -p.ln()).sum();
     let part = |p: f64| if all > 0.0 { -p.ln() / all } else { 1.0 };
-    let told = verdict.evidence.iter().take(MOST_REASONS);
+    let told = verdict.evidence.iter().take(MAX_REASONS);
     let contributions: Vec<Contribution> =
         told.map(|(p, evidence)| audit_contribution(evidence, *p, part(*p))).collect();
     let is_told_with = |contribution: &Contribution| contribution.p_value < WORTH_A_WORD;
@@ -220,8 +225,8 @@ fn event_of<'a>(account: &'a Account, principal: &Principal, verdict: &Verdict, 
         Evidence::Mark(class, ..) => (class.name(), HOUR_BUCKETS),
         Evidence::Over(over) => (over.test.name, if over.test.over_day { 24 * HOUR_BUCKETS } else { HOUR_BUCKETS }),
     };
-    Some(Event {
-        account,
+    Some(Candidate {
+        state,
         subject: subject_of(principal),
         cause: cause(name),
         window,
@@ -231,7 +236,7 @@ fn event_of<'a>(account: &'a Account, principal: &Principal, verdict: &Verdict, 
         pages: verdict.may_page,
         contributions,
         endpoint: operation,
-        calls: account.sum(Column::Calls, 2).max(0) as u64,
-        told: Told { also, novelty, ..Told::default() },
+        calls: state.sum(Column::Calls, 2).max(0) as u64,
+        told: Details { also, novelty, ..Details::default() },
     })
 }

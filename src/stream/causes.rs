@@ -1,33 +1,33 @@
-//! The causes that the judge looks for in one account at the end of a bucket: tests that are too rare together, pure volume,
+//! The causes that the judge looks for in one state at the end of a bucket: tests that are too rare together, pure volume,
 //! and an hour that is odd as a whole; each attributed to whom it is about.
 
 use std::sync::Arc;
 
-use super::findings::{Told, share_of};
-use super::judge::{EXPLAINED, Event, Judge};
+use super::evaluator::{Candidate, EXPLAINED, Evaluator};
+use super::findings::{Details, share_of};
 use crate::alerts::Subject;
 use crate::calls::VendorCategory;
 use crate::detect::{
-    Benign, Cause, Counterfactual, Hush, Sharing, contribution, joint_contribution, left_out, sharing,
+    Benign, Cause, Counterfactual, Sharing, SilenceGroup, contribution, left_out, multivariate_contribution, sharing,
     silence_contribution,
 };
-use crate::features::{Account, Column, Ledger, Level, WINDOWS};
+use crate::features::{Column, EntityState, EntityStore, Level, WINDOWS};
 use crate::models::baseline::{Baseline, Verdict};
 use crate::models::calibration::p_value;
-use crate::models::joint_row;
-use crate::models::record::most_calls_an_hour;
+use crate::models::multivariate_row;
+use crate::models::peak::max_calls_per_hour;
 use crate::models::statistic::{Kind, Observation, STATISTICS};
 use crate::rollup::BUCKET_MICROS;
 
 /// Reasons that a finding tells.
-const MOST_REASONS: usize = 3;
+const MAX_REASONS: usize = 3;
 /// Pure volume pages from this many times the expectation; at a metered vendor while the company rests; and from this many
 /// calls.
 const SURGE: f64 = 30.0;
 const SURGE_AT_REST: f64 = 8.0;
-const FEWEST_CALLS_OF_A_SURGE: f64 = 20.0;
+const MIN_SURGE_CALLS: f64 = 20.0;
 /// Times the calls of the busiest hour ever, from an hour on.
-const SURGE_OVER_RECORD: f64 = 2.0;
+const SURGE_OVER_PEAK: f64 = 2.0;
 /// Times the expectation from which unusual volume with usual ratios is told, without a page, as a campaign.
 const CAMPAIGN: f64 = 3.0;
 /// Buckets of the level that a surge is measured against: three hours.
@@ -37,58 +37,58 @@ const LOG_SOURCE: &str = "log source";
 /// The company rests while the pairs that keep office hours are below this share of their mean.
 const AT_REST: f64 = 0.4;
 /// A caller makes most of a vendor's change from this part of it.
-const MOST_OF_A_CHANGE: f64 = 0.5;
+const MAJORITY_OF_CHANGE: f64 = 0.5;
 
-impl Judge {
+impl Evaluator {
     /// An entity whose tests together are too rare, attributed to the caller or the vendor; `None` where something else
     /// tells it better.
     pub fn unusual<'a>(
         &mut self,
-        ledger: &'a Ledger,
-        account: &'a Account,
+        store: &'a EntityStore,
+        state: &'a EntityState,
         verdicts: &[Verdict],
         p_value: f64,
         time: i64,
-    ) -> Option<Event<'a>> {
+    ) -> Option<Candidate<'a>> {
         let bundle = Arc::clone(&self.bundle);
         let mut reasons: Vec<&Verdict> = verdicts.iter().filter(|verdict| verdict.test.weight() > 0.0).collect();
         reasons.sort_by(|a, b| a.p_value.total_cmp(&b.p_value));
         let leading = *reasons.first()?;
         let statistic = leading.test.statistic();
-        let entity = &account.entity;
+        let entity = &state.entity;
         let told_of = match entity.level {
-            Level::Pair => account,
-            Level::Vendor => most_changed(ledger.pairs_of(entity.direction, &entity.vendor), leading)?,
-            Level::VendorEndpoint | Level::Credential => most_changed(users_of(ledger, account), leading)?,
+            Level::Pair => state,
+            Level::Vendor => most_changed(store.pairs_of(entity.view, &entity.vendor), leading)?,
+            Level::VendorEndpoint | Level::Credential => most_changed(users_of(store, state), leading)?,
         };
         let seen = Verdict { seen: observed_of(told_of, leading), ..leading.clone() };
         let shared = if statistic.of_vendor {
-            sharing(ledger, &bundle.baselines, told_of, if entity.level == Level::Pair { leading } else { &seen })
+            sharing(store, &bundle.baselines, told_of, if entity.level == Level::Pair { leading } else { &seen })
         } else {
             Sharing::Own
         };
         if entity.level == Level::Vendor && shared < Sharing::Likely {
             return None; // one caller only: its own test judges it
         }
-        let makes_most = share_of_change(ledger, told_of, leading) >= MOST_OF_A_CHANGE;
-        let subject = self.subject_of(ledger, told_of, leading, (shared, makes_most), time)?;
+        let makes_most = share_of_change(store, told_of, leading) >= MAJORITY_OF_CHANGE;
+        let subject = self.subject_of(store, told_of, leading, (shared, makes_most), time)?;
         let is_of_vendor = subject.caller.is_empty();
         let cause = Cause {
             name: statistic.name,
             is_rise: leading.seen.effect(statistic.kind) >= 0.0,
             is_of_vendor,
-            direction: entity.direction,
+            view: entity.view,
         };
         // A vendor has no endpoints of its own to say what is usual by: its most changed caller has.
-        let said_of = if entity.level == Level::Vendor { told_of } else { account };
+        let said_of = if entity.level == Level::Vendor { told_of } else { state };
         let words =
             |verdict: &&Verdict| contribution(said_of, verdict, &bundle.expectations, share_of(verdict, verdicts));
         // Whether others see it is told also of what a vendor cannot cause.
         let is_asked = matches!(statistic.kind, Kind::Mean(..) | Kind::Count(..));
-        let seen_by = is_asked.then(|| sharing(ledger, &bundle.baselines, told_of, &seen));
-        let told = reasons.iter().take(MOST_REASONS).filter(|verdict| verdict.p_value < 1.0);
-        Some(Event {
-            account: told_of,
+        let seen_by = is_asked.then(|| sharing(store, &bundle.baselines, told_of, &seen));
+        let told = reasons.iter().take(MAX_REASONS).filter(|verdict| verdict.p_value < 1.0);
+        Some(Candidate {
+            state: told_of,
             window: leading.test.buckets(),
             rate: bundle.alarms_per_day(bundle.entities(), p_value),
             p_value,
@@ -99,13 +99,13 @@ impl Judge {
                 .endpoint
                 .clone()
                 .or_else(|| (entity.level == Level::VendorEndpoint).then(|| entity.part.clone())),
-            calls: account.sum(Column::Calls, leading.test.window).max(0) as u64,
+            calls: state.sum(Column::Calls, leading.test.window).max(0) as u64,
             subject,
             cause,
-            told: Told {
-                counterfactual: self.without_statistics(entity.direction, verdicts),
+            told: Details {
+                counterfactual: self.without_statistics(entity.view, verdicts),
                 sharing: seen_by,
-                ..Told::default()
+                ..Details::default()
             },
         })
     }
@@ -114,8 +114,8 @@ impl Judge {
     /// makes most of a change has it until others confirm it: its own doing shows in the vendor's numbers too.
     fn subject_of(
         &mut self,
-        ledger: &Ledger,
-        told_of: &Account,
+        store: &EntityStore,
+        told_of: &EntityState,
         leading: &Verdict,
         (shared, makes_most): (Sharing, bool),
         time: i64,
@@ -123,13 +123,13 @@ impl Judge {
         let (statistic, entity) = (leading.test.statistic(), &told_of.entity);
         let own = Subject::of(entity);
         let vendor = Subject { caller: String::new(), ..own.clone() };
-        let changed = (entity.direction, entity.vendor.clone(), statistic.name.to_owned());
+        let changed = (entity.view, entity.vendor.clone(), statistic.name.to_owned());
         if shared == Sharing::Confirmed {
             self.memory.changed.insert(changed.clone(), time);
         }
         let explained = leading.test.buckets() * BUCKET_MICROS + EXPLAINED;
         let is_known = self.memory.changed.get(&changed).is_some_and(|at| time - at <= explained);
-        let is_vendor_open = self.memory.book.is_open(&vendor);
+        let is_vendor_open = self.memory.incidents.is_open(&vendor);
         if is_known && !is_vendor_open && shared != Sharing::Confirmed {
             return None;
         }
@@ -140,28 +140,28 @@ impl Judge {
             return Some(own);
         }
         if !is_vendor_open {
-            self.widen(ledger, &vendor, time);
+            self.widen(store, &vendor, time);
         }
         Some(vendor)
     }
 
     /// Makes the incident of one of a vendor's callers the vendor's, if a vendor can have caused it.
-    fn widen(&mut self, ledger: &Ledger, vendor: &Subject, time: i64) {
+    fn widen(&mut self, store: &EntityStore, vendor: &Subject, time: i64) {
         let of_vendor: Vec<&str> =
             STATISTICS.iter().filter(|statistic| statistic.of_vendor).map(|statistic| statistic.name).collect();
-        let mut pairs = ledger.pairs_of(vendor.direction, &vendor.vendor);
-        pairs.any(|pair| self.memory.book.widen(vendor, &pair.entity.caller, &of_vendor, time));
+        let mut pairs = store.pairs_of(vendor.view, &vendor.vendor);
+        pairs.any(|pair| self.memory.incidents.widen(vendor, &pair.entity.caller, &of_vendor, time));
     }
 
     /// Pure volume: far beyond the clock, whatever the ratios say. `rate_of_tests` is that of the ratios: where they are usual too, and
     /// the volume is not beyond what a campaign brings, it is told as one.
     pub fn surge<'a>(
         &self,
-        account: &'a Account,
+        state: &'a EntityState,
         verdict: &Verdict,
         rate_of_tests: f64,
         bucket: i64,
-    ) -> Option<Event<'a>> {
+    ) -> Option<Candidate<'a>> {
         if verdict.test.statistic().kind != Kind::Volume || verdict.z <= 0.0 {
             return None;
         }
@@ -170,57 +170,52 @@ impl Judge {
         if rate > share {
             return None;
         }
-        let known = self.bundle.baselines.get(&account.entity).filter(|known| known.is_known)?;
+        let known = self.bundle.baselines.get(&state.entity).filter(|known| known.is_known)?;
         let clock = known.clock.as_ref()?;
         let buckets = verdict.test.buckets() as f64;
         let level = clock.expected(bucket, LEVEL_BUCKETS) * buckets / LEVEL_BUCKETS as f64;
         let usual = verdict.seen.against.max(level);
         let is_at_rest = self.is_company_at_rest(bucket);
-        let is_at_rest = is_at_rest && self.is_metered(&account.entity.vendor);
+        let is_at_rest = is_at_rest && self.is_metered(&state.entity.vendor);
         let times = if is_at_rest { SURGE_AT_REST } else { SURGE };
         // A nightly job that is made up for by day is no surge: more than ever is.
-        let record = known.records.as_ref().map_or(0.0, most_calls_an_hour);
-        let record = if is_at_rest { 0.0 } else { record * if buckets < 12.0 { 1.0 } else { SURGE_OVER_RECORD } };
-        let least = (clock.peak() * buckets).max(FEWEST_CALLS_OF_A_SURGE).max(record);
+        let peak = known.peaks.as_ref().map_or(0.0, max_calls_per_hour);
+        let peak = if is_at_rest { 0.0 } else { peak * if buckets < 12.0 { 1.0 } else { SURGE_OVER_PEAK } };
+        let least = (clock.peak() * buckets).max(MIN_SURGE_CALLS).max(peak);
         let pages = verdict.seen.observed >= times * usual && verdict.seen.observed >= least;
         let is_campaign = rate_of_tests > self.settings.budget().tests() && verdict.seen.observed >= CAMPAIGN * usual;
-        if !pages && (!is_campaign || verdict.seen.observed < FEWEST_CALLS_OF_A_SURGE) {
+        if !pages && (!is_campaign || verdict.seen.observed < MIN_SURGE_CALLS) {
             return None;
         }
         let tests = self.settings.budget().tests();
         let counterfactual = Counterfactual::find(&[left_out(verdict)], |_| rate_of_tests, tests);
-        let entity = &account.entity;
-        Some(Event {
-            account,
+        let entity = &state.entity;
+        Some(Candidate {
+            state,
             subject: Subject::of(entity),
-            cause: Cause {
-                name: verdict.test.statistic().name,
-                is_rise: true,
-                is_of_vendor: false,
-                direction: entity.direction,
-            },
+            cause: Cause { name: verdict.test.statistic().name, is_rise: true, is_of_vendor: false, view: entity.view },
             window: verdict.test.buckets(),
             rate,
             p_value: verdict.p_value,
             share,
             pages,
-            contributions: vec![contribution(account, verdict, &self.bundle.expectations, 1.0)],
+            contributions: vec![contribution(state, verdict, &self.bundle.expectations, 1.0)],
             endpoint: None,
             calls: verdict.seen.observed as u64,
-            told: Told {
+            told: Details {
                 counterfactual: pages.then_some(counterfactual),
                 likely: Some(Benign::Campaign),
-                ..Told::default()
+                ..Details::default()
             },
         })
     }
 
     /// Who no longer calls, and how rare that is; `None` where it is not rare enough to tell.
-    pub fn hushed<'a>(&self, ledger: &'a Ledger, hush: &Hush, bucket: i64) -> Option<Event<'a>> {
-        let (Hush::Caller(silences) | Hush::Vendor(silences) | Hush::Source(silences)) = hush;
+    pub fn silent<'a>(&self, store: &'a EntityStore, group: &SilenceGroup, bucket: i64) -> Option<Candidate<'a>> {
+        let (SilenceGroup::Caller(silences) | SilenceGroup::Vendor(silences) | SilenceGroup::Source(silences)) = group;
         let longest = silences.first()?;
-        let account = ledger.get(&longest.pair)?;
-        let view = self.bundle.views.get(&longest.pair.direction)?;
+        let state = store.get(&longest.pair)?;
+        let view = self.bundle.views.get(&longest.pair.view)?;
         let times = silences.iter().map(|silence| silence.times).fold(0.0, f64::max);
         let p_value = p_value(view.silence.as_ref(), times);
         let pairs = view.levels.get(&Level::Pair).map_or(1, |level| level.entities);
@@ -229,17 +224,17 @@ impl Judge {
             return None;
         }
         let mut subject = Subject::of(&longest.pair);
-        match hush {
-            Hush::Caller(_) => {}
-            Hush::Vendor(_) => subject.caller.clear(),
-            Hush::Source(_) => (subject.caller, subject.vendor) = (String::new(), LOG_SOURCE.to_owned()),
+        match group {
+            SilenceGroup::Caller(_) => {}
+            SilenceGroup::Vendor(_) => subject.caller.clear(),
+            SilenceGroup::Source(_) => (subject.caller, subject.vendor) = (String::new(), LOG_SOURCE.to_owned()),
         }
         let missed = silences.iter().map(|silence| silence.missed).sum();
-        let buckets = bucket - longest.heard;
-        let direction = subject.direction;
-        Some(Event {
-            account,
-            cause: Cause { name: "silence", is_rise: false, is_of_vendor: subject.caller.is_empty(), direction },
+        let buckets = bucket - longest.last_seen;
+        let view = subject.view;
+        Some(Candidate {
+            state,
+            cause: Cause { name: "silence", is_rise: false, is_of_vendor: subject.caller.is_empty(), view },
             subject,
             window: buckets,
             rate,
@@ -249,7 +244,7 @@ impl Judge {
             contributions: vec![silence_contribution(silences.len(), buckets, missed, p_value)],
             endpoint: None,
             calls: 0,
-            told: Told::default(),
+            told: Details::default(),
         })
     }
 
@@ -272,78 +267,82 @@ impl Judge {
     /// An hour whose numbers are usual one by one and odd together.
     pub fn odd_hour<'a>(
         &self,
-        account: &'a Account,
+        state: &'a EntityState,
         verdicts: &[Verdict],
         baseline: Option<&Baseline>,
         bucket: i64,
-    ) -> Option<Event<'a>> {
-        let entity = &account.entity;
+    ) -> Option<Candidate<'a>> {
+        let entity = &state.entity;
         baseline.filter(|known| known.is_known)?;
-        let joint = self.bundle.joint.get(&entity.direction)?;
-        if entity.level != Level::Pair || !joint_row::is_due(bucket) {
+        let multivariate = self.bundle.multivariate.get(&entity.view)?;
+        if entity.level != Level::Pair || !multivariate_row::is_due(bucket) {
             return None;
         }
-        let row = joint_row::row(account, bucket, verdicts);
-        if joint_row::is_ordinary(entity.direction, &row) {
+        let row = multivariate_row::row(state, bucket, verdicts);
+        if multivariate_row::is_ordinary(entity.view, &row) {
             return None;
         }
-        let p_value = joint.p_value(&row);
-        let rate = self.bundle.alarms_per_day(joint.entities, p_value);
-        if rate > self.settings.budget().joint() {
+        let p_value = multivariate.p_value(&row);
+        let rate = self.bundle.alarms_per_day(multivariate.entities, p_value);
+        if rate > self.settings.budget().multivariate() {
             return None;
         }
-        let shares = joint.joint.contributions(ndarray::ArrayView1::from(&row));
-        let words =
-            |(column, share): &(String, f64)| joint_contribution(column, *share, joint_row::window_name(), p_value);
-        Some(Event {
-            account,
+        let shares = multivariate.multivariate.contributions(ndarray::ArrayView1::from(&row));
+        let words = |(column, share): &(String, f64)| {
+            multivariate_contribution(column, *share, multivariate_row::window_name(), p_value)
+        };
+        Some(Candidate {
+            state,
             subject: Subject::of(entity),
-            cause: Cause { name: "joint", is_rise: true, is_of_vendor: false, direction: entity.direction },
+            cause: Cause { name: "multivariate", is_rise: true, is_of_vendor: false, view: entity.view },
             window: WINDOWS[2].buckets,
             rate,
             p_value,
-            share: self.settings.budget().joint(),
+            share: self.settings.budget().multivariate(),
             // A notice: what it paged for was found by others, or was false (benches/README.md).
             pages: false,
-            contributions: shares.iter().take(MOST_REASONS).map(words).collect(),
+            contributions: shares.iter().take(MAX_REASONS).map(words).collect(),
             endpoint: None,
-            calls: account.sum(Column::Calls, 2).max(0) as u64,
-            told: Told { counterfactual: Some(self.without_columns(joint, &row, &shares)), ..Told::default() },
+            calls: state.sum(Column::Calls, 2).max(0) as u64,
+            told: Details {
+                counterfactual: Some(self.without_columns(multivariate, &row, &shares)),
+                ..Details::default()
+            },
         })
     }
 }
 
-/// What a test sees of an account.
-fn observed_of(account: &Account, verdict: &Verdict) -> Observation {
+/// What a test sees of an state.
+fn observed_of(state: &EntityState, verdict: &Verdict) -> Observation {
     let empty = [0; _];
-    let window = account.series.window(verdict.test.window);
+    let window = state.series.window(verdict.test.window);
     Observation::of(verdict.test.statistic().kind, window, &empty, 0.0)
 }
 
 /// The pairs behind a shared credential or endpoint.
-fn users_of<'a>(ledger: &'a Ledger, account: &'a Account) -> impl Iterator<Item = &'a Account> {
-    let entity = &account.entity;
-    ledger.pairs_of(entity.direction, &entity.vendor).filter(|pair| match entity.level {
+fn users_of<'a>(store: &'a EntityStore, state: &'a EntityState) -> impl Iterator<Item = &'a EntityState> {
+    let entity = &state.entity;
+    store.pairs_of(entity.view, &entity.vendor).filter(|pair| match entity.level {
         Level::Credential => pair.trail.credential == entity.part,
         _ => pair.endpoints.contains_key(&entity.part),
     })
 }
 
 /// Of some pairs, the one whose calls make most of a change: whether the vendor changed is what is left without them.
-fn most_changed<'a>(pairs: impl Iterator<Item = &'a Account>, verdict: &Verdict) -> Option<&'a Account> {
-    let part = |pair: &Account| part_of_change(pair, verdict);
+fn most_changed<'a>(pairs: impl Iterator<Item = &'a EntityState>, verdict: &Verdict) -> Option<&'a EntityState> {
+    let part = |pair: &EntityState| part_of_change(pair, verdict);
     pairs.max_by(|a, b| part(a).total_cmp(&part(b)).then_with(|| b.entity.cmp(&a.entity)))
 }
 
 /// Part of a change at a vendor that one pair's calls make, 0 to 1.
-fn share_of_change(ledger: &Ledger, pair: &Account, verdict: &Verdict) -> f64 {
-    let of_vendor = ledger.pairs_of(pair.entity.direction, &pair.entity.vendor);
+fn share_of_change(store: &EntityStore, pair: &EntityState, verdict: &Verdict) -> f64 {
+    let of_vendor = store.pairs_of(pair.entity.view, &pair.entity.vendor);
     let all: f64 = of_vendor.map(|pair| part_of_change(pair, verdict).max(0.0)).sum();
     if all > 0.0 { part_of_change(pair, verdict).max(0.0) / all } else { 0.0 }
 }
 
-/// What a pair's calls add to a change: residuals in its direction, or counts above those expected.
-fn part_of_change(pair: &Account, verdict: &Verdict) -> f64 {
+/// What a pair's calls add to a change: residuals in its view, or counts above those expected.
+fn part_of_change(pair: &EntityState, verdict: &Verdict) -> f64 {
     let (kind, seen) = (verdict.test.statistic().kind, observed_of(pair, verdict));
     match kind {
         Kind::Mean(..) => seen.observed * verdict.seen.effect(kind).signum(),

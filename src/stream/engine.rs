@@ -10,22 +10,22 @@ use polars::prelude::*;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::judge::{Judge, Look, Memory};
+use super::evaluator::{Evaluator, Look, Memory};
 use super::watermark::{Arrival, Watermark};
 use crate::alerts::{Alert, Budget};
 use crate::calls::Templates;
 use crate::features::{Entity, feature_rows};
 use crate::models::audit;
 use crate::models::bundle::Bundle;
-use crate::models::first_sight::{Relation, relations};
+use crate::models::novelty::{Relation, relations};
 use crate::pipeline::{Campaign, Detection};
 use crate::rollup::{Rollup, StoredRollup, bucket_of};
 
 /// Version of the snapshot's layout.
 const SNAPSHOT_VERSION: u32 = 3;
 /// Rolled-up parts that are merged into one before more are gathered.
-const MOST_PARTS: usize = 64;
-/// A minute, microseconds: the pace of first sights.
+const MAX_PARTS: usize = 64;
+/// A minute, microseconds: the pace of first-seen events.
 const MINUTE: i64 = 60_000_000;
 
 fn minute_of(time: i64) -> i64 {
@@ -36,7 +36,7 @@ fn minute_of(time: i64) -> i64 {
 fn gather(parts: &mut Vec<Rollup>, calls: &DataFrame) -> Result<(), EngineError> {
     if calls.height() > 0 {
         parts.push(Rollup::of(calls)?);
-        if parts.len() >= MOST_PARTS {
+        if parts.len() >= MAX_PARTS {
             let merged = Rollup::merge(std::mem::take(parts))?;
             parts.push(merged);
         }
@@ -140,7 +140,7 @@ pub struct Engine {
     /// Rollups of buckets that are still open, and of what came late for them.
     open: Vec<Rollup>,
     late: Vec<Rollup>,
-    /// Up to when first sights were looked for in open buckets, and the relations of open buckets that were looked at.
+    /// Up to when first-seen events were looked for in open buckets, and the relations of open buckets that were looked at.
     looked_until: i64,
     looked: BTreeSet<(i64, u64)>,
     /// Ids of the records of open buckets, where the source gives one.
@@ -148,7 +148,7 @@ pub struct Engine {
     /// Learned templates, and those that the stream itself made necessary.
     templates: Templates,
     counters: Counters,
-    judge: Judge,
+    judge: Evaluator,
 }
 
 impl Engine {
@@ -163,7 +163,7 @@ impl Engine {
             records: BTreeMap::new(),
             templates: bundle.templates.clone(),
             counters: Counters::default(),
-            judge: Judge::new(Arc::clone(&bundle), settings.clone(), Memory::default()),
+            judge: Evaluator::new(Arc::clone(&bundle), settings.clone(), Memory::default()),
             bundle,
             settings,
         }
@@ -220,7 +220,7 @@ impl Engine {
         Ok(alerts)
     }
 
-    /// First sights of open buckets, minute by minute up to the watermark: a stolen key is told before its bucket ends. What came
+    /// First-seen events of open buckets, minute by minute up to the watermark: a stolen key is told before its bucket ends. What came
     /// late is left for the end of its bucket, so that what is seen does not depend on how calls were batched.
     fn look_ahead(&mut self) -> Result<Vec<Alert>, EngineError> {
         let until = self.watermark().map_or(i64::MIN, |time| time.div_euclid(MINUTE) * MINUTE);
@@ -427,7 +427,7 @@ impl Engine {
             records: snapshot.records,
             templates: snapshot.templates,
             counters: snapshot.counters,
-            judge: Judge::new(Arc::clone(&bundle), settings.clone(), snapshot.memory.restored()),
+            judge: Evaluator::new(Arc::clone(&bundle), settings.clone(), snapshot.memory.restored()),
             bundle,
             settings,
         })

@@ -6,20 +6,20 @@
 
 use std::collections::BTreeMap;
 
-use super::judge::{Event, Judge};
+use super::evaluator::{Candidate, Evaluator};
 use crate::alerts::Subject;
-use crate::calls::Direction;
+use crate::calls::View;
 use crate::detect::{Benign, Counterfactual, Finding, Sentence, Sharing, detector_of, left_out, sentence};
-use crate::features::{Account, Entity, Ledger, Level};
+use crate::features::{Entity, EntityState, EntityStore, Level};
 use crate::models::baseline::{Verdict, fused};
-use crate::models::bundle::CalibratedJoint;
+use crate::models::bundle::CalibratedMultivariate;
 use crate::models::calibration::p_value;
-use crate::models::first_sight::SightRates;
+use crate::models::novelty::NoveltyRates;
 use crate::rollup::bucket_start;
 
-/// What else a finding says of its event.
+/// What else a finding says of its candidate.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct Details {
     /// What would have to be left out for the window to be usual.
     pub counterfactual: Option<Counterfactual>,
     /// The harmless change that it looks like; said of what does not page.
@@ -28,9 +28,9 @@ pub(super) struct Told {
     pub sharing: Option<Sharing>,
     /// What else the caller showed for the first time within the hour, in words.
     pub also: Vec<String>,
-    /// The new thing itself, of a first sight.
+    /// The new thing itself, of a novelty.
     pub novelty: Option<String>,
-    /// The credential that showed it, where that is known; else the account's newest.
+    /// The credential that showed it, where that is known; else the state's newest.
     pub credential: Option<String>,
 }
 
@@ -41,16 +41,16 @@ pub(super) fn share_of(verdict: &Verdict, verdicts: &[Verdict]) -> f64 {
 }
 
 /// Part of what a caller showed for the first time that one class has: its logarithm, of the sum of all.
-pub(super) fn share_of_sight(rates: &SightRates, callers: usize, class: &str, shown: &BTreeMap<&str, &str>) -> f64 {
+pub(super) fn share_of_novelty(rates: &NoveltyRates, callers: usize, class: &str, shown: &BTreeMap<&str, &str>) -> f64 {
     let part = |class: &str| (callers.max(1) as f64 / rates.of(class)).max(1.0).ln();
     let all: f64 = shown.keys().map(|class| part(class)).sum();
     if all > 0.0 { part(class) / all } else { 1.0 }
 }
 
-impl Judge {
+impl Evaluator {
     /// The fewest statistics without which an entity's window would not page.
-    pub fn without_statistics(&self, direction: Direction, verdicts: &[Verdict]) -> Option<Counterfactual> {
-        let score = &self.bundle.views.get(&direction)?.score;
+    pub fn without_statistics(&self, view: View, verdicts: &[Verdict]) -> Option<Counterfactual> {
+        let score = &self.bundle.views.get(&view)?.score;
         let mut parts: BTreeMap<usize, (f64, &Verdict)> = BTreeMap::new();
         for verdict in verdicts.iter().filter(|verdict| verdict.test.weight() > 0.0 && verdict.p_value < 1.0) {
             let (part, strongest) = parts.entry(verdict.test.statistic).or_insert((0.0, verdict));
@@ -74,8 +74,8 @@ impl Judge {
     }
 
     /// The fewest new things without which what a caller showed within the hour would not page.
-    pub fn without_sights(&self, callers: usize, shown: &BTreeMap<&str, &str>) -> Counterfactual {
-        let rates = &self.bundle.sight_rates;
+    pub fn without_novelties(&self, callers: usize, shown: &BTreeMap<&str, &str>) -> Counterfactual {
+        let rates = &self.bundle.novelty_rates;
         let mut order: Vec<(&str, &str)> = shown.iter().map(|(class, detail)| (*class, *detail)).collect();
         order.sort_by(|a, b| rates.of(a.0).total_cmp(&rates.of(b.0)));
         let name = |(class, detail): &(&str, &str)| match *class {
@@ -85,12 +85,17 @@ impl Judge {
         };
         let names: Vec<String> = order.iter().map(name).collect();
         let rate_without = |count| rates.together(callers, order.iter().skip(count).map(|(class, _)| *class));
-        Counterfactual::find(&names, rate_without, self.sight_threshold())
+        Counterfactual::find(&names, rate_without, self.novelty_threshold())
     }
 
     /// The fewest columns without which an hour is like those before; a column that is left out counts as typical.
-    pub fn without_columns(&self, joint: &CalibratedJoint, row: &[f64], order: &[(String, f64)]) -> Counterfactual {
-        let columns = joint.joint.columns();
+    pub fn without_columns(
+        &self,
+        multivariate: &CalibratedMultivariate,
+        row: &[f64],
+        order: &[(String, f64)],
+    ) -> Counterfactual {
+        let columns = multivariate.multivariate.columns();
         let rate_without = |count: usize| {
             let is_left_out = |name: &String| order.iter().take(count).any(|(column, _)| column == name);
             let left: Vec<f64> = row
@@ -98,25 +103,25 @@ impl Judge {
                 .zip(columns)
                 .map(|(value, name)| if is_left_out(name) { f64::NAN } else { *value })
                 .collect();
-            self.bundle.alarms_per_day(joint.entities, joint.p_value(&left))
+            self.bundle.alarms_per_day(multivariate.entities, multivariate.p_value(&left))
         };
         let names: Vec<String> = order.iter().map(|(column, _)| format!("the {}", column.replace('_', " "))).collect();
-        Counterfactual::find(&names, rate_without, self.settings.budget().joint())
+        Counterfactual::find(&names, rate_without, self.settings.budget().multivariate())
     }
 
-    /// What an event says, and whom it is about.
-    pub fn finding(&self, ledger: &Ledger, event: Event<'_>, bucket: i64, time: i64) -> (Subject, Finding) {
-        let Event { subject, cause, told, contributions, .. } = event;
-        let vendor = Entity::group(subject.direction, Level::Vendor, &subject.vendor, "", "");
-        let of_vendor = vendor.as_ref().and_then(|vendor| ledger.get(vendor));
+    /// What an candidate says, and whom it is about.
+    pub fn finding(&self, store: &EntityStore, candidate: Candidate<'_>, bucket: i64, time: i64) -> (Subject, Finding) {
+        let Candidate { subject, cause, told, contributions, .. } = candidate;
+        let vendor = Entity::group(subject.view, Level::Vendor, &subject.vendor, "", "");
+        let of_vendor = vendor.as_ref().and_then(|vendor| store.get(vendor));
         let trail = match of_vendor {
             Some(of_vendor) if subject.caller.is_empty() => &of_vendor.trail,
-            _ => &event.account.trail,
+            _ => &candidate.state.trail,
         };
         let credential = told.credential.unwrap_or_else(|| trail.credential.clone());
         let credential = Some(credential).filter(|credential| !credential.is_empty() && !subject.caller.is_empty());
-        let endpoint = event.endpoint.filter(|endpoint| !endpoint.is_empty());
-        let is_other = |pair: &&Account| pair.entity.caller != event.account.entity.caller;
+        let endpoint = candidate.endpoint.filter(|endpoint| !endpoint.is_empty());
+        let is_other = |pair: &&EntityState| pair.entity.caller != candidate.state.entity.caller;
         let message = sentence(&Sentence {
             cause: &cause,
             caller: &subject.caller,
@@ -124,29 +129,29 @@ impl Judge {
             endpoint: endpoint.as_deref(),
             leading: contributions.first(),
             also: &told.also,
-            others: ledger.pairs_of(subject.direction, &subject.vendor).filter(is_other).count(),
+            others: store.pairs_of(subject.view, &subject.vendor).filter(is_other).count(),
             sharing: told.sharing,
         });
-        let is_egress = subject.direction == Direction::Egress;
+        let is_egress = subject.view == View::Egress;
         let destination = self.bundle.known.vendors().category(&subject.vendor).filter(|_| is_egress);
         let finding = Finding {
             detector: detector_of(&cause),
             cause,
             time,
-            first_seen: bucket_start(bucket + 1 - event.window),
+            first_seen: bucket_start(bucket + 1 - candidate.window),
             last_seen: bucket_start(bucket + 1).min(time),
-            alarms_per_day: event.rate,
-            p_value: event.p_value,
+            alarms_per_day: candidate.rate,
+            p_value: candidate.p_value,
             message,
             contributions,
             counterfactual: told.counterfactual,
-            likely: told.likely.filter(|_| !event.pages),
+            likely: told.likely.filter(|_| !candidate.pages),
             destination,
             novelty: told.novelty,
             hosts: trail.hosts.iter().cloned().collect(),
             credential,
             endpoint,
-            calls: event.calls,
+            calls: candidate.calls,
             trace_ids: trail.trace_ids.iter().cloned().collect(),
         };
         (subject, finding)

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
-const RECORDS: &str = "apiwarden_records_total";
+const PEAKS: &str = "apiwarden_records_total";
 const CALLS: &str = "apiwarden_calls_total";
 const LATE: &str = "apiwarden_late_calls_total";
 const TOO_LATE: &str = "apiwarden_too_late_calls_total";
@@ -45,7 +45,7 @@ fn build() -> Option<PrometheusHandle> {
 }
 
 fn describe() {
-    describe_counter!(RECORDS, Unit::Count, "Records read from Kafka.");
+    describe_counter!(PEAKS, Unit::Count, "Records read from Kafka.");
     describe_counter!(CALLS, Unit::Count, "Calls that the engine counted, since the state was begun.");
     describe_counter!(LATE, Unit::Count, "Calls that came out of order but in time to count.");
     describe_counter!(TOO_LATE, Unit::Count, "Calls that came too late to count: raise allowed_lateness_seconds.");
@@ -63,7 +63,7 @@ fn describe() {
 
 /// Counts records of a topic.
 pub(super) fn records(topic: &str, count: usize) {
-    counter!(RECORDS, "topic" => topic.to_owned()).increment(count as u64);
+    counter!(PEAKS, "topic" => topic.to_owned()).increment(count as u64);
 }
 
 /// Takes over what the engine counts: its numbers live in the checkpoint.

@@ -6,16 +6,16 @@
 pub mod admin;
 mod audit;
 mod causes;
-mod course;
 mod dead_letter;
 mod engine;
+mod evaluator;
 mod findings;
-mod judge;
 pub mod metrics;
 mod partitions;
-mod records;
+mod peaks;
 pub mod run;
 pub mod shutdown;
+mod tracking;
 mod verdicts;
 mod watermark;
 

@@ -4,7 +4,7 @@
 //! after a crash the records since the checkpoint are read again, the engine gives the same alerts again, and the sinks
 //! leave out what had landed.
 //!
-//! Clock, network and disk are touched here and in what is called from here, and nowhere else in this room.
+//! Seasonality, network and disk are touched here and in what is called from here, and nowhere else in this room.
 //!
 //! Not here: what is unusual (`Engine`).
 

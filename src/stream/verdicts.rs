@@ -4,7 +4,7 @@
 //! id, and adds a line to the file of verdicts before it commits: what a crash makes it read again says nothing new. Detection
 //! does not wait for it, and goes on if it fails.
 //!
-//! Of what was told it remembers the last [`MOST_TOLD`] incidents since the start. A verdict on an older one is passed over with a
+//! Of what was told it remembers the last [`MAX_REPORTED`] incidents since the start. A verdict on an older one is passed over with a
 //! warning: `apiwarden alerts verdict` takes it, from the file of alerts.
 //!
 //! Not here: learning (`train::triage`); what was learned is applied by `run`.
@@ -23,16 +23,16 @@ use crate::alerts::{Activity, Alert, Severity};
 use crate::ingest::kafka::{Batch, Consumer, ConsumerError, Event, Source};
 
 /// Incidents that are remembered: about 10 MB, and years of a budget of one alert a day.
-const MOST_TOLD: usize = 10_000;
+const MAX_REPORTED: usize = 10_000;
 
 /// The incidents that were told, the oldest forgotten first.
 #[derive(Debug, Default)]
-struct Told {
+struct Details {
     by_id: BTreeMap<String, (Severity, Judged)>,
     order: VecDeque<String>,
 }
 
-impl Told {
+impl Details {
     /// Remembers the first of an incident's loudest steps: that is what an analyst is asked about.
     fn remember(&mut self, alert: &Alert) {
         let severity = alert.untriaged_severity();
@@ -44,7 +44,7 @@ impl Told {
                 self.order.push_back(alert.id.clone());
             }
         }
-        while self.order.len() > MOST_TOLD {
+        while self.order.len() > MAX_REPORTED {
             if let Some(oldest) = self.order.pop_front() {
                 self.by_id.remove(&oldest);
             }
@@ -55,7 +55,7 @@ impl Told {
 /// What thread and run loop share.
 #[derive(Debug, Default)]
 struct Shared {
-    told: Mutex<Told>,
+    told: Mutex<Details>,
     is_over: AtomicBool,
 }
 
@@ -207,13 +207,13 @@ mod tests {
 
     #[test]
     fn an_end_teaches_nothing_new_and_the_oldest_is_forgotten_first() {
-        let mut told = Told::default();
+        let mut told = Details::default();
         told.remember(&alert("first"));
         let louder_end = Alert { activity: Activity::Close, severity: Severity::Critical, ..alert("first") };
         told.remember(&louder_end);
         assert_eq!(told.by_id["aw-first"].0, Severity::High);
-        (0..MOST_TOLD).for_each(|number| told.remember(&alert(&format!("{number}"))));
-        assert_eq!(told.by_id.len(), MOST_TOLD);
+        (0..MAX_REPORTED).for_each(|number| told.remember(&alert(&format!("{number}"))));
+        assert_eq!(told.by_id.len(), MAX_REPORTED);
         assert!(!told.by_id.contains_key("aw-first"));
     }
 }

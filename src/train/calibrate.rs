@@ -1,7 +1,7 @@
 //! Calibration: from each entity's history to its baseline, and to the tails that turn tests into p-values.
 //!
 //! Every fold (a day, where there are days enough) is judged with what the others teach: its expectations, then the entity's
-//! wander and the tails. That nesting is what keeps the budget: tails that have seen the fold they judge make the fused score
+//! dispersion and the tails. That nesting is what keeps the budget: tails that have seen the fold they judge make the fused score
 //! more than twice too confident.
 
 use std::collections::BTreeMap;
@@ -11,27 +11,27 @@ use rayon::prelude::*;
 use super::entities::EntityHistory;
 use crate::features::{Entity, Level, WINDOWS};
 use crate::models::baseline::{
-    Baseline, Baselines, EndpointBaseline, FEWEST_CALLS_OF_AN_ENDPOINT, LevelBaseline, Verdict, fused, judge, observe,
+    Baseline, Baselines, EndpointBaseline, LevelBaseline, MIN_ENDPOINT_CALLS, Verdict, fused, judge, observe,
     observe_endpoint,
 };
 use crate::models::calibration::Tail;
-use crate::models::clock::{Clock, Span};
 use crate::models::hourly::Hourly;
 use crate::models::leak::{self, LEAKING, LeakBaseline};
-use crate::models::record::{self, KINDS, Records};
+use crate::models::peak::{self, KINDS, Peaks};
+use crate::models::seasonality::{Seasonality, Span};
 use crate::models::silence::{longest_by_fold, times_by_fold};
 use crate::models::statistic::{Kind, Moments, Test, tests_at};
 
 /// Folds that are judged for the fused score's tail, the newest ones: further ones would add little but time.
-const MOST_FOLDS: usize = 14;
+const MAX_FOLDS: usize = 14;
 /// Folds with calls from which an entity is judged by its own history; half of the folds where there are fewer.
-const FEWEST_FOLDS: usize = 7;
+const MIN_FOLDS: usize = 7;
 /// Entities that tails are learned from; a company with more of them is sampled.
-const MOST_ENTITIES: usize = 1_000;
+const MAX_ENTITIES: usize = 1_000;
 /// Wander assumed where nobody's could be measured.
 const UNKNOWN_DISPERSION: f64 = 0.05;
-/// Peers that it takes to have a usual wander of their own.
-const FEWEST_PEERS: usize = 5;
+/// Peers that it takes to have a usual dispersion of their own.
+const MIN_PEERS: usize = 5;
 
 /// What is to be calibrated: entities of one view and level.
 pub(super) struct Calibration<'a> {
@@ -52,8 +52,8 @@ pub(super) struct Calibrated {
     pub scores: Vec<f32>,
     /// Silences by fold, each against the longest of its pair's other folds.
     pub silences: Vec<f64>,
-    /// Records by fold, each against those of its pair's other folds.
-    pub records: Vec<[f64; KINDS]>,
+    /// Peaks by fold, each against those of its pair's other folds.
+    pub peaks: Vec<[f64; KINDS]>,
     /// Leaks by fold, each against the largest of its pair's other folds.
     pub leaks: Vec<f64>,
 }
@@ -86,13 +86,12 @@ fn without<T: Copy>(
 
 impl<'a> Fit<'a> {
     fn of(history: &'a EntityHistory, peers: usize, tests: &[Test], span: Span) -> Self {
-        let is_known = history.folds(span).len() >= FEWEST_FOLDS.min(span.fold_count() / 2).max(1);
+        let is_known = history.folds(span).len() >= MIN_FOLDS.min(span.fold_count() / 2).max(1);
         let calls = history.calls();
         let mut calls_by_fold = BTreeMap::new();
         calls.iter().for_each(|(bucket, calls)| *calls_by_fold.entry(span.fold_of(*bucket)).or_default() += calls);
         let endpoints = history.endpoint_calls(span).into_iter().enumerate();
-        let endpoints =
-            endpoints.filter(|(_, folds)| folds.values().sum::<i64>() >= FEWEST_CALLS_OF_AN_ENDPOINT).collect();
+        let endpoints = endpoints.filter(|(_, folds)| folds.values().sum::<i64>() >= MIN_ENDPOINT_CALLS).collect();
         let mut fit = Self {
             history,
             is_known,
@@ -104,7 +103,7 @@ impl<'a> Fit<'a> {
             mix: BTreeMap::new(),
             silences: BTreeMap::new(),
         };
-        if span.has_clock() {
+        if span.has_seasonality() {
             fit.silences = longest_by_fold(&fit.calls, span, |fold| fit.clock(Some(fold), span));
         }
         fit.gather_moments(tests, span);
@@ -115,14 +114,14 @@ impl<'a> Fit<'a> {
         let mut today = None;
         let (mut clock, mut shares) = (None, Vec::new());
         let (mut moments, mut mix) = (BTreeMap::new(), BTreeMap::new());
-        self.history.replay(|bucket, account| {
+        self.history.replay(|bucket, state| {
             let fold = span.fold_of(bucket);
             if today.replace(fold) != Some(fold) {
                 clock = self.clock(Some(fold), span);
                 shares = self.shares(Some(fold));
             }
             let sums = moments.entry(fold).or_insert_with(|| vec![Moments::default(); tests.len()]);
-            for (place, seen) in observe(tests, account, bucket, clock.as_ref()).into_iter().enumerate() {
+            for (place, seen) in observe(tests, state, bucket, clock.as_ref()).into_iter().enumerate() {
                 if Moments::samples(tests[place], bucket) {
                     sums[place].add(tests[place].statistic().kind, seen);
                 }
@@ -132,7 +131,7 @@ impl<'a> Fit<'a> {
                 tests.iter().filter(|test| test.statistic().kind == Kind::Mix && Moments::samples(**test, bucket))
             {
                 for ((place, _), (share, sums)) in self.endpoints.iter().zip(shares.iter().zip(sums.iter_mut())) {
-                    let seen = observe_endpoint(account, &self.history.endpoints[*place], *share, test.window);
+                    let seen = observe_endpoint(state, &self.history.endpoints[*place], *share, test.window);
                     sums[test.window].add(Kind::Mix, seen);
                 }
             }
@@ -140,8 +139,8 @@ impl<'a> Fit<'a> {
         (self.moments, self.mix) = (moments, mix);
     }
 
-    fn clock(&self, left_out: Option<i64>, span: Span) -> Option<Clock> {
-        (self.history.entity.level == Level::Pair).then(|| Clock::fit(&self.calls, span, left_out))
+    fn clock(&self, left_out: Option<i64>, span: Span) -> Option<Seasonality> {
+        (self.history.entity.level == Level::Pair).then(|| Seasonality::fit(&self.calls, span, left_out))
     }
 
     fn shares(&self, left_out: Option<i64>) -> Vec<f64> {
@@ -185,17 +184,17 @@ impl<'a> Fit<'a> {
             dispersion: (0..tests).map(dispersion).collect(),
             endpoints: endpoints.collect(),
             peers: self.peers,
-            records: None,
+            peaks: None,
             leaks: Default::default(),
             longest_silence: self.silences.values().copied().fold(0.0, f64::max) as f32,
         }
     }
 
     /// The largest sums of each fold.
-    fn records(&self, span: Span) -> Vec<Records> {
-        let mut folds: BTreeMap<i64, Records> = BTreeMap::new();
-        self.history.replay(|bucket, account| {
-            record::raise(folds.entry(span.fold_of(bucket)).or_default(), account);
+    fn peaks(&self, span: Span) -> Vec<Peaks> {
+        let mut folds: BTreeMap<i64, Peaks> = BTreeMap::new();
+        self.history.replay(|bucket, state| {
+            peak::raise(folds.entry(span.fold_of(bucket)).or_default(), state);
         });
         folds.into_values().collect()
     }
@@ -203,8 +202,8 @@ impl<'a> Fit<'a> {
     /// What can leak, learned hour by hour, and each fold's leaks against the largest of the others.
     fn leaks(&self, baseline: &Baseline, span: Span) -> ([LeakBaseline; LEAKING.len()], Vec<f64>) {
         let (mut hourly, mut hours) = (Hourly::default(), Vec::new());
-        self.history.replay(|bucket, account| {
-            hours.extend(account.series.bucket(bucket).and_then(|values| hourly.add(bucket, values)));
+        self.history.replay(|bucket, state| {
+            hours.extend(state.series.bucket(bucket).and_then(|values| hourly.add(bucket, values)));
         });
         let mut times = Vec::new();
         let learned = LEAKING.map(|quantity| {
@@ -212,7 +211,7 @@ impl<'a> Fit<'a> {
                 .iter()
                 .map(|hour| (span.fold_of(12 * hour.hour), hour.means[quantity], hour.counts[quantity]))
                 .collect();
-            let (learned, of_folds) = leak::learn(&of_quantity, baseline.hourly_wander(Level::Pair, quantity));
+            let (learned, of_folds) = leak::learn(&of_quantity, baseline.hourly_dispersion(Level::Pair, quantity));
             times.extend(of_folds);
             learned
         });
@@ -224,10 +223,10 @@ impl<'a> Fit<'a> {
 struct Learned {
     baseline: Baseline,
     leaks: Vec<f64>,
-    records: Vec<[f64; KINDS]>,
+    peaks: Vec<[f64; KINDS]>,
 }
 
-/// The usual wander: the median of those whose wander can be measured.
+/// The usual dispersion: the median of those whose dispersion can be measured.
 struct Usual {
     /// By peer group, then test.
     tests: Vec<Vec<f32>>,
@@ -249,7 +248,7 @@ impl Usual {
         };
         let of_group = |group: usize| {
             let of_test = |test: usize| {
-                let peers = Some(own(test, Some(group))).filter(|peers| peers.len() >= FEWEST_PEERS);
+                let peers = Some(own(test, Some(group))).filter(|peers| peers.len() >= MIN_PEERS);
                 median(peers.unwrap_or_else(|| own(test, None))).unwrap_or(UNKNOWN_DISPERSION) as f32
             };
             (0..tests).map(of_test).collect()
@@ -274,18 +273,18 @@ fn raw_maxima(
     let mut maxima = vec![BTreeMap::new(); folds.len()];
     let mut today = None;
     let (mut clock, mut shares) = (None, Vec::new());
-    fit.history.replay(|bucket, account| {
+    fit.history.replay(|bucket, state| {
         let own = span.fold_of(bucket);
         if today.replace(own) != Some(own) {
             clock = fit.clock(Some(own), span);
             shares = fit.shares(Some(own));
         }
-        let seen = observe(tests, account, bucket, clock.as_ref());
+        let seen = observe(tests, state, bucket, clock.as_ref());
         let endpoints: Vec<_> = fit.endpoints.iter().map(|(place, _)| fit.history.endpoints[*place].as_str()).collect();
         let of_endpoints: Vec<[_; WINDOWS.len()]> = endpoints
             .iter()
             .zip(&shares)
-            .map(|(name, share)| std::array::from_fn(|window| observe_endpoint(account, name, *share, window)))
+            .map(|(name, share)| std::array::from_fn(|window| observe_endpoint(state, name, *share, window)))
             .collect();
         for (fold, baseline) in baselines.iter().enumerate() {
             let today = maxima[fold].entry(own).or_insert_with(|| vec![0.0_f32; tests.len()]);
@@ -321,7 +320,7 @@ fn tails(maxima: &[&BTreeMap<i64, Vec<f32>>], tests: usize, span: Span, left_out
 /// Calibrates the entities of a view and level; `watch` is shown every known entity's verdicts on each judged fold.
 pub(super) fn calibrate(
     what: &Calibration<'_>,
-    watch: impl Fn(&Entity, i64, &crate::features::Account, &[Verdict]) + Sync,
+    watch: impl Fn(&Entity, i64, &crate::features::EntityState, &[Verdict]) + Sync,
 ) -> Calibrated {
     let tests = tests_at(what.level);
     let span = what.span;
@@ -330,12 +329,12 @@ pub(super) fn calibrate(
         .map(|place| Fit::of(&what.entities[place], what.peers.get(place).copied().unwrap_or_default(), &tests, span))
         .collect();
     let judged: Vec<i64> = span.folds().collect();
-    let judged = &judged[judged.len().saturating_sub(MOST_FOLDS)..];
+    let judged = &judged[judged.len().saturating_sub(MAX_FOLDS)..];
     let folds: Vec<Option<i64>> = std::iter::once(None).chain(judged.iter().copied().map(Some)).collect();
     let usual: Vec<Usual> = folds.par_iter().map(|fold| Usual::of(&fits, tests.len(), *fold)).collect();
 
     let known: Vec<&Fit<'_>> = fits.iter().filter(|fit| fit.is_known).collect();
-    let step = known.len().div_ceil(MOST_ENTITIES).max(1);
+    let step = known.len().div_ceil(MAX_ENTITIES).max(1);
     let sampled: Vec<&Fit<'_>> = known.iter().step_by(step).copied().collect();
     let of_folds: Vec<Vec<Baseline>> = sampled
         .par_iter()
@@ -365,12 +364,12 @@ pub(super) fn calibrate(
         .zip(&of_folds)
         .flat_map_iter(|(fit, baselines)| {
             let mut scores: BTreeMap<i64, f32> = judged.iter().map(|fold| (*fold, 0.0)).collect();
-            fit.history.replay(|bucket, account| {
+            fit.history.replay(|bucket, state| {
                 let own = span.fold_of(bucket);
                 let Some(fold) = folds.iter().position(|fold| *fold == Some(own)) else { return };
                 let known = Some(&baselines[fold]);
-                let verdicts = judge(account, bucket, known, &levels[fold], what.between, fit.peers, None);
-                watch(&fit.history.entity, bucket, account, &verdicts);
+                let verdicts = judge(state, bucket, known, &levels[fold], what.between, fit.peers, None);
+                watch(&fit.history.entity, bucket, state, &verdicts);
                 let score = fused(verdicts.iter().map(|verdict| (verdict.test, verdict.p_value))) as f32;
                 scores.entry(own).and_modify(|most| *most = most.max(score));
             });
@@ -382,21 +381,21 @@ pub(super) fn calibrate(
         .par_iter()
         .map(|fit| {
             let baseline = fit.baseline(&usual[0], None, span);
-            let mut learned = Learned { baseline, leaks: Vec::new(), records: Vec::new() };
+            let mut learned = Learned { baseline, leaks: Vec::new(), peaks: Vec::new() };
             if fit.is_known && what.level == Level::Pair {
                 (learned.baseline.leaks, learned.leaks) = fit.leaks(&learned.baseline, span);
-                let of_folds = fit.records(span);
-                learned.records = record::times_by_fold(&of_folds);
-                learned.baseline.records = Some(record::largest(&of_folds));
+                let of_folds = fit.peaks(span);
+                learned.peaks = peak::times_by_fold(&of_folds);
+                learned.baseline.peaks = Some(peak::largest(&of_folds));
             }
             learned
         })
         .collect();
     let leaks = learned.iter().flat_map(|learned| &learned.leaks).copied().collect();
-    let records = learned.iter().flat_map(|learned| &learned.records).copied().collect();
+    let peaks = learned.iter().flat_map(|learned| &learned.peaks).copied().collect();
     let level = levels.into_iter().next().unwrap_or_default();
     let silences = known.iter().flat_map(|fit| times_by_fold(&fit.silences)).collect();
     let entities = fits.iter().map(|fit| fit.history.entity.clone());
     let baselines = entities.zip(learned.into_iter().map(|learned| learned.baseline)).collect();
-    Calibrated { baselines, level, scores, silences, records, leaks }
+    Calibrated { baselines, level, scores, silences, peaks, leaks }
 }

@@ -1,9 +1,9 @@
-//! The history of each entity: its feature rows bucket by bucket, replayed through the same accounts that the stream keeps.
+//! The history of each entity: its feature rows bucket by bucket, replayed through the same entities that the stream keeps.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::features::{Account, Column, Entity, FEATURES, FeatureRow, FeatureVector, Level, WIDTH, groups_of};
-use crate::models::clock::Span;
+use crate::features::{Column, Entity, EntityState, FEATURES, FeatureRow, FeatureVector, Level, WIDTH, groups_of};
+use crate::models::seasonality::Span;
 use crate::rollup::{Merge, day_of};
 
 /// One bucket of an entity.
@@ -84,16 +84,16 @@ impl EntityHistory {
         calls
     }
 
-    /// Replays the history through an account, and shows it at the end of each bucket with calls.
-    pub fn replay(&self, mut see: impl FnMut(i64, &Account)) {
-        let mut account = Account::new(self.entity.clone());
+    /// Replays the history through an state, and shows it at the end of each bucket with calls.
+    pub fn replay(&self, mut see: impl FnMut(i64, &EntityState)) {
+        let mut state = EntityState::new(self.entity.clone());
         for at in &self.buckets {
-            account.advance(at.bucket);
-            account.add(at.bucket, &at.values);
+            state.advance(at.bucket);
+            state.add(at.bucket, &at.values);
             for (place, calls) in &at.endpoints {
-                account.add_endpoint(at.bucket, &self.endpoints[*place as usize], *calls);
+                state.add_endpoint(at.bucket, &self.endpoints[*place as usize], *calls);
             }
-            see(at.bucket, &account);
+            see(at.bucket, &state);
         }
     }
 
@@ -112,7 +112,7 @@ impl EntityHistory {
 pub(super) fn gather(rows: &[FeatureRow]) -> BTreeMap<Level, Vec<EntityHistory>> {
     let mut entities: BTreeMap<Entity, EntityHistory> = BTreeMap::new();
     for row in rows {
-        let pair = Entity::pair(row.direction, &row.caller, &row.vendor);
+        let pair = Entity::pair(row.view, &row.caller, &row.vendor);
         for entity in std::iter::once(pair).chain(groups_of(row)) {
             entities.entry(entity.clone()).or_insert_with(|| EntityHistory::new(entity)).add(row);
         }

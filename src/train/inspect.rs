@@ -17,12 +17,12 @@ use crate::features::{Entity, Level, WINDOWS};
 use crate::models::baseline::Baseline;
 use crate::models::bundle::{Bundle, Manifest};
 use crate::models::expectation::{Expected, FAILURES};
-use crate::models::first_sight::SIGHTS;
-use crate::models::joint::MODELS;
+use crate::models::multivariate::MODELS;
+use crate::models::novelty::NOVELTIES;
 use crate::models::statistic::tests_at;
 
 /// Endpoints of an entity that are printed, those with the largest shares; JSON has all.
-const MOST_ENDPOINTS: usize = 12;
+const MAX_ENDPOINTS: usize = 12;
 /// Width of the longest bar, in characters.
 const BAR: f64 = 20.0;
 
@@ -102,14 +102,14 @@ pub struct Profile {
     /// Endpoints with enough calls, the largest share first; of a pair.
     pub endpoints: Vec<Endpoint>,
     /// Wander of each test.
-    pub wander: Vec<Wander>,
+    pub dispersion: Vec<Wander>,
     /// Longest silence of its history, in expected calls; of a pair.
     pub longest_silence: Option<f64>,
 }
 
-/// A class of first sights.
+/// A class of first-seen events.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct SightRate {
+pub struct NoveltyRate {
     /// Name of the class.
     pub class: &'static str,
     /// What it is, in words.
@@ -118,9 +118,9 @@ pub struct SightRate {
     pub a_day: f64,
 }
 
-/// The joint models of a view.
+/// The multivariate models of a view.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct JointModels {
+pub struct MultivariateModels {
     /// Which models.
     pub models: Vec<&'static str>,
     /// What they look at.
@@ -137,9 +137,9 @@ pub struct Inspection {
     /// Entities, finest level first.
     pub profiles: Vec<Profile>,
     /// How often something new is seen, rarest first.
-    pub first_sights: Vec<SightRate>,
-    /// Joint models, by view.
-    pub joint: BTreeMap<&'static str, JointModels>,
+    pub novelties: Vec<NoveltyRate>,
+    /// Multivariate models, by view.
+    pub multivariate: BTreeMap<&'static str, MultivariateModels>,
     /// Whether one entity was asked for.
     #[serde(skip)]
     is_of_one: bool,
@@ -151,7 +151,7 @@ impl Inspection {
     pub fn of(bundle: &Bundle, asked: Option<&str>) -> Option<Self> {
         let mut members: BTreeMap<_, usize> = BTreeMap::new();
         for (entity, baseline) in &bundle.baselines {
-            *members.entry((entity.direction, entity.level, baseline.peers)).or_default() += 1;
+            *members.entry((entity.view, entity.level, baseline.peers)).or_default() += 1;
         }
         let is_asked = |entity: &Entity| asked.is_none_or(|asked| is_named(entity, asked));
         let mut profiles: Vec<Profile> = bundle
@@ -159,7 +159,7 @@ impl Inspection {
             .iter()
             .filter(|(entity, _)| is_asked(entity))
             .map(|(entity, baseline)| {
-                let members = members.get(&(entity.direction, entity.level, baseline.peers)).copied().unwrap_or(1);
+                let members = members.get(&(entity.view, entity.level, baseline.peers)).copied().unwrap_or(1);
                 Profile::of(bundle, entity, baseline, members)
             })
             .collect();
@@ -167,23 +167,23 @@ impl Inspection {
             return None;
         }
         profiles.sort_by(|a, b| (a.entity.level, &a.entity).cmp(&(b.entity.level, &b.entity)));
-        let rate = |class: &crate::models::first_sight::SightClass| SightRate {
+        let rate = |class: &crate::models::novelty::NoveltyClass| NoveltyRate {
             class: class.name,
             says: class.says,
-            a_day: bundle.sight_rates.of(class.name),
+            a_day: bundle.novelty_rates.of(class.name),
         };
-        let mut first_sights: Vec<SightRate> = SIGHTS.iter().map(rate).collect();
-        first_sights.sort_by(|a, b| a.a_day.total_cmp(&b.a_day));
-        let joint = bundle.joint.iter().map(|(direction, calibrated)| {
+        let mut novelties: Vec<NoveltyRate> = NOVELTIES.iter().map(rate).collect();
+        novelties.sort_by(|a, b| a.a_day.total_cmp(&b.a_day));
+        let multivariate = bundle.multivariate.iter().map(|(view, calibrated)| {
             let models = MODELS.iter().map(|kind| kind.name).collect();
-            let columns = calibrated.joint.columns().to_vec();
-            (direction.as_str(), JointModels { models, columns, entities: calibrated.entities })
+            let columns = calibrated.multivariate.columns().to_vec();
+            (view.as_str(), MultivariateModels { models, columns, entities: calibrated.entities })
         });
         Some(Self {
             manifest: bundle.manifest.clone(),
             profiles,
-            first_sights,
-            joint: joint.collect(),
+            novelties,
+            multivariate: multivariate.collect(),
             is_of_one: asked.is_some(),
         })
     }
@@ -205,9 +205,8 @@ fn is_named(entity: &Entity, asked: &str) -> bool {
 
 impl Profile {
     fn of(bundle: &Bundle, entity: &Entity, baseline: &Baseline, members: usize) -> Self {
-        let expected = |endpoint: &str| {
-            bundle.expectations.get(entity.direction.as_str(), &entity.caller, &entity.vendor, endpoint)
-        };
+        let expected =
+            |endpoint: &str| bundle.expectations.get(entity.view.as_str(), &entity.caller, &entity.vendor, endpoint);
         let usual_of = |endpoint: &str| Usual::from(expected(endpoint));
         let of_endpoints: Vec<_> =
             baseline.endpoints.iter().map(|(name, known)| (known.share, expected(name))).collect();
@@ -218,11 +217,12 @@ impl Profile {
             .map(|(name, known)| Endpoint { name: name.clone(), share: known.share, usual: usual_of(name) })
             .collect();
         endpoints.sort_by(|a, b| b.share.total_cmp(&a.share).then_with(|| a.name.cmp(&b.name)));
-        let wander = tests_at(entity.level).into_iter().zip(&baseline.dispersion).map(|(test, dispersion)| Wander {
-            statistic: test.statistic().name,
-            window: WINDOWS[test.window].name,
-            dispersion: f64::from(*dispersion),
-        });
+        let dispersion =
+            tests_at(entity.level).into_iter().zip(&baseline.dispersion).map(|(test, dispersion)| Wander {
+                statistic: test.statistic().name,
+                window: WINDOWS[test.window].name,
+                dispersion: f64::from(*dispersion),
+            });
         Self {
             days: baseline.days,
             calls: baseline.calls,
@@ -234,7 +234,7 @@ impl Profile {
             clock: baseline.clock.as_ref().map(|clock| clock.by_hour().map(Vec::from)),
             usual: mixed(&of_endpoints).map_or_else(|| usual_of(&entity.part), Usual::from),
             endpoints,
-            wander: wander.collect(),
+            dispersion: dispersion.collect(),
             longest_silence: is_pair.then(|| f64::from(baseline.longest_silence)),
             entity: entity.clone(),
         }
@@ -267,7 +267,7 @@ impl Profile {
 
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { entity, days, calls, .. } = self;
-        writeln!(f, "{} {} ({})", entity.level.as_str(), self.who(), entity.direction.as_str())?;
+        writeln!(f, "{} {} ({})", entity.level.as_str(), self.who(), entity.view.as_str())?;
         writeln!(f, "  {calls} calls on {days} days; judged by {}", self.judged_in_words())?;
         if let Some(silence) = self.longest_silence {
             writeln!(f, "  longest silence: about {} expected calls", in_numbers(silence))?;
@@ -283,7 +283,7 @@ impl Profile {
             writeln!(f, "\n  Expected calls by hour, UTC")?;
             write_table(f, &clock_table(clock))?;
         }
-        if !self.wander.is_empty() {
+        if !self.dispersion.is_empty() {
             writeln!(f, "\n  Wander beyond chance, by window (0: chance alone)")?;
             write_table(f, &self.wander_table())?;
         }
@@ -293,11 +293,11 @@ impl Profile {
     fn endpoint_table(&self) -> Table {
         let mut table = plain_table();
         table.set_header(["endpoint", "share", "request", "answer", "latency", "failures"]);
-        for Endpoint { name, share, usual } in self.endpoints.iter().take(MOST_ENDPOINTS) {
+        for Endpoint { name, share, usual } in self.endpoints.iter().take(MAX_ENDPOINTS) {
             let [request, answer, latency, failures] = usual.in_words();
             table.add_row([name.clone(), in_per_cent(*share), request, answer, latency, failures]);
         }
-        let more: Vec<f64> = self.endpoints.iter().skip(MOST_ENDPOINTS).map(|endpoint| endpoint.share).collect();
+        let more: Vec<f64> = self.endpoints.iter().skip(MAX_ENDPOINTS).map(|endpoint| endpoint.share).collect();
         if !more.is_empty() {
             table.add_row([format!("and {} more", more.len()), in_per_cent(more.iter().sum())]);
         }
@@ -306,7 +306,7 @@ impl Profile {
 
     fn wander_table(&self) -> Table {
         let mut rows: Vec<(&str, BTreeMap<&str, f64>)> = Vec::new();
-        for Wander { statistic, window, dispersion } in &self.wander {
+        for Wander { statistic, window, dispersion } in &self.dispersion {
             if rows.last().is_none_or(|(last, _)| last != statistic) {
                 rows.push((statistic, BTreeMap::new()));
             }
@@ -392,9 +392,9 @@ impl fmt::Display for Inspection {
             table.add_row(profile.line());
         });
         write_table(f, &table)?;
-        writeln!(f, "\nFirst sights, rarest first")?;
+        writeln!(f, "\nFirst novelties, rarest first")?;
         let mut table = plain_table();
-        for SightRate { class, says, a_day } in &self.first_sights {
+        for NoveltyRate { class, says, a_day } in &self.novelties {
             table.add_row([
                 (*class).to_owned(),
                 format!("once in {} days", in_numbers(1.0 / a_day.max(1e-9))),
@@ -402,7 +402,7 @@ impl fmt::Display for Inspection {
             ]);
         }
         write_table(f, &table)?;
-        for (view, JointModels { models, columns, entities }) in &self.joint {
+        for (view, MultivariateModels { models, columns, entities }) in &self.multivariate {
             writeln!(f, "\nJoint models ({view}, {entities} entities): {}", models.join(", "))?;
             writeln!(f, "  of {}", columns.join(", "))?;
         }
@@ -418,18 +418,18 @@ impl fmt::Display for Inspection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::calls::Direction;
+    use crate::calls::View;
 
     #[test]
     fn a_person_names_a_caller_a_pair_a_vendor_or_a_credential() {
-        let mail = Entity::pair(Direction::Audit, "ann@example.org", "aws");
+        let mail = Entity::pair(View::Audit, "ann@example.org", "aws");
         for asked in ["ann@example.org", "ann@example.org@aws", "aws"] {
             assert!(is_named(&mail, asked), "{asked}");
         }
         for asked in ["ann", "example.org", "ann@example.org@gcp", "@aws", ""] {
             assert!(!is_named(&mail, asked), "{asked}");
         }
-        let credential = Entity::group(Direction::Audit, Level::Credential, "aws", "", "fp_1").unwrap();
+        let credential = Entity::group(View::Audit, Level::Credential, "aws", "", "fp_1").unwrap();
         assert!(is_named(&credential, "fp_1") && !is_named(&credential, "aws"));
     }
 

@@ -10,7 +10,7 @@ mod calibrate;
 mod entities;
 pub mod evaluate;
 mod inspect;
-mod joint;
+mod multivariate;
 mod report;
 pub mod triage;
 
@@ -22,16 +22,16 @@ use thiserror::Error;
 
 use self::calibrate::{Calibration, calibrate};
 use self::entities::{EntityHistory, gather};
-use crate::calls::{Direction, Exclude, Excluded, TemplateLearner, Templates, VendorPack};
+use crate::calls::{Exclude, Excluded, TemplateLearner, Templates, VendorPack, View};
 use crate::features::{FeatureRow, Level, catalogue_hash, feature_rows};
 use crate::models::baseline::{Baselines, ViewBaseline};
 use crate::models::bundle::{Bundle, FORMAT_VERSION, Manifest};
 use crate::models::calibration::Tail;
-use crate::models::clock::{Clock, Span};
 use crate::models::expectation::CallHistory;
-use crate::models::first_sight::{FactHistory, SightRates, relations};
+use crate::models::novelty::{NoveltyRates, SeenHistory, relations};
+use crate::models::peak::{self, KINDS};
 use crate::models::peers::{Peers, behaviour};
-use crate::models::record::{self, KINDS};
+use crate::models::seasonality::{Seasonality, Span};
 use crate::rollup::{Rollup, StoredRollup, bucket_start};
 
 pub use self::inspect::Inspection;
@@ -146,8 +146,8 @@ pub fn train(history: History, settings: &Settings, stage: &dyn Fn(&str)) -> Res
 
     stage("learning what was ever seen");
     let relations = relations(&rollup)?;
-    let facts = FactHistory::of(&relations, span).with_vendors(Arc::clone(&settings.vendors));
-    let sight_rates = SightRates::fit(&relations, &facts, span);
+    let facts = SeenHistory::of(&relations, span).with_vendors(Arc::clone(&settings.vendors));
+    let novelty_rates = NoveltyRates::fit(&relations, &facts, span);
 
     stage("learning the audit view");
     let audit = audit::learn(&crate::models::audit::rows(&rollup)?);
@@ -161,15 +161,15 @@ pub fn train(history: History, settings: &Settings, stage: &dyn Fn(&str)) -> Res
         views: BTreeMap::new(),
         peers: BTreeMap::new(),
         known: facts.known(),
-        sight_rates,
-        joint: BTreeMap::new(),
+        novelty_rates,
+        multivariate: BTreeMap::new(),
         audit,
     };
-    for direction in [Direction::Egress, Direction::Audit] {
-        let rows: Vec<FeatureRow> = rows.iter().filter(|row| row.direction == direction).cloned().collect();
+    for view in [View::Egress, View::Audit] {
+        let rows: Vec<FeatureRow> = rows.iter().filter(|row| row.view == view).cloned().collect();
         if !rows.is_empty() {
-            stage(&format!("calibrating the {} view", direction.as_str()));
-            calibrate_view(&mut bundle, direction, &gather(&rows));
+            stage(&format!("calibrating the {} view", view.as_str()));
+            calibrate_view(&mut bundle, view, &gather(&rows));
         }
     }
     let report = Report::of(&bundle, settings);
@@ -216,52 +216,52 @@ fn features_out_of_fold(rollup: &Rollup, calls: &CallHistory, span: Span) -> Res
     Ok(rows)
 }
 
-fn calibrate_view(bundle: &mut Bundle, direction: Direction, levels: &BTreeMap<Level, Vec<EntityHistory>>) {
+fn calibrate_view(bundle: &mut Bundle, view: View, levels: &BTreeMap<Level, Vec<EntityHistory>>) {
     let span = bundle.span;
     let between = bundle.expectations.between_callers();
-    let mut view = ViewBaseline::default();
-    let (mut scores, mut silences, mut leaks, mut records) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let rows = joint::Rows::new(direction, span);
+    let mut baseline = ViewBaseline::default();
+    let (mut scores, mut silences, mut leaks, mut peaks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let rows = multivariate::Rows::new(view, span);
     for (level, entities) in levels {
         let peers = if *level == Level::Pair {
             let behaviours: Vec<Vec<f64>> = entities
                 .iter()
                 .map(|entity| {
-                    let [weekday, weekend] = Clock::fit(&entity.calls(), span, None).mean();
+                    let [weekday, weekend] = Seasonality::fit(&entity.calls(), span, None).mean();
                     behaviour(&entity.total(), span.day_count().max(1) as f64, weekend / weekday.max(1e-6))
                 })
                 .collect();
             let peers = Peers::fit(&behaviours, SEED);
             let groups = behaviours.iter().map(|behaviour| peers.assign(behaviour)).collect();
-            bundle.peers.insert(direction, peers);
+            bundle.peers.insert(view, peers);
             groups
         } else {
             Vec::new()
         };
         let what = Calibration { level: *level, entities, peers: &peers, span, between: &between };
-        let calibrated = calibrate(&what, |entity, bucket, account, verdicts| {
-            rows.take(entity, bucket, account, verdicts);
+        let calibrated = calibrate(&what, |entity, bucket, state, verdicts| {
+            rows.take(entity, bucket, state, verdicts);
         });
-        view.levels.insert(*level, calibrated.level);
+        baseline.levels.insert(*level, calibrated.level);
         scores.extend(calibrated.scores);
         silences.extend(calibrated.silences);
         leaks.extend(calibrated.leaks);
-        records.extend(calibrated.records);
+        peaks.extend(calibrated.peaks);
         bundle.baselines.extend(calibrated.baselines);
     }
     // With two folds each is judged by one alone, which has no tails: nothing that the scores could be held against.
-    view.score = if span.fold_count() > 2 { Tail::fit(scores, span.fold_count()) } else { None };
-    view.silence = tail_of(silences, span);
-    view.leak = tail_of(leaks, span);
-    let own = bundle.baselines.iter().filter(|(entity, _)| entity.direction == direction);
-    view.usual_records = record::usual(&own.filter_map(|(_, known)| known.records).collect::<Vec<_>>());
-    view.records = (0..KINDS).map(|kind| tail_of(records.iter().map(|times| times[kind]).collect(), span)).collect();
-    bundle.views.insert(direction, view);
+    baseline.score = if span.fold_count() > 2 { Tail::fit(scores, span.fold_count()) } else { None };
+    baseline.silence = tail_of(silences, span);
+    baseline.leak = tail_of(leaks, span);
+    let own = bundle.baselines.iter().filter(|(entity, _)| entity.view == view);
+    baseline.usual_peaks = peak::usual(&own.filter_map(|(_, known)| known.peaks).collect::<Vec<_>>());
+    baseline.peaks = (0..KINDS).map(|kind| tail_of(peaks.iter().map(|times| times[kind]).collect(), span)).collect();
+    bundle.views.insert(view, baseline);
     // Audit logs have models of their own.
-    if direction == Direction::Egress
-        && let Some(joint) = rows.fit(SEED)
+    if view == View::Egress
+        && let Some(multivariate) = rows.fit(SEED)
     {
-        bundle.joint.insert(direction, joint);
+        bundle.multivariate.insert(view, multivariate);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::features::Level;
 use crate::models::bundle::{Bundle, Manifest};
 
 /// Entities that are named as judged by their peers.
-const MOST_NAMED: usize = 10;
+const MAX_NAMED: usize = 10;
 
 /// Something that was not learned from.
 #[derive(Clone, Debug, Serialize)]
@@ -56,22 +56,22 @@ impl Report {
         let (mut judged_by_peers, mut strange) = (Vec::new(), Vec::new());
         for (entity, baseline) in &bundle.baselines {
             *learned.entry(format!("{} baselines", entity.level.as_str())).or_default() += 1;
-            vendors.insert((entity.direction, entity.vendor.as_str()));
+            vendors.insert((entity.view, entity.vendor.as_str()));
             if entity.level == Level::Pair {
-                callers.insert((entity.direction, entity.caller.as_str()));
+                callers.insert((entity.view, entity.caller.as_str()));
                 let pair = format!("{} → {}", entity.caller, entity.vendor);
                 if !baseline.is_known {
                     judged_by_peers.push(format!("{pair} ({} days, {} calls)", baseline.days, baseline.calls));
                 }
                 if baseline.dispersion.iter().any(|dispersion| *dispersion > 25.0) {
-                    strange.push(format!("{pair}: its counts wander more than any model expects"));
+                    strange.push(format!("{pair}: its counts dispersion more than any model expects"));
                 }
             }
         }
         learned.insert("callers".to_owned(), callers.len());
         learned.insert("vendors".to_owned(), vendors.len());
         learned.insert("endpoints".to_owned(), bundle.expectations.endpoints());
-        learned.insert("joint models".to_owned(), bundle.joint.len());
+        learned.insert("multivariate models".to_owned(), bundle.multivariate.len());
         let budget = Budget { alerts_per_day: settings.alerts_per_day };
         let calibration = BTreeMap::from([
             ("alerts a day asked for".to_owned(), budget.alerts_per_day),
@@ -99,12 +99,12 @@ impl Report {
     }
 
     /// Adds what reading left out.
-    pub fn leave_out(&mut self, skipped: u64, complaints: &BTreeMap<&'static str, u64>, unreadable: &[String]) {
+    pub fn leave_out(&mut self, skipped: u64, diagnostics: &BTreeMap<&'static str, u64>, unreadable: &[String]) {
         let left_out = |what: &str, why: &str, count| LeftOut { what: what.to_owned(), why: why.to_owned(), count };
         if skipped > 0 {
             self.left_out.push(left_out("records", "they tell of no call", skipped));
         }
-        self.left_out.extend(complaints.iter().map(|(reason, count)| left_out("records", reason, *count)));
+        self.left_out.extend(diagnostics.iter().map(|(reason, count)| left_out("records", reason, *count)));
         self.left_out.extend(unreadable.iter().map(|problem| left_out("input", problem, 1)));
     }
 }
@@ -128,15 +128,15 @@ impl fmt::Display for Report {
             writeln!(f, "Few days: tails are wide and little pages. Two weeks are a good start.")?;
         }
         if !self.judged_by_peers.is_empty() {
-            let named: Vec<&str> = self.judged_by_peers.iter().take(MOST_NAMED).map(String::as_str).collect();
-            let more = self.judged_by_peers.len().saturating_sub(MOST_NAMED);
+            let named: Vec<&str> = self.judged_by_peers.iter().take(MAX_NAMED).map(String::as_str).collect();
+            let more = self.judged_by_peers.len().saturating_sub(MAX_NAMED);
             write!(f, "Still judged by their peers: {}", named.join(", "))?;
             if more > 0 {
                 write!(f, " and {more} more")?;
             }
             writeln!(f, ".")?;
         }
-        for strange in self.strange.iter().take(MOST_NAMED) {
+        for strange in self.strange.iter().take(MAX_NAMED) {
             writeln!(f, "Strange: {strange}.")?;
         }
         for LeftOut { what, why, count } in &self.left_out {

@@ -24,7 +24,7 @@ use crate::models::triage::ForestError;
 /// Verdicts that the first held-out judgement is made from.
 const FIRST: usize = 20;
 /// The newest verdicts that are learned from: bounds the time that growing the forest takes.
-const MOST_VERDICTS: usize = 5_000;
+const MAX_VERDICTS: usize = 5_000;
 /// Verdicts before anything may be lowered, and of either kind.
 const ENOUGH: usize = 50;
 const ENOUGH_OF_A_KIND: usize = 10;
@@ -132,7 +132,7 @@ struct HeldOut {
 /// # Errors
 /// [`TriageError::Forest`], where not both kinds are there.
 pub fn learn(verdicts: &[&Line]) -> Result<(Triage, TriageReport), TriageError> {
-    let verdicts = &verdicts[verdicts.len().saturating_sub(MOST_VERDICTS)..];
+    let verdicts = &verdicts[verdicts.len().saturating_sub(MAX_VERDICTS)..];
     let triage = Triage::grow(Learned::gather(verdicts, SEED))?;
     let (mut curve, mut all) = (Vec::new(), Vec::new());
     for size in std::iter::successors(Some(FIRST), |size| size.checked_mul(2)).take_while(|size| *size < verdicts.len())

@@ -24,9 +24,9 @@ use fixture::{Fixture, number_from_env};
 use service::{Deployment, eventually};
 
 /// Longest time until a killed service is killed again: from before it has joined the group to after it has read all there is.
-const LONGEST_LIFE: Duration = Duration::from_millis(4000);
+const MAX_LIFETIME: Duration = Duration::from_millis(4000);
 /// Longest time that it goes on after its first alert. A checkpoint comes after a second: those alerts landed, and none knows.
-const LONGEST_AFTERLIFE: Duration = Duration::from_millis(300);
+const MAX_AFTERLIFE: Duration = Duration::from_millis(300);
 
 #[test]
 fn a_run_that_is_killed_again_and_again_tells_what_an_undisturbed_one_tells() {
@@ -51,10 +51,10 @@ fn a_run_that_is_killed_again_and_again_tells_what_an_undisturbed_one_tells() {
         cluster.produce(&killed.calls, slice);
         let service = killed.start();
         if number % 2 == 0 {
-            service.await_alert(LONGEST_LIFE);
-            service.kill_after(up_to(LONGEST_AFTERLIFE));
+            service.await_alert(MAX_LIFETIME);
+            service.kill_after(up_to(MAX_AFTERLIFE));
         } else {
-            service.kill_after(up_to(LONGEST_LIFE));
+            service.kill_after(up_to(MAX_LIFETIME));
         }
         landed.push(cluster.ends(&killed.alerts).values().sum::<i64>());
     }

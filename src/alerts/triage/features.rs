@@ -30,7 +30,7 @@ const THURSDAY: i64 = 3;
 pub fn features(alert: &Alert) -> Features {
     let yes = |is: bool| f64::from(u8::from(is));
     let minutes = alert.last_seen.saturating_sub(alert.first_seen).max(0) as f64 / MICROSECONDS_A_MINUTE;
-    let first_sights = alert.contributions.iter().filter(|reason| reason.is_first_sight()).count();
+    let novelties = alert.contributions.iter().filter(|reason| reason.is_novelty()).count();
     let hours = alert.time.div_euclid(MICROSECONDS_AN_HOUR);
     let days = hours.div_euclid(24) + THURSDAY;
     let numbers = [
@@ -38,7 +38,7 @@ pub fn features(alert: &Alert) -> Features {
         (SEVERITY, f64::from(alert.untriaged_severity() as u8)),
         ("surprise", power(alert.p_value)),
         ("reasons", alert.contributions.len() as f64),
-        ("first_sights", first_sights as f64),
+        ("novelties", novelties as f64),
         ("calls_ln", (alert.calls as f64).ln_1p()),
         ("minutes_ln", minutes.ln_1p()),
         ("hosts", alert.hosts.len() as f64),
@@ -52,7 +52,7 @@ pub fn features(alert: &Alert) -> Features {
     let names = [
         format!("detector={}", alert.detector),
         format!("category={}", alert.category.as_str()),
-        format!("direction={}", alert.direction.as_str()),
+        format!("view={}", alert.view.as_str()),
         format!("cause_class={}", alert.cause_class.as_str()),
     ];
     let likely = alert.likely.map(|benign| format!("likely={}", benign.as_str()));

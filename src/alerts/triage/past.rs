@@ -23,7 +23,7 @@ impl Raised {
     /// Whom an alert is about, and who raised it.
     pub fn by(alert: &Alert) -> Self {
         let caller = alert.caller.clone().unwrap_or_default();
-        let subject = Subject { direction: alert.direction, vendor: alert.vendor.clone(), caller };
+        let subject = Subject { view: alert.view, vendor: alert.vendor.clone(), caller };
         Self { detector: alert.detector.clone(), subject }
     }
 }

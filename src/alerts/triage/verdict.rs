@@ -22,7 +22,7 @@ use crate::calls::looks_secret;
 /// What stands in the place of a text that looks like a secret.
 const WITHHELD: &str = "(withheld: it looked like a secret)";
 /// Most characters of a note that are kept, and of an analyst's name.
-const LONGEST_TEXT: usize = 500;
+const MAX_TEXT_BYTES: usize = 500;
 
 /// What an analyst says of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,7 +123,7 @@ impl Line {
 
 /// A text of a person, short, and without what looks like a secret.
 fn kept(text: String) -> String {
-    if looks_secret(&text) { WITHHELD.to_owned() } else { text.chars().take(LONGEST_TEXT).collect() }
+    if looks_secret(&text) { WITHHELD.to_owned() } else { text.chars().take(MAX_TEXT_BYTES).collect() }
 }
 
 /// Why the file of verdicts cannot be used.

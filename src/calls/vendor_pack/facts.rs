@@ -9,7 +9,7 @@ const MICROS_PER_DOLLAR: f64 = 1e6;
 /// Tokens that token prices are for.
 const TOKENS_OF_A_PRICE: i64 = 1_000;
 /// Most that one call may cost, micro-dollars (about a million dollars): sums of such calls still fit into 63 bits.
-const MOST_COST: i64 = 1 << 40;
+const MAX_COST: i64 = 1 << 40;
 
 /// What kind of service a vendor offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -130,7 +130,7 @@ impl Price {
     pub fn cost(self, tokens_in: i64, tokens_out: i64) -> i64 {
         let of_tokens = |tokens: i64, price: i64| tokens.max(0).saturating_mul(price) / TOKENS_OF_A_PRICE;
         let tokens = of_tokens(tokens_in, self.tokens_in).saturating_add(of_tokens(tokens_out, self.tokens_out));
-        self.call.saturating_add(tokens).min(MOST_COST)
+        self.call.saturating_add(tokens).min(MAX_COST)
     }
 }
 
@@ -143,7 +143,7 @@ mod tests {
         let price = Price::of_dollars(0.0, 0.003, 0.015);
         assert_eq!(price.cost(1_000, 200), 6_000);
         assert_eq!(Price::of_dollars(0.0083, 0.0, 0.0).cost(0, 0), 8_300);
-        assert_eq!(price.cost(i64::MAX, i64::MAX), MOST_COST);
+        assert_eq!(price.cost(i64::MAX, i64::MAX), MAX_COST);
         assert!(Price::default().is_nothing() && !price.is_nothing());
     }
 }

@@ -14,7 +14,7 @@ use super::pattern::Pattern;
 use super::{Endpoint, Vendor};
 
 /// Most that a price may be, dollars.
-const MOST_DOLLARS: f64 = 1_000.0;
+const MAX_DOLLARS: f64 = 1_000.0;
 
 /// Why a pack of vendors cannot be used.
 #[derive(Debug, Error)]
@@ -81,7 +81,7 @@ pub(super) struct Text<'a> {
 impl Text<'_> {
     /// The vendors of a file: one, or one a domain.
     pub(super) fn read(self) -> Result<Vec<Owner>, PackError> {
-        let written: Written = toml::from_str(self.text).map_err(|error| self.complaint(&error))?;
+        let written: Written = toml::from_str(self.text).map_err(|error| self.diagnostic(&error))?;
         let domain = |domain: &Spanned<String>| match is_domain(domain.get_ref()) {
             true => Ok((domain.get_ref().clone(), domain.span())),
             false => Err(self.at(&domain.span(), "domains", "write a domain in lower case, as in \"stripe.com\"")),
@@ -117,7 +117,7 @@ impl Text<'_> {
             .map_err(|problem| self.at(&written.pattern.span(), "endpoints.pattern", problem))?;
         let dollars = |field: &str, price: Option<Spanned<f64>>| {
             let Some(price) = price else { return Ok(0.0) };
-            let is_possible = (0.0..=MOST_DOLLARS).contains(price.get_ref());
+            let is_possible = (0.0..=MAX_DOLLARS).contains(price.get_ref());
             is_possible
                 .then_some(*price.get_ref())
                 .ok_or_else(|| self.at(&price.span(), field, "write dollars from 0 to 1000"))
@@ -130,8 +130,8 @@ impl Text<'_> {
         Ok(Endpoint { pattern, verb: written.verb, price })
     }
 
-    /// A complaint of TOML or serde: it knows the place, the line knows the field.
-    fn complaint(self, error: &toml::de::Error) -> PackError {
+    /// A diagnostic of TOML or serde: it knows the place, the line knows the field.
+    fn diagnostic(self, error: &toml::de::Error) -> PackError {
         let span = error.span().unwrap_or_default();
         let is_key =
             |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');

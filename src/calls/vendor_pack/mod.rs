@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn a_complaint_names_file_line_and_field() {
         let head = "name = \"acme\"\ncategory = \"other\"\ndomains = [\"acme.example\"]\n";
-        for (text, complaint) in [
+        for (text, diagnostic) in [
             (format!("{head}pricing = 1\n"), "own.toml:4: pricing: unknown field"),
             (head.replace("other", "bank"), "own.toml:2: category: unknown variant"),
             (head.replace("acme.example", "https://acme.example"), "own.toml:3: domains: write a domain"),
@@ -262,7 +262,7 @@ mod tests {
             ),
         ] {
             let error = with_file(&text).unwrap_err();
-            assert!(error.contains(complaint), "expected {complaint}\nfound    {error}");
+            assert!(error.contains(diagnostic), "expected {diagnostic}\nfound    {error}");
         }
     }
 }

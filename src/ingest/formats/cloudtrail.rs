@@ -12,13 +12,13 @@ use serde::Deserialize;
 
 use super::values::{Number, Section, Text, time};
 use super::{FormatKind, Probe};
-use crate::calls::{Call, Direction, Outcome, WITHOUT_MFA};
+use crate::calls::{Call, Outcome, View, WITHOUT_MFA};
 use crate::ingest::place::RecordError;
 
 pub(super) const FORMAT: FormatKind = FormatKind {
     name: "cloudtrail",
     says: "AWS CloudTrail: management and data events",
-    direction: Direction::Audit,
+    view: View::Audit,
     sample: SAMPLE,
     looks_like,
     decode,
@@ -55,7 +55,7 @@ fn decode(record: &str) -> Result<Option<Call<'_>>, RecordError> {
     let has_failed = record.response.take().login.is("Failure");
     Ok(Some(Call {
         time: time(record.time, "eventTime")?,
-        direction: Direction::Audit,
+        view: View::Audit,
         operation: Some(format!("{service}:{name}{}", if is_without_mfa { WITHOUT_MFA } else { "" }).into()),
         vendor: Some("aws"),
         host: source,

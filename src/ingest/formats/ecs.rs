@@ -8,13 +8,13 @@ use serde::Deserialize;
 use super::url::{Url, credential, part};
 use super::values::{Number, Section, Text, time};
 use super::{FormatKind, Probe};
-use crate::calls::{Call, Direction};
+use crate::calls::{Call, View};
 use crate::ingest::place::RecordError;
 
 pub(super) const FORMAT: FormatKind = FormatKind {
     name: "ecs",
     says: "Elastic Common Schema: HTTP calls as Elastic's shippers, proxies and loggers write them",
-    direction: Direction::Egress,
+    view: View::Egress,
     sample: SAMPLE,
     looks_like,
     decode,
@@ -55,7 +55,7 @@ fn decode(record: &str) -> Result<Option<Call<'_>>, RecordError> {
     let secret = || headers.authorization.0.or(headers.api_key.0).map(credential);
     Ok(Some(Call {
         time,
-        direction: Direction::Egress,
+        view: View::Egress,
         caller: caller.unwrap_or_default(),
         credential: record.labels.take().credential_id.0.or_else(secret),
         host: host.or_else(|| part(&whole_url, |url| Url::cut(url).host)).unwrap_or_default(),

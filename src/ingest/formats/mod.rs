@@ -14,7 +14,7 @@ pub(super) mod values;
 pub use probe::Probe;
 
 use super::place::RecordError;
-use crate::calls::{Call, Direction};
+use crate::calls::{Call, View};
 
 /// Every format, in the order in which detection asks them: the first that recognises a record reads it.
 pub static FORMATS: &[FormatKind] = &[cloudtrail::FORMAT, ecs::FORMAT];
@@ -27,7 +27,7 @@ pub struct FormatKind {
     /// One line for `list` and the docs.
     pub says: &'static str,
     /// Which view of the relation its records give.
-    pub direction: Direction,
+    pub view: View,
     /// One whole record as the format's source writes it.
     pub sample: &'static str,
     /// Whether a record's top-level keys mark it as this format.
@@ -62,7 +62,7 @@ mod tests {
             let detected = FormatKind::detect(format.sample).unwrap().unwrap();
             assert_eq!(detected.name, format.name);
             let call = (format.decode)(format.sample).unwrap().unwrap();
-            assert_eq!(call.direction, format.direction, "{}", format.name);
+            assert_eq!(call.view, format.view, "{}", format.name);
             assert!(!call.caller.is_empty() && !call.host.is_empty() && call.time > 0, "{}", format.name);
             assert!(std::ptr::eq(FormatKind::named(format.name).unwrap(), format));
         }

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Role;
 use super::tick::{Count, Counts, DAY_BUCKETS, HOUR_BUCKETS, ONE, Tick};
-use crate::models::calibration::SMALLEST_P;
-use crate::models::clock::{cell_of, day_type};
+use crate::models::calibration::MIN_P;
+use crate::models::seasonality::{cell_of, day_type};
 use crate::models::statistic::deviance;
 use crate::rollup::day_of;
 
@@ -21,7 +21,7 @@ pub const CELLS: usize = 48;
 /// Buckets of a half-hour: dispersion is learned from one window in each.
 pub const SAMPLE_BUCKETS: usize = 6;
 /// Least expectation.
-const LEAST_EXPECTED: f64 = 0.02;
+const MIN_EXPECTED: f64 = 0.02;
 /// A count below this many times the expectation is no news.
 const TIMES_EXPECTED: f64 = 2.0;
 
@@ -41,7 +41,7 @@ pub enum What {
     Operations,
     /// Distinct services.
     Services,
-    /// Distinct accounts that could not be signed in to.
+    /// Distinct entities that could not be signed in to.
     Failing,
 }
 
@@ -122,9 +122,9 @@ pub const TESTS: [Test; TEST_COUNT] = [
 #[rustfmt::skip]
 pub const COMPANY_TESTS: [Test; 4] = [
     test("failed_sign_ins", "failed sign-ins", What::Sum(Count::Failed), false, 8.0, 0),
-    test("failing_accounts", "accounts with failed sign-ins", What::Failing, false, 4.0, 0),
+    test("failing_accounts", "entities with failed sign-ins", What::Failing, false, 4.0, 0),
     test("failed_sign_ins", "failed sign-ins", What::Sum(Count::Failed), true, 8.0, 0),
-    test("failing_accounts", "accounts with failed sign-ins", What::Failing, true, 4.0, 0),
+    test("failing_accounts", "entities with failed sign-ins", What::Failing, true, 4.0, 0),
 ];
 
 /// A test by its name.
@@ -139,7 +139,7 @@ pub struct Values {
     pub sums: [Counts; 2],
     /// Distinct operations and services of the hour.
     pub distinct: [usize; 2],
-    /// Distinct failing accounts of the hour and of the day.
+    /// Distinct failing entities of the hour and of the day.
     pub failing: [usize; 2],
 }
 
@@ -215,7 +215,7 @@ impl Expected {
     /// Expected count of the window that ends at a bucket, with so many calls in it.
     pub fn mean(&self, test: &Test, bucket: i64, calls: f64) -> f64 {
         let cells = &self.cells[day_type(day_of(bucket))];
-        let by_clock = cells.get(cell(bucket)).map_or(0.0, |cell| f64::from(*cell)).max(LEAST_EXPECTED);
+        let by_clock = cells.get(cell(bucket)).map_or(0.0, |cell| f64::from(*cell)).max(MIN_EXPECTED);
         if test.given_calls { by_clock.max(calls * f64::from(self.share)) } else { by_clock }
     }
 
@@ -266,7 +266,7 @@ impl Over {
                 let (seen, usual) = excess_of(test, values, bucket, expected)?;
                 let looks = if test.over_day { 3.0 } else { 24.0 };
                 let p = looks * crate::models::normal::log_survival(expected.z(seen, usual)).exp();
-                Some(Self { test, seen, usual, p: p.clamp(SMALLEST_P, 1.0) })
+                Some(Self { test, seen, usual, p: p.clamp(MIN_P, 1.0) })
             })
             .collect()
     }
@@ -291,7 +291,7 @@ pub struct Excess {
 
 /// Share of the maxima in the tail, and fewest.
 const TAIL_SHARE: f64 = 0.10;
-const FEWEST_IN_TAIL: usize = 8;
+const MIN_IN_TAIL: usize = 8;
 /// Prior shape, and its weight.
 const PRIOR_SHAPE: f64 = 0.10;
 const PRIOR_WEIGHT: f64 = 200.0;
@@ -301,7 +301,7 @@ impl Excess {
     pub fn fit(mut maxima: Vec<f32>) -> Self {
         maxima.sort_unstable_by(f32::total_cmp);
         let n = maxima.len();
-        let in_tail = ((n as f64 * TAIL_SHARE) as usize).max(FEWEST_IN_TAIL);
+        let in_tail = ((n as f64 * TAIL_SHARE) as usize).max(MIN_IN_TAIL);
         let place = n.checked_sub(in_tail + 1).or(n.checked_sub(1));
         let threshold = place.and_then(|place| maxima.get(place)).copied().map_or(0.0, f64::from);
         let excess: Vec<f64> = maxima.iter().map(|z| f64::from(*z) - threshold).filter(|over| *over > 0.0).collect();
@@ -323,11 +323,11 @@ impl Excess {
     pub fn p(&self, z: f64) -> f64 {
         if z > self.threshold {
             let tail = self.share * (1.0 + self.shape * (z - self.threshold) / self.scale).powf(-1.0 / self.shape);
-            return tail.clamp(SMALLEST_P, 1.0);
+            return tail.clamp(MIN_P, 1.0);
         }
         let n = self.maxima.len() as f64;
         let below = self.maxima.partition_point(|known| f64::from(*known) < z) as f64;
-        (1.0 - below / (n + 1.0)).max(self.share).max(SMALLEST_P)
+        (1.0 - below / (n + 1.0)).max(self.share).max(MIN_P)
     }
 }
 
@@ -338,7 +338,7 @@ mod tests {
     #[test]
     fn a_rare_count_has_a_tail_although_most_days_are_empty() {
         let tail = Excess::fit(vec![0.0; 500]);
-        assert!(tail.p(2.0) < 0.01 && tail.p(2.0) > tail.p(6.0) && tail.p(6.0) > SMALLEST_P);
+        assert!(tail.p(2.0) < 0.01 && tail.p(2.0) > tail.p(6.0) && tail.p(6.0) > MIN_P);
         assert_eq!(Excess::fit(Vec::new()).p(-1.0), 1.0);
     }
 

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use super::counts::Over;
 use super::{Class, Group, Role, Tick};
-use crate::models::calibration::SMALLEST_P;
+use crate::models::calibration::MIN_P;
 
 /// Groups of evidence that are chosen from.
 const GROUPS: u32 = 10;
@@ -25,7 +25,7 @@ const NOVELTY_TESTS: f64 = 3.0;
 /// One piece of evidence.
 #[derive(Clone, Debug)]
 pub enum Evidence {
-    /// A first sight: its class, the new thing and the operation that showed it.
+    /// A novelty: its class, the new thing and the operation that showed it.
     Mark(Class, String, String),
     /// A count over its expectation.
     Over(Over),
@@ -127,7 +127,7 @@ pub fn at_most(p_values: impl Iterator<Item = f64>) -> f64 {
     let (mut best, mut sum, mut choices) = (1.0_f64, 0.0, 1.0);
     for (place, p) in (0..GROUPS).zip(sorted) {
         let m = place + 1;
-        sum -= p.max(SMALLEST_P).ln();
+        sum -= p.max(MIN_P).ln();
         choices *= f64::from(GROUPS - place) / f64::from(m);
         best = best.min(choices * upper_gamma(m, sum));
     }

@@ -70,7 +70,7 @@ impl Class {
         }
     }
 
-    /// Its name among the classes of first sights.
+    /// Its name among the classes of first-seen events.
     pub fn name(self) -> &'static str {
         let by_grade = |[known, new]: [&'static str; 2]| if self.grade == 0 { known } else { new };
         match (self.group, self.step) {
@@ -96,7 +96,7 @@ pub fn prior_of(step: StepClass) -> f64 {
     }
 }
 
-/// Name of the first sight of an operation of a class.
+/// Name of the novelty of an operation of a class.
 pub fn operation_class(step: StepClass) -> &'static str {
     match step {
         StepClass::Login => "operation_login",

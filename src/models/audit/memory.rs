@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 /// Things that the stream remembers beside the history. What comes later stays new.
-const MOST_REMEMBERED: usize = 1_000_000;
+const MAX_REMEMBERED: usize = 1_000_000;
 /// Seen only while an incident of its principal went on: not learned, so that an attacker cannot teach.
 const HELD: i64 = i64::MAX;
 
@@ -44,7 +44,7 @@ impl Memory {
                 false
             }
             None => {
-                if self.0.len() < MOST_REMEMBERED {
+                if self.0.len() < MAX_REMEMBERED {
                     self.0.insert(key, first);
                 }
                 true

@@ -9,7 +9,7 @@
 //!
 //! Not here: fitting (`train`), incidents and words (`stream`, `detect`).
 
-mod cold;
+mod cold_start;
 mod counts;
 mod evidence;
 mod marks;
@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-pub use cold::{COLD_PAGE, Cold, ColdCall};
+pub use cold_start::{COLD_START_PAGE, ColdStart, ColdStartCall};
 pub use counts::{
     CELLS, COMPANY_TESTS, Excess, Expected, Over, SAMPLE_BUCKETS, Shared, TESTS, Test, Values, What, cell, test_named,
     values_of,
@@ -39,7 +39,7 @@ pub use surprise::surprise_of_calls;
 pub use tick::{Count, Counts, DAY_BUCKETS, HOUR_BUCKETS, Observer, Sizes, Tick, advance};
 
 /// Fewest days of history from which habits are judged; below, the priors judge alone.
-pub const FEWEST_DAYS: usize = 7;
+pub const MIN_DAYS: usize = 7;
 /// Alarms a day, as a share of the budget, that are never passed whatever the replay says.
 const CAP: f64 = 0.1;
 /// Share of the budget that the replay of the history may use up.
@@ -117,7 +117,7 @@ pub struct Audit {
 impl Audit {
     /// Whether there is enough history to judge habits by.
     pub fn is_warm(&self) -> bool {
-        self.days >= FEWEST_DAYS && !self.habits.is_empty()
+        self.days >= MIN_DAYS && !self.habits.is_empty()
     }
 
     /// Principals of the history.

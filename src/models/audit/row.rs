@@ -3,7 +3,7 @@
 use polars::prelude::{Column, DataFrame, Int64Chunked, PolarsResult, StringChunked};
 
 use super::{Principal, Role};
-use crate::calls::{Direction, StepClass};
+use crate::calls::{StepClass, View};
 use crate::rollup::Rollup;
 
 /// What one principal did in one bucket with one operation, credential, network, client and region.
@@ -109,7 +109,7 @@ impl<'a> Identities<'a> {
     pub fn of(frame: &'a DataFrame) -> PolarsResult<Self> {
         let text = |name: &str| frame.column(name).and_then(Column::str);
         Ok(Self([
-            text("direction")?,
+            text("view")?,
             text("vendor")?,
             text("caller")?,
             text("endpoint")?,
@@ -122,8 +122,8 @@ impl<'a> Identities<'a> {
 
     /// Places of the rows of the audit view.
     pub fn audit(&self) -> impl Iterator<Item = usize> {
-        let directions = self.0[0];
-        (0..directions.len()).filter(move |row| Direction::named(directions.get(*row)) == Direction::Audit)
+        let views = self.0[0];
+        (0..views.len()).filter(move |row| View::named(views.get(*row)) == View::Audit)
     }
 
     /// A row of which nothing is counted yet.

@@ -6,13 +6,13 @@
 use polars::prelude::{DataFrame, PolarsResult};
 
 use super::row::Identities;
-use super::{Audit, Cold, ColdCall, Role, Row};
+use super::{Audit, ColdStart, ColdStartCall, Role, Row};
 use crate::rollup::bucket_of;
 
 impl<'a> Row<'a> {
     /// What the cold start looks at.
-    pub fn cold_call(&self, time: i64) -> ColdCall<'a> {
-        ColdCall {
+    pub fn cold_start_call(&self, time: i64) -> ColdStartCall<'a> {
+        ColdStartCall {
             time,
             principal: [self.vendor, self.principal],
             operation: self.operation,
@@ -34,11 +34,11 @@ pub fn surprise_of_calls(frames: &[DataFrame], audit: &Audit) -> PolarsResult<Ve
         calls.extend(calls_of(frame)?);
     }
     calls.sort_by_key(|(row, _)| row.time);
-    let mut cold = Cold::default();
+    let mut cold = ColdStart::default();
     let score = |(row, record): (Row<'_>, Option<u64>)| {
         let role = audit.habits.get(&row.whose()).map_or_else(|| row.apparent_role(), |habits| habits.role);
         let role = if row.is_by_vendor() { Role::Internal } else { role };
-        let score = cold.score(&ColdCall { role, ..row.cold_call(row.time) }, &audit.known);
+        let score = cold.score(&ColdStartCall { role, ..row.cold_start_call(row.time) }, &audit.known);
         record.map(|record| (record, score))
     };
     Ok(calls.into_iter().filter_map(score).collect())

@@ -17,7 +17,7 @@ use crate::models::audit::{
 };
 use crate::rollup::day_of;
 
-/// Share of the history before first sights are counted: at its start everything is new.
+/// Share of the history before first-seen events are counted: at its start everything is new.
 const WARM_UP: f64 = 1.0 / 3.0;
 /// Days before a principal's counts are typical of it.
 const SETTLED: usize = 2;

@@ -7,7 +7,7 @@ use crate::models::audit::{
     CELLS, Counts, DAY_BUCKETS, Expected, HOUR_BUCKETS, Principal, Role, SAMPLE_BUCKETS, Shared, Test, Tick, Values,
     Verdict, advance, values_of,
 };
-use crate::models::clock::day_type;
+use crate::models::seasonality::day_type;
 use crate::rollup::day_of;
 
 /// Days of shrinkage of a cell to level times clock, and of a level to the role's.

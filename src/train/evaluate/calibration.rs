@@ -14,7 +14,7 @@ use super::labels::{Case, Labels};
 use super::report::plain_table;
 use crate::features::{Entity, Level};
 use crate::models::baseline::Baselines;
-use crate::models::clock::Span;
+use crate::models::seasonality::Span;
 use crate::rollup::bucket_start;
 
 /// What a p-value of an entity-day is held against.
@@ -120,7 +120,7 @@ pub(super) fn calibration_table(ages: &[Calibration]) -> Table {
 mod tests {
     use super::super::matching::tests::scenario;
     use super::*;
-    use crate::calls::Direction;
+    use crate::calls::View;
     use crate::rollup::BUCKETS_PER_DAY;
 
     const DAY: i64 = 86_400_000_000;
@@ -128,7 +128,7 @@ mod tests {
     fn observed() -> EntityDays {
         let mut days = EntityDays::new(Span { first: -14 * BUCKETS_PER_DAY, last: -1 });
         for caller in ["payroll", "billing"] {
-            let pair = Entity::pair(Direction::Egress, caller, "stripe.com");
+            let pair = Entity::pair(View::Egress, caller, "stripe.com");
             for day in 0..5 {
                 days.observe(&pair, day * BUCKETS_PER_DAY + 3, 0.5);
                 days.observe(&pair, day * BUCKETS_PER_DAY + 9, if day == 4 { 0.005 } else { 0.9 });

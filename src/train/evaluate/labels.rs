@@ -158,7 +158,7 @@ impl Labels {
             malicious: match row.get("malicious") {
                 "1" => true,
                 "0" => false,
-                _ => return Err(row.complain("malicious", "1 or 0")),
+                _ => return Err(row.report("malicious", "1 or 0")),
             },
             start: row.instant("start")?,
             end: row.instant("end")?,
@@ -189,14 +189,14 @@ impl Labels {
             "attack" => Truth::Attack,
             "benign" => Truth::Benign,
             "ignore" | "unlabelled" => Truth::Ignored,
-            _ => return Err(row.complain("score_use", "attack, benign, ignore or unlabelled")),
+            _ => return Err(row.report("score_use", "attack, benign, ignore or unlabelled")),
         };
         self.records.push(LabelledRecord { id: row.text("event_id"), truth });
         Ok(())
     }
 }
 
-/// A line of the file, with what a complaint about it needs.
+/// A line of the file, with what a diagnostic about it needs.
 struct Row<'a> {
     path: &'a Path,
     header: &'a StringRecord,
@@ -220,10 +220,10 @@ impl Row<'_> {
 
     fn instant(&self, column: &'static str) -> Result<i64, LabelsError> {
         let instant = self.get(column).parse::<Timestamp>();
-        instant.map(Timestamp::as_microsecond).map_err(|_| self.complain(column, "an RFC 3339 time"))
+        instant.map(Timestamp::as_microsecond).map_err(|_| self.report(column, "an RFC 3339 time"))
     }
 
-    fn complain(&self, column: &'static str, expected: &'static str) -> LabelsError {
+    fn report(&self, column: &'static str, expected: &'static str) -> LabelsError {
         let line = self.fields.position().map_or(0, csv::Position::line);
         LabelsError::Field { path: self.path.into(), line, column, expected }
     }

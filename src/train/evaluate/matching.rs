@@ -63,7 +63,7 @@ fn names(alert: &Alert) -> impl Iterator<Item = &str> {
 pub(in crate::train) mod tests {
     use super::*;
     use crate::alerts::{Activity, Severity};
-    use crate::calls::Direction;
+    use crate::calls::View;
     use crate::detect::{Category, CauseClass};
 
     pub(in super::super) const MINUTE: i64 = 60_000_000;
@@ -100,7 +100,7 @@ pub(in crate::train) mod tests {
             cause_class: CauseClass::Unknown,
             likely: None,
             technique: None,
-            direction: Direction::Egress,
+            view: View::Egress,
             caller: Some(caller.to_string()).filter(|caller| !caller.is_empty()),
             vendor: "vendor".to_string(),
             hosts: vec![host.to_string()],

@@ -1,21 +1,21 @@
-//! The book of incidents: which finding belongs to which story.
+//! The incidents of incidents: which finding belongs to which story.
 //!
 //! Findings of one subject less than six hours apart are one incident: created, updated when a new cause joins or it grows
 //! louder (at most once a bucket) and every six hours while it goes on, closed when it has been quiet. Findings of other
-//! subjects join it along a thread: the same new network, client or destination, the same misused credential, or the same
+//! subjects join it along a correlation: the same new network, client or destination, the same misused credential, or the same
 //! caller after such a finding. What shares a caller, a vendor or a credential and does not join is linked.
 //!
 //! A notice that grows into a page becomes an incident of its own, which names the notice: whoever counts pages counts it.
 //! Nothing that was told is taken back: every incident ends with a close.
 //!
-//! Not here: what an incident is made of (`incident`), what makes a thread (`thread`).
+//! Not here: what an incident is made of (`incident`), what makes a correlation (`correlation`).
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::correlation::CorrelationKey;
 use super::incident::{Incident, Subject};
-use super::thread::Thread;
 use super::{Alert, Severity};
 use crate::detect::Finding;
 
@@ -27,7 +27,7 @@ const UPDATE_EVERY: i64 = HORIZON;
 /// Time within which a vendor's change takes the incident of one of its callers, microseconds.
 const RECENT: i64 = 3_600_000_000;
 
-/// A thread's incident, and when a finding that pages took it up last.
+/// A correlation's incident, and when a finding that pages took it up last.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Hold {
     incident: u64,
@@ -36,24 +36,24 @@ struct Hold {
 
 /// The incidents that go on.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Book {
+pub struct IncidentStore {
     /// By the order in which they were opened.
     incidents: BTreeMap<u64, Incident>,
     opened: u64,
     /// The incident that a subject's findings belong to.
     open: BTreeMap<Subject, u64>,
-    threads: BTreeMap<Thread, Hold>,
+    threads: BTreeMap<CorrelationKey, Hold>,
     /// Notices that were told and have since grown into pages.
     outgrown: Vec<Incident>,
 }
 
-impl Book {
-    /// Adds a finding to the incident that its new thing leads to, to its subject's, to one that another thread leads to, or to
+impl IncidentStore {
+    /// Adds a finding to the incident that its new thing leads to, to its subject's, to one that another correlation leads to, or to
     /// a new one.
     pub fn add(&mut self, subject: &Subject, finding: &Finding, severity: Severity, bundle: &str) {
         let pages = severity >= Severity::Medium;
-        let novelty = Thread::of_novelty(subject, finding);
-        let threads = Thread::of_subject(subject, finding);
+        let novelty = CorrelationKey::of_novelty(subject, finding);
+        let threads = CorrelationKey::of_subject(subject, finding);
         let number = self
             .along(novelty.as_slice(), finding.time)
             .or_else(|| self.open.get(subject).copied().filter(|number| !pages || self.pages(*number)))
@@ -71,8 +71,8 @@ impl Book {
             self.give_way(before, number);
         }
         if pages {
-            let begun = novelty.into_iter().chain(threads).filter(|thread| thread.is_begun_by(finding));
-            self.threads.extend(begun.map(|thread| (thread, Hold { incident: number, at: finding.time })));
+            let begun = novelty.into_iter().chain(threads).filter(|correlation| correlation.is_begun_by(finding));
+            self.threads.extend(begun.map(|correlation| (correlation, Hold { incident: number, at: finding.time })));
         }
     }
 
@@ -81,8 +81,8 @@ impl Book {
     }
 
     /// The oldest incident that pages and that one of these threads leads to.
-    fn along(&self, threads: &[Thread], time: i64) -> Option<u64> {
-        let holds = threads.iter().filter_map(|thread| self.threads.get(thread));
+    fn along(&self, threads: &[CorrelationKey], time: i64) -> Option<u64> {
+        let holds = threads.iter().filter_map(|correlation| self.threads.get(correlation));
         holds.filter(|hold| time - hold.at <= HORIZON && self.pages(hold.incident)).map(|hold| hold.incident).min()
     }
 
@@ -175,17 +175,17 @@ impl Book {
 mod tests {
     use super::*;
     use crate::alerts::Activity;
-    use crate::calls::Direction;
+    use crate::calls::View;
     use crate::detect::{Cause, detector_of};
 
     const HOUR: i64 = 3_600_000_000;
 
     fn subject(caller: &str, vendor: &str) -> Subject {
-        Subject { direction: Direction::Egress, vendor: vendor.to_owned(), caller: caller.to_owned() }
+        Subject { view: View::Egress, vendor: vendor.to_owned(), caller: caller.to_owned() }
     }
 
     fn finding(name: &'static str, time: i64) -> Finding {
-        let cause = Cause { name, is_rise: true, is_of_vendor: false, direction: Direction::Egress };
+        let cause = Cause { name, is_rise: true, is_of_vendor: false, view: View::Egress };
         Finding {
             detector: detector_of(&cause),
             cause,
@@ -215,13 +215,13 @@ mod tests {
 
     /// What is told of findings that page, each at its time: the step, and which incident it is of by the order of opening.
     fn told(findings: &[(Subject, Finding)]) -> Vec<(Activity, usize)> {
-        let mut book = Book::default();
+        let mut incidents = IncidentStore::default();
         let mut ids = Vec::new();
         let mut steps = Vec::new();
         for (subject, finding) in findings {
-            steps.extend(book.close(finding.time));
-            book.add(subject, finding, Severity::High, "b");
-            steps.extend(book.tell(finding.time));
+            steps.extend(incidents.close(finding.time));
+            incidents.add(subject, finding, Severity::High, "b");
+            steps.extend(incidents.tell(finding.time));
         }
         let step = |alert: Alert| {
             let place = ids.iter().position(|id| *id == alert.id).unwrap_or_else(|| {
@@ -239,26 +239,26 @@ mod tests {
 
     #[test]
     fn an_incident_is_created_updated_for_news_and_closed_when_quiet() {
-        let (mut book, billing) = (Book::default(), subject("billing", "stripe"));
+        let (mut incidents, billing) = (IncidentStore::default(), subject("billing", "stripe"));
         let steps = |told: Vec<Alert>| told.into_iter().map(|a| (a.activity, a.revision)).collect::<Vec<_>>();
-        book.add(&billing, &finding("bytes_out", HOUR), Severity::Medium, "b");
-        book.add(&billing, &finding("denied", HOUR), Severity::Medium, "b");
-        assert_eq!(steps(book.tell(HOUR)), [(CREATE, 1)], "one step a bucket");
-        book.add(&billing, &finding("denied", HOUR + 5), Severity::Medium, "b");
-        assert_eq!(steps(book.tell(HOUR + 5)), [], "nothing new");
-        book.add(&billing, &finding("latency", HOUR + 9), Severity::Medium, "b");
-        assert_eq!(steps(book.tell(HOUR + 9)), [(UPDATE, 2)]);
-        assert!(book.close(7 * HOUR + 9).is_empty());
-        let closed = book.close(7 * HOUR + 10);
+        incidents.add(&billing, &finding("bytes_out", HOUR), Severity::Medium, "b");
+        incidents.add(&billing, &finding("denied", HOUR), Severity::Medium, "b");
+        assert_eq!(steps(incidents.tell(HOUR)), [(CREATE, 1)], "one step a bucket");
+        incidents.add(&billing, &finding("denied", HOUR + 5), Severity::Medium, "b");
+        assert_eq!(steps(incidents.tell(HOUR + 5)), [], "nothing new");
+        incidents.add(&billing, &finding("latency", HOUR + 9), Severity::Medium, "b");
+        assert_eq!(steps(incidents.tell(HOUR + 9)), [(UPDATE, 2)]);
+        assert!(incidents.close(7 * HOUR + 9).is_empty());
+        let closed = incidents.close(7 * HOUR + 10);
         assert_eq!((closed[0].activity, closed[0].revision, closed[0].time), (CLOSE, 3, 7 * HOUR + 9));
     }
 
     #[test]
     fn the_same_findings_have_the_same_id_and_a_later_episode_another() {
         let id = |time: i64| {
-            let mut book = Book::default();
-            book.add(&subject("billing", "stripe"), &finding("bytes_out", time), Severity::Medium, "b");
-            book.tell(time)[0].id.clone()
+            let mut incidents = IncidentStore::default();
+            incidents.add(&subject("billing", "stripe"), &finding("bytes_out", time), Severity::Medium, "b");
+            incidents.tell(time)[0].id.clone()
         };
         assert_eq!(id(HOUR), id(HOUR));
         assert_ne!(id(HOUR), id(20 * HOUR));
@@ -266,13 +266,13 @@ mod tests {
 
     #[test]
     fn a_notice_that_grows_into_a_page_is_closed_and_the_page_points_at_it_and_knows_its_facts() {
-        let (mut book, billing) = (Book::default(), subject("billing", "stripe"));
-        let fact = crate::detect::joint_contribution("client_known", 1.0, "", 0.5);
+        let (mut incidents, billing) = (IncidentStore::default(), subject("billing", "stripe"));
+        let fact = crate::detect::multivariate_contribution("client_known", 1.0, "", 0.5);
         let first = Finding { contributions: vec![fact], ..finding("client_known", HOUR) };
-        book.add(&billing, &first, Severity::Low, "b");
-        let notice = book.tell(HOUR)[0].id.clone();
-        book.add(&billing, &finding("bytes_out", HOUR + 1), Severity::High, "b");
-        let told = book.tell(HOUR + 1);
+        incidents.add(&billing, &first, Severity::Low, "b");
+        let notice = incidents.tell(HOUR)[0].id.clone();
+        incidents.add(&billing, &finding("bytes_out", HOUR + 1), Severity::High, "b");
+        let told = incidents.tell(HOUR + 1);
         assert_eq!(told.iter().map(|alert| alert.activity).collect::<Vec<_>>(), [CLOSE, CREATE]);
         assert_eq!(told[0].id, notice);
         assert_ne!(told[1].id, notice);
@@ -325,12 +325,12 @@ mod tests {
 
     #[test]
     fn what_joins_names_all_and_is_never_quieter() {
-        let mut book = Book::default();
+        let mut incidents = IncidentStore::default();
         let new = |time| about("network_public_new", "203.0.113.0/24", time);
-        book.add(&subject("billing", "stripe"), &new(HOUR), Severity::Critical, "b");
-        book.tell(HOUR);
-        book.add(&subject("crm", "hubspot"), &new(2 * HOUR), Severity::Medium, "b");
-        let step = book.tell(2 * HOUR).remove(0);
+        incidents.add(&subject("billing", "stripe"), &new(HOUR), Severity::Critical, "b");
+        incidents.tell(HOUR);
+        incidents.add(&subject("crm", "hubspot"), &new(2 * HOUR), Severity::Medium, "b");
+        let step = incidents.tell(2 * HOUR).remove(0);
         assert_eq!(step.severity, Severity::Critical);
         assert_eq!(step.caller.as_deref(), Some("crm"), "a step tells of what is new");
         assert_eq!((step.callers(), step.vendors()), (vec!["crm", "billing"], vec!["hubspot", "stripe"]));
@@ -338,11 +338,11 @@ mod tests {
 
     #[test]
     fn findings_that_share_a_vendor_or_a_caller_and_no_thread_are_linked() {
-        let mut book = Book::default();
-        book.add(&subject("billing", "stripe"), &finding("bytes_out", HOUR), Severity::High, "b");
-        book.add(&subject("crm", "stripe"), &finding("bytes_out", 2 * HOUR), Severity::High, "b");
-        book.add(&subject("mail", "sendgrid"), &finding("bytes_out", 2 * HOUR), Severity::High, "b");
-        let told = book.tell(2 * HOUR);
+        let mut incidents = IncidentStore::default();
+        incidents.add(&subject("billing", "stripe"), &finding("bytes_out", HOUR), Severity::High, "b");
+        incidents.add(&subject("crm", "stripe"), &finding("bytes_out", 2 * HOUR), Severity::High, "b");
+        incidents.add(&subject("mail", "sendgrid"), &finding("bytes_out", 2 * HOUR), Severity::High, "b");
+        let told = incidents.tell(2 * HOUR);
         let related: Vec<usize> = told.iter().map(|alert| alert.related.len()).collect();
         assert_eq!(related, [1, 1, 0]);
         assert_eq!((&told[0].related[0].id, &told[1].related[0].id), (&told[1].id, &told[0].id));
@@ -350,16 +350,16 @@ mod tests {
 
     #[test]
     fn a_change_that_turns_out_to_be_the_vendor_s_takes_its_first_caller_s_incident() {
-        let mut book = Book::default();
-        book.add(&subject("fraud", "plaid"), &finding("latency", HOUR), Severity::Medium, "b");
-        let id = book.tell(HOUR)[0].id.clone();
+        let mut incidents = IncidentStore::default();
+        incidents.add(&subject("fraud", "plaid"), &finding("latency", HOUR), Severity::Medium, "b");
+        let id = incidents.tell(HOUR)[0].id.clone();
         let vendor = subject("", "plaid");
-        assert!(!book.widen(&vendor, "fraud", &["latency"], 3 * HOUR), "too long ago");
-        assert!(!book.widen(&vendor, "fraud", &["denied"], HOUR + 1), "another cause");
-        assert!(book.widen(&vendor, "fraud", &["latency"], HOUR + 1));
-        book.add(&vendor, &finding("latency", HOUR + 1), Severity::Medium, "b");
-        let step = book.tell(HOUR + 1).remove(0);
+        assert!(!incidents.widen(&vendor, "fraud", &["latency"], 3 * HOUR), "too long ago");
+        assert!(!incidents.widen(&vendor, "fraud", &["denied"], HOUR + 1), "another cause");
+        assert!(incidents.widen(&vendor, "fraud", &["latency"], HOUR + 1));
+        incidents.add(&vendor, &finding("latency", HOUR + 1), Severity::Medium, "b");
+        let step = incidents.tell(HOUR + 1).remove(0);
         assert_eq!((step.id, step.activity, step.caller), (id, UPDATE, None));
-        assert!(book.is_open(&vendor));
+        assert!(incidents.is_open(&vendor));
     }
 }

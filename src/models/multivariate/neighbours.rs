@@ -14,8 +14,8 @@ use super::{Checked, FitError, ModelSpec, Random, Score, readable, shares};
 
 const NAME: &str = "neighbours";
 /// Most neighbours, and most rows kept: a search looks at each.
-const MOST_NEIGHBOURS: u32 = 100;
-const MOST_ROWS: u32 = 1 << 14;
+const MAX_NEIGHBOURS: u32 = 100;
+const MAX_ROWS: u32 = 1 << 14;
 
 /// The neighbours as written.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -40,10 +40,10 @@ impl ModelSpec for Spec {
 
     fn validate(&self) -> Result<(), FitError> {
         let wrong = |field, problem| Err(FitError::Field { model: NAME, field, problem });
-        if !(1..=MOST_NEIGHBOURS).contains(&self.neighbours) {
+        if !(1..=MAX_NEIGHBOURS).contains(&self.neighbours) {
             return wrong("neighbours", "must be 1 to 100");
         }
-        if !(self.neighbours..=MOST_ROWS).contains(&self.rows) {
+        if !(self.neighbours..=MAX_ROWS).contains(&self.rows) {
             return wrong("rows", "must be at least `neighbours`, at most 16,384");
         }
         Ok(())

@@ -18,7 +18,7 @@ use crate::models::normal::log_survival;
 use crate::models::statistic::deviance;
 
 /// Score from which a call pages: p about 1/80.
-pub const COLD_PAGE: f64 = 1.9;
+pub const COLD_START_PAGE: f64 = 1.9;
 const MINUTE: i64 = 60_000_000;
 /// Window of counts; time after which the principal's own habit counts; how long an operation is new.
 const WINDOW: i64 = 10 * MINUTE;
@@ -27,7 +27,7 @@ const NEW_FOR: i64 = 60 * MINUTE;
 /// What a role in two places adds.
 const IN_TWO_PLACES: f64 = 2.0;
 /// Principals and operations that are remembered.
-const MOST_REMEMBERED: usize = 200_000;
+const MAX_REMEMBERED: usize = 200_000;
 
 /// Calls in ten minutes that are usual for anybody, by class.
 fn usual(step: StepClass) -> f64 {
@@ -46,7 +46,7 @@ const USUAL_DENIED: f64 = 0.5;
 
 /// What is looked at of a call, or of some alike.
 #[derive(Clone, Copy, Debug)]
-pub struct ColdCall<'a> {
+pub struct ColdStartCall<'a> {
     /// When, microseconds since the epoch.
     pub time: i64,
     /// Vendor and principal.
@@ -63,7 +63,7 @@ pub struct ColdCall<'a> {
     pub calls: [i64; 2],
 }
 
-impl ColdCall<'_> {
+impl ColdStartCall<'_> {
     /// The key by which a history knows the operation.
     pub fn operation_key(&self) -> u64 {
         let [vendor, principal] = self.principal;
@@ -96,16 +96,16 @@ impl Pace {
 
 /// What was seen since the start.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Cold {
+pub struct ColdStart {
     operations: BTreeMap<u64, i64>,
     paces: BTreeMap<(u64, Option<StepClass>), Pace>,
-    /// First sight of each place of a session: network, client, time.
+    /// Novelty of each place of a session: network, client, time.
     places: BTreeMap<u64, Vec<(u64, u64, i64)>>,
 }
 
-impl Cold {
+impl ColdStart {
     /// The score of a call, 0 where nothing about it is odd. Calls must come in order. `history` knows operations by key.
-    pub fn score(&mut self, call: &ColdCall<'_>, history: &BTreeSet<u64>) -> f64 {
+    pub fn score(&mut self, call: &ColdStartCall<'_>, history: &BTreeSet<u64>) -> f64 {
         if call.role == Role::Internal {
             return 0.0;
         }
@@ -141,7 +141,7 @@ impl Cold {
     }
 
     /// Whether a session's role was before in another network by another client, and has by now moved here.
-    fn is_in_two_places(&mut self, who: u64, call: &ColdCall<'_>) -> bool {
+    fn is_in_two_places(&mut self, who: u64, call: &ColdStartCall<'_>) -> bool {
         let [network, client] = call.place;
         let (network, client) = (key(b'n', &[network]), key(b'c', &[client]));
         let places = self.places.entry(who).or_default();
@@ -154,7 +154,7 @@ impl Cold {
     }
 
     fn forget(&mut self) {
-        if self.operations.len() > MOST_REMEMBERED {
+        if self.operations.len() > MAX_REMEMBERED {
             self.operations.clear();
             self.paces.clear();
             self.places.clear();
@@ -166,8 +166,8 @@ impl Cold {
 mod tests {
     use super::*;
 
-    fn call<'a>(minute: i64, operation: &'a str) -> ColdCall<'a> {
-        ColdCall {
+    fn call<'a>(minute: i64, operation: &'a str) -> ColdStartCall<'a> {
+        ColdStartCall {
             time: minute * MINUTE,
             principal: ["aws", "backup"],
             operation,
@@ -180,26 +180,26 @@ mod tests {
 
     #[test]
     fn a_listing_is_nothing_and_switching_the_log_off_pages() {
-        let (mut cold, nothing) = (Cold::default(), BTreeSet::new());
+        let (mut cold, nothing) = (ColdStart::default(), BTreeSet::new());
         assert_eq!(cold.score(&call(0, "s3:ListBuckets"), &nothing), 0.0);
-        assert!(cold.score(&call(1, "cloudtrail:StopLogging"), &nothing) > COLD_PAGE);
+        assert!(cold.score(&call(1, "cloudtrail:StopLogging"), &nothing) > COLD_START_PAGE);
     }
 
     #[test]
     fn a_harvest_of_secrets_pages_and_a_habit_of_reading_them_does_not() {
-        let (mut cold, nothing) = (Cold::default(), BTreeSet::new());
+        let (mut cold, nothing) = (ColdStart::default(), BTreeSet::new());
         let harvest: Vec<f64> =
             (0..20).map(|_| cold.score(&call(0, "secretsmanager:GetSecretValue"), &nothing)).collect();
-        assert!(harvest[0] < COLD_PAGE && harvest[19] > COLD_PAGE);
+        assert!(harvest[0] < COLD_START_PAGE && harvest[19] > COLD_START_PAGE);
         let late = (61..91).map(|minute| cold.score(&call(minute, "secretsmanager:GetSecretValue"), &nothing));
         assert!(late.last().is_some_and(|score| score < 0.5));
     }
 
     #[test]
     fn a_role_that_goes_on_elsewhere_by_another_client_pages() {
-        let (mut cold, nothing) = (Cold::default(), BTreeSet::new());
+        let (mut cold, nothing) = (ColdStart::default(), BTreeSet::new());
         cold.score(&call(0, "s3:ListBuckets"), &nothing);
-        let elsewhere = ColdCall { place: ["203.0.113.0/24", "aws-cli"], ..call(5, "s3:ListBuckets") };
-        assert!(cold.score(&elsewhere, &nothing) >= COLD_PAGE);
+        let elsewhere = ColdStartCall { place: ["203.0.113.0/24", "aws-cli"], ..call(5, "s3:ListBuckets") };
+        assert!(cold.score(&elsewhere, &nothing) >= COLD_START_PAGE);
     }
 }

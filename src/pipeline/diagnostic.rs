@@ -44,8 +44,8 @@ pub(crate) struct Text<'a> {
 }
 
 impl Text<'_> {
-    /// A complaint of TOML or serde: it knows the place, the line knows the field.
-    pub(crate) fn complaint(&self, section: &str, error: &toml::de::Error) -> PipelineError {
+    /// A diagnostic of TOML or serde: it knows the place, the line knows the field.
+    pub(crate) fn diagnostic(&self, section: &str, error: &toml::de::Error) -> PipelineError {
         let span = error.span().unwrap_or_default();
         let line_text = self.text.get(self.line_start(&span)..).unwrap_or_default().lines().next().unwrap_or_default();
         let key = line_text.split_once('=').map_or("", |(key, _)| key.trim());
@@ -61,7 +61,7 @@ impl Text<'_> {
         self.field(&span, field, error.message().to_owned())
     }
 
-    /// A complaint about the field at `path`, or about the nearest section above it that is written.
+    /// A diagnostic about the field at `path`, or about the nearest section above it that is written.
     pub(crate) fn at(&self, path: &[&str], problem: impl ToString) -> PipelineError {
         let span = DeTable::parse(self.text).ok().map(|table| span_of(table.get_ref(), path)).unwrap_or_default();
         self.field(&span, path.join("."), problem.to_string())

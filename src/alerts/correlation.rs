@@ -2,17 +2,17 @@
 //!
 //! A network, a client or a credential that is odd at one vendor is the same oddity at the next; so is a destination that
 //! nobody had called, whoever calls it. A caller whose credential was misused, or who called such a destination, is itself a
-//! thread: what it shows elsewhere within the horizon belongs to the same story.
+//! correlation: what it shows elsewhere within the horizon belongs to the same story.
 //!
-//! Not here: the incidents that threads run through (`book`).
+//! Not here: the incidents that threads run through (`incidents`).
 
 use serde::{Deserialize, Serialize};
 
 use super::Subject;
-use crate::calls::Direction;
+use crate::calls::View;
 use crate::detect::Finding;
 
-/// What a thread is made of.
+/// What a correlation is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum Kind {
     /// A network that was new.
@@ -27,15 +27,15 @@ pub(super) enum Kind {
     Caller,
 }
 
-/// A thread: views never share one.
+/// A correlation: views never share one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(super) struct Thread {
+pub(super) struct CorrelationKey {
     kind: Kind,
-    direction: Direction,
+    view: View,
     name: String,
 }
 
-/// The kind of thread that a class of first sights is about.
+/// The kind of correlation that a class of first-seen events is about.
 fn kind_of(class: &str) -> Option<Kind> {
     let is_of = |prefixes: [&str; 2]| prefixes.iter().any(|prefix| class.starts_with(prefix));
     match class {
@@ -47,22 +47,22 @@ fn kind_of(class: &str) -> Option<Kind> {
     }
 }
 
-impl Thread {
-    /// The thread of the new thing that a finding is about, if it is about one.
+impl CorrelationKey {
+    /// The correlation of the new thing that a finding is about, if it is about one.
     pub(super) fn of_novelty(subject: &Subject, finding: &Finding) -> Option<Self> {
         let kind = kind_of(finding.cause.name)?;
-        finding.novelty.as_deref().map(|name| Self { kind, direction: subject.direction, name: name.to_owned() })
+        finding.novelty.as_deref().map(|name| Self { kind, view: subject.view, name: name.to_owned() })
     }
 
     /// The threads of the credential that a finding shows, and of its caller.
     pub(super) fn of_subject(subject: &Subject, finding: &Finding) -> Vec<Self> {
-        let thread = |kind, name: &str| Self { kind, direction: subject.direction, name: name.to_owned() };
-        let credential = finding.credential.as_deref().map(|name| thread(Kind::Credential, name));
+        let correlation = |kind, name: &str| Self { kind, view: subject.view, name: name.to_owned() };
+        let credential = finding.credential.as_deref().map(|name| correlation(Kind::Credential, name));
         let caller = Some(subject.caller.as_str()).filter(|caller| !caller.is_empty());
-        credential.into_iter().chain(caller.map(|name| thread(Kind::Caller, name))).collect()
+        credential.into_iter().chain(caller.map(|name| correlation(Kind::Caller, name))).collect()
     }
 
-    /// Whether a finding that pages begins this thread, or takes it up again.
+    /// Whether a finding that pages begins this correlation, or takes it up again.
     pub(super) fn is_begun_by(&self, finding: &Finding) -> bool {
         let is_misuse = finding.detector.name == "credential_misuse";
         match self.kind {

@@ -1,4 +1,4 @@
-//! First sights: what was never there before, as a rate a day.
+//! First-seen events: what was never there before, as a rate a day.
 //!
 //! A pair nobody has seen has no distribution to be far out in; what can be learned is how often such a thing turns up at
 //! all. Each class has a prior rate (what releases and people do without any attack, in a company of some tens of services)
@@ -7,39 +7,39 @@
 //!
 //! A class is graded by who else does it: the caller alone is new to it, or the whole company.
 //!
-//! Not here: what a first sight means (`detect`).
+//! Not here: what a novelty means (`detect`).
 
 mod beacon;
 mod dormancy;
-mod known;
 mod news;
 mod relation;
-mod watch;
+mod seen;
+mod tracker;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::clock::Span;
-use crate::calls::Direction;
+use super::seasonality::Span;
+use crate::calls::View;
 
-pub use known::{FactHistory, Known};
 pub use news::surprise_of_calls;
 pub use relation::{Relation, relations};
-pub use watch::Watch;
+pub use seen::{SeenHistory, SeenSet};
+pub use tracker::NoveltyTracker;
 
 /// Weight of a prior rate, in days.
 const PRIOR_DAYS: f64 = 10.0;
-/// First sights of a caller within this time are judged together, microseconds.
+/// First-seen events of a caller within this time are judged together, microseconds.
 const HOUR: i64 = 3_600_000_000;
-/// First sights of a caller less than this apart are one incident of the replay, microseconds.
+/// First-seen events of a caller less than this apart are one incident of the replay, microseconds.
 const INCIDENT: i64 = 6 * HOUR;
 /// Incidents of the replay that are kept, the rarest.
-const MOST_REPLAYED: usize = 1_000;
+const MAX_REPLAYED: usize = 1_000;
 
-/// A class of first sights.
+/// A class of first-seen events.
 #[derive(Debug)]
-pub struct SightClass {
+pub struct NoveltyClass {
     /// Name in files and alerts.
     pub name: &'static str,
     /// What it is, in words.
@@ -50,13 +50,13 @@ pub struct SightClass {
     pub of_release: bool,
 }
 
-const fn class(name: &'static str, says: &'static str, prior: f64, of_release: bool) -> SightClass {
-    SightClass { name, says, prior, of_release }
+const fn class(name: &'static str, says: &'static str, prior: f64, of_release: bool) -> NoveltyClass {
+    NoveltyClass { name, says, prior, of_release }
 }
 
 /// Every class of egress and audit. Priors are judgement, not measurement: histories hardly contain any.
 #[rustfmt::skip]
-pub const SIGHTS: &[SightClass] = &[
+pub const NOVELTIES: &[NoveltyClass] = &[
     class("vendor_new", "a vendor that nobody here has called before", 0.05, false),
     class("vendor_new_drop", "a vendor that takes files, texts or messages, and that nobody here has called before", 0.02, false),
     class("pair_new", "a caller's first call to a vendor that others use", 0.5, true),
@@ -104,14 +104,14 @@ pub const SIGHTS: &[SightClass] = &[
     class("country_new", "a country that nobody here has called from", 0.02, false),
 ];
 
-/// Place of a class in [`SIGHTS`], by its name.
+/// Place of a class in [`NOVELTIES`], by its name.
 fn place_of(name: &str) -> usize {
-    SIGHTS.iter().position(|class| class.name == name).unwrap_or_default()
+    NOVELTIES.iter().position(|class| class.name == name).unwrap_or_default()
 }
 
-/// One first sight.
+/// One novelty.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Sight {
+pub struct Novelty {
     /// Its class.
     pub class: &'static str,
     /// The new thing: a vendor, a network, an endpoint … never a secret.
@@ -119,7 +119,7 @@ pub struct Sight {
     /// First call that showed it, microseconds since the epoch.
     pub time: i64,
     /// The view.
-    pub direction: Direction,
+    pub view: View,
     /// Who called.
     pub caller: String,
     /// Whom.
@@ -130,9 +130,9 @@ pub struct Sight {
     pub credential: String,
 }
 
-/// Expected first sights a day, by class (in [`SIGHTS`] order), and what a replay of the history would have told.
+/// Expected first-seen events a day, by class (in [`NOVELTIES`] order), and what a replay of the history would have told.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct SightRates {
+pub struct NoveltyRates {
     rates: Vec<f64>,
     /// Days of the replay.
     days: f64,
@@ -140,51 +140,51 @@ pub struct SightRates {
     replayed: Vec<f32>,
 }
 
-impl SightRates {
+impl NoveltyRates {
     /// Replays the last two thirds of a history, each fold judged with what was known before it.
-    pub fn fit(relations: &[(i64, Relation<'_>)], history: &FactHistory, span: Span) -> Self {
+    pub fn fit(relations: &[(i64, Relation<'_>)], history: &SeenHistory, span: Span) -> Self {
         let learning = (span.fold_count() as i64 / 3).max(1);
         let begin = *span.folds().start() + learning;
         let replayed = &relations[relations.partition_point(|(bucket, _)| span.fold_of(*bucket) < begin)..];
-        let mut watch = Watch::default();
-        let mut sights = Vec::new();
+        let mut tracker = NoveltyTracker::default();
+        let mut novelties = Vec::new();
         for of_fold in replayed.chunk_by(|(a, _), (b, _)| span.fold_of(*a) == span.fold_of(*b)) {
             let Some((bucket, _)) = of_fold.first() else { continue };
             let known = history.known_before(span.fold_of(*bucket));
             for (_, relation) in of_fold {
-                sights.extend(watch.look(relation, &known));
-                sights.extend(watch.beacon(relation, &known));
+                novelties.extend(tracker.look(relation, &known));
+                novelties.extend(tracker.beacon(relation, &known));
             }
         }
         let days = (span.fold_count() as i64 - learning).max(0) as f64 / span.folds_per_day();
-        let mut times = vec![0.0; SIGHTS.len()];
-        sights.iter().for_each(|sight| times[place_of(sight.class)] += 1.0);
+        let mut times = vec![0.0; NOVELTIES.len()];
+        novelties.iter().for_each(|novelty| times[place_of(novelty.class)] += 1.0);
         times[place_of("credential_dormant")] += history.returns() as f64;
-        let rate = |(class, times): (&SightClass, f64)| (times + class.prior * PRIOR_DAYS) / (days + PRIOR_DAYS);
-        let mut rates = Self { rates: SIGHTS.iter().zip(times).map(rate).collect(), days, replayed: Vec::new() };
-        rates.replayed = rates.incidents(&sights, &history.known());
+        let rate = |(class, times): (&NoveltyClass, f64)| (times + class.prior * PRIOR_DAYS) / (days + PRIOR_DAYS);
+        let mut rates = Self { rates: NOVELTIES.iter().zip(times).map(rate).collect(), days, replayed: Vec::new() };
+        rates.replayed = rates.incidents(&novelties, &history.known());
         rates
     }
 
-    /// The rate of each incident that sights make: those of one caller less than six hours apart are one.
-    fn incidents(&self, sights: &[Sight], known: &Known) -> Vec<f32> {
+    /// The rate of each incident that novelties make: those of one caller less than six hours apart are one.
+    fn incidents(&self, novelties: &[Novelty], known: &SeenSet) -> Vec<f32> {
         let mut together = Together::default();
-        let mut callers: BTreeMap<Direction, usize> = BTreeMap::new();
-        let mut open: BTreeMap<(Direction, &str), (i64, f64)> = BTreeMap::new();
+        let mut callers: BTreeMap<View, usize> = BTreeMap::new();
+        let mut open: BTreeMap<(View, &str), (i64, f64)> = BTreeMap::new();
         let mut closed = Vec::new();
-        for sight in sights {
-            together.show(sight);
-            let callers = *callers.entry(sight.direction).or_insert_with(|| known.callers(sight.direction));
-            let rate = self.together(callers, together.shown(sight).keys().copied());
-            let incident = open.entry((sight.direction, &sight.caller)).or_insert((sight.time, rate));
-            if sight.time - incident.0 > INCIDENT {
+        for novelty in novelties {
+            together.show(novelty);
+            let callers = *callers.entry(novelty.view).or_insert_with(|| known.callers(novelty.view));
+            let rate = self.together(callers, together.shown(novelty).keys().copied());
+            let incident = open.entry((novelty.view, &novelty.caller)).or_insert((novelty.time, rate));
+            if novelty.time - incident.0 > INCIDENT {
                 closed.push(std::mem::replace(&mut incident.1, rate) as f32);
             }
-            *incident = (sight.time, incident.1.min(rate));
+            *incident = (novelty.time, incident.1.min(rate));
         }
         closed.extend(open.into_values().map(|(_, rate)| rate as f32));
         closed.sort_unstable_by(f32::total_cmp);
-        closed.truncate(MOST_REPLAYED);
+        closed.truncate(MAX_REPLAYED);
         closed
     }
 
@@ -196,10 +196,10 @@ impl SightRates {
     /// How often a day all of these classes are expected of one caller within an hour: by themselves, or together.
     pub fn together<'a>(&self, callers: usize, classes: impl Iterator<Item = &'a str> + Clone) -> f64 {
         let alone = classes.clone().map(|class| self.of(class)).fold(f64::INFINITY, f64::min);
-        if alone.is_infinite() { alone } else { alone.min(joint_rate(self, callers, classes)) }
+        if alone.is_infinite() { alone } else { alone.min(combined_rate(self, callers, classes)) }
     }
 
-    /// The rate up to which sights may page so that the replay would have paged no more than `a_day` times a day.
+    /// The rate up to which novelties may page so that the replay would have paged no more than `a_day` times a day.
     pub fn threshold(&self, a_day: f64) -> f64 {
         let allowed = (a_day * self.days).max(0.0) as usize;
         // A little below the first that would have been one too many.
@@ -215,37 +215,37 @@ pub struct Together(VecDeque<Shown>);
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Shown {
     time: i64,
-    direction: Direction,
+    view: View,
     caller: String,
     class: String,
     detail: String,
 }
 
 impl Together {
-    /// Remembers a sight, and forgets those of more than an hour ago.
-    pub fn show(&mut self, sight: &Sight) {
-        self.0.retain(|shown| sight.time - shown.time <= HOUR);
+    /// Remembers a novelty, and forgets those of more than an hour ago.
+    pub fn show(&mut self, novelty: &Novelty) {
+        self.0.retain(|shown| novelty.time - shown.time <= HOUR);
         self.0.push_back(Shown {
-            time: sight.time,
-            direction: sight.direction,
-            caller: sight.caller.clone(),
-            class: sight.class.to_owned(),
-            detail: sight.detail.clone(),
+            time: novelty.time,
+            view: novelty.view,
+            caller: novelty.caller.clone(),
+            class: novelty.class.to_owned(),
+            detail: novelty.detail.clone(),
         });
     }
 
-    /// The classes that the caller of a sight showed, each with its newest detail.
-    pub fn shown(&self, sight: &Sight) -> BTreeMap<&str, &str> {
-        let of_caller = |shown: &&Shown| shown.direction == sight.direction && shown.caller == sight.caller;
+    /// The classes that the caller of a novelty showed, each with its newest detail.
+    pub fn shown(&self, novelty: &Novelty) -> BTreeMap<&str, &str> {
+        let of_caller = |shown: &&Shown| shown.view == novelty.view && shown.caller == novelty.caller;
         self.0.iter().filter(of_caller).map(|shown| (shown.class.as_str(), shown.detail.as_str())).collect()
     }
 }
 
 /// What is expected a day of all that one caller showed within an hour: independent classes multiply, those that one
 /// release brings about together do not.
-pub fn joint_rate<'a>(rates: &SightRates, callers: usize, classes: impl IntoIterator<Item = &'a str>) -> f64 {
+pub fn combined_rate<'a>(rates: &NoveltyRates, callers: usize, classes: impl IntoIterator<Item = &'a str>) -> f64 {
     let callers = callers.max(1) as f64;
-    let apart = classes.into_iter().filter(|class| !SIGHTS[place_of(class)].of_release);
+    let apart = classes.into_iter().filter(|class| !NOVELTIES[place_of(class)].of_release);
     apart.fold(callers, |rate, class| rate * (rates.of(class) / callers).min(1.0))
 }
 
@@ -263,7 +263,7 @@ pub(super) mod tests {
             time: day * DAY,
             last: day * DAY,
             calls: 1,
-            direction: Direction::Egress,
+            view: View::Egress,
             caller,
             vendor,
             host: vendor,
@@ -279,14 +279,14 @@ pub(super) mod tests {
         (day * crate::rollup::BUCKETS_PER_DAY, relation)
     }
 
-    fn classes(relation: &Relation<'_>, known: &Known) -> Vec<&'static str> {
-        Watch::default().look(relation, known).into_iter().map(|sight| sight.class).collect()
+    fn classes(relation: &Relation<'_>, known: &SeenSet) -> Vec<&'static str> {
+        NoveltyTracker::default().look(relation, known).into_iter().map(|novelty| novelty.class).collect()
     }
 
     #[test]
     fn what_was_seen_is_no_first_sight_and_what_was_not_is_one() {
         let day = Span { first: 0, last: crate::rollup::BUCKETS_PER_DAY - 1 };
-        let known = FactHistory::of(&[relation("billing", "stripe", "POST /v1/charges", 0)], day).known();
+        let known = SeenHistory::of(&[relation("billing", "stripe", "POST /v1/charges", 0)], day).known();
         let (_, same) = relation("billing", "stripe", "POST /v1/charges", 1);
         assert!(classes(&same, &known).is_empty());
         assert_eq!(classes(&Relation { vendor: "adyen", ..same }, &known), ["vendor_new"]);
@@ -306,7 +306,7 @@ pub(super) mod tests {
         let day = Span { first: 0, last: crate::rollup::BUCKETS_PER_DAY - 1 };
         let (_, without) = relation("billing", "stripe", "POST /v1/charges", 0);
         let office = Relation { network: "AS3320 deutsche telekom ag (DE)", ..without };
-        let known = FactHistory::of(&[(0, office)], day).known();
+        let known = SeenHistory::of(&[(0, office)], day).known();
         for (network, class) in [
             ("AS6805 telefonica germany (DE)", "network_public_new"),
             ("AS24940 hetzner online gmbh (DE)", "network_hosting_new"),
@@ -315,20 +315,20 @@ pub(super) mod tests {
             assert_eq!(classes(&Relation { network, ..without }, &known), [class]);
         }
         // A history without countries cannot tell that one is new.
-        let known = FactHistory::of(&[(0, without)], day).known();
+        let known = SeenHistory::of(&[(0, without)], day).known();
         let rented = Relation { network: "AS9009 m247 europe srl (RO)", ..without };
         assert_eq!(classes(&rented, &known), ["network_hosting_new"]);
     }
 
     #[test]
     fn a_first_sight_is_told_once_also_after_a_restart() {
-        let known = Known::default();
+        let known = SeenSet::default();
         let (_, new) = relation("billing", "stripe", "POST /v1/charges", 0);
-        let mut watch = Watch::default();
-        assert_eq!(watch.look(&new, &known).len(), 1);
-        let bytes = postcard::to_stdvec(&watch).unwrap();
-        let mut watch = postcard::from_bytes::<Watch>(&bytes).unwrap().restored();
-        assert!(watch.look(&new, &known).is_empty());
+        let mut tracker = NoveltyTracker::default();
+        assert_eq!(tracker.look(&new, &known).len(), 1);
+        let bytes = postcard::to_stdvec(&tracker).unwrap();
+        let mut tracker = postcard::from_bytes::<NoveltyTracker>(&bytes).unwrap().restored();
+        assert!(tracker.look(&new, &known).is_empty());
     }
 
     #[test]
@@ -336,7 +336,7 @@ pub(super) mod tests {
         let names: Vec<String> =
             (0..8).map(|day| format!("GET /v1/report/{}", ["a", "b", "c", "d", "e", "f", "g", "h"][day])).collect();
         let days: Vec<_> = (0..8).map(|day| relation("billing", "stripe", &names[day as usize], day)).collect();
-        let rates = SightRates::fit(&days, &FactHistory::of(&days, SPAN), SPAN);
+        let rates = NoveltyRates::fit(&days, &SeenHistory::of(&days, SPAN), SPAN);
         assert!(rates.of("endpoint_read") > 0.9 && rates.of("plaintext") < 0.05);
         assert!(rates.threshold(0.5) < rates.of("endpoint_read"), "six incidents in six days are more than three");
         assert_eq!(rates.threshold(2.0), f64::INFINITY);
@@ -345,10 +345,10 @@ pub(super) mod tests {
     #[test]
     fn classes_of_one_release_do_not_multiply() {
         let days = [relation("billing", "stripe", "GET /", 0)];
-        let rates = SightRates::fit(&days, &FactHistory::of(&days, SPAN), SPAN);
+        let rates = NoveltyRates::fit(&days, &SeenHistory::of(&days, SPAN), SPAN);
         let release = BTreeSet::from(["client_known", "credential_new", "endpoint_read"]);
-        assert_eq!(joint_rate(&rates, 10, release), 10.0);
+        assert_eq!(combined_rate(&rates, 10, release), 10.0);
         let theft = BTreeSet::from(["network_public_new", "client_tool"]);
-        assert!(joint_rate(&rates, 10, theft) < rates.of("client_tool") / 50.0);
+        assert!(combined_rate(&rates, 10, theft) < rates.of("client_tool") / 50.0);
     }
 }

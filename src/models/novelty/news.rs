@@ -1,13 +1,12 @@
-//! What of a relation is new: the rules by which something becomes a first sight of a class.
+//! What of a relation is new: the rules by which something becomes a novelty of a class.
 
 use polars::prelude::{DataFrame, PolarsResult};
 
-use super::known::{Fact, Known, Looker, block_of, hour_of, method_of};
 use super::relation::{Relation, RelationColumns};
-use super::{SightRates, joint_rate};
+use super::seen::{Fact, Looker, SeenSet, block_of, hour_of, method_of};
+use super::{NoveltyRates, combined_rate};
 use crate::calls::{
-    Direction, VendorCategory, Verb, country_of, is_hosting, is_interactive_tool, is_private, is_write,
-    sensitive_endpoint,
+    VendorCategory, Verb, View, country_of, is_hosting, is_interactive_tool, is_private, is_write, sensitive_endpoint,
 };
 
 /// How surprising each call is by itself, by the hash of its record: `-log10` of how often a day all that it shows is expected
@@ -15,26 +14,26 @@ use crate::calls::{
 ///
 /// # Errors
 /// Where the frame lacks a column of the call.
-pub fn surprise_of_calls(calls: &DataFrame, known: &Known, rates: &SightRates) -> PolarsResult<Vec<(u64, f64)>> {
+pub fn surprise_of_calls(calls: &DataFrame, known: &SeenSet, rates: &NoveltyRates) -> PolarsResult<Vec<(u64, f64)>> {
     let columns = RelationColumns::of_calls(calls)?;
     let records = calls.column("record_hash")?.u64()?;
-    let callers = known.callers(Direction::Egress);
+    let callers = known.callers(View::Egress);
     let surprise = |(row, record): (usize, Option<u64>)| {
         let relation = columns.row(row);
         let classes: Vec<&str> = news(&relation, known).into_iter().map(|(class, ..)| class).collect();
         let alone = classes.iter().map(|class| rates.of(class)).fold(1.0, f64::min);
-        let together = joint_rate(rates, callers, classes);
+        let together = combined_rate(rates, callers, classes);
         record.map(|record| (record, -alone.min(together).log10()))
     };
     Ok(records.iter().enumerate().filter_map(surprise).collect())
 }
 
-/// The new things of a relation: class, what tells one such sight from another, and the new thing itself.
-pub(super) fn news<'a>(relation: &Relation<'a>, known: &Known) -> Vec<(&'static str, [&'a str; 3], &'a str)> {
-    let mut look = Looker::new(known, relation.direction);
-    match relation.direction {
-        Direction::Egress => egress_news(relation, &mut look),
-        Direction::Audit => Vec::new(), // judged by `audit`
+/// The new things of a relation: class, what tells one such novelty from another, and the new thing itself.
+pub(super) fn news<'a>(relation: &Relation<'a>, known: &SeenSet) -> Vec<(&'static str, [&'a str; 3], &'a str)> {
+    let mut look = Looker::new(known, relation.view);
+    match relation.view {
+        View::Egress => egress_news(relation, &mut look),
+        View::Audit => Vec::new(), // judged by `audit`
     }
 }
 

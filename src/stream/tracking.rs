@@ -1,14 +1,14 @@
-//! The course of a known entity since training: how its means move, what adds up slowly, and which shifts are its new level.
+//! The tracking of a known entity since training: how its means move, what adds up slowly, and which shifts are its new level.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::findings::Told;
-use super::judge::{Event, Judge};
+use super::evaluator::{Candidate, Evaluator};
+use super::findings::Details;
 use crate::alerts::Subject;
 use crate::detect::{Cause, leak_contribution, leak_per_cent, misfit_contribution};
-use crate::features::{Account, Column, Entity, Level, WINDOWS};
+use crate::features::{Column, Entity, EntityState, Level, WINDOWS};
 use crate::models::adaptation::{Adaptation, Shift};
 use crate::models::baseline::{Baseline, Verdict};
 use crate::models::calibration::p_value;
@@ -18,73 +18,73 @@ use crate::models::statistic::STATISTICS;
 use crate::rollup::QUANTITIES;
 
 /// Growth of a call, per cent, below which a lasting shift is nobody's leak: releases bring as much.
-const LEAST_LEAK_PER_CENT: f64 = 4.0;
+const MIN_LEAK_PER_CENT: f64 = 4.0;
 
 /// Whom a notice is about that concerns the model itself.
 const MODEL: &str = "model";
 
 /// What goes on of one entity.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Course {
+pub(super) struct Tracking {
     hourly: Hourly,
     pub adaptation: Adaptation,
     leaks: [LeakSum; LEAKING.len()],
 }
 
-impl Judge {
+impl Evaluator {
     /// Follows a known entity: a whole hour moves its baseline and its sums. Returns the leaks that this makes worth telling.
-    pub fn follow<'a>(&mut self, account: &'a Account, baseline: &Baseline, bucket: i64) -> Vec<Event<'a>> {
+    pub fn follow<'a>(&mut self, state: &'a EntityState, baseline: &Baseline, bucket: i64) -> Vec<Candidate<'a>> {
         let bundle = Arc::clone(&self.bundle);
-        let entity = &account.entity;
-        let Some(values) = account.series.bucket(bucket).filter(|_| baseline.is_known) else { return Vec::new() };
+        let entity = &state.entity;
+        let Some(values) = state.series.bucket(bucket).filter(|_| baseline.is_known) else { return Vec::new() };
         let is_told = self.is_told(entity);
-        let course = match self.memory.courses.get_mut(entity) {
-            Some(course) => course,
-            None => self.memory.courses.entry(entity.clone()).or_default(),
+        let tracking = match self.memory.tracking.get_mut(entity) {
+            Some(tracking) => tracking,
+            None => self.memory.tracking.entry(entity.clone()).or_default(),
         };
-        let Some(hour) = course.hourly.add(bucket, values) else { return Vec::new() };
+        let Some(hour) = tracking.hourly.add(bucket, values) else { return Vec::new() };
         if !is_told {
-            course.adaptation.follow(&hour);
+            tracking.adaptation.follow(&hour);
         }
         if entity.level != Level::Pair {
             return Vec::new();
         }
         let mut leaks = Vec::new();
         for (place, quantity) in LEAKING.iter().enumerate() {
-            let (sum, known) = (&mut course.leaks[place], &baseline.leaks[place]);
-            let mean = hour.means[*quantity] - course.adaptation.offset(*quantity);
-            let wander = baseline.hourly_wander(entity.level, *quantity);
-            sum.add(mean, hour.counts[*quantity], wander, known.persistence);
+            let (sum, known) = (&mut tracking.leaks[place], &baseline.leaks[place]);
+            let mean = hour.means[*quantity] - tracking.adaptation.offset(*quantity);
+            let dispersion = baseline.hourly_dispersion(entity.level, *quantity);
+            sum.add(mean, hour.counts[*quantity], dispersion, known.persistence);
             if let Some(leak) = sum.leak(known) {
                 leaks.push((place, leak));
             }
         }
-        leaks.into_iter().filter_map(|(place, leak)| self.leaking(account, &bundle, place, &leak)).collect()
+        leaks.into_iter().filter_map(|(place, leak)| self.leaking(state, &bundle, place, &leak)).collect()
     }
 
     /// Whether an incident that pages goes on about an entity, or about its vendor.
     fn is_told(&self, entity: &Entity) -> bool {
         let own = Subject::of(entity);
         let vendor = Subject { caller: String::new(), ..own.clone() };
-        self.memory.book.is_paging(&own) || self.memory.book.is_paging(&vendor)
+        self.memory.incidents.is_paging(&own) || self.memory.incidents.is_paging(&vendor)
     }
 
     fn leaking<'a>(
         &mut self,
-        account: &'a Account,
+        state: &'a EntityState,
         bundle: &crate::models::bundle::Bundle,
         place: usize,
         leak: &Leak,
-    ) -> Option<Event<'a>> {
-        let entity = &account.entity;
-        let view = bundle.views.get(&entity.direction)?;
+    ) -> Option<Candidate<'a>> {
+        let entity = &state.entity;
+        let view = bundle.views.get(&entity.view)?;
         let p_value = p_value(view.leak.as_ref(), leak.times);
         let rate = bundle.alarms_per_day(view.entities() * LEAKING.len(), p_value);
         if rate > self.settings.budget().leak() {
             return None;
         }
-        if let Some(course) = self.memory.courses.get_mut(entity) {
-            course.leaks[place].tell(leak);
+        if let Some(tracking) = self.memory.tracking.get_mut(entity) {
+            tracking.leaks[place].tell(leak);
         }
         // A shift that is being told, or was told to be the level, is no leak beside it.
         let of_mean = STATISTICS.iter().position(|statistic| statistic.name == QUANTITIES[LEAKING[place]]);
@@ -92,46 +92,50 @@ impl Judge {
             return None;
         }
         let (name, quantity) = (LEAKS[place], LEAKING[place]);
-        if leak_per_cent(account, &bundle.expectations, quantity, leak) < LEAST_LEAK_PER_CENT {
+        if leak_per_cent(state, &bundle.expectations, quantity, leak) < MIN_LEAK_PER_CENT {
             return None;
         }
         let day = WINDOWS.len() - 1;
-        Some(Event {
-            account,
+        Some(Candidate {
+            state,
             subject: Subject::of(entity),
-            cause: Cause { name, is_rise: true, is_of_vendor: false, direction: entity.direction },
+            cause: Cause { name, is_rise: true, is_of_vendor: false, view: entity.view },
             window: WINDOWS[day].buckets,
             rate,
             p_value,
             share: self.settings.budget().leak(),
             pages: true,
-            contributions: vec![leak_contribution(account, &bundle.expectations, name, quantity, leak, p_value)],
+            contributions: vec![leak_contribution(state, &bundle.expectations, name, quantity, leak, p_value)],
             endpoint: None,
-            calls: account.sum(Column::Calls, day).max(0) as u64,
-            told: Told::default(),
+            calls: state.sum(Column::Calls, day).max(0) as u64,
+            told: Details::default(),
         })
     }
 
     /// Notes how ordinary a pair's day is so far.
-    pub fn note_fitness(&mut self, pair: &Entity, p_value: f64, verdicts: &[Verdict]) {
+    pub fn note_model_drift(&mut self, pair: &Entity, p_value: f64, verdicts: &[Verdict]) {
         let leading = verdicts.iter().filter(|verdict| verdict.test.weight() > 0.0);
         let leading = leading.min_by(|a, b| a.p_value.total_cmp(&b.p_value));
         let owed = leading.map_or("", |verdict| verdict.test.statistic().name);
-        self.memory.fitness.entry(pair.direction).or_default().note(pair, p_value, owed);
+        self.memory.model_drift.entry(pair.view).or_default().note(pair, p_value, owed);
     }
 
     /// At the end of a day, says if the model did not fit it. It never pages.
-    pub fn judge_fitness(&mut self, bucket: i64, time: i64) {
-        let turned = self.memory.fitness.iter_mut().filter_map(|(view, fitness)| Some((*view, fitness.turn(bucket)?)));
+    pub fn evaluate_model_drift(&mut self, bucket: i64, time: i64) {
+        let turned = self
+            .memory
+            .model_drift
+            .iter_mut()
+            .filter_map(|(view, model_drift)| Some((*view, model_drift.turn(bucket)?)));
         let misfits: Vec<_> = turned.collect();
-        for (direction, misfit) in misfits {
-            let subject = Subject { direction, vendor: MODEL.to_owned(), caller: String::new() };
-            let account = Account::new(Entity::pair(direction, "", MODEL));
-            let ledger = std::mem::take(&mut self.memory.ledger);
-            let event = Event {
-                account: &account,
+        for (view, misfit) in misfits {
+            let subject = Subject { view, vendor: MODEL.to_owned(), caller: String::new() };
+            let state = EntityState::new(Entity::pair(view, "", MODEL));
+            let store = std::mem::take(&mut self.memory.store);
+            let candidate = Candidate {
+                state: &state,
                 subject,
-                cause: Cause { name: "model_drift", is_rise: true, is_of_vendor: false, direction },
+                cause: Cause { name: "model_drift", is_rise: true, is_of_vendor: false, view },
                 window: WINDOWS[WINDOWS.len() - 1].buckets,
                 rate: 1.0,
                 p_value: 1.0,
@@ -140,10 +144,10 @@ impl Judge {
                 contributions: vec![misfit_contribution(&misfit)],
                 endpoint: None,
                 calls: 0,
-                told: Told::default(),
+                told: Details::default(),
             };
-            self.tell(&ledger, event, bucket, time);
-            self.memory.ledger = ledger;
+            self.tell(&store, candidate, bucket, time);
+            self.memory.store = store;
         }
     }
 

@@ -14,14 +14,14 @@ use super::relation::Relation;
 use crate::rollup::bucket_of;
 
 /// Gaps that it takes, each the mean of a bucket's or one between buckets, and calls.
-const FEWEST_GAPS: usize = 6;
-const FEWEST_CALLS: i64 = 13;
+const MIN_GAPS: usize = 6;
+const MIN_CALLS: i64 = 13;
 /// Largest standard deviation of the gaps, as a share of their mean.
-const LARGEST_WANDER: f64 = 0.25;
+const MAX_RELATIVE_DEVIATION: f64 = 0.25;
 /// Gaps that are remembered of a pair.
-const MOST_GAPS: usize = 48;
+const MAX_GAPS: usize = 48;
 /// Gaps shorter than this (microseconds) are one burst of work, not a clock.
-const SHORTEST: f64 = 5e6;
+const MIN_GAP: f64 = 5e6;
 
 /// The calls of one new pair.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -55,14 +55,14 @@ impl Ticks {
             None => {}
         }
         self.open = Some((bucket, relation.time, relation.last, relation.calls));
-        while self.gaps.len() > MOST_GAPS {
+        while self.gaps.len() > MAX_GAPS {
             self.gaps.pop_front();
         }
         self.interval()
     }
 
     fn interval(&self) -> Option<f64> {
-        if self.gaps.len() < FEWEST_GAPS || self.calls < FEWEST_CALLS {
+        if self.gaps.len() < MIN_GAPS || self.calls < MIN_CALLS {
             return None;
         }
         let weight: f64 = self.gaps.iter().map(|(_, gaps)| gaps).sum();
@@ -70,7 +70,7 @@ impl Ticks {
         // A mean of n gaps wanders by 1/n of one gap's variance: weighted back to one gap's.
         let variance = self.gaps.iter().map(|(gap, gaps)| gaps * (gap - mean).powi(2)).sum::<f64>();
         let variance = variance / self.gaps.len() as f64;
-        (mean >= SHORTEST && variance.sqrt() <= LARGEST_WANDER * mean).then_some(mean / 1e6)
+        (mean >= MIN_GAP && variance.sqrt() <= MAX_RELATIVE_DEVIATION * mean).then_some(mean / 1e6)
     }
 }
 

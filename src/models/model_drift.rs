@@ -1,4 +1,4 @@
-//! Fitness: whether what was learned still fits what comes in.
+//! ModelDrift: whether what was learned still fits what comes in.
 //!
 //! Textbook drift tests fire on any traffic that wanders. Here the inputs are held against their own history: each pair's day
 //! has a p-value, learned from days like it, and one pair in ten should have a day below .1. Where three in ten do, it is not
@@ -17,11 +17,11 @@ use crate::rollup::day_of;
 const ORDINARY: f64 = 0.1;
 /// Share of the pairs with such a day from which the model no longer fits, and fewest pairs that can tell.
 const MISFIT_SHARE: f64 = 0.3;
-const FEWEST_PAIRS: usize = 10;
+const MIN_PAIRS: usize = 10;
 
 /// The day that goes on: the smallest p-value of each pair, and the statistic that it is owed to.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Fitness {
+pub struct ModelDrift {
     day: i64,
     pairs: BTreeMap<Entity, (f64, String)>,
 }
@@ -37,7 +37,7 @@ pub struct Misfit {
     pub moved: Vec<(String, usize)>,
 }
 
-impl Fitness {
+impl ModelDrift {
     /// Ends the day before, when `bucket` opens a new one.
     pub fn turn(&mut self, bucket: i64) -> Option<Misfit> {
         let today = day_of(bucket);
@@ -66,7 +66,7 @@ impl Fitness {
         let pairs = self.pairs.len();
         let odd: Vec<String> =
             self.pairs.into_values().filter(|(p_value, _)| *p_value < ORDINARY).map(|(_, owed)| owed).collect();
-        if pairs < FEWEST_PAIRS || (odd.len() as f64) < MISFIT_SHARE * pairs as f64 {
+        if pairs < MIN_PAIRS || (odd.len() as f64) < MISFIT_SHARE * pairs as f64 {
             return None;
         }
         let mut moved: BTreeMap<String, usize> = BTreeMap::new();
@@ -80,17 +80,17 @@ impl Fitness {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::calls::Direction;
+    use crate::calls::View;
     use crate::rollup::BUCKETS_PER_DAY;
 
     fn day_with(odd: usize) -> Option<Misfit> {
-        let mut fitness = Fitness::default();
+        let mut model_drift = ModelDrift::default();
         for place in 0..20 {
-            let pair = Entity::pair(Direction::Egress, &format!("caller-{place}"), "stripe");
-            fitness.note(&pair, 0.7, "bytes_in");
-            fitness.note(&pair, if place < odd { 0.01 } else { 0.4 }, "latency");
+            let pair = Entity::pair(View::Egress, &format!("caller-{place}"), "stripe");
+            model_drift.note(&pair, 0.7, "bytes_in");
+            model_drift.note(&pair, if place < odd { 0.01 } else { 0.4 }, "latency");
         }
-        fitness.turn(BUCKETS_PER_DAY)
+        model_drift.turn(BUCKETS_PER_DAY)
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use polars::prelude::{Column, DataFrame, Int64Chunked, PolarsResult, StringChunked, polars_err};
 
-use crate::calls::Direction;
+use crate::calls::View;
 use crate::rollup::{RELATION, Rollup};
 
 /// One rolled-up relation: the columns in which something can be new.
@@ -15,7 +15,7 @@ pub struct Relation<'a> {
     /// Number of calls.
     pub calls: i64,
     /// The view.
-    pub direction: Direction,
+    pub view: View,
     /// Who called.
     pub caller: &'a str,
     /// Whom.
@@ -44,10 +44,10 @@ impl Relation<'_> {
     /// What tells this relation from others, as a hash.
     pub fn key(&self) -> u64 {
         use std::hash::BuildHasher;
-        let Self { direction, caller, vendor, host, endpoint, credential, network, client, region, .. } = *self;
+        let Self { view, caller, vendor, host, endpoint, credential, network, client, region, .. } = *self;
         let place = (network, client, region, self.scheme, self.tls_version);
         let whom = (vendor, host, endpoint);
-        foldhash::fast::FixedState::default().hash_one((direction, caller, whom, credential, place))
+        foldhash::fast::FixedState::default().hash_one((view, caller, whom, credential, place))
     }
 }
 
@@ -91,13 +91,13 @@ impl<'a> RelationColumns<'a> {
     }
 
     pub fn row(&self, row: usize) -> Relation<'a> {
-        let [direction, caller, vendor, host, endpoint, credential, network, client, region, scheme, tls_version] =
+        let [view, caller, vendor, host, endpoint, credential, network, client, region, scheme, tls_version] =
             self.texts.map(|column| column.get(row));
         Relation {
             time: self.time.get(row).unwrap_or_default(),
             last: self.last.get(row).unwrap_or_default(),
             calls: self.calls.map_or(1, |calls| calls.get(row).unwrap_or_default()),
-            direction: Direction::named(direction),
+            view: View::named(view),
             caller: caller.unwrap_or_default(),
             vendor: vendor.unwrap_or_default(),
             host: host.unwrap_or_default(),

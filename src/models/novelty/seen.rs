@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::dormancy::{CredentialDays, Rests};
 use super::relation::Relation;
-use crate::calls::{Direction, VendorPack, country_of};
-use crate::models::clock::{Span, day_type};
+use crate::calls::{VendorPack, View, country_of};
+use crate::models::seasonality::{Span, day_type};
 use crate::rollup::day_of;
 
 /// What is known, as keys of a kind and its parts.
@@ -40,9 +40,9 @@ pub(super) enum Fact {
 }
 
 /// Writes the key of a fact.
-fn key(buffer: &mut String, direction: Direction, fact: Fact, parts: &[&str]) {
+fn key(buffer: &mut String, view: View, fact: Fact, parts: &[&str]) {
     buffer.clear();
-    buffer.push(if direction == Direction::Audit { 'A' } else { 'E' });
+    buffer.push(if view == View::Audit { 'A' } else { 'E' });
     buffer.push(char::from(fact as u8));
     for part in parts {
         buffer.push('\u{1f}');
@@ -124,23 +124,23 @@ fn facts_of<'a>(relation: &Relation<'a>) -> Vec<(Fact, Vec<&'a str>)> {
 
 /// Facts of a history with the fold that showed them first.
 #[derive(Debug, Default)]
-pub struct FactHistory {
+pub struct SeenHistory {
     facts: BTreeMap<String, i64>,
     credentials: CredentialDays,
     last_day: i64,
     vendors: Arc<VendorPack>,
 }
 
-impl FactHistory {
+impl SeenHistory {
     /// Gathers the facts of relations, in the order of their buckets.
     pub fn of(relations: &[(i64, Relation<'_>)], span: Span) -> Self {
         let vendors = VendorPack::embedded();
         let mut history = Self { last_day: day_of(span.last), vendors, ..Self::default() };
         let mut buffer = String::new();
         for (bucket, relation) in relations {
-            history.credentials.add(relation.direction, relation.credential, day_of(*bucket));
+            history.credentials.add(relation.view, relation.credential, day_of(*bucket));
             for (fact, parts) in facts_of(relation) {
-                key(&mut buffer, relation.direction, fact, &parts);
+                key(&mut buffer, relation.view, fact, &parts);
                 if !history.facts.contains_key(&buffer) {
                     history.facts.insert(buffer.clone(), span.fold_of(*bucket));
                 }
@@ -155,16 +155,16 @@ impl FactHistory {
     }
 
     /// What is known at the end of the history.
-    pub fn known(&self) -> Known {
+    pub fn known(&self) -> SeenSet {
         let facts = self.facts.keys().cloned().collect();
-        Known { facts, rests: self.credentials.rests(self.last_day), vendors: Arc::clone(&self.vendors) }
+        SeenSet { facts, rests: self.credentials.rests(self.last_day), vendors: Arc::clone(&self.vendors) }
     }
 
     /// What was known before a fold. Credentials are all awake: their returns are counted apart.
-    pub(super) fn known_before(&self, fold: i64) -> Known {
+    pub(super) fn known_before(&self, fold: i64) -> SeenSet {
         let earlier = self.facts.iter().filter(|(_, first)| **first < fold);
         let facts = earlier.map(|(key, _)| key.clone()).collect();
-        Known { facts, rests: Rests::default(), vendors: Arc::clone(&self.vendors) }
+        SeenSet { facts, rests: Rests::default(), vendors: Arc::clone(&self.vendors) }
     }
 
     /// Times that a credential came back from dormancy.
@@ -176,31 +176,31 @@ impl FactHistory {
 /// What is known: what was seen, and what the vendor pack says. The pack is not stored: the pipeline file decides it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(from = "(BTreeSet<String>, Rests)", into = "(BTreeSet<String>, Rests)")]
-pub struct Known {
+pub struct SeenSet {
     facts: HashSet<String>,
     pub(super) rests: Rests,
     vendors: Arc<VendorPack>,
 }
 
-impl Default for Known {
+impl Default for SeenSet {
     fn default() -> Self {
         Self::from((BTreeSet::new(), Rests::default()))
     }
 }
 
-impl From<(BTreeSet<String>, Rests)> for Known {
+impl From<(BTreeSet<String>, Rests)> for SeenSet {
     fn from((facts, rests): (BTreeSet<String>, Rests)) -> Self {
         Self { facts: facts.into_iter().collect(), rests, vendors: VendorPack::embedded() }
     }
 }
 
-impl From<Known> for (BTreeSet<String>, Rests) {
-    fn from(known: Known) -> Self {
+impl From<SeenSet> for (BTreeSet<String>, Rests) {
+    fn from(known: SeenSet) -> Self {
         (known.facts.into_iter().collect(), known.rests)
     }
 }
 
-impl Known {
+impl SeenSet {
     /// The vendors.
     pub fn vendors(&self) -> &VendorPack {
         &self.vendors
@@ -212,33 +212,33 @@ impl Known {
     }
 
     /// Number of callers of a view.
-    pub fn callers(&self, direction: Direction) -> usize {
+    pub fn callers(&self, view: View) -> usize {
         let mut prefix = String::new();
-        key(&mut prefix, direction, Fact::Caller, &[""]);
+        key(&mut prefix, view, Fact::Caller, &[""]);
         self.facts.iter().filter(|key| key.starts_with(&prefix)).count()
     }
 
     /// Whether a vendor was ever called.
-    pub fn has_vendor(&self, direction: Direction, vendor: &str) -> bool {
-        Looker::new(self, direction).has(Fact::Vendor, &[vendor])
+    pub fn has_vendor(&self, view: View, vendor: &str) -> bool {
+        Looker::new(self, view).has(Fact::Vendor, &[vendor])
     }
 
     /// Whether a caller was ever seen.
-    pub fn has_caller(&self, direction: Direction, caller: &str) -> bool {
-        Looker::new(self, direction).has(Fact::Caller, &[caller])
+    pub fn has_caller(&self, view: View, caller: &str) -> bool {
+        Looker::new(self, view).has(Fact::Caller, &[caller])
     }
 }
 
 /// Looks up facts with one reused buffer.
 pub(super) struct Looker<'a> {
-    known: &'a Known,
-    direction: Direction,
+    known: &'a SeenSet,
+    view: View,
     buffer: String,
 }
 
 impl<'a> Looker<'a> {
-    pub fn new(known: &'a Known, direction: Direction) -> Self {
-        Self { known, direction, buffer: String::new() }
+    pub fn new(known: &'a SeenSet, view: View) -> Self {
+        Self { known, view, buffer: String::new() }
     }
 
     pub fn vendors(&self) -> &'a VendorPack {
@@ -246,7 +246,7 @@ impl<'a> Looker<'a> {
     }
 
     pub fn has(&mut self, fact: Fact, parts: &[&str]) -> bool {
-        key(&mut self.buffer, self.direction, fact, parts);
+        key(&mut self.buffer, self.view, fact, parts);
         self.known.facts.contains(&self.buffer)
     }
 }

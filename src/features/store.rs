@@ -1,4 +1,4 @@
-//! The ledger: the trailing windows of every entity, moved forward bucket by bucket, with what an alert must name.
+//! The store: the trailing windows of every entity, moved forward bucket by bucket, with what an alert must name.
 //!
 //! Pairs of caller and vendor are kept for whoever calls. The entities above them (a vendor, one of its endpoints, a shared
 //! credential) are kept only where a baseline knows them, so that state is bounded by what was learned and by who called
@@ -10,13 +10,13 @@ use foldhash::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Column, CountSeries, Entity, FeatureRow, FeatureVector, Level, Series};
-use crate::calls::Direction;
+use crate::calls::View;
 
 /// Hosts and trace ids that are kept of an entity.
-const MOST_HOSTS: usize = 8;
-const MOST_TRACES: usize = 3;
+const MAX_HOSTS: usize = 8;
+const MAX_TRACES: usize = 3;
 /// Endpoints of a pair that are counted apart; calls of further ones count for the pair alone.
-const MOST_ENDPOINTS: usize = 512;
+const MAX_ENDPOINTS: usize = 512;
 
 /// What an alert names of an entity: the newest of what its calls showed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -31,14 +31,14 @@ pub struct Trail {
 
 impl Trail {
     fn add(&mut self, host: &str, credential: &str, trace_id: Option<&str>) {
-        if self.hosts.len() < MOST_HOSTS && !host.is_empty() && !self.hosts.contains(host) {
+        if self.hosts.len() < MAX_HOSTS && !host.is_empty() && !self.hosts.contains(host) {
             self.hosts.insert(host.to_owned());
         }
         if !credential.is_empty() && self.credential != credential {
             credential.clone_into(&mut self.credential);
         }
         if let Some(trace_id) = trace_id.filter(|id| self.trace_ids.back().is_none_or(|newest| newest != id)) {
-            if self.trace_ids.len() == MOST_TRACES {
+            if self.trace_ids.len() == MAX_TRACES {
                 self.trace_ids.pop_front();
             }
             self.trace_ids.push_back(trace_id.to_owned());
@@ -48,7 +48,7 @@ impl Trail {
 
 /// One entity's windows.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Account {
+pub struct EntityState {
     /// Who.
     pub entity: Entity,
     /// Its features.
@@ -59,8 +59,8 @@ pub struct Account {
     pub trail: Trail,
 }
 
-impl Account {
-    /// An account without calls.
+impl EntityState {
+    /// An state without calls.
     pub fn new(entity: Entity) -> Self {
         Self { entity, series: Series::default(), endpoints: BTreeMap::new(), trail: Trail::default() }
     }
@@ -79,7 +79,7 @@ impl Account {
     pub fn add_endpoint(&mut self, bucket: i64, endpoint: &str, calls: i64) {
         if let Some(series) = self.endpoints.get_mut(endpoint) {
             series.add_count(bucket, calls);
-        } else if self.endpoints.len() < MOST_ENDPOINTS {
+        } else if self.endpoints.len() < MAX_ENDPOINTS {
             self.endpoints.entry(endpoint.to_owned()).or_default().add_count(bucket, calls);
         }
     }
@@ -107,51 +107,51 @@ pub struct Sighting<'a> {
     pub trace_id: Option<&'a str>,
 }
 
-/// All accounts, in the order of their first call.
+/// All entities, in the order of their first call.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(from = "Vec<Account>", into = "Vec<Account>")]
-pub struct Ledger {
-    accounts: Vec<Account>,
+#[serde(from = "Vec<EntityState>", into = "Vec<EntityState>")]
+pub struct EntityStore {
+    entities: Vec<EntityState>,
     places: HashMap<Entity, usize>,
 }
 
-impl From<Vec<Account>> for Ledger {
-    fn from(accounts: Vec<Account>) -> Self {
-        let places = accounts.iter().enumerate().map(|(place, account)| (account.entity.clone(), place)).collect();
-        Self { accounts, places }
+impl From<Vec<EntityState>> for EntityStore {
+    fn from(entities: Vec<EntityState>) -> Self {
+        let places = entities.iter().enumerate().map(|(place, state)| (state.entity.clone(), place)).collect();
+        Self { entities, places }
     }
 }
 
-impl From<Ledger> for Vec<Account> {
-    fn from(ledger: Ledger) -> Self {
-        ledger.accounts
+impl From<EntityStore> for Vec<EntityState> {
+    fn from(store: EntityStore) -> Self {
+        store.entities
     }
 }
 
-impl Ledger {
+impl EntityStore {
     /// Moves every window forward so that it ends with `bucket`, and forgets who has not called for a day.
     pub fn advance(&mut self, bucket: i64) {
-        self.accounts.iter_mut().for_each(|account| account.advance(bucket));
-        if self.accounts.iter().any(|account| account.series.is_idle()) {
-            let mut accounts = std::mem::take(&mut self.accounts);
-            accounts.retain(|account| !account.series.is_idle());
-            *self = accounts.into();
+        self.entities.iter_mut().for_each(|state| state.advance(bucket));
+        if self.entities.iter().any(|state| state.series.is_idle()) {
+            let mut entities = std::mem::take(&mut self.entities);
+            entities.retain(|state| !state.series.is_idle());
+            *self = entities.into();
         }
     }
 
     /// Adds the rows of a bucket, the newest one; `keeps` says which entities above pairs are kept. Returns the places of
-    /// all accounts that the rows belong to, in order.
+    /// all entities that the rows belong to, in order.
     pub fn add(&mut self, rows: &[FeatureRow], keeps: impl Fn(&Entity) -> bool) -> BTreeSet<usize> {
         let mut touched = BTreeSet::new();
         for row in rows {
-            let pair = self.open(Entity::pair(row.direction, &row.caller, &row.vendor));
-            let account = &mut self.accounts[pair];
-            account.add(row.bucket, &row.values);
-            account.add_endpoint(row.bucket, &row.endpoint, row.values[Column::Calls as usize]);
+            let pair = self.open(Entity::pair(row.view, &row.caller, &row.vendor));
+            let state = &mut self.entities[pair];
+            state.add(row.bucket, &row.values);
+            state.add_endpoint(row.bucket, &row.endpoint, row.values[Column::Calls as usize]);
             touched.insert(pair);
             for entity in groups_of(row).into_iter().filter(|entity| keeps(entity)) {
                 let place = self.open(entity);
-                self.accounts[place].add(row.bucket, &row.values);
+                self.entities[place].add(row.bucket, &row.values);
                 touched.insert(place);
             }
         }
@@ -160,53 +160,53 @@ impl Ledger {
 
     /// Notes what an alert about a pair or its vendor would name.
     pub fn note(&mut self, sighting: &Sighting<'_>) {
-        let Entity { direction, vendor, .. } = sighting.pair;
-        let vendor = Entity::group(*direction, Level::Vendor, vendor, "", "");
+        let Entity { view, vendor, .. } = sighting.pair;
+        let vendor = Entity::group(*view, Level::Vendor, vendor, "", "");
         for entity in [Some(sighting.pair), vendor.as_ref()].into_iter().flatten() {
             if let Some(place) = self.places.get(entity) {
-                self.accounts[*place].trail.add(sighting.host, sighting.credential, sighting.trace_id);
+                self.entities[*place].trail.add(sighting.host, sighting.credential, sighting.trace_id);
             }
         }
     }
 
-    /// The place of an entity's account, opened if there is none.
+    /// The place of an entity's state, opened if there is none.
     pub fn open(&mut self, entity: Entity) -> usize {
         if let Some(place) = self.places.get(&entity) {
             return *place;
         }
-        let place = self.accounts.len();
+        let place = self.entities.len();
         self.places.insert(entity.clone(), place);
-        self.accounts.push(Account::new(entity));
+        self.entities.push(EntityState::new(entity));
         place
     }
 
-    /// The account at a place that [`Self::add`] returned.
-    pub fn at(&self, place: usize) -> &Account {
-        &self.accounts[place]
+    /// The state at a place that [`Self::add`] returned.
+    pub fn at(&self, place: usize) -> &EntityState {
+        &self.entities[place]
     }
 
-    /// An entity's account, if it called within a day.
-    pub fn get(&self, entity: &Entity) -> Option<&Account> {
-        self.places.get(entity).map(|place| &self.accounts[*place])
+    /// An entity's state, if it called within a day.
+    pub fn get(&self, entity: &Entity) -> Option<&EntityState> {
+        self.places.get(entity).map(|place| &self.entities[*place])
     }
 
     /// The pairs of a vendor, in the order of their first call.
-    pub fn pairs_of<'a>(&'a self, direction: Direction, vendor: &'a str) -> impl Iterator<Item = &'a Account> {
-        self.accounts.iter().filter(move |account| {
-            let entity = &account.entity;
-            entity.level == Level::Pair && entity.direction == direction && entity.vendor == vendor
+    pub fn pairs_of<'a>(&'a self, view: View, vendor: &'a str) -> impl Iterator<Item = &'a EntityState> {
+        self.entities.iter().filter(move |state| {
+            let entity = &state.entity;
+            entity.level == Level::Pair && entity.view == view && entity.vendor == vendor
         })
     }
 
-    /// All accounts.
-    pub fn accounts(&self) -> &[Account] {
-        &self.accounts
+    /// All entities.
+    pub fn entities(&self) -> &[EntityState] {
+        &self.entities
     }
 }
 
 /// The entities above its pair that a row belongs to.
 pub fn groups_of(row: &FeatureRow) -> Vec<Entity> {
     let levels = [Level::VendorEndpoint, Level::Credential, Level::Vendor];
-    let group = |level| Entity::group(row.direction, level, &row.vendor, &row.endpoint, &row.credential);
+    let group = |level| Entity::group(row.view, level, &row.vendor, &row.endpoint, &row.credential);
     levels.into_iter().filter_map(group).collect()
 }

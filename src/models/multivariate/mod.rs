@@ -1,4 +1,4 @@
-//! Joint models: each number usual, all together not.
+//! Multivariate models: each number usual, all together not.
 //!
 //! Three views of the same rows that fail in different ways: a forest sees what is easy to set apart, neighbours what lies
 //! far from all that was seen, a mixture what breaks the correlations. One contract holds them, and one list, [`MODELS`]:
@@ -24,7 +24,7 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
-pub use ensemble::{Joint, Spec};
+pub use ensemble::{Multivariate, Spec};
 pub use scaling::Scaling;
 
 /// Every model that we can fit. A new one is a file in this room and a line here.
@@ -35,9 +35,9 @@ pub const MODELS: &[ModelKind] = &[
 ];
 
 /// Fewest rows that anything is learned from.
-pub const FEWEST_ROWS: usize = 10;
+pub const MIN_ROWS: usize = 10;
 /// Largest magnitude that a model reads: its square must stay finite in single precision.
-const LARGEST: f64 = 1e6;
+const MAX_ABSOLUTE: f64 = 1e6;
 
 /// A model as written in a training spec: anyone may write nonsense here, so it is checked before it is fitted.
 pub trait ModelSpec: Default + Serialize + DeserializeOwned {
@@ -54,7 +54,7 @@ pub trait ModelSpec: Default + Serialize + DeserializeOwned {
     /// [`FitError::Field`].
     fn validate(&self) -> Result<(), FitError>;
 
-    /// Learns from `rows` (n_rows, n_columns), which are finite and at least [`FEWEST_ROWS`].
+    /// Learns from `rows` (n_rows, n_columns), which are finite and at least [`MIN_ROWS`].
     ///
     /// # Errors
     /// Where the rows do not suffice for this model.
@@ -149,7 +149,7 @@ impl ModelKind {
         rows: ArrayView2<'_, f64>,
         seed: u64,
     ) -> Result<FittedModel, FitError> {
-        if rows.nrows() < FEWEST_ROWS || rows.ncols() == 0 {
+        if rows.nrows() < MIN_ROWS || rows.ncols() == 0 {
             return Err(FitError::TooFew { rows: rows.nrows(), columns: rows.ncols() });
         }
         if let Some(((row, column), _)) = rows.indexed_iter().find(|(_, value)| !value.is_finite()) {
@@ -279,10 +279,10 @@ pub enum FitError {
 /// The rows as models read them: what is not a number is 0, and nothing is so large that its square is infinite. A copy is
 /// made only where something must change.
 fn readable(rows: ArrayView2<'_, f64>) -> CowArray<'_, f64, Ix2> {
-    if rows.iter().all(|value| value.abs() <= LARGEST) {
+    if rows.iter().all(|value| value.abs() <= MAX_ABSOLUTE) {
         return rows.into();
     }
-    rows.mapv(|value| if value.is_nan() { 0.0 } else { value.clamp(-LARGEST, LARGEST) }).into()
+    rows.mapv(|value| if value.is_nan() { 0.0 } else { value.clamp(-MAX_ABSOLUTE, MAX_ABSOLUTE) }).into()
 }
 
 /// Parts as shares of their sum, what is negative counting as 0; equal shares where nothing is left.

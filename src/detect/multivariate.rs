@@ -20,19 +20,19 @@
 //! The first run of a rare job. It has a small share of the budget of its own.
 //!
 //! # Source
-//! Isolation forest and nearest neighbours, harmonic mean of their p-values (see `models::joint`).
+//! Isolation forest and nearest neighbours, harmonic mean of their p-values (see `models::multivariate`).
 
 use super::{Analytic, Category, CauseClass, Detector, Impact};
 
 /// All together unusual.
 pub(super) const DETECTOR: Detector = Detector {
-    name: "joint",
+    name: "multivariate",
     title: "An hour unlike any before",
     category: Category::Abuse,
     impact: Impact::Low,
     analytic: Analytic::Learning,
-    claims: |cause| cause.name == "joint",
+    claims: |cause| cause.name == "multivariate",
     cause_class: |_| CauseClass::Unknown,
     technique: |_| None,
-    page: include_str!("joint.rs"),
+    page: include_str!("multivariate.rs"),
 };

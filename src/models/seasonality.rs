@@ -18,10 +18,10 @@ const DAY_TYPES: usize = 2;
 const CELL_WEIGHT: f64 = 4.0;
 const DAY_TYPE_WEIGHT: f64 = 1.0;
 /// Days of history from which there is a clock and a fold is a day, and folds that a shorter one is cut into.
-const FEWEST_DAYS: usize = 4;
-const FEWEST_FOLDS: i64 = 8;
+const MIN_DAYS: usize = 4;
+const MIN_FOLDS: i64 = 8;
 /// No bucket is expected to have fewer calls.
-const LEAST: f64 = 1e-3;
+const MIN_RATE: f64 = 1e-3;
 
 /// 0 on weekdays, 1 at weekends; day 0 of the epoch was a Thursday.
 pub fn day_type(day: i64) -> usize {
@@ -54,18 +54,18 @@ impl Span {
     }
 
     /// Whether it has seen the hours often enough to have a clock.
-    pub fn has_clock(self) -> bool {
-        self.day_count() >= FEWEST_DAYS
+    pub fn has_seasonality(self) -> bool {
+        self.day_count() >= MIN_DAYS
     }
 
     /// Length of a fold in buckets: what is left out at once when a history judges itself, and whose maxima tails are learned
     /// from. A day, but a part of one where there are fewer than four.
     pub fn fold_buckets(self) -> i64 {
-        if self.has_clock() {
+        if self.has_seasonality() {
             return BUCKETS_PER_DAY;
         }
         let buckets = self.last - self.first + 1;
-        [144, 72, 36, 12, 6, 3, 1].into_iter().find(|length| buckets / length >= FEWEST_FOLDS).unwrap_or(1)
+        [144, 72, 36, 12, 6, 3, 1].into_iter().find(|length| buckets / length >= MIN_FOLDS).unwrap_or(1)
     }
 
     /// The fold of a bucket.
@@ -96,16 +96,16 @@ impl Span {
 /// Expected calls by bucket of the day.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(from = "[Vec<f32>; DAY_TYPES]", into = "[Vec<f32>; DAY_TYPES]")]
-pub struct Clock {
+pub struct Seasonality {
     /// Expected calls, by day type and cell.
     cells: [Vec<f32>; DAY_TYPES],
     /// Sums of the cells before each, with the day's total last: a window's expectation is a difference.
     before: [Vec<f64>; DAY_TYPES],
 }
 
-impl From<[Vec<f32>; DAY_TYPES]> for Clock {
+impl From<[Vec<f32>; DAY_TYPES]> for Seasonality {
     fn from(mut cells: [Vec<f32>; DAY_TYPES]) -> Self {
-        cells.iter_mut().for_each(|cells| cells.resize(CELLS, LEAST as f32));
+        cells.iter_mut().for_each(|cells| cells.resize(CELLS, MIN_RATE as f32));
         let before = cells.each_ref().map(|cells| {
             let mut sum = 0.0;
             std::iter::once(0.0)
@@ -119,13 +119,13 @@ impl From<[Vec<f32>; DAY_TYPES]> for Clock {
     }
 }
 
-impl From<Clock> for [Vec<f32>; DAY_TYPES] {
-    fn from(clock: Clock) -> Self {
+impl From<Seasonality> for [Vec<f32>; DAY_TYPES] {
+    fn from(clock: Seasonality) -> Self {
         clock.cells
     }
 }
 
-impl Clock {
+impl Seasonality {
     /// Learns from `(bucket, calls)` within a span, leaving out a fold if told. A history of less than four days has seen no
     /// hour often enough to have a clock: then all hours are the same.
     pub fn fit(counts: &[(i64, i64)], span: Span, left_out: Option<i64>) -> Self {
@@ -139,9 +139,9 @@ impl Clock {
         for (bucket, calls) in counts.iter().filter(|(bucket, _)| is_kept(*bucket)) {
             sums[day_type(day_of(*bucket))][cell_of(*bucket)] += *calls as f64;
         }
-        if !span.has_clock() {
+        if !span.has_seasonality() {
             let total = |cells: &[[f64; CELLS]; DAY_TYPES]| cells.iter().flatten().sum::<f64>();
-            let mean = (total(&sums) / total(&days).max(1.0)).max(LEAST);
+            let mean = (total(&sums) / total(&days).max(1.0)).max(MIN_RATE);
             return [vec![mean as f32; CELLS], vec![mean as f32; CELLS]].into();
         }
         let all = shape(
@@ -153,7 +153,7 @@ impl Clock {
             (0..CELLS)
                 .map(|cell| {
                     let seen = days[kind][cell];
-                    ((seen * own[cell] + DAY_TYPE_WEIGHT * all[cell]) / (seen + DAY_TYPE_WEIGHT)).max(LEAST) as f32
+                    ((seen * own[cell] + DAY_TYPE_WEIGHT * all[cell]) / (seen + DAY_TYPE_WEIGHT)).max(MIN_RATE) as f32
                 })
                 .collect()
         });
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn office_hours_and_weekends_are_learned() {
         let (counts, span) = office();
-        let clock = Clock::fit(&counts, span, None);
+        let clock = Seasonality::fit(&counts, span, None);
         let at = |day: i64, hour: i64| clock.expected(day * BUCKETS_PER_DAY + hour * PHASES as i64, 1);
         assert!((at(0, 12) - 12.0).abs() < 1.0, "{}", at(0, 12));
         assert!((at(0, 3) - 1.0).abs() < 0.3, "{}", at(0, 3));
@@ -236,13 +236,13 @@ mod tests {
         }
         let span = Span { first: 0, last: 143 };
         let counts: Vec<(i64, i64)> = (0..144).map(|bucket| (bucket, 3)).collect();
-        assert!((Clock::fit(&counts, span, Some(2)).expected(200, 12) - 36.0).abs() < 1e-3);
+        assert!((Seasonality::fit(&counts, span, Some(2)).expected(200, 12) - 36.0).abs() < 1e-3);
     }
 
     #[test]
     fn a_window_expects_what_its_buckets_expect_also_across_midnight() {
         let (counts, span) = office();
-        let clock = Clock::fit(&counts, span, None);
+        let clock = Seasonality::fit(&counts, span, None);
         for (last, buckets) in [(100, 12), (5, 72), (287, 288), (288 + 30, 288), (2 * 288 + 3, 100)] {
             let each: f64 = (last - buckets + 1..=last).map(|bucket| clock.expected(bucket, 1)).sum();
             assert!((clock.expected(last, buckets) - each).abs() < 1e-6, "{last} {buckets}");
@@ -254,7 +254,7 @@ mod tests {
         let (counts, _) = office();
         let span = Span { first: 144, last: 5 * BUCKETS_PER_DAY - 1 };
         let counts: Vec<(i64, i64)> = counts.into_iter().filter(|(bucket, _)| span.holds(*bucket)).collect();
-        let clock = Clock::fit(&counts, span, None);
+        let clock = Seasonality::fit(&counts, span, None);
         assert!(clock.expected(10 * PHASES as i64, 1) > 6.0);
     }
 }

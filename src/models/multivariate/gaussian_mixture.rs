@@ -23,7 +23,7 @@ const ROWS_PER_COMPONENT: usize = 20;
 /// Rows a column, below which the one component's covariance is shrunk.
 const ROWS_PER_COLUMN: usize = 20;
 /// Rounds of expectation-maximisation until a fit counts as failed.
-const MOST_ROUNDS: u64 = 200;
+const MAX_ROUNDS: u64 = 200;
 
 /// The mixture as written.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -133,7 +133,7 @@ impl Fitted {
     fn several(rows: &Array2<f64>, components: usize, regularisation: f64, random: &mut Random) -> Option<Self> {
         let mixture = GaussianMixtureModel::params_with_rng(components, random.clone())
             .reg_covariance(regularisation)
-            .max_n_iterations(MOST_ROUNDS)
+            .max_n_iterations(MAX_ROUNDS)
             .fit(&DatasetBase::from(rows.view()));
         let mixture = mixture.ok()?;
         let (weights, means, covariances) = (mixture.weights(), mixture.means(), mixture.covariances());

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{FitError, FittedModel, MODELS, ModelKind, ModelSpec, Scaling, neighbours, trim};
 use crate::models::calibration::{Tail, harmonic_mean, p_value};
 
-const NAME: &str = "joint";
+const NAME: &str = "multivariate";
 /// The model that says what the others learn from.
 const FOREST: &ModelKind = &MODELS[0];
 
@@ -61,7 +61,7 @@ impl Default for Spec {
 
 /// The fitted models, the forest first, and what each made of the rows that were learned from.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Joint {
+pub struct Multivariate {
     columns: Vec<String>,
     scaling: Scaling,
     models: Vec<FittedModel>,
@@ -69,7 +69,7 @@ pub struct Joint {
     tails: Vec<Option<Tail>>,
 }
 
-impl Joint {
+impl Multivariate {
     /// Learns with every default from `rows` (n_rows, n_columns) of unscaled features that `columns` names; a cell that is
     /// not finite counts as typical. The same seed and rows give the same models.
     ///
@@ -79,10 +79,10 @@ impl Joint {
         Self::fit_with(&Spec::default(), rows, columns, seed)
     }
 
-    /// Learns as [`Joint::fit`], with what a training spec says.
+    /// Learns as [`Multivariate::fit`], with what a training spec says.
     ///
     /// # Errors
-    /// As [`Joint::fit`], and where the spec makes no sense.
+    /// As [`Multivariate::fit`], and where the spec makes no sense.
     pub fn fit_with(spec: &Spec, rows: ArrayView2<'_, f64>, columns: &[String], seed: u64) -> Result<Self, FitError> {
         if columns.len() != rows.ncols() {
             return Err(FitError::Names { names: columns.len(), columns: rows.ncols() });
@@ -160,15 +160,15 @@ mod tests {
         let next = Array2::from_elem((1, rows.ncols()), 6.05);
         let oddness = |trimmed_share: f64| {
             let spec = Spec { trimmed_share, ..Spec::default() };
-            Joint::fit_with(&spec, rows.view(), &names(rows.ncols()), 1).unwrap().oddness(next.view())[0]
+            Multivariate::fit_with(&spec, rows.view(), &names(rows.ncols()), 1).unwrap().oddness(next.view())[0]
         };
         assert!(oddness(0.1) > oddness(0.0) && oddness(0.1) > 1.0, "{} {}", oddness(0.1), oddness(0.0));
     }
 
     #[test]
     fn one_usual_row_in_a_hundred_is_as_odd_as_two_decades() {
-        let joint = Joint::fit(rows(2_000, 1).view(), &names(8), 1).unwrap();
-        let odd = joint.oddness(rows(4_000, 2).view()).into_iter().filter(|oddness| *oddness >= 2.0).count();
+        let multivariate = Multivariate::fit(rows(2_000, 1).view(), &names(8), 1).unwrap();
+        let odd = multivariate.oddness(rows(4_000, 2).view()).into_iter().filter(|oddness| *oddness >= 2.0).count();
         assert!((13..120).contains(&odd), "{odd}");
     }
 
@@ -176,8 +176,8 @@ mod tests {
     fn a_model_that_nobody_knows_or_that_stands_there_twice_is_refused() {
         for beside_forest in [vec!["crystal_ball".to_owned()], vec![FOREST.name.to_owned()]] {
             let spec = Spec { beside_forest, ..Spec::default() };
-            let refused = Joint::fit_with(&spec, rows(40, 1).view(), &names(8), 1).unwrap_err();
-            assert!(refused.to_string().starts_with("joint: field beside_forest"));
+            let refused = Multivariate::fit_with(&spec, rows(40, 1).view(), &names(8), 1).unwrap_err();
+            assert!(refused.to_string().starts_with("multivariate: field beside_forest"));
         }
     }
 }

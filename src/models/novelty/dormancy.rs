@@ -8,23 +8,23 @@ use std::collections::BTreeMap;
 use foldhash::HashMap;
 use serde::{Deserialize, Serialize};
 
-use crate::calls::Direction;
+use crate::calls::View;
 
 /// Fewest days unused that are dormancy, and times the credential's own longest rest.
-const FEWEST_DAYS: i64 = 7;
+const MIN_DAYS: i64 = 7;
 const TIMES_OWN_REST: i64 = 2;
 
 /// Credentials of a history with the days that used them.
 #[derive(Debug, Default)]
-pub struct CredentialDays(BTreeMap<(Direction, String), Vec<i64>>);
+pub struct CredentialDays(BTreeMap<(View, String), Vec<i64>>);
 
 impl CredentialDays {
     /// Notes a use; days must come in order.
-    pub fn add(&mut self, direction: Direction, credential: &str, day: i64) {
+    pub fn add(&mut self, view: View, credential: &str, day: i64) {
         if credential.is_empty() {
             return;
         }
-        let days = self.0.entry((direction, credential.to_owned())).or_default();
+        let days = self.0.entry((view, credential.to_owned())).or_default();
         if days.last() != Some(&day) {
             days.push(day);
         }
@@ -48,12 +48,12 @@ impl CredentialDays {
             });
             Rest { last: rest.last.map(|day| day - last_day - 1), ..rest }
         };
-        Rests(self.0.iter().map(|((direction, name), days)| (key(*direction, name), rest(days))).collect())
+        Rests(self.0.iter().map(|((view, name), days)| (key(*view, name), rest(days))).collect())
     }
 }
 
-fn key(direction: Direction, credential: &str) -> String {
-    format!("{}\u{1f}{credential}", direction.as_str())
+fn key(view: View, credential: &str) -> String {
+    format!("{}\u{1f}{credential}", view.as_str())
 }
 
 /// One credential's rests.
@@ -69,7 +69,7 @@ impl Rest {
     /// Notes a use on a day; whether the credential had been dormant.
     fn wake(&mut self, day: i64) -> bool {
         let rest = self.last.map_or(0, |last| day - last - 1);
-        let was_dormant = rest >= FEWEST_DAYS && rest >= TIMES_OWN_REST * self.longest;
+        let was_dormant = rest >= MIN_DAYS && rest >= TIMES_OWN_REST * self.longest;
         self.longest = self.longest.max(rest);
         self.last = self.last.max(Some(day));
         was_dormant
@@ -103,9 +103,9 @@ pub(super) struct Awake {
 
 impl Awake {
     /// Notes a use of a credential on a day; whether it had been dormant.
-    pub fn wake(&mut self, known: &Rests, direction: Direction, credential: &str, day: i64) -> bool {
+    pub fn wake(&mut self, known: &Rests, view: View, credential: &str, day: i64) -> bool {
         let first = *self.first_day.get_or_insert(day);
-        let key = key(direction, credential);
+        let key = key(view, credential);
         let Some(of_history) = known.0.get(&key) else { return false };
         self.rests.entry(key).or_insert(*of_history).wake(day - first)
     }
@@ -117,14 +117,14 @@ mod tests {
 
     fn history(days: &[i64]) -> CredentialDays {
         let mut history = CredentialDays::default();
-        days.iter().for_each(|day| history.add(Direction::Egress, "fp_1", *day));
+        days.iter().for_each(|day| history.add(View::Egress, "fp_1", *day));
         history
     }
 
     fn wakes(days: &[i64], stream: &[i64]) -> Vec<bool> {
         let rests = history(days).rests(13);
         let mut awake = Awake::default();
-        stream.iter().map(|day| awake.wake(&rests, Direction::Egress, "fp_1", *day)).collect()
+        stream.iter().map(|day| awake.wake(&rests, View::Egress, "fp_1", *day)).collect()
     }
 
     #[test]

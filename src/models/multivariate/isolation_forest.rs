@@ -18,11 +18,11 @@ use serde::{Deserialize, Serialize};
 use super::{Checked, FitError, ModelSpec, Random, Score, readable, shares, standard_normal};
 
 /// Most columns that one cut looks at: a node then fits in 24 bytes, a tree of 1,024 rows in the first-level cache.
-const MOST_COLUMNS: usize = 3;
+const MAX_COLUMNS: usize = 3;
 /// Most rows a tree: its nodes are counted in 16 bits.
-const MOST_ROWS: u32 = 1 << 14;
+const MAX_ROWS: u32 = 1 << 14;
 /// Most trees.
-const MOST_TREES: u32 = 1_000;
+const MAX_TREES: u32 = 1_000;
 /// Deviation below which a column of a node counts as constant.
 const CONSTANT: f32 = 1e-9;
 /// Rows that walk down a tree side by side, so that one's loads hide another's.
@@ -45,7 +45,7 @@ pub struct Spec {
 
 impl Default for Spec {
     fn default() -> Self {
-        Self { trees: 200, rows_per_tree: 512, columns_per_split: MOST_COLUMNS as u32 }
+        Self { trees: 200, rows_per_tree: 512, columns_per_split: MAX_COLUMNS as u32 }
     }
 }
 
@@ -56,13 +56,13 @@ impl ModelSpec for Spec {
 
     fn validate(&self) -> Result<(), FitError> {
         let wrong = |field, problem| Err(FitError::Field { model: NAME, field, problem });
-        if !(1..=MOST_TREES).contains(&self.trees) {
+        if !(1..=MAX_TREES).contains(&self.trees) {
             return wrong("trees", "must be 1 to 1,000");
         }
-        if !(2..=MOST_ROWS).contains(&self.rows_per_tree) {
+        if !(2..=MAX_ROWS).contains(&self.rows_per_tree) {
             return wrong("rows_per_tree", "must be 2 to 16,384");
         }
-        if !(1..=MOST_COLUMNS as u32).contains(&self.columns_per_split) {
+        if !(1..=MAX_COLUMNS as u32).contains(&self.columns_per_split) {
             return wrong("columns_per_split", "must be 1 to 3");
         }
         Ok(())
@@ -113,15 +113,15 @@ struct Tree {
 /// a walk of fixed length needs no branch.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Node {
-    weights: [f32; MOST_COLUMNS],
+    weights: [f32; MAX_COLUMNS],
     threshold: f32,
-    columns: [u16; MOST_COLUMNS],
+    columns: [u16; MAX_COLUMNS],
     left: u16,
 }
 
 impl Node {
     fn leaf(place: usize) -> Self {
-        Self { weights: [0.0; MOST_COLUMNS], threshold: f32::INFINITY, columns: [0; MOST_COLUMNS], left: place as u16 }
+        Self { weights: [0.0; MAX_COLUMNS], threshold: f32::INFINITY, columns: [0; MAX_COLUMNS], left: place as u16 }
     }
 
     #[inline]
