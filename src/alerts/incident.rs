@@ -34,7 +34,7 @@ pub struct Subject {
 impl Subject {
     /// A pair of caller and vendor.
     pub fn of(pair: &Entity) -> Self {
-        Self { view: pair.view, vendor: pair.vendor.clone(), caller: pair.caller.clone() }
+        Self { view: pair.view, vendor: pair.vendor.to_string(), caller: pair.caller.to_string() }
     }
 }
 

@@ -1,38 +1,42 @@
-//! The column builder: calls in, enriched, a polars frame out.
+//! The builder: calls in, enriched, rows of relations and facts out.
 //!
-//! Every text is enriched once and looked up ever after, and every column is a typed buffer, so a call costs some hundred
-//! nanoseconds. Each text column passes through the search for secrets on its way.
+//! Every text is enriched once and looked up ever after; what a row keeps of it is the number of its relation. Each text passes
+//! through the search for secrets on its way.
 //!
-//! Not here: what a host, path or user agent means (one file each beside this one).
+//! Not here: what a host, path or user agent means (one file each beside this one), and which columns there are (`schema`).
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use polars::prelude::*;
 use thiserror::Error;
 
+use super::batch::{CallRow, Calls, TraceId};
 use super::cache::Cache;
 use super::credential::{self, FingerprintKey};
+use super::name::Name;
 use super::owner::Owners;
+use super::schema::{DIMENSIONS, Relation};
 use super::secret::looks_secret;
 use super::vendor::Party;
 use super::vendor_pack::{Price, VendorPack};
-use super::{Call, Outcome, client, endpoint, network};
+use super::{Call, Channel, Outcome, PrincipalKind, StepClass, View, client, endpoint, network};
 
 /// Most bytes that one call may carry, 4 TiB: what a log tells beyond it is no measurement, and would overflow sums.
 const MAX_BYTES: u64 = 1 << 42;
 /// Most tokens that one call may carry: no model reads as many.
 const MAX_TOKENS: u64 = 1 << 32;
-/// Most texts of a kind that are remembered.
+/// Texts of a kind that are cached.
 const MAX_TEXTS: usize = 16_384;
-/// Most endpoints of one vendor that are remembered.
+/// Endpoints of one vendor that are cached.
 const MAX_ENDPOINTS: usize = 2_048;
-/// Most addresses that are remembered.
+/// Addresses that are cached.
 const MAX_ADDRESSES: usize = 65_536;
+/// Relations that are cached.
+const MAX_RELATIONS: usize = 65_536;
 /// Longest text in a column, bytes: longer ones are cut.
 const MAX_TEXT_BYTES: usize = 256;
-/// Longest trace id, bytes.
-const MAX_TRACE_ID: usize = 64;
 /// Times that a call may have: 2000-01-01 to 2100-01-01, microseconds since the epoch.
 const TIMES: std::ops::Range<i64> = 946_684_800_000_000..4_102_444_800_000_000;
 
@@ -45,20 +49,21 @@ pub enum CallProblem {
     /// Nobody was called.
     #[error("host: empty, and the format fixes no vendor")]
     NoVendor,
-    /// The time is none that a log of today can have, perhaps in another unit.
+    /// The timestamp is outside 2000–2099, often a unit error.
     #[error("time: outside the years 2000 to 2099")]
     TimeOutOfRange,
-    /// The time has not come yet: the clock of whoever logged it runs ahead.
+    /// The timestamp lies in the future: the clock of whoever logged it runs ahead.
     #[error("time: ahead of the clock")]
     TimeAhead,
 }
 
-/// Appends calls to typed columns, enriched and free of secrets.
+/// Turns decoded calls into a batch of rows, enriched and free of secrets.
 pub struct CallsBuilder {
-    columns: Columns,
+    batch: Calls,
     /// Latest time that a call may have, microseconds since the epoch.
     latest: i64,
     enrichment: Enrichment,
+    relations: Relations,
     endpoint: String,
     identity: Vec<u8>,
 }
@@ -72,9 +77,10 @@ impl CallsBuilder {
     /// An empty builder that fingerprints with `key` and knows these vendors.
     pub fn with_vendors(key: Arc<FingerprintKey>, vendors: Arc<VendorPack>) -> Self {
         Self {
-            columns: Columns::with_capacity(0),
+            batch: Calls::default(),
             latest: i64::MAX,
             enrichment: Enrichment::new(key, vendors),
+            relations: Relations::default(),
             endpoint: String::new(),
             identity: Vec::new(),
         }
@@ -85,7 +91,7 @@ impl CallsBuilder {
         self.enrichment.owners = owners;
     }
 
-    /// From now on refuses calls after `latest`, microseconds since the epoch: one clock that runs ahead would end the
+    /// From now on refuses calls after `latest`, microseconds since the epoch: one clock that runs ahead would close the
     /// buckets of all others before their time.
     pub fn refuse_after(&mut self, latest: i64) {
         self.latest = latest;
@@ -93,12 +99,12 @@ impl CallsBuilder {
 
     /// Calls that [`finish`](Self::finish) would give.
     pub fn len(&self) -> usize {
-        self.columns.time.len()
+        self.batch.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.batch.is_empty()
     }
 
     /// Appends one call that `format` decoded. A call that is refused leaves no trace.
@@ -106,66 +112,95 @@ impl CallsBuilder {
     /// # Errors
     /// Where the call has no caller, neither host nor vendor, or no possible time.
     pub fn push(&mut self, call: &Call<'_>, format: &'static str) -> Result<(), CallProblem> {
-        let Self { columns: to, latest, enrichment, endpoint, identity } = self;
         if !TIMES.contains(&call.time) {
             return Err(CallProblem::TimeOutOfRange);
         }
-        if call.time > *latest {
+        if call.time > self.latest {
             return Err(CallProblem::TimeAhead);
         }
-        let caller = present(&call.caller);
-        if caller.is_empty() {
+        if present(&call.caller).is_empty() {
             return Err(CallProblem::NoCaller);
         }
-        // The last that can be refused, so nothing is appended before it.
-        let place = enrichment.party(&call.host, |party| {
-            let vendor = call.vendor.unwrap_or(&party.vendor);
-            if vendor.is_empty() {
-                return Err(CallProblem::NoVendor);
-            }
-            to.vendor.append_value(vendor);
-            to.host.append_value(&party.host);
-            Ok(party.place)
-        })?;
-        to.time.push(call.time);
-        to.view.append_value(call.view.as_str());
-        enrichment.name(caller, |name| to.caller.append_value(name));
-        let price = match text(call.operation.as_ref()) {
-            "" => {
-                endpoint::shape(call.method.as_deref(), call.path.as_deref().unwrap_or_default(), endpoint);
-                enrichment.endpoint(place, endpoint, |name| to.endpoint.append_value(clip(name)))
-            }
-            operation => {
-                enrichment.name(operation, |name| to.endpoint.append_value(name));
-                Price::default()
-            }
-        };
-        enrichment.fingerprint(text(call.credential.as_ref()), |mark| to.credential.append_value(mark));
-        enrichment.network(text(call.src_ip.as_ref()), |network| to.network.append_value(network));
-        enrichment.client(text(call.user_agent.as_ref()), |family| to.client.append_value(family));
-        enrichment.name(text(call.region.as_ref()), |name| to.region.append_value(name));
-        to.scheme.append_value(scheme(text(call.scheme.as_ref())));
-        to.tls_version.append_value(tls_version(text(call.tls_version.as_ref())));
+        let is_operation = !text(call.operation.as_ref()).is_empty();
+        if !is_operation {
+            endpoint::shape(call.method.as_deref(), call.path.as_deref().unwrap_or_default(), &mut self.endpoint);
+        }
+        let shaped = (!is_operation).then_some(self.endpoint.as_str());
+        let (ids, price) = self.enrichment.resolve(call, shaped, Name::id)?;
+        let enrichment = &mut self.enrichment;
+        let relation = self.relations.index_of(Relation::id_of(ids), &mut self.batch.relations, || {
+            // Every text was resolved a moment ago: this cannot be refused.
+            enrichment.resolve(call, shaped, Name::clone).map(|(names, _)| names.into()).ok()
+        });
+        let Some(relation) = relation else { return Err(CallProblem::NoVendor) };
         let outcome = call.outcome.unwrap_or_else(|| Outcome::of_status(call.status));
-        to.outcome.append_value(outcome.as_str());
-        to.bytes_out.push(call.bytes_out.and_then(measured));
-        to.bytes_in.push(call.bytes_in.and_then(measured));
         let (tokens_in, tokens_out) = (call.tokens_in.and_then(tokens), call.tokens_out.and_then(tokens));
-        to.tokens_in.push(tokens_in);
-        to.tokens_out.push(tokens_out);
         // What failed is not paid.
         let is_paid = outcome == Outcome::Ok && !price.is_nothing();
-        to.cost.push(is_paid.then(|| price.cost(tokens_in.unwrap_or_default(), tokens_out.unwrap_or_default())));
-        to.latency_ms.push(call.latency_ms.filter(|latency| latency.is_finite() && *latency >= 0.0));
-        to.trace_id.append_option(call.trace_id.as_deref().filter(|id| is_trace_id(id)));
-        to.record_hash.push(call.record_id.as_deref().map(|id| hash_record(format, id, identity)));
+        self.batch.rows.push(CallRow {
+            time: call.time,
+            relation,
+            outcome,
+            bytes_out: call.bytes_out.and_then(measured),
+            bytes_in: call.bytes_in.and_then(measured),
+            tokens_in,
+            tokens_out,
+            cost: is_paid.then(|| price.cost(tokens_in.unwrap_or_default(), tokens_out.unwrap_or_default())),
+            latency_ms: call.latency_ms.filter(|latency| latency.is_finite() && *latency >= 0.0),
+            trace_id: call.trace_id.as_deref().and_then(TraceId::new),
+            record: call.record_id.as_deref().and_then(|id| hash_record(format, id, &mut self.identity)),
+        });
         Ok(())
     }
 
     /// The calls so far, in the order in which they came. The builder is empty again; what it has learned of texts stays.
-    pub fn finish(&mut self) -> DataFrame {
-        let next = Columns::with_capacity(self.len());
-        std::mem::replace(&mut self.columns, next).into_frame()
+    pub fn finish(&mut self) -> Calls {
+        self.relations.turn();
+        let rows = Vec::with_capacity(self.batch.rows.len());
+        std::mem::replace(&mut self.batch, Calls { relations: Vec::new(), rows })
+    }
+}
+
+/// Relations by address, each with the batch that showed it last and its index there.
+#[derive(Default)]
+struct Relations {
+    known: HashMap<u64, KnownRelation, foldhash::fast::FixedState>,
+    batch: u64,
+}
+
+struct KnownRelation {
+    relation: Arc<Relation>,
+    batch: u64,
+    index: u32,
+}
+
+impl Relations {
+    /// Index of a relation in the batch, which it joins where it is its first call there; `make` makes one that is not known.
+    fn index_of(
+        &mut self,
+        id: u64,
+        batch: &mut Vec<Arc<Relation>>,
+        make: impl FnOnce() -> Option<Relation>,
+    ) -> Option<u32> {
+        if !self.known.contains_key(&id) {
+            if self.known.len() >= MAX_RELATIONS {
+                // Those of this batch are known by their index there.
+                self.known.retain(|_, known| known.batch == self.batch);
+            }
+            let known = KnownRelation { relation: Arc::new(make()?), batch: u64::MAX, index: 0 };
+            self.known.insert(id, known);
+        }
+        let known = self.known.get_mut(&id)?;
+        if known.batch != self.batch {
+            (known.batch, known.index) = (self.batch, batch.len() as u32);
+            batch.push(Arc::clone(&known.relation));
+        }
+        Some(known.index)
+    }
+
+    /// The next batch begins.
+    fn turn(&mut self) {
+        self.batch += 1;
     }
 }
 
@@ -173,21 +208,78 @@ impl CallsBuilder {
 struct Enrichment {
     key: Arc<FingerprintKey>,
     vendors: Arc<VendorPack>,
-    /// By the place of their vendor.
+    /// By the index of their vendor.
     endpoints: Vec<Cache<KnownEndpoint>>,
     owners: Owners,
-    names: Cache<String>,
-    parties: Cache<Party>,
-    fingerprints: Cache<String>,
-    networks: Cache<String>,
-    clients: Cache<String>,
+    names: Cache<Name>,
+    parties: Cache<KnownParty>,
+    fingerprints: Cache<Name>,
+    networks: Cache<Name>,
+    clients: Cache<Name>,
+    operations: Cache<KnownOperation>,
+    content_types: Cache<Name>,
+    codes: Codes,
+}
+
+/// Whose API a host is.
+struct KnownParty {
+    host: Name,
+    vendor: Name,
+    /// Index of a known vendor in the pack.
+    index: Option<usize>,
 }
 
 /// What the pack knows of an endpoint.
 struct KnownEndpoint {
-    /// Its name by the pack, where it is another.
-    name: Option<String>,
+    name: Name,
     price: Price,
+}
+
+/// What an audit operation's name tells.
+struct KnownOperation {
+    name: Name,
+    step: StepClass,
+}
+
+/// The names of values that no log writes: those of enumerations.
+struct Codes {
+    empty: Name,
+    views: [Name; 2],
+    schemes: [Name; 2],
+    tls_versions: Vec<Name>,
+    principals: [Name; PrincipalKind::ALL.len()],
+    channels: [Name; Channel::ALL.len()],
+    steps: [Name; StepClass::ALL.len()],
+}
+
+const SCHEMES: [&str; 2] = ["https", "http"];
+const TLS_VERSIONS: [&str; 6] = ["ssl2", "ssl3", "1.0", "1.1", "1.2", "1.3"];
+
+impl Codes {
+    fn new() -> Self {
+        Self {
+            empty: Name::default(),
+            views: [View::Egress, View::Audit].map(|view| Name::new(view.as_str())),
+            schemes: SCHEMES.map(Name::new),
+            tls_versions: TLS_VERSIONS.map(Name::new).to_vec(),
+            principals: PrincipalKind::ALL.map(|kind| Name::new(kind.as_str())),
+            channels: Channel::ALL.map(|channel| Name::new(channel.as_str())),
+            steps: StepClass::ALL.map(|step| Name::new(step.as_str())),
+        }
+    }
+
+    fn scheme(&self, logged: &str) -> &Name {
+        let known = SCHEMES.iter().position(|known| known.eq_ignore_ascii_case(logged));
+        known.map_or(&self.empty, |index| &self.schemes[index])
+    }
+
+    fn tls_version(&self, logged: &str) -> &Name {
+        tls_version(logged).map_or(&self.empty, |index| &self.tls_versions[index])
+    }
+
+    fn step(&self, step: Option<StepClass>) -> &Name {
+        step.map_or(&self.empty, |step| &self.steps[step as usize])
+    }
 }
 
 impl Enrichment {
@@ -202,68 +294,143 @@ impl Enrichment {
             fingerprints: Cache::new(MAX_TEXTS),
             networks: Cache::new(MAX_ADDRESSES),
             clients: Cache::new(MAX_TEXTS),
+            operations: Cache::new(MAX_TEXTS),
+            content_types: Cache::new(MAX_TEXTS),
+            codes: Codes::new(),
         }
     }
 
+    /// What `read` makes of the name of each dimension, in their order, and what the call costs. `shaped` is the shape of its
+    /// method and path, `None` for an audit operation.
+    fn resolve<R>(
+        &mut self,
+        call: &Call<'_>,
+        shaped: Option<&str>,
+        read: impl Fn(&Name) -> R,
+    ) -> Result<([R; DIMENSIONS], Price), CallProblem> {
+        let fixed_vendor = call.vendor.map(|vendor| self.name(vendor, &read));
+        let ((host, own_vendor), index) = self.party(&call.host, |party| {
+            ((read(&party.host), (!party.vendor.is_empty()).then(|| read(&party.vendor))), party.index)
+        });
+        let vendor = fixed_vendor.or(own_vendor).ok_or(CallProblem::NoVendor)?;
+        let (endpoint, price, step) = match shaped {
+            Some(shaped) => {
+                let (endpoint, price) = self.endpoint(index, shaped, &read);
+                (endpoint, price, None)
+            }
+            None => {
+                let (endpoint, step) = self.operation(text(call.operation.as_ref()), &read);
+                (endpoint, Price::default(), Some(call.step.unwrap_or(step)))
+            }
+        };
+        let caller = self.name(present(&call.caller), &read);
+        let credential = self.fingerprint(text(call.credential.as_ref()), &read);
+        let network = self.network(text(call.src_ip.as_ref()), &read);
+        let client = self.client(text(call.user_agent.as_ref()), &read);
+        let region = self.name(text(call.region.as_ref()), &read);
+        let account = self.name(text(call.account.as_ref()), &read);
+        let content_type = self.content_type(text(call.content_type.as_ref()), &read);
+        let codes = &self.codes;
+        // In the order of `Dimension`, which a test holds.
+        let resolved = [
+            read(&codes.views[call.view as usize]),
+            caller,
+            vendor,
+            host,
+            endpoint,
+            credential,
+            network,
+            client,
+            region,
+            read(codes.scheme(text(call.scheme.as_ref()))),
+            read(codes.tls_version(text(call.tls_version.as_ref()))),
+            account,
+            read(&codes.principals[call.principal as usize]),
+            read(&codes.channels[call.channel as usize]),
+            read(codes.step(step)),
+            content_type,
+        ];
+        Ok((resolved, price))
+    }
+
     /// A text that stays as it is, unless it looks like a secret.
-    fn name(&mut self, text: &str, read: impl FnOnce(&str)) {
+    fn name<R>(&mut self, text: &str, read: impl FnOnce(&Name) -> R) -> R {
+        if text.is_empty() {
+            return read(&self.codes.empty);
+        }
         let key = &self.key;
         self.names.with(
             text,
-            |text| if looks_secret(text) { key.redact(text) } else { clip(text).to_owned() },
-            |name| read(name),
-        );
+            |text| if looks_secret(text) { Name::new(&key.redact(text)) } else { Name::new(clip(text)) },
+            read,
+        )
     }
 
     /// Judged as logged: a key in lower case is still the key, and no longer looks like one.
-    fn party<R>(&mut self, host: &str, read: impl FnOnce(&Party) -> R) -> R {
+    fn party<R>(&mut self, host: &str, read: impl FnOnce(&KnownParty) -> R) -> R {
         let (key, vendors) = (&self.key, &self.vendors);
         let party = |host: &str| {
             let party = Party::of(host, vendors);
             if looks_secret(host) && !is_address(&party) {
-                let redacted = key.redact(host);
-                return Party { host: redacted.clone(), vendor: redacted, place: None };
+                let redacted = Name::new(&key.redact(host));
+                return KnownParty { host: redacted.clone(), vendor: redacted, index: None };
             }
-            Party { host: clip(&party.host).to_owned(), vendor: clip(&party.vendor).to_owned(), ..party }
+            let (host, vendor) = (Name::new(clip(&party.host)), Name::new(clip(&party.vendor)));
+            KnownParty { host, vendor, index: party.place }
         };
         self.parties.with(host, party, read)
     }
 
     /// The name that the pack gives a vendor's endpoint, else its own; and what a call costs.
-    fn endpoint(&mut self, vendor: Option<usize>, shaped: &str, read: impl FnOnce(&str)) -> Price {
-        let known = vendor.and_then(|place| Some((self.vendors.vendors().get(place)?, self.endpoints.get_mut(place)?)));
+    fn endpoint<R>(&mut self, vendor: Option<usize>, shaped: &str, read: impl FnOnce(&Name) -> R) -> (R, Price) {
+        let known = vendor.and_then(|index| Some((self.vendors.vendors().get(index)?, self.endpoints.get_mut(index)?)));
         let Some((vendor, endpoints)) = known.filter(|(vendor, _)| vendor.has_endpoints()) else {
-            read(shaped);
-            return Price::default();
+            // A shape holds no secret.
+            return (self.names.with(shaped, |shaped| Name::new(clip(shaped)), read), Price::default());
         };
         let look_up = |shaped: &str| match vendor.endpoint(shaped) {
-            Some((endpoint, name)) => KnownEndpoint { name: (name != shaped).then_some(name), price: endpoint.price },
-            None => KnownEndpoint { name: None, price: Price::default() },
+            Some((endpoint, name)) => KnownEndpoint { name: Name::new(clip(&name)), price: endpoint.price },
+            None => KnownEndpoint { name: Name::new(clip(shaped)), price: Price::default() },
         };
-        endpoints.with(shaped, look_up, |known| {
-            read(known.name.as_deref().unwrap_or(shaped));
-            known.price
-        })
+        endpoints.with(shaped, look_up, |known| (read(&known.name), known.price))
     }
 
-    fn fingerprint(&mut self, credential: &str, read: impl FnOnce(&str)) {
+    fn operation<R>(&mut self, operation: &str, read: impl FnOnce(&Name) -> R) -> (R, StepClass) {
         let key = &self.key;
-        let mark = |text: &str| if credential::is_masked(text) { String::new() } else { key.fingerprint(text) };
-        self.fingerprints.with(credential, mark, |mark| read(mark));
+        let known = |operation: &str| {
+            let name = if looks_secret(operation) { key.redact(operation) } else { clip(operation).to_owned() };
+            KnownOperation { step: StepClass::of(&name), name: Name::new(&name) }
+        };
+        self.operations.with(operation, known, |known| (read(&known.name), known.step))
     }
 
-    fn network(&mut self, address: &str, read: impl FnOnce(&str)) {
+    fn fingerprint<R>(&mut self, credential: &str, read: impl FnOnce(&Name) -> R) -> R {
+        if credential.is_empty() {
+            return read(&self.codes.empty);
+        }
+        let key = &self.key;
+        let mark = |text: &str| {
+            if credential::is_masked(text) { Name::default() } else { Name::new(&key.fingerprint(text)) }
+        };
+        self.fingerprints.with(credential, mark, read)
+    }
+
+    fn network<R>(&mut self, address: &str, read: impl FnOnce(&Name) -> R) -> R {
         let owners = &self.owners;
-        self.networks.with(address, |address| network::named_network_of(address, owners), |network| read(network));
+        self.networks.with(address, |address| Name::new(&network::named_network_of(address, owners)), read)
     }
 
-    fn client(&mut self, user_agent: &str, read: impl FnOnce(&str)) {
+    fn client<R>(&mut self, user_agent: &str, read: impl FnOnce(&Name) -> R) -> R {
         let key = &self.key;
-        self.clients.with(
-            user_agent,
-            |agent| client::family(agent).unwrap_or_else(|| key.redact(agent)),
-            |family| read(family),
-        );
+        let family = |agent: &str| Name::new(&client::family(agent).unwrap_or_else(|| key.redact(agent)));
+        self.clients.with(user_agent, family, read)
+    }
+
+    fn content_type<R>(&mut self, logged: &str, read: impl FnOnce(&Name) -> R) -> R {
+        if logged.is_empty() {
+            return read(&self.codes.empty);
+        }
+        self.content_types.with(logged, |logged| Name::new(&media_type(logged)), read)
     }
 }
 
@@ -291,22 +458,31 @@ fn clip(text: &str) -> &str {
     &text[..end]
 }
 
-fn scheme(logged: &str) -> &'static str {
-    ["https", "http"].into_iter().find(|known| known.eq_ignore_ascii_case(logged)).unwrap_or_default()
+/// Longest media type that is kept, bytes (RFC 6838 allows 127 for each half; none in use comes near).
+const MAX_MEDIA_TYPE: usize = 100;
+
+/// `Application/JSON; charset=utf-8` is `application/json`; what is no media type is empty.
+fn media_type(logged: &str) -> String {
+    let essence = logged.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_token = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
+    };
+    let is_type = essence.split_once('/').is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype));
+    if is_type && essence.len() <= MAX_MEDIA_TYPE && !looks_secret(&essence) { essence } else { String::new() }
 }
 
-/// `TLSv1.2`, `TLS 1.2`, `tls1_2` and `1.2` are `1.2`; what is no known version is empty.
-fn tls_version(logged: &str) -> &'static str {
+/// `TLSv1.2`, `TLS 1.2`, `tls1_2` and `1.2` are `1.2`: its index in [`TLS_VERSIONS`]; what is no known version has none.
+fn tls_version(logged: &str) -> Option<usize> {
     let number = logged.trim_start_matches(|c: char| c.is_ascii_alphabetic() || " -_".contains(c));
     let is_ssl = logged.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("ssl"));
     match (is_ssl, number) {
-        (true, "2" | "2.0" | "20") => "ssl2",
-        (true, "3" | "3.0" | "30") => "ssl3",
-        (false, "1" | "1.0" | "1_0" | "10") => "1.0",
-        (false, "1.1" | "1_1" | "11") => "1.1",
-        (false, "1.2" | "1_2" | "12") => "1.2",
-        (false, "1.3" | "1_3" | "13") => "1.3",
-        _ => "",
+        (true, "2" | "2.0" | "20") => Some(0),
+        (true, "3" | "3.0" | "30") => Some(1),
+        (false, "1" | "1.0" | "1_0" | "10") => Some(2),
+        (false, "1.1" | "1_1" | "11") => Some(3),
+        (false, "1.2" | "1_2" | "12") => Some(4),
+        (false, "1.3" | "1_3" | "13") => Some(5),
+        _ => None,
     }
 }
 
@@ -318,108 +494,19 @@ fn tokens(count: u64) -> Option<i64> {
     i64::try_from(count).ok().filter(|_| count <= MAX_TOKENS)
 }
 
-fn is_trace_id(id: &str) -> bool {
-    (1..=MAX_TRACE_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
-}
-
-/// The hash that a record of a format has in frames: the same on every machine and for every release, since repeated
-/// deliveries may come after a restart.
+/// The hash that a record of a format has: the same on every machine and for every release, since repeated deliveries may come
+/// after a restart.
 pub fn record_hash(format: &str, record_id: &str) -> u64 {
-    hash_record(format, record_id, &mut Vec::new())
+    hash_record(format, record_id, &mut Vec::new()).map_or(0, NonZeroU64::get)
 }
 
-fn hash_record(format: &str, record_id: &str, buffer: &mut Vec<u8>) -> u64 {
+fn hash_record(format: &str, record_id: &str, buffer: &mut Vec<u8>) -> Option<NonZeroU64> {
     buffer.clear();
     buffer.extend_from_slice(format.as_bytes());
     buffer.push(0);
     buffer.extend_from_slice(record_id.as_bytes());
     let hash = blake3::hash(buffer);
-    hash.as_bytes().first_chunk().map(|bytes| u64::from_le_bytes(*bytes)).unwrap_or_default()
-}
-
-/// The columns of the call, in the frame's order.
-struct Columns {
-    time: Vec<i64>,
-    view: StringChunkedBuilder,
-    caller: StringChunkedBuilder,
-    vendor: StringChunkedBuilder,
-    host: StringChunkedBuilder,
-    endpoint: StringChunkedBuilder,
-    credential: StringChunkedBuilder,
-    network: StringChunkedBuilder,
-    client: StringChunkedBuilder,
-    region: StringChunkedBuilder,
-    scheme: StringChunkedBuilder,
-    tls_version: StringChunkedBuilder,
-    outcome: StringChunkedBuilder,
-    bytes_out: Vec<Option<i64>>,
-    bytes_in: Vec<Option<i64>>,
-    tokens_in: Vec<Option<i64>>,
-    tokens_out: Vec<Option<i64>>,
-    /// Micro-dollars.
-    cost: Vec<Option<i64>>,
-    latency_ms: Vec<Option<f64>>,
-    trace_id: StringChunkedBuilder,
-    record_hash: Vec<Option<u64>>,
-}
-
-impl Columns {
-    fn with_capacity(rows: usize) -> Self {
-        let texts = |name: &'static str| StringChunkedBuilder::new(PlSmallStr::from_static(name), rows);
-        Self {
-            time: Vec::with_capacity(rows),
-            view: texts("view"),
-            caller: texts("caller"),
-            vendor: texts("vendor"),
-            host: texts("host"),
-            endpoint: texts("endpoint"),
-            credential: texts("credential"),
-            network: texts("network"),
-            client: texts("client"),
-            region: texts("region"),
-            scheme: texts("scheme"),
-            tls_version: texts("tls_version"),
-            outcome: texts("outcome"),
-            bytes_out: Vec::with_capacity(rows),
-            bytes_in: Vec::with_capacity(rows),
-            tokens_in: Vec::with_capacity(rows),
-            tokens_out: Vec::with_capacity(rows),
-            cost: Vec::with_capacity(rows),
-            latency_ms: Vec::with_capacity(rows),
-            trace_id: texts("trace_id"),
-            record_hash: Vec::with_capacity(rows),
-        }
-    }
-
-    fn into_frame(self) -> DataFrame {
-        let rows = self.time.len();
-        let texts = |builder: StringChunkedBuilder| builder.finish().into_column();
-        let columns = vec![
-            Column::new("time".into(), self.time),
-            texts(self.view),
-            texts(self.caller),
-            texts(self.vendor),
-            texts(self.host),
-            texts(self.endpoint),
-            texts(self.credential),
-            texts(self.network),
-            texts(self.client),
-            texts(self.region),
-            texts(self.scheme),
-            texts(self.tls_version),
-            texts(self.outcome),
-            Column::new("bytes_out".into(), self.bytes_out),
-            Column::new("bytes_in".into(), self.bytes_in),
-            Column::new("tokens_in".into(), self.tokens_in),
-            Column::new("tokens_out".into(), self.tokens_out),
-            Column::new("cost".into(), self.cost),
-            Column::new("latency_ms".into(), self.latency_ms),
-            texts(self.trace_id),
-            Column::new("record_hash".into(), self.record_hash),
-        ];
-        // `push` appends to every column or to none, so the frame cannot be refused.
-        DataFrame::new(rows, columns).unwrap_or_default()
-    }
+    NonZeroU64::new(hash.as_bytes().first_chunk().map(|bytes| u64::from_le_bytes(*bytes)).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -439,8 +526,10 @@ mod tests {
         Call { time: NOON, caller: "billing".into(), host: "api.stripe.com:443".into(), ..Call::default() }
     }
 
-    fn cell(frame: &DataFrame, column: &str) -> String {
-        frame.column(column).unwrap().get(0).unwrap().str_value().into_owned()
+    /// The value of a dimension in the first row.
+    fn cell(calls: &Calls, column: &str) -> String {
+        let dimension = Dimension::ALL.iter().find(|dimension| dimension.name() == column).unwrap();
+        calls.relation(&calls.rows()[0]).name(*dimension).to_string()
     }
 
     #[test]
@@ -460,11 +549,12 @@ mod tests {
             latency_ms: Some(f64::NAN),
             trace_id: Some("not hex".into()),
             record_id: Some("r-1".into()),
+            content_type: Some("Application/JSON; charset=utf-8".into()),
             ..call()
         };
         calls.push(&call, "ecs").unwrap();
         let frame = calls.finish();
-        assert!(calls.is_empty() && frame.shape() == (1, 21));
+        assert!(calls.is_empty() && frame.len() == 1);
         for (column, expected) in [
             ("vendor", "stripe"),
             ("host", "api.stripe.com"),
@@ -473,15 +563,16 @@ mod tests {
             ("client", "node-fetch"),
             ("tls_version", "1.3"),
             ("scheme", "https"),
-            ("outcome", "throttled"),
             ("region", ""),
-            ("bytes_out", "null"),
-            ("bytes_in", "7"),
-            ("latency_ms", "null"),
-            ("trace_id", "null"),
+            ("content_type", "application/json"),
+            ("view", "egress"),
+            ("step", ""),
         ] {
             assert_eq!(cell(&frame, column), expected, "{column}");
         }
+        let row = frame.rows()[0];
+        assert_eq!((row.outcome, row.bytes_out, row.bytes_in), (Outcome::Throttled, None, Some(7)));
+        assert!(row.latency_ms.is_none() && row.trace_id.is_none() && row.record.is_some());
         assert!(cell(&frame, "credential").starts_with("fp_"));
     }
 
@@ -497,13 +588,10 @@ mod tests {
         let failed = Call { host: "api.openai.com".into(), method: Some("POST".into()), status: Some(429), ..call() };
         calls.push(&Call { path: Some("/v1/embeddings".into()), tokens_in: Some(u64::MAX), ..failed }, "ecs").unwrap();
         let frame = calls.finish();
-        let column = |name: &str| frame.column(name).unwrap().i64().unwrap().to_vec();
-        assert_eq!(column("cost"), [Some(7_500), None, None]);
-        assert_eq!(column("tokens_in"), [Some(2_000), None, None]);
-        assert_eq!(
-            frame.column("endpoint").unwrap().str().unwrap().get(1),
-            Some("GET /repos/{id}/{id}/zipball/{rest}")
-        );
+        let rows = frame.rows();
+        assert_eq!(rows.iter().map(|row| row.cost).collect::<Vec<_>>(), [Some(7_500), None, None]);
+        assert_eq!(rows.iter().map(|row| row.tokens_in).collect::<Vec<_>>(), [Some(2_000), None, None]);
+        assert_eq!(frame.relation(&rows[1]).endpoint().as_str(), "GET /repos/{id}/{id}/zipball/{rest}");
     }
 
     #[test]
@@ -520,12 +608,13 @@ mod tests {
         calls.push(&Call { host: "".into(), vendor: Some("aws"), ..call() }, "ecs").unwrap();
         calls.refuse_after(NOON);
         assert_eq!(refused(Call { time: NOON + 1, ..call() }, &mut calls), CallProblem::TimeAhead);
-        assert_eq!(calls.finish().height(), 1);
+        assert_eq!(calls.finish().len(), 1);
     }
 
     #[test]
     fn the_same_record_has_the_same_hash_in_every_process() {
-        assert_eq!(record_hash("ecs", "r-1"), hash_record("ecs", "r-1", &mut b"left over".to_vec()));
+        let hash = hash_record("ecs", "r-1", &mut b"left over".to_vec());
+        assert_eq!(Some(record_hash("ecs", "r-1")), hash.map(NonZeroU64::get));
         assert_ne!(record_hash("ecs", "r-1"), record_hash("cloudtrail", "r-1"));
     }
 
@@ -562,16 +651,19 @@ mod tests {
                 time: NOON, caller: field(), credential: Some(field()), host: host.into(), scheme: Some(field()),
                 method: Some(field()), path: Some(path.into()), operation, tls_version: Some(field()), src_ip: Some(field()),
                 user_agent: Some(field()), region: Some(field()), trace_id: Some(field()), record_id: Some(field()),
+                account: Some(field()), content_type: Some(field()),
                 ..Call::default()
             };
             let mut calls = builder();
             calls.push(&call, "ecs").unwrap();
             let frame = calls.finish();
             let (key, tail) = (key.to_lowercase(), key[key.len() - 12..].to_lowercase());
-            for column in frame.columns() {
-                let text = column.get(0).unwrap().str_value().to_lowercase();
-                prop_assert!(!text.contains(&key) && !text.contains(&tail), "{} holds the key", column.name());
+            for dimension in Dimension::ALL {
+                let text = frame.relation(&frame.rows()[0]).name(*dimension).as_str().to_lowercase();
+                prop_assert!(!text.contains(&key) && !text.contains(&tail), "{} holds the key", dimension.name());
             }
+            let text = format!("{:?}", frame.rows()[0]).to_lowercase();
+            prop_assert!(!text.contains(&key) && !text.contains(&tail), "the row holds the key");
         }
 
         #[test]
@@ -584,7 +676,39 @@ mod tests {
             };
             let mut calls = builder();
             let pushed = calls.push(&call, "ecs").is_ok();
-            prop_assert_eq!(calls.finish().height(), usize::from(pushed));
+            prop_assert_eq!(calls.finish().len(), usize::from(pushed));
         }
+    }
+
+    #[test]
+    fn each_value_stands_at_its_dimension() {
+        let mut calls = builder();
+        let call = Call {
+            view: View::Audit,
+            operation: Some("iam:CreateUser".into()),
+            vendor: Some("aws"),
+            account: Some("123837392027".into()),
+            principal: PrincipalKind::Root,
+            channel: Channel::Console,
+            region: Some("eu-central-1".into()),
+            ..call()
+        };
+        calls.push(&call, "cloudtrail").unwrap();
+        calls.push(&call, "cloudtrail").unwrap();
+        let frame = calls.finish();
+        for (column, expected) in [
+            ("view", "audit"),
+            ("caller", "billing"),
+            ("vendor", "aws"),
+            ("endpoint", "iam:CreateUser"),
+            ("region", "eu-central-1"),
+            ("account", "123837392027"),
+            ("principal", "root"),
+            ("channel", "console"),
+            ("step", "grant"),
+        ] {
+            assert_eq!(cell(&frame, column), expected, "{column}");
+        }
+        assert_eq!(frame.relations().len(), 1, "equal calls share a relation");
     }
 }

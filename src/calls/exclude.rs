@@ -8,14 +8,23 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use polars::prelude::*;
 use serde::Deserialize;
 use thiserror::Error;
 
+use super::batch::{CallRow, Calls};
+use super::schema::{Dimension, Relation};
 use super::secret::looks_secret;
 
 /// Columns of a call that a rule can name.
-const COLUMNS: [&str; 7] = ["caller", "vendor", "host", "endpoint", "credential", "network", "client"];
+const COLUMNS: [Dimension; 7] = [
+    Dimension::Caller,
+    Dimension::Vendor,
+    Dimension::Host,
+    Dimension::Endpoint,
+    Dimension::Credential,
+    Dimension::Network,
+    Dimension::Client,
+];
 
 /// Why a rule is none. Names the condition, not what was written in it.
 #[derive(Debug, PartialEq, Eq, Error)]
@@ -27,7 +36,7 @@ pub enum ExcludeError {
         condition: usize,
     },
     /// A condition names what no rule knows.
-    #[error("condition {condition}: unknown name: write one of {}, from, to", COLUMNS.join(", "))]
+    #[error("condition {condition}: unknown name: write one of {}, from, to", COLUMNS.map(Dimension::name).join(", "))]
     UnknownName {
         /// Which of the rule's conditions, from 1.
         condition: usize,
@@ -62,7 +71,7 @@ pub struct Exclude {
     /// As written.
     rule: String,
     /// Column and the value that it must have.
-    values: Vec<(&'static str, String)>,
+    values: Vec<(Dimension, String)>,
     /// First time left out and first that is not, microseconds since the epoch.
     from: Option<i64>,
     to: Option<i64>,
@@ -88,10 +97,10 @@ impl std::str::FromStr for Exclude {
                 "from" => read.from.replace(time("from", value)?).is_some(),
                 "to" => read.to.replace(time("to", value)?).is_some(),
                 _ => {
-                    let column = COLUMNS.into_iter().find(|column| *column == name);
+                    let column = COLUMNS.into_iter().find(|column| column.name() == name);
                     let column = column.ok_or(ExcludeError::UnknownName { condition })?;
                     if looks_secret(value) {
-                        return Err(ExcludeError::Secret { name: column });
+                        return Err(ExcludeError::Secret { name: column.name() });
                     }
                     let is_twice = read.values.iter().any(|(known, _)| *known == column);
                     read.values.push((column, value.to_owned()));
@@ -114,12 +123,11 @@ fn time(name: &'static str, value: &str) -> Result<i64, ExcludeError> {
 }
 
 impl Exclude {
-    /// Whether a call is left out, as an expression over the columns of a call.
-    fn matches(&self) -> Expr {
-        let values = self.values.iter().map(|(column, value)| col(*column).eq(lit(value.as_str())));
-        let from = self.from.map(|from| col("time").gt_eq(lit(from)));
-        let to = self.to.map(|to| col("time").lt(lit(to)));
-        values.chain(from).chain(to).fold(lit(true), Expr::and)
+    /// Whether a call is left out.
+    fn matches(&self, call: &CallRow, relation: &Relation) -> bool {
+        self.values.iter().all(|(dimension, value)| relation.name(*dimension).as_str() == value)
+            && self.from.is_none_or(|from| call.time >= from)
+            && self.to.is_none_or(|to| call.time < to)
     }
 }
 
@@ -136,19 +144,19 @@ impl Excluded {
         Self { counts: vec![0; rules.len()], rules }
     }
 
-    /// The calls of a frame that no rule leaves out. A call that several match counts for the first of them.
-    ///
-    /// # Errors
-    /// Where the frame lacks a column of the call.
-    pub fn apply(&mut self, calls: &DataFrame) -> PolarsResult<DataFrame> {
-        // A frame is shared columns: its clone is cheap.
-        let mut calls = calls.clone();
-        for (rule, count) in self.rules.iter().zip(&mut self.counts) {
-            let before = calls.height();
-            calls = calls.lazy().filter(rule.matches().not()).collect()?;
-            *count += (before - calls.height()) as u64;
+    /// Leaves calls out of a batch. A call that several rules match counts for the first of them.
+    pub fn apply(&mut self, calls: &mut Calls) {
+        if self.rules.is_empty() {
+            return;
         }
-        Ok(calls)
+        let (rules, counts) = (&self.rules, &mut self.counts);
+        calls.retain(|call, relation| match rules.iter().position(|rule| rule.matches(call, relation)) {
+            Some(rule) => {
+                counts[rule] += 1;
+                false
+            }
+            None => true,
+        });
     }
 
     /// Each rule as written, and the calls that it left out.
@@ -164,15 +172,12 @@ mod tests {
     const HOUR: i64 = 3_600_000_000;
 
     fn left(rules: &[&str]) -> (Vec<i64>, Vec<u64>) {
-        let calls = df!(
-            "time" => [0, HOUR, 2 * HOUR, 3 * HOUR],
-            "caller" => ["payroll", "payroll", "billing", "billing"],
-            "vendor" => ["aws", "stripe", "stripe", "stripe"],
-        );
+        let pairs = [("payroll", "aws"), ("payroll", "stripe"), ("billing", "stripe"), ("billing", "stripe")];
+        let mut calls = Calls::of_pairs((0..).map(|hour| hour * HOUR).zip(pairs));
         let rules = rules.iter().map(|rule| rule.parse().unwrap()).collect();
         let mut excluded = Excluded::new(rules);
-        let calls = excluded.apply(&calls.unwrap()).unwrap();
-        let hours = calls.column("time").unwrap().i64().unwrap().iter().flatten().map(|time| time / HOUR);
+        excluded.apply(&mut calls);
+        let hours = calls.rows().iter().map(|call| call.time / HOUR);
         (hours.collect(), excluded.counts().into_values().collect())
     }
 

@@ -1,20 +1,23 @@
 //! The call: one API call a row, whatever log told of it.
 //!
 //! A format decodes its record into a [`Call`], borrowed from the record's bytes. The [`CallsBuilder`] enriches it (vendor,
-//! endpoint template, credential fingerprint, network, client) and appends it to typed column buffers, which become one
-//! polars frame a batch. Past the builder no secret, no path and no query exists.
+//! endpoint template, credential fingerprint, network, client) and hands on batches of [`Calls`]. Past the builder no secret, no
+//! path and no query exists, and texts are numbers ([`Name`]).
 //!
 //! Not here: how records are read or decoded (`ingest`), and anything that counts (`rollup`).
 
+mod batch;
 mod builder;
 mod cache;
 mod client;
 mod credential;
 mod endpoint;
 mod exclude;
+mod name;
 mod network;
 mod operation;
 mod owner;
+mod schema;
 mod secret;
 mod template;
 mod vendor;
@@ -24,14 +27,19 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+pub use batch::{CallRow, Calls, TraceId};
 pub use builder::{CallProblem, CallsBuilder, record_hash};
 pub use client::is_interactive_tool;
 pub use credential::{FingerprintKey, KeyError};
 pub use endpoint::{is_write, sensitive_endpoint, shape};
 pub use exclude::{Exclude, ExcludeError, Excluded};
+pub use name::{Name, combine};
 pub use network::is_private;
 pub use operation::{StepClass, WITHOUT_MFA};
 pub use owner::{OwnerDatabases, OwnerError, Owners, country_of, is_hosting};
+pub use schema::{
+    DIMENSIONS, Dimension, MEASURES, Measure, MeasureColumn, Measures, Merge, ONE, QUANTITIES, Relation, fixed_to_f64,
+};
 pub use secret::looks_secret;
 pub use template::{MAX_CHILDREN, TemplateLearner, Templates};
 pub use vendor_pack::{PackError, Price, Vendor, VendorCategory, VendorPack, Verb};

@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use clap::Args;
 use indicatif::ProgressBar;
-use polars::prelude::{ChunkCompareIneq, DataFrame};
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
@@ -23,6 +22,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use super::reading::{Setup, bytes_bar};
 use crate::alerts::{Activity, Alert, Severity, Style, card};
+use crate::calls::Calls;
 use crate::calls::CallsBuilder;
 use crate::ingest::kafka::{Consumer, Event, Spec, Start};
 use crate::ingest::{Decoder, Place};
@@ -196,13 +196,14 @@ impl Show {
 
     fn judge(&mut self) -> anyhow::Result<()> {
         let calls = self.calls.finish();
-        let is_early = calls.column("time")?.i64()?.lt(SPLIT);
+        let is_early = |row: &usize| calls.rows()[*row].time < SPLIT;
+        let (early, later): (Vec<usize>, Vec<usize>) = (0..calls.len()).partition(is_early);
         if let Some(history) = &mut self.history {
             self.progress.set_message("reading history");
-            history.add(&calls.filter(&is_early)?)?;
+            history.add(calls.select(early));
         }
-        let later = calls.filter(&!is_early)?;
-        if later.height() > 0 {
+        let later = calls.select(later);
+        if !later.is_empty() {
             self.progress.set_message("judging");
             if let Some(history) = self.history.take() {
                 self.learn(history)?;
@@ -227,7 +228,7 @@ impl Show {
         Ok(())
     }
 
-    fn push(&mut self, calls: DataFrame) -> anyhow::Result<()> {
+    fn push(&mut self, calls: Calls) -> anyhow::Result<()> {
         let Some(engine) = &mut self.engine else { return Ok(()) };
         let alerts = engine.push(TOPIC, calls)?;
         self.show(&alerts);

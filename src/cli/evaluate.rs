@@ -6,11 +6,10 @@ use std::sync::{Arc, Mutex};
 use clap::Args;
 use foldhash::HashMap;
 use jiff::Timestamp;
-use polars::prelude::{ChunkAgg, DataFrame};
 
 use super::reading::{Reading, Setup};
 use super::scan::scan;
-use crate::calls::record_hash;
+use crate::calls::{Calls, record_hash};
 use crate::models::audit;
 use crate::models::novelty::surprise_of_calls;
 use crate::stream::Engine;
@@ -57,7 +56,7 @@ impl Evaluate {
         let labels = Labels::read(&self.labels)?;
         let bundle = setup.bundle(&self.model)?;
         let mut scores: HashMap<u64, f64> = HashMap::default();
-        let mut frames: Vec<DataFrame> = Vec::new();
+        let mut frames: Vec<Calls> = Vec::new();
         let (mut first, mut last) = (i64::MAX, i64::MIN);
         let entity_days = Arc::new(Mutex::new(EntityDays::new(bundle.span)));
         let observe = |engine: &mut Engine| {
@@ -73,17 +72,17 @@ impl Evaluate {
                 observe(engine)
             }
         };
-        let scanned = scan(&self.reading.inputs, &setup, &bundle, prepare, |calls: &DataFrame| {
-            let times = calls.column("time")?.i64()?;
-            first = first.min(times.min().unwrap_or(i64::MAX));
-            last = last.max(times.max().unwrap_or(i64::MIN));
+        let scanned = scan(&self.reading.inputs, &setup, &bundle, prepare, |calls: &Calls| {
+            let times = || calls.rows().iter().map(|call| call.time);
+            first = times().fold(first, i64::min);
+            last = times().fold(last, i64::max);
             if !labels.records.is_empty() {
-                scores.extend(surprise_of_calls(calls, &bundle.known, &bundle.novelty_rates)?);
+                scores.extend(surprise_of_calls(calls, &bundle.known, &bundle.novelty_rates));
                 frames.push(calls.clone());
             }
             Ok(())
         })?;
-        scores.extend(audit::surprise_of_calls(&frames, &bundle.audit)?);
+        scores.extend(audit::surprise_of_calls(&frames, &bundle.audit));
         let from = self.from.map_or(first.div_euclid(DAY) * DAY, Timestamp::as_microsecond);
         let to = self.to.map_or((last.div_euclid(DAY) + 1) * DAY, Timestamp::as_microsecond);
         let mut report = evaluate(&scanned.alerts, &labels, from, to);

@@ -7,16 +7,15 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use polars::frame::DataFrame;
 
 use crate::alerts::triage::Triage;
-use crate::calls::{CallsBuilder, Exclude, FingerprintKey, OwnerDatabases, Owners, VendorPack};
+use crate::calls::{Calls, CallsBuilder, Exclude, FingerprintKey, OwnerDatabases, Owners, VendorPack};
 use crate::ingest::{DecodeError, DecodeSpec, Decoder, FileReader, Inputs};
 use crate::models::bundle::{Bundle, BundleError};
 use crate::pipeline::{self, Detection, Plan, default_key_file};
 
-/// Calls of a frame: large enough for polars, small enough for the cache.
-const CALLS_A_FRAME: usize = 16_384;
+/// Calls of a batch.
+const CALLS_PER_BATCH: usize = 16_384;
 /// Complaints that are printed; the rest is counted.
 const MAX_DIAGNOSTICS: usize = 5;
 
@@ -103,11 +102,11 @@ impl Tally {
     }
 }
 
-/// Reads all inputs, and hands on each frame of calls.
+/// Reads all inputs, and hands on each batch of calls.
 pub(super) fn read(
     inputs: &[String],
     setup: &Setup,
-    mut take: impl FnMut(DataFrame) -> anyhow::Result<()>,
+    mut take: impl FnMut(Calls) -> anyhow::Result<()>,
 ) -> anyhow::Result<Tally> {
     let mut reader = FileReader::new(&Inputs::resolve(inputs)?);
     let mut decoder = Decoder::new(&setup.decode)?;
@@ -116,7 +115,7 @@ pub(super) fn read(
     let progress = bytes_bar(reader.bytes_total());
     let mut tally = Tally::default();
     loop {
-        match reader.next_batch(&mut decoder, &mut calls, CALLS_A_FRAME) {
+        match reader.next_batch(&mut decoder, &mut calls, CALLS_PER_BATCH) {
             Ok(batch) => {
                 tally.records += batch.records;
                 tally.skipped += batch.skipped as u64;

@@ -10,6 +10,7 @@ use clap::Args;
 
 use super::reading::{Reading, Setup, Tally, read};
 use crate::alerts::{Alert, Severity, to_ocsf};
+use crate::calls::Calls;
 use crate::models::bundle::Bundle;
 use crate::stream::{Counters, Engine, EngineSettings};
 
@@ -45,7 +46,7 @@ pub(super) fn scan(
     setup: &Setup,
     bundle: &Arc<Bundle>,
     prepare: impl FnOnce(&mut Engine),
-    mut see: impl FnMut(&polars::frame::DataFrame) -> anyhow::Result<()>,
+    mut see: impl FnMut(&Calls) -> anyhow::Result<()>,
 ) -> anyhow::Result<Scanned> {
     let settings = EngineSettings { is_bounded: true, ..EngineSettings::from(&setup.detection) };
     let mut engine = Engine::new(Arc::clone(bundle), settings);

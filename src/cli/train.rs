@@ -53,7 +53,10 @@ impl Train {
         let tally = if self.without_history {
             Tally::default()
         } else {
-            read(&self.input, &setup, |calls| Ok(history.add(&calls)?))?
+            read(&self.input, &setup, |calls| {
+                history.add(calls);
+                Ok(())
+            })?
         };
         let settings = Settings {
             fingerprint_key: setup.key.id(),

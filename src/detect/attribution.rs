@@ -4,10 +4,10 @@
 //! changed; where they would show it if they shared it and do not, it is the caller's own. Size of effect and power are both
 //! needed: one chance hit among other callers would hand a theft to the vendor.
 
+use crate::calls::fixed_to_f64;
 use crate::features::{Column, EntityState, EntityStore};
 use crate::models::baseline::{Baselines, Verdict};
 use crate::models::statistic::{Kind, Observation, deviance, tests_at};
-use crate::rollup::fixed_to_f64;
 
 /// Share of the caller's effect that the others must show.
 const SAME_SIZE: f64 = 0.4;
@@ -29,14 +29,14 @@ pub enum Sharing {
 }
 
 /// Whether a vendor's other callers show the change that `verdict` tells of `state`.
-pub fn sharing(store: &EntityStore, baselines: &Baselines, state: &EntityState, verdict: &Verdict) -> Sharing {
+pub fn sharing<P>(store: &EntityStore<P>, baselines: &Baselines, state: &EntityState<P>, verdict: &Verdict) -> Sharing {
     let entity = &state.entity;
-    let others: Vec<&EntityState> = store
+    let others: Vec<&EntityState<P>> = store
         .pairs_of(entity.view, &entity.vendor)
         .filter(|other| entity.caller.is_empty() || other.entity.caller != entity.caller)
         .collect();
     let (test, kind) = (verdict.test, verdict.test.statistic().kind);
-    let sum = |column: Column| others.iter().map(|other| other.sum(column, test.window)).sum::<i64>();
+    let sum = |column: Column| others.iter().map(|other| other.sum(column, test.window, store.now())).sum::<i64>();
     let pooled = match kind {
         Kind::Mean(residual, count) => {
             Observation { observed: fixed_to_f64(sum(residual)), against: sum(count) as f64, ..Observation::default() }
@@ -75,10 +75,10 @@ pub fn sharing(store: &EntityStore, baselines: &Baselines, state: &EntityState, 
 }
 
 /// Mean dispersion of the others in a test.
-fn usual_dispersion(others: &[&EntityState], baselines: &Baselines, verdict: &Verdict) -> f64 {
-    let of_other = |other: &&EntityState| {
+fn usual_dispersion<P>(others: &[&EntityState<P>], baselines: &Baselines, verdict: &Verdict) -> f64 {
+    let of_other = |other: &&EntityState<P>| {
         let place = tests_at(other.entity.level).iter().position(|test| *test == verdict.test)?;
-        baselines.get(&other.entity)?.dispersion.get(place).copied()
+        baselines.get(other.entity.id())?.dispersion.get(place).copied()
     };
     let known: Vec<f32> = others.iter().filter_map(of_other).collect();
     if known.is_empty() { 0.05 } else { f64::from(known.iter().sum::<f32>()) / known.len() as f64 }

@@ -9,7 +9,7 @@ use crate::models::audit::{Evidence, Group};
 pub fn audit_contribution(evidence: &Evidence, p_value: f64, share: f64) -> Contribution {
     match evidence {
         Evidence::Mark(class, detail, operation) => {
-            let is_operation = class.group == Group::Operation || detail == operation;
+            let is_operation = class.group == Group::Operation || detail == operation.as_str();
             let by = if is_operation { String::new() } else { format!(" ({operation})") };
             Contribution {
                 name: class.name().to_owned(),

@@ -1,29 +1,37 @@
-//! When each pair was last_seen last, and who has fallen silent: one caller, all callers of a vendor, or most of what is logged.
+//! Silences: when each pair should have called again, and who has fallen silent: one caller, all callers of a vendor, or most of
+//! what is logged.
 //!
-//! Pairs count from the first time that they are last_seen: a log that never held a caller tells nothing of its silence.
+//! A pair counts from the first time that it called: a log that never held a caller tells nothing of its silence. When a pair's
+//! silence could matter follows from its seasonality, so it is looked at then, and not before.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::features::{Column, Entity, EntityStore, WINDOWS};
+use crate::calls::Name;
+use crate::features::{Column, Entity, EntityId, EntityState, EntityStore, Level, SIX_HOURS, WINDOWS};
 use crate::models::baseline::{Baseline, Baselines};
 use crate::models::silence::{at_level, is_worth_telling, missed_calls, times_longest};
 
 /// Buckets after which a silence is old news: a day.
 const OLD: i64 = 288;
-/// Window that a pair's level is taken from, as a place in `WINDOWS`: six hours.
-const LEVEL_WINDOW: usize = 3;
-/// Expected calls of the last half hour from which a pair should be last_seen now.
+/// Expected calls of the last half hour from which a pair should be calling now.
 const AWAITED_CALLS: f64 = 2.0;
 const AWAITED_BUCKETS: i64 = 6;
 /// Share of the awaited pairs, and fewest callers among them, whose common silence is that of a log source.
 const SOURCE_SHARE: f64 = 0.5;
 const SOURCE_CALLERS: usize = 3;
 
-/// When pairs were last_seen last.
+/// When pairs are to be looked at.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct LastSeen(BTreeMap<Entity, i64>);
+pub struct LastSeen {
+    /// Pairs by the first bucket at whose end their silence could be worth reporting.
+    due: BTreeMap<i64, Vec<EntityId>>,
+    /// Pairs that are due or silent.
+    followed: BTreeSet<EntityId>,
+    /// Pairs whose silence could be worth reporting now.
+    silent: BTreeSet<EntityId>,
+}
 
 /// One pair's silence.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,52 +58,85 @@ pub enum SilenceGroup {
 }
 
 impl LastSeen {
-    /// Notes that a pair called.
-    pub fn hear(&mut self, pair: &Entity, bucket: i64) {
-        match self.0.get_mut(pair) {
-            Some(last) => *last = bucket,
-            None => {
-                self.0.insert(pair.clone(), bucket);
-            }
+    /// Notes that a pair called in a bucket.
+    pub fn note(&mut self, pair: EntityId, baselines: &Baselines, bucket: i64) {
+        if !self.followed.contains(&pair) {
+            self.follow(pair, baselines, bucket);
         }
     }
 
-    /// Lets go of pairs that have been silent for so long that nobody waits for them.
-    pub fn forget(&mut self, bucket: i64) {
-        self.0.retain(|_, last_seen| bucket - *last_seen <= OLD);
+    fn follow(&mut self, pair: EntityId, baselines: &Baselines, last_seen: i64) {
+        let known = baselines.get(pair).filter(|known| known.is_known);
+        if let Some(due) = known.and_then(|known| due(known, last_seen)) {
+            self.followed.insert(pair);
+            self.due.entry(due).or_default().push(pair);
+        }
     }
 
     /// Who is silent at the end of a bucket, the longest silence of each first.
-    pub fn silences(&self, store: &EntityStore, baselines: &Baselines, bucket: i64) -> Vec<SilenceGroup> {
-        let (mut awaited, mut silent) = (Vec::new(), Vec::new());
-        for (pair, last_seen) in &self.0 {
-            let Some(known) = baselines.get(pair).filter(|known| known.is_known) else { continue };
-            let Some(clock) = &known.clock else { continue };
-            if clock.expected(bucket, AWAITED_BUCKETS) >= AWAITED_CALLS {
-                awaited.push(pair);
+    pub fn silences<P>(&mut self, store: &EntityStore<P>, baselines: &Baselines, bucket: i64) -> Vec<SilenceGroup> {
+        let later = self.due.split_off(&(bucket + 1));
+        let due_now = std::mem::replace(&mut self.due, later);
+        self.silent.extend(due_now.into_values().flatten());
+        let mut silences = Vec::new();
+        for pair in std::mem::take(&mut self.silent) {
+            let state = store.get(pair).filter(|state| bucket - state.last_seen <= OLD);
+            let Some((state, known)) = state.zip(baselines.get(pair)) else {
+                self.followed.remove(&pair);
+                continue;
+            };
+            if due(known, state.last_seen).is_none_or(|due| due > bucket) {
+                self.followed.remove(&pair);
+                self.follow(pair, baselines, state.last_seen);
+                continue;
             }
-            if *last_seen < bucket
-                && let Some(silence) = silence_of(pair, known, store, *last_seen, bucket)
-            {
-                silent.push(silence);
-            }
+            self.silent.insert(pair);
+            silences.extend(silence_of(state, known, bucket));
         }
-        silent.sort_by(|a, b| b.missed.total_cmp(&a.missed).then_with(|| a.pair.cmp(&b.pair)));
-        grouped(&awaited, silent)
+        if silences.is_empty() {
+            return Vec::new();
+        }
+        silences.sort_by(|a, b| b.missed.total_cmp(&a.missed).then_with(|| a.pair.cmp(&b.pair)));
+        let is_awaited = |state: &&EntityState<P>| {
+            let known = baselines.get(state.entity.id()).filter(|known| known.is_known);
+            let seasonality = known.and_then(|known| known.seasonality.as_ref());
+            state.entity.level == Level::Pair
+                && bucket - state.last_seen <= OLD
+                && seasonality.is_some_and(|usual| usual.expected(bucket, AWAITED_BUCKETS) >= AWAITED_CALLS)
+        };
+        let awaited: Vec<&Entity> = store.states().filter(is_awaited).map(|state| &state.entity).collect();
+        grouped(&awaited, silences)
     }
 }
 
-fn silence_of(pair: &Entity, known: &Baseline, store: &EntityStore, last_seen: i64, bucket: i64) -> Option<Silence> {
-    let clock = known.clock.as_ref()?;
-    let called = store.get(pair).map_or(0, |state| state.sum(Column::Calls, LEVEL_WINDOW)) as f64;
-    let expected = clock.expected(bucket, WINDOWS[LEVEL_WINDOW].buckets);
-    let missed = at_level(missed_calls(clock, last_seen, bucket), called, expected);
+/// The first bucket at whose end a pair that called last in `last_seen` could be silent; `None` where that takes more than a day.
+fn due(known: &Baseline, last_seen: i64) -> Option<i64> {
+    let seasonality = known.seasonality.as_ref()?;
+    let longest = f64::from(known.longest_silence);
+    let is_due = |bucket: i64| is_worth_telling(times_longest(missed_calls(seasonality, last_seen, bucket), longest));
+    if !is_due(last_seen + OLD) {
+        return None;
+    }
+    let (mut before, mut due) = (0, OLD);
+    while due - before > 1 {
+        let middle = before + (due - before) / 2;
+        if is_due(last_seen + middle) { due = middle } else { before = middle }
+    }
+    Some(last_seen + due)
+}
+
+fn silence_of<P>(state: &EntityState<P>, known: &Baseline, bucket: i64) -> Option<Silence> {
+    let seasonality = known.seasonality.as_ref()?;
+    let called = state.sum(Column::Calls, SIX_HOURS, bucket) as f64;
+    let expected = seasonality.expected(bucket, WINDOWS[SIX_HOURS].length(bucket));
+    let missed = at_level(missed_calls(seasonality, state.last_seen, bucket), called, expected);
     let times = times_longest(missed, f64::from(known.longest_silence));
-    is_worth_telling(times).then(|| Silence { pair: pair.clone(), last_seen, missed, times })
+    let pair = || state.entity.clone();
+    is_worth_telling(times).then(|| Silence { pair: pair(), last_seen: state.last_seen, missed, times })
 }
 
 fn grouped(awaited: &[&Entity], silent: Vec<Silence>) -> Vec<SilenceGroup> {
-    let callers: BTreeSet<&str> = silent.iter().map(|silence| silence.pair.caller.as_str()).collect();
+    let callers: BTreeSet<&Name> = silent.iter().map(|silence| &silence.pair.caller).collect();
     let quiet_now = silent.iter().filter(|silence| awaited.contains(&&silence.pair)).count();
     if callers.len() >= SOURCE_CALLERS && quiet_now as f64 >= SOURCE_SHARE * awaited.len().max(1) as f64 {
         return vec![SilenceGroup::Source(silent)];
@@ -110,9 +151,9 @@ fn grouped(awaited: &[&Entity], silent: Vec<Silence>) -> Vec<SilenceGroup> {
     let mut own: BTreeMap<Entity, Vec<Silence>> = BTreeMap::new();
     for silence in silent {
         let (groups, key) = if of_vendor(&silence) {
-            (&mut vendors, Entity { caller: String::new(), ..silence.pair.clone() })
+            (&mut vendors, Entity { caller: Name::default(), ..silence.pair.clone() })
         } else {
-            (&mut own, Entity { vendor: String::new(), ..silence.pair.clone() })
+            (&mut own, Entity { vendor: Name::default(), ..silence.pair.clone() })
         };
         groups.entry(key).or_default().push(silence);
     }
@@ -123,7 +164,7 @@ fn grouped(awaited: &[&Entity], silent: Vec<Silence>) -> Vec<SilenceGroup> {
 mod tests {
     use super::*;
     use crate::calls::View;
-    use crate::features::{EntityState, WIDTH};
+    use crate::features::WIDTH;
     use crate::models::seasonality::{Seasonality, Span};
 
     const SPAN: Span = Span { first: 0, last: 14 * 288 - 1 };
@@ -134,9 +175,9 @@ mod tests {
             days: 14,
             calls: 20_160,
             is_known: true,
-            clock: Some(Seasonality::fit(&calls, SPAN, None)),
+            seasonality: Some(Seasonality::fit(&calls, SPAN, None)),
             dispersion: Vec::new(),
-            endpoints: BTreeMap::new(),
+            endpoints: Vec::new(),
             peers: 0,
             longest_silence: 5.0,
             peaks: None,
@@ -145,26 +186,24 @@ mod tests {
         pairs.iter().map(|(caller, vendor)| (Entity::pair(View::Egress, caller, vendor), known.clone())).collect()
     }
 
-    /// Six hours of five calls a bucket.
-    fn usual_calls(pairs: &[(&str, &str)]) -> EntityStore {
-        let entities = pairs.iter().map(|(caller, vendor)| {
-            let mut state = EntityState::new(Entity::pair(View::Egress, caller, vendor));
-            let mut values = [0; WIDTH];
-            values[Column::Calls as usize] = 5 * 70;
-            state.add(5_000, &values);
-            state.advance(5_002);
-            state
-        });
-        entities.collect::<Vec<_>>().into()
-    }
-
+    /// Five calls a bucket up to bucket 5,000, and of those who are not silent two buckets more.
     fn after(pairs: &[(&str, &str)], silent: &[(&str, &str)]) -> Vec<SilenceGroup> {
-        let mut last_seen = LastSeen::default();
-        for (caller, vendor) in pairs {
-            let last = if silent.contains(&(*caller, *vendor)) { 5_000 } else { 5_002 };
-            last_seen.hear(&Entity::pair(View::Egress, caller, vendor), last);
+        let (mut last_seen, baselines) = (LastSeen::default(), baselines(pairs));
+        let mut store = EntityStore::<()>::default();
+        let mut groups = Vec::new();
+        for bucket in 4_900..=5_002 {
+            store.advance(bucket);
+            for (caller, vendor) in pairs.iter().filter(|pair| bucket <= 5_000 || !silent.contains(*pair)) {
+                let pair = Entity::pair(View::Egress, caller, vendor);
+                let index = store.open(pair.id(), || pair.clone());
+                let mut values = [0; WIDTH];
+                values[Column::Calls as usize] = 5;
+                store.at_mut(index).unwrap().add(bucket, &values);
+                last_seen.note(pair.id(), &baselines, bucket);
+            }
+            groups = last_seen.silences(&store, &baselines, bucket);
         }
-        last_seen.silences(&usual_calls(pairs), &baselines(pairs), 5_002)
+        groups
     }
 
     const PAIRS: [(&str, &str); 5] =
@@ -190,7 +229,8 @@ mod tests {
     }
 
     #[test]
-    fn who_was_never_last_seen_is_not_silent() {
-        assert!(LastSeen::default().silences(&EntityStore::default(), &baselines(&PAIRS), 5_002).is_empty());
+    fn who_calls_again_is_no_longer_silent_and_who_never_called_is_not() {
+        assert!(after(&PAIRS, &[]).is_empty());
+        assert!(after(&[], &[]).is_empty());
     }
 }

@@ -45,7 +45,7 @@ use serde::{Deserialize, Serialize};
 use crate::calls::{VendorCategory, View};
 use crate::models::audit::{COMPANY_TESTS, TESTS};
 use crate::models::leak::LEAKS;
-use crate::models::novelty::NOVELTIES;
+use crate::models::novelty::{NOVELTIES, novelty_named};
 use crate::models::peak::PEAKS;
 use crate::models::statistic::STATISTICS;
 
@@ -174,7 +174,7 @@ pub struct Contribution {
 impl Contribution {
     /// Whether it tells of something that was never there before.
     pub fn is_novelty(&self) -> bool {
-        NOVELTIES.iter().any(|class| class.name == self.name)
+        novelty_named(&self.name).is_some()
     }
 }
 

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use crate::calls::View;
-use crate::features::{Column, Entity, EntityState, EntityStore, Level};
-use crate::models::baseline::Baselines;
+use crate::calls::{Name, View};
+use crate::features::{Column, EntityId, EntityStore, QUARTER};
+use crate::models::baseline::{Baseline, Snapshot};
 
 /// Share of calls that fail, and fewest failures, of a caller to which a vendor is down.
 const DOWN_SHARE: f64 = 0.2;
@@ -25,8 +25,7 @@ const REMEMBERED: i64 = 288;
 /// Buckets after which an outage pages: three hours; and the share of them that it must have lasted.
 const LASTING: i64 = 36;
 const LASTING_SHARE: f64 = 0.9;
-/// A quarter of an hour, as a place in `WINDOWS`, and in buckets.
-const QUARTER: usize = 1;
+/// A quarter of an hour, in buckets.
 const QUARTER_BUCKETS: i64 = 3;
 /// Buckets of the level that a storm is measured against: three hours.
 const LEVEL_BUCKETS: i64 = 36;
@@ -56,31 +55,45 @@ impl Quarter {
 /// When vendors were down, and when callers stormed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Outages {
-    down: BTreeMap<(View, String), VecDeque<i64>>,
-    storms: BTreeMap<Entity, VecDeque<i64>>,
+    down: BTreeMap<(View, Name), VecDeque<i64>>,
+    storms: BTreeMap<EntityId, VecDeque<i64>>,
+    /// Vendors with server errors, and the bucket of the newest: only these can be down.
+    failing: BTreeMap<(View, Name), i64>,
 }
 
 impl Outages {
-    /// Looks at every vendor at the end of a bucket.
-    pub fn observe(&mut self, store: &EntityStore, baselines: &Baselines, bucket: i64) {
-        let mut vendors: BTreeMap<(View, &str), Quarter> = BTreeMap::new();
-        for state in store.entities().iter().filter(|state| state.entity.level == Level::Pair) {
-            let (calls, failures) = (state.sum(Column::Calls, QUARTER), state.sum(Column::ServerError, QUARTER));
-            let is_down = failures >= DOWN_FAILURES && failures as f64 >= DOWN_SHARE * calls as f64;
-            let seen = vendors.entry((state.entity.view, &state.entity.vendor)).or_default();
-            if calls >= MIN_CALLS {
-                seen.asked += 1;
-                seen.down += usize::from(is_down);
-            }
-            seen.is_down_for_any |= is_down;
-            (seen.calls, seen.failures) = (seen.calls + calls, seen.failures + failures);
-            if calls as f64 >= STORM && times_usual(state, baselines, bucket) >= STORM {
-                remember(self.storms.entry(state.entity.clone()).or_default(), bucket);
-            }
+    /// Notes a pair that called in a bucket.
+    pub fn note<P>(&mut self, of: Snapshot<'_, P>, baseline: Option<&Baseline>) {
+        let Snapshot { state, bucket, sums } = of;
+        let entity = &state.entity;
+        let newest = state.windows.bucket(bucket).map_or(0, |values| values[Column::ServerError as usize]);
+        if newest > 0 {
+            self.failing.insert((entity.view, entity.vendor.clone()), bucket);
         }
-        for ((view, vendor), quarter) in vendors {
+        let calls = sums[QUARTER][Column::Calls as usize] as f64;
+        if calls >= STORM && times_usual(calls, baseline, bucket) >= STORM {
+            remember(self.storms.entry(entity.id()).or_default(), bucket);
+        }
+    }
+
+    /// Looks at the vendors that could be down at the end of a bucket.
+    pub fn observe<P>(&mut self, store: &EntityStore<P>, bucket: i64) {
+        self.failing.retain(|_, newest| bucket - *newest < QUARTER_BUCKETS);
+        for (view, vendor) in self.failing.keys() {
+            let mut quarter = Quarter::default();
+            for pair in store.pairs_of(*view, vendor) {
+                let calls = pair.sum(Column::Calls, QUARTER, bucket);
+                let failures = pair.sum(Column::ServerError, QUARTER, bucket);
+                let is_down = failures >= DOWN_FAILURES && failures as f64 >= DOWN_SHARE * calls as f64;
+                if calls >= MIN_CALLS {
+                    quarter.asked += 1;
+                    quarter.down += usize::from(is_down);
+                }
+                quarter.is_down_for_any |= is_down;
+                (quarter.calls, quarter.failures) = (quarter.calls + calls, quarter.failures + failures);
+            }
             if quarter.is_outage() {
-                remember(self.down.entry((view, vendor.to_owned())).or_default(), bucket);
+                remember(self.down.entry((*view, vendor.clone())).or_default(), bucket);
             }
         }
         let is_recent = |buckets: &mut VecDeque<i64>| {
@@ -92,22 +105,22 @@ impl Outages {
     }
 
     /// Whether a window that ends with `bucket` overlaps an outage.
-    pub fn overlap(&self, view: View, vendor: &str, bucket: i64, window: i64) -> bool {
+    pub fn overlap(&self, view: View, vendor: &Name, bucket: i64, window: i64) -> bool {
         self.count(view, vendor, bucket, window + 2) > 0
     }
 
     /// Whether an outage has lasted so long that it pages.
-    pub fn has_lasted(&self, view: View, vendor: &str, bucket: i64) -> bool {
+    pub fn has_lasted(&self, view: View, vendor: &Name, bucket: i64) -> bool {
         self.count(view, vendor, bucket, LASTING + 1) as f64 > LASTING_SHARE * (LASTING + 1) as f64
     }
 
     /// Whether a caller stormed within a window that ends with `bucket`.
-    pub fn stormed(&self, pair: &Entity, bucket: i64, window: i64) -> bool {
-        self.storms.get(pair).is_some_and(|storms| storms.iter().any(|at| bucket - at < window))
+    pub fn stormed(&self, pair: EntityId, bucket: i64, window: i64) -> bool {
+        self.storms.get(&pair).is_some_and(|storms| storms.iter().any(|at| bucket - at < window))
     }
 
-    fn count(&self, view: View, vendor: &str, bucket: i64, buckets: i64) -> usize {
-        let down = self.down.get(&(view, vendor.to_owned()));
+    fn count(&self, view: View, vendor: &Name, bucket: i64, buckets: i64) -> usize {
+        let down = self.down.get(&(view, vendor.clone()));
         down.map_or(0, |down| down.iter().filter(|at| bucket - **at < buckets).count())
     }
 }
@@ -118,14 +131,13 @@ fn remember(buckets: &mut VecDeque<i64>, bucket: i64) {
     }
 }
 
-/// Calls of the last quarter of an hour, against what the clock expects at this time and around it.
-fn times_usual(state: &EntityState, baselines: &Baselines, bucket: i64) -> f64 {
-    let clock = baselines.get(&state.entity).and_then(|baseline| baseline.clock.as_ref());
-    let usual = clock.map_or(0.0, |clock| {
-        let level = clock.expected(bucket, LEVEL_BUCKETS) * QUARTER_BUCKETS as f64 / LEVEL_BUCKETS as f64;
-        clock.expected(bucket, QUARTER_BUCKETS).max(level)
+/// Calls of the last quarter of an hour, against what is expected at this time and around it.
+fn times_usual(calls: f64, baseline: Option<&Baseline>, bucket: i64) -> f64 {
+    let usual = baseline.and_then(|baseline| baseline.seasonality.as_ref()).map_or(0.0, |seasonality| {
+        let level = seasonality.expected(bucket, LEVEL_BUCKETS) * QUARTER_BUCKETS as f64 / LEVEL_BUCKETS as f64;
+        seasonality.expected(bucket, QUARTER_BUCKETS).max(level)
     });
-    state.sum(Column::Calls, QUARTER) as f64 / usual.max(1.0)
+    calls / usual.max(1.0)
 }
 
 #[cfg(test)]

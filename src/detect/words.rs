@@ -1,15 +1,16 @@
 //! Evidence in words: what was seen and what is usual, with their units.
 
 use super::Contribution;
-use crate::features::{EntityState, WINDOWS};
+use crate::calls::{Name, QUANTITIES};
+use crate::features::{DAY, EntityState, Level, WINDOWS};
 use crate::models::baseline::Verdict;
 use crate::models::expectation::{Expectations, Expected};
 use crate::models::leak::Leak;
 use crate::models::model_drift::Misfit;
-use crate::models::novelty::{NOVELTIES, Novelty};
+use crate::models::novelty::{Novelty, novelty_named};
 use crate::models::peak::{PEAKS, PeakExcess, SPENDING};
-use crate::models::statistic::{Kind, statistic_named};
-use crate::rollup::{BUCKET_SECONDS, QUANTITIES};
+use crate::models::statistic::{Kind, STATISTICS};
+use crate::rollup::BUCKET_SECONDS;
 
 /// A number of bytes, in words.
 pub fn in_bytes(bytes: f64) -> String {
@@ -40,14 +41,18 @@ fn in_quantity(quantity: usize, value: f64) -> String {
 }
 
 /// What is usual for the calls that an state made over a window: mean and deviation of `ln(1 + x)`, by its endpoints.
-fn usual_call(state: &EntityState, expectations: &Expectations, window: usize, quantity: usize) -> (f64, f64) {
+fn usual_call<P>(
+    (state, bucket): (&EntityState<P>, i64),
+    expectations: &Expectations,
+    window: usize,
+    quantity: usize,
+) -> (f64, f64) {
     let entity = &state.entity;
-    let expected = |endpoint: &str| -> Expected {
-        expectations.get(entity.view.as_str(), &entity.caller, &entity.vendor, endpoint)
-    };
+    let expected =
+        |endpoint: &Name| -> Expected { expectations.get(entity.view, &entity.caller, &entity.vendor, endpoint) };
     let (mut calls, mut mean, mut deviation) = (0.0, 0.0, 0.0);
-    for (endpoint, series) in &state.endpoints {
-        let (expected, weight) = (expected(endpoint), series.count(window) as f64);
+    for (endpoint, counts) in state.endpoints(bucket) {
+        let (expected, weight) = (expected(endpoint), counts.count(window, bucket) as f64);
         calls += weight;
         mean += weight * expected.mean[quantity];
         deviation += weight * expected.deviation[quantity];
@@ -55,7 +60,7 @@ fn usual_call(state: &EntityState, expectations: &Expectations, window: usize, q
     if calls > 0.0 {
         return (mean / calls, deviation / calls);
     }
-    let all = expected(&entity.part);
+    let all = if entity.level == Level::Pair { expected(&Name::default()) } else { expected(&entity.part) };
     (all.mean[quantity], all.deviation[quantity])
 }
 
@@ -86,7 +91,7 @@ struct Evidence {
     baseline_words: String,
 }
 
-fn evidence(state: &EntityState, verdict: &Verdict, expectations: &Expectations) -> Evidence {
+fn evidence<P>(state: (&EntityState<P>, i64), verdict: &Verdict, expectations: &Expectations) -> Evidence {
     let (statistic, seen) = (verdict.test.statistic(), verdict.seen);
     let quantity = QUANTITIES.iter().position(|quantity| statistic.name.starts_with(quantity));
     match (statistic.kind, quantity) {
@@ -117,7 +122,7 @@ fn evidence(state: &EntityState, verdict: &Verdict, expectations: &Expectations)
         }
         (kind, _) => {
             let unit = if kind == Kind::Mix { "calls" } else { statistic.says };
-            let of_endpoint = match (kind, verdict.endpoint.as_deref()) {
+            let of_endpoint = match (kind, verdict.endpoint.as_ref().map(Name::as_str)) {
                 (Kind::Mix, Some(endpoint)) => format!(" of {endpoint}"),
                 _ => String::new(),
             };
@@ -133,7 +138,12 @@ fn evidence(state: &EntityState, verdict: &Verdict, expectations: &Expectations)
 }
 
 /// A verdict in words and numbers; `share` is its part of the entity's surprise.
-pub fn contribution(state: &EntityState, verdict: &Verdict, expectations: &Expectations, share: f64) -> Contribution {
+pub fn contribution<P>(
+    state: (&EntityState<P>, i64),
+    verdict: &Verdict,
+    expectations: &Expectations,
+    share: f64,
+) -> Contribution {
     let Evidence { observed, baseline, unit, observed_words, baseline_words } = evidence(state, verdict, expectations);
     Contribution {
         name: verdict.test.statistic().name.to_owned(),
@@ -148,17 +158,17 @@ pub fn contribution(state: &EntityState, verdict: &Verdict, expectations: &Expec
     }
 }
 
-/// A class of first-seen events in words.
+/// A class of novelties in words.
 pub fn class_in_words(class: &str) -> &str {
-    NOVELTIES.iter().find(|known| known.name == class).map_or(class, |known| known.says)
+    novelty_named(class).map_or(class, |known| known.summary)
 }
 
 /// A novelty in words; `rate` is how often a day its class is expected, `share` its part of what its caller showed.
 pub fn novelty_contribution(novelty: &Novelty, rate: f64, share: f64) -> Contribution {
     Contribution {
-        name: novelty.class.to_owned(),
+        name: novelty.class.name.to_owned(),
         window: String::new(),
-        observed: format!("{}: {}", class_in_words(novelty.class), novelty.detail),
+        observed: format!("{}: {}", novelty.class.summary, novelty.detail),
         baseline: format!("expected {} times a day", in_numbers(rate)),
         observed_value: None,
         baseline_value: Some(rate),
@@ -186,14 +196,19 @@ pub fn silence_contribution(pairs: usize, buckets: i64, missed: f64, p_value: f6
 }
 
 /// How much larger a call is by a slow leak, per cent.
-pub fn leak_per_cent(state: &EntityState, expectations: &Expectations, quantity: usize, leak: &Leak) -> f64 {
-    let (_, deviation) = usual_call(state, expectations, WINDOWS.len() - 1, quantity);
+pub fn leak_per_cent<P>(
+    state: (&EntityState<P>, i64),
+    expectations: &Expectations,
+    quantity: usize,
+    leak: &Leak,
+) -> f64 {
+    let (_, deviation) = usual_call(state, expectations, DAY, quantity);
     100.0 * (leak.shift * deviation).exp_m1()
 }
 
 /// A slow leak in words: of a quantity (place in `QUANTITIES`), over hours with calls, by a shift in deviations of a call.
-pub fn leak_contribution(
-    state: &EntityState,
+pub fn leak_contribution<P>(
+    state: (&EntityState<P>, i64),
     expectations: &Expectations,
     name: &str,
     quantity: usize,
@@ -233,9 +248,9 @@ pub fn peak_contribution(place: usize, beyond: &PeakExcess, p_value: f64) -> Con
 
 /// A day on which the model did not fit, in words.
 pub fn misfit_contribution(misfit: &Misfit) -> Contribution {
-    let says = |name: &str| statistic_named(name).map_or(name.to_owned(), |statistic| statistic.says.to_owned());
+    let says = |index: usize| STATISTICS.get(index).map_or("", |statistic| statistic.says);
     let moved: Vec<String> =
-        misfit.moved.iter().take(3).map(|(name, pairs)| format!("{} of {pairs}", says(name))).collect();
+        misfit.moved.iter().take(3).map(|(index, pairs)| format!("{} of {pairs}", says(*index))).collect();
     Contribution {
         name: "model_drift".to_owned(),
         window: WINDOWS[WINDOWS.len() - 1].name.to_owned(),
@@ -277,7 +292,7 @@ pub fn left_out(verdict: &Verdict) -> String {
         Kind::Largest(..) => format!("the {}", statistic.says),
         Kind::Volume => "the number of calls".to_owned(),
         Kind::Count(..) => format!("the {}", statistic.says),
-        Kind::Mix => format!("the calls of {}", verdict.endpoint.as_deref().unwrap_or("one endpoint")),
+        Kind::Mix => format!("the calls of {}", verdict.endpoint.as_ref().map(Name::as_str).unwrap_or("one endpoint")),
     }
 }
 

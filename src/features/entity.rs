@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::calls::View;
+use crate::calls::{Name, Relation, View, combine};
 
 /// A level of the lattice. What is thin at one level borrows from the next one up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -40,30 +40,103 @@ pub struct Entity {
     pub view: View,
     /// The level.
     pub level: Level,
-    /// The vendor's name.
-    pub vendor: String,
+    /// The vendor.
+    pub vendor: Name,
     /// The caller, at [`Level::Pair`].
-    pub caller: String,
-    /// Endpoint at [`Level::VendorEndpoint`], credential fingerprint at [`Level::Credential`].
-    pub part: String,
+    pub caller: Name,
+    /// The vendor's account of a pair, the endpoint at [`Level::VendorEndpoint`], the fingerprint at [`Level::Credential`].
+    pub part: Name,
+}
+
+/// The address of an [`Entity`]: what it is looked up by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EntityId(pub u64);
+
+impl EntityId {
+    fn of(view: View, level: Level, [vendor, caller, part]: [&Name; 3]) -> Self {
+        Self(combine([view as u64 * 16 + level as u64, vendor.id(), caller.id(), part.id()]))
+    }
+
+    /// That of the pair that a relation belongs to.
+    pub fn pair(relation: &Relation) -> Self {
+        let account = relation.account();
+        Self::of(relation.view(), Level::Pair, [relation.vendor(), relation.caller(), account])
+    }
+
+    /// That of the entity above pairs that a relation belongs to; `None` at [`Level::Pair`] and without a credential.
+    pub fn group(level: Level, relation: &Relation) -> Option<Self> {
+        let empty = Name::default();
+        let part = match level {
+            Level::Pair => return None,
+            Level::VendorEndpoint => relation.endpoint(),
+            Level::Credential if relation.credential().is_empty() => return None,
+            Level::Credential => relation.credential(),
+            Level::Vendor => &empty,
+        };
+        Some(Self::of(relation.view(), level, [relation.vendor(), &empty, part]))
+    }
 }
 
 impl Entity {
-    /// The pair of a caller and a vendor.
+    /// The pair of a caller and a vendor, in no account that anybody knows.
     pub fn pair(view: View, caller: &str, vendor: &str) -> Self {
-        Self { view, level: Level::Pair, vendor: vendor.to_owned(), caller: caller.to_owned(), part: String::new() }
+        Self::pair_in(view, caller.into(), vendor.into(), Name::default())
     }
 
-    /// The entity above pairs that a call at `vendor` belongs to at a level; `None` at [`Level::Pair`] and for a call
-    /// without a credential.
-    pub fn group(view: View, level: Level, vendor: &str, endpoint: &str, credential: &str) -> Option<Self> {
+    /// The pair of a caller and a vendor in an account.
+    pub fn pair_in(view: View, caller: Name, vendor: Name, account: Name) -> Self {
+        Self { view, level: Level::Pair, vendor, caller, part: account }
+    }
+
+    /// The pair that a relation belongs to.
+    pub fn pair_of(relation: &Relation) -> Self {
+        let [caller, vendor, account] = [relation.caller(), relation.vendor(), relation.account()].map(Name::clone);
+        Self::pair_in(relation.view(), caller, vendor, account)
+    }
+
+    /// The entity above pairs that a relation belongs to at a level; `None` at [`Level::Pair`] and without a credential.
+    pub fn group_of(level: Level, relation: &Relation) -> Option<Self> {
         let part = match level {
             Level::Pair => return None,
-            Level::VendorEndpoint => endpoint,
-            Level::Credential if credential.is_empty() => return None,
-            Level::Credential => credential,
-            Level::Vendor => "",
+            Level::VendorEndpoint => relation.endpoint().clone(),
+            Level::Credential if relation.credential().is_empty() => return None,
+            Level::Credential => relation.credential().clone(),
+            Level::Vendor => Name::default(),
         };
-        Some(Self { view, level, vendor: vendor.to_owned(), caller: String::new(), part: part.to_owned() })
+        let (view, vendor) = (relation.view(), relation.vendor().clone());
+        Some(Self { view, level, vendor, caller: Name::default(), part })
+    }
+
+    /// A vendor as a whole.
+    pub fn vendor(view: View, vendor: Name) -> Self {
+        Self { view, level: Level::Vendor, vendor, caller: Name::default(), part: Name::default() }
+    }
+
+    /// Its address.
+    pub fn id(&self) -> EntityId {
+        EntityId::of(self.view, self.level, [&self.vendor, &self.caller, &self.part])
+    }
+
+    /// The vendor's account of a pair; empty elsewhere.
+    pub fn account(&self) -> &str {
+        if self.level == Level::Pair { self.part.as_str() } else { "" }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::Calls;
+
+    #[test]
+    fn an_entity_and_the_relation_that_it_is_of_have_the_same_address() {
+        let calls = Calls::of_pairs([(0, ("billing", "stripe"))]);
+        let relation = &calls.relations()[0];
+        assert_eq!(Entity::pair_of(relation).id(), EntityId::pair(relation));
+        assert_eq!(Entity::pair(View::Egress, "billing", "stripe").id(), EntityId::pair(relation));
+        for level in Level::ALL {
+            assert_eq!(Entity::group_of(level, relation).map(|group| group.id()), EntityId::group(level, relation));
+        }
+        assert_eq!(EntityId::group(Level::Credential, relation), None, "without a credential");
     }
 }

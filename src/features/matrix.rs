@@ -1,78 +1,37 @@
-//! From a rollup to feature rows: expectations are joined to each row, the catalogue is evaluated by polars, and rows of one
-//! caller, vendor, endpoint and credential become one.
+//! From rolled-up rows to features: expectations are joined to each row, and polars evaluates the catalogue over all of them.
+
+use std::sync::LazyLock;
 
 use polars::prelude::*;
 
 use super::{FEATURES, FeatureVector, WIDTH};
-use crate::calls::View;
-use crate::rollup::{Merge, Rollup};
+use crate::calls::MEASURES;
+use crate::rollup::Row;
 
-/// Columns that tell feature rows apart.
-const KEYS: [&str; 6] = ["bucket", "view", "caller", "vendor", "endpoint", "credential"];
+/// The catalogue as polars expressions, made once.
+static EXPRESSIONS: LazyLock<Vec<Expr>> =
+    LazyLock::new(|| FEATURES.iter().map(|feature| (feature.of_row)().alias(feature.name)).collect());
 
-/// Features of one caller, vendor, endpoint and credential in one bucket.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FeatureRow {
-    /// The bucket.
-    pub bucket: i64,
-    /// The view.
-    pub view: View,
-    /// The caller.
-    pub caller: String,
-    /// The vendor's name.
-    pub vendor: String,
-    /// Endpoint template.
-    pub endpoint: String,
-    /// Credential fingerprint, empty where there is none.
-    pub credential: String,
-    /// In [`FEATURES`] order.
-    pub values: FeatureVector,
-}
-
-/// Evaluates the catalogue over a rollup. `expectations` are the columns that the features' expressions read besides the
-/// measures (`{quantity}_mean`, `{quantity}_deviation`, `{outcome}_share`), one value a row of the rollup.
+/// Evaluates the catalogue over rows. `expectations` are the columns that the features' expressions read besides the measures
+/// (`{quantity}_mean`, `{quantity}_deviation`, `{outcome}_share`), one value a row. The result has one vector a row, in order.
 ///
 /// # Errors
 /// Where a column is missing.
-pub fn feature_rows(rollup: &Rollup, expectations: Vec<Column>) -> PolarsResult<Vec<FeatureRow>> {
-    let frame = rollup.frame().hstack(&expectations)?;
-    let rows: Vec<Expr> =
-        FEATURES.iter().map(|feature| (feature.of_row)().alias(format!("feature_{}", feature.name))).collect();
-    let merged: Vec<Expr> = FEATURES
-        .iter()
-        .map(|feature| match feature.merge {
-            Merge::Sum => col(format!("feature_{}", feature.name)).sum(),
-            Merge::Max => col(format!("feature_{}", feature.name)).max(),
-            Merge::Min => col(format!("feature_{}", feature.name)).min(),
-        })
-        .collect();
-    let frame = frame
-        .lazy()
-        .with_columns(rows)
-        .group_by(KEYS.map(col))
-        .agg(merged)
-        .sort(KEYS, SortMultipleOptions::default())
-        .collect()?;
-    let buckets = frame.column("bucket")?.i64()?;
-    let text = |name: &str| frame.column(name).and_then(Column::str);
-    let (views, callers, vendors) = (text("view")?, text("caller")?, text("vendor")?);
-    let (endpoints, credentials) = (text("endpoint")?, text("credential")?);
-    let mut rows: Vec<FeatureRow> = (0..frame.height())
-        .map(|row| FeatureRow {
-            bucket: buckets.get(row).unwrap_or_default(),
-            view: View::named(views.get(row)),
-            caller: callers.get(row).unwrap_or_default().to_owned(),
-            vendor: vendors.get(row).unwrap_or_default().to_owned(),
-            endpoint: endpoints.get(row).unwrap_or_default().to_owned(),
-            credential: credentials.get(row).unwrap_or_default().to_owned(),
-            values: [0; WIDTH],
-        })
-        .collect();
-    for (place, feature) in FEATURES.iter().enumerate() {
-        let values = frame.column(&format!("feature_{}", feature.name))?.i64()?;
-        for (row, value) in rows.iter_mut().zip(values.iter()) {
-            row.values[place] = value.unwrap_or_default();
+pub fn features_of(rows: &[Row], expectations: Vec<Column>) -> PolarsResult<Vec<FeatureVector>> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let measure = |(index, column): (usize, &crate::calls::MeasureColumn)| {
+        let values: Vec<i64> = rows.iter().map(|row| row.measures.0[index]).collect();
+        Column::new(column.name.into(), values)
+    };
+    let columns = MEASURES.iter().enumerate().map(measure).chain(expectations).collect();
+    let frame = DataFrame::new(rows.len(), columns)?.lazy().select(EXPRESSIONS.as_slice()).collect()?;
+    let mut vectors = vec![[0; WIDTH]; rows.len()];
+    for (index, column) in frame.columns().iter().enumerate() {
+        for (vector, value) in vectors.iter_mut().zip(column.i64()?.iter()) {
+            vector[index] = value.unwrap_or_default();
         }
     }
-    Ok(rows)
+    Ok(vectors)
 }

@@ -1,161 +1,191 @@
-//! Trailing windows: one entity's features over the last 5 minutes to 24 hours, moved forward bucket by bucket.
+//! Trailing windows: one entity's features over the last 5 minutes to 24 hours.
 //!
-//! Sums are integers, so what is added when a bucket enters and taken away when it leaves cancels exactly: a series that was
-//! restored in the middle tells the same as one that never stopped.
-
-use std::collections::VecDeque;
+//! Two resolutions: buckets of five minutes for the last hour, hours for the last day. Only buckets with calls take space, and
+//! a window is summed when somebody asks, so an entity costs nothing while it is quiet. The two long windows begin at a full
+//! hour: the hour that goes on, and the five or 23 hours before it. Sums are integers, so a window does not depend on when its
+//! buckets were added.
 
 use serde::{Deserialize, Serialize};
 
-use super::{FEATURES, FeatureVector, WIDTH};
-use crate::rollup::Merge;
+use super::{Column, FEATURES, FeatureVector, WIDTH};
+use crate::rollup::{BUCKETS_PER_HOUR, hour_of};
 
 /// One trailing window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// Name in files and alerts.
     pub name: &'static str,
-    /// Its length in buckets.
+    /// Its nominal length in buckets.
     pub buckets: i64,
+    is_hourly: bool,
 }
 
 /// Short windows fire early, long ones find slow leaks.
 pub const WINDOWS: [Window; 5] = [
-    Window { name: "5m", buckets: 1 },
-    Window { name: "15m", buckets: 3 },
-    Window { name: "1h", buckets: 12 },
-    Window { name: "6h", buckets: 72 },
-    Window { name: "24h", buckets: 288 },
+    Window { name: "5m", buckets: 1, is_hourly: false },
+    Window { name: "15m", buckets: 3, is_hourly: false },
+    Window { name: "1h", buckets: BUCKETS_PER_HOUR, is_hourly: false },
+    Window { name: "6h", buckets: 6 * BUCKETS_PER_HOUR, is_hourly: true },
+    Window { name: "24h", buckets: 24 * BUCKETS_PER_HOUR, is_hourly: true },
 ];
 
-/// Places in [`WINDOWS`] of the windows that last from `first` to `last`, for tables of statistics.
+/// Index in [`WINDOWS`] of a quarter of an hour.
+pub const QUARTER: usize = 1;
+/// Index in [`WINDOWS`] of an hour.
+pub const HOUR: usize = 2;
+/// Index in [`WINDOWS`] of six hours.
+pub const SIX_HOURS: usize = 3;
+/// Index in [`WINDOWS`] of a day.
+pub const DAY: usize = 4;
+
+impl Window {
+    /// Buckets of the window that ends with `bucket`: its nominal length, or less where it begins at a full hour.
+    pub const fn length(&self, bucket: i64) -> i64 {
+        if self.is_hourly { bucket - (self.first_hour(bucket) * BUCKETS_PER_HOUR) + 1 } else { self.buckets }
+    }
+
+    const fn first_hour(&self, bucket: i64) -> i64 {
+        hour_of(bucket) - self.buckets / BUCKETS_PER_HOUR + 1
+    }
+}
+
+/// Indices in [`WINDOWS`] of the windows from `first` on, for tables of statistics.
 pub const fn windows_of<const N: usize>(first: usize) -> [usize; N] {
-    let mut places = [0; N];
+    let mut indices = [0; N];
     let mut index = 0;
     while index < N {
-        places[index] = first + index;
+        indices[index] = first + index;
         index += 1;
     }
-    places
+    indices
 }
 
-/// One entity's buckets of the last 24 hours, with the sums over each trailing window.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(try_from = "StoredSeries", into = "StoredSeries")]
-pub struct Series<const N: usize = WIDTH> {
-    buckets: VecDeque<(i64, [i64; N])>,
-    starts: [usize; WINDOWS.len()],
-    sums: [[i64; N]; WINDOWS.len()],
+/// Sums over every window, in the order of [`WINDOWS`]; of features that keep the largest, the sum of each bucket's.
+pub type WindowSums = [FeatureVector; WINDOWS.len()];
+
+/// One entity's buckets with calls: of the last hour each, of the last day by the hour.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Windows {
+    /// (bucket, features), oldest first.
+    buckets: Vec<(i64, FeatureVector)>,
+    /// (hour, features), oldest first.
+    hours: Vec<(i64, FeatureVector)>,
 }
 
-/// A series on disk: its buckets, and where each window begins. The sums follow from them.
-#[derive(Serialize, Deserialize)]
-struct StoredSeries {
-    buckets: Vec<(i64, Vec<i64>)>,
-    starts: [usize; WINDOWS.len()],
-}
-
-impl<const N: usize> From<Series<N>> for StoredSeries {
-    fn from(series: Series<N>) -> Self {
-        let buckets = series.buckets.into_iter().map(|(bucket, values)| (bucket, values.to_vec())).collect();
-        Self { buckets, starts: series.starts }
-    }
-}
-
-impl<const N: usize> TryFrom<StoredSeries> for Series<N> {
-    type Error = &'static str;
-
-    fn try_from(stored: StoredSeries) -> Result<Self, Self::Error> {
-        let mut series = Self { starts: stored.starts, ..Self::default() };
-        for (bucket, values) in stored.buckets {
-            let values = values.try_into().map_err(|_| "a series of another number of features")?;
-            series.buckets.push_back((bucket, values));
+impl Windows {
+    /// Adds features to a bucket, the newest one or a newer one.
+    pub fn add(&mut self, bucket: i64, values: &FeatureVector) {
+        let hour = hour_of(bucket);
+        if self.buckets.last().is_none_or(|(newest, _)| *newest != bucket) {
+            let oldest = bucket - BUCKETS_PER_HOUR;
+            let gone = self.buckets.partition_point(|(at, _)| *at <= oldest);
+            self.buckets.drain(..gone);
+            self.buckets.push((bucket, [0; WIDTH]));
         }
-        for (sums, start) in series.sums.iter_mut().zip(series.starts) {
-            for (_, values) in series.buckets.iter().skip(start) {
+        if self.hours.last().is_none_or(|(newest, _)| *newest != hour) {
+            let gone = self.hours.partition_point(|(at, _)| *at <= hour - 24);
+            self.hours.drain(..gone);
+            self.hours.push((hour, [0; WIDTH]));
+        }
+        for slot in [self.buckets.last_mut(), self.hours.last_mut()].into_iter().flatten() {
+            for ((feature, into), value) in FEATURES.iter().zip(&mut slot.1).zip(values) {
+                feature.merge.apply(into, *value);
+            }
+        }
+    }
+
+    /// Sums over every window that ends with `bucket`.
+    pub fn sums(&self, bucket: i64) -> WindowSums {
+        let mut sums = [[0; WIDTH]; WINDOWS.len()];
+        for (window, sums) in WINDOWS.iter().zip(&mut sums) {
+            for (_, values) in self.slots(window, bucket) {
                 sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
             }
         }
-        Ok(series)
-    }
-}
-
-/// A series of counts alone.
-pub type CountSeries = Series<1>;
-
-impl<const N: usize> Default for Series<N> {
-    fn default() -> Self {
-        Self { buckets: VecDeque::new(), starts: [0; WINDOWS.len()], sums: [[0; N]; WINDOWS.len()] }
-    }
-}
-
-impl<const N: usize> Series<N> {
-    /// Adds to the newest bucket or opens a newer one; `merge` says how features merge within a bucket.
-    pub fn add(&mut self, bucket: i64, values: &[i64; N], merge: impl Fn(usize) -> Merge) {
-        if self.buckets.back().is_none_or(|(newest, _)| *newest != bucket) {
-            self.buckets.push_back((bucket, [0; N]));
-        }
-        let Some((_, newest)) = self.buckets.back_mut() else { return };
-        for (place, value) in values.iter().enumerate() {
-            let merged = match merge(place) {
-                Merge::Sum => newest[place] + value,
-                Merge::Max => newest[place].max(*value),
-                Merge::Min => newest[place].min(*value),
-            };
-            let gained = merged - std::mem::replace(&mut newest[place], merged);
-            self.sums.iter_mut().for_each(|sums| sums[place] += gained);
-        }
+        sums
     }
 
-    /// Moves every window forward so that it ends with `bucket`.
-    pub fn advance(&mut self, bucket: i64) {
-        for (window, start) in self.starts.iter_mut().enumerate() {
-            let oldest = bucket - WINDOWS[window].buckets;
-            while let Some((at, values)) = self.buckets.get(*start).filter(|(at, _)| *at <= oldest) {
-                debug_assert!(*at <= bucket);
-                for (sum, value) in self.sums[window].iter_mut().zip(values) {
-                    *sum -= value;
-                }
-                *start += 1;
-            }
-        }
-        let gone = self.starts[WINDOWS.len() - 1];
-        self.buckets.drain(..gone);
-        self.starts.iter_mut().for_each(|start| *start -= gone);
+    /// Sum of one feature over a window (index in [`WINDOWS`]) that ends with `bucket`.
+    pub fn sum(&self, column: Column, window: usize, bucket: i64) -> i64 {
+        self.slots(&WINDOWS[window], bucket).iter().map(|(_, values)| values[column as usize]).sum()
     }
 
-    /// Sums over a window (place in [`WINDOWS`]); of features that keep the largest, the sum of each bucket's.
-    pub fn window(&self, window: usize) -> &[i64; N] {
-        &self.sums[window]
+    fn slots(&self, window: &Window, bucket: i64) -> &[(i64, FeatureVector)] {
+        let (slots, first) = if window.is_hourly {
+            (&self.hours, window.first_hour(bucket))
+        } else {
+            (&self.buckets, bucket - window.buckets + 1)
+        };
+        &slots[slots.partition_point(|(at, _)| *at < first)..]
     }
 
     /// The bucket itself, if the entity had calls in it.
-    pub fn bucket(&self, bucket: i64) -> Option<&[i64; N]> {
-        self.buckets.back().filter(|(newest, _)| *newest == bucket).map(|(_, values)| values)
+    pub fn bucket(&self, bucket: i64) -> Option<&FeatureVector> {
+        self.buckets.last().filter(|(newest, _)| *newest == bucket).map(|(_, values)| values)
     }
 
-    /// Whether no call is left in any window.
-    pub fn is_idle(&self) -> bool {
-        self.buckets.is_empty()
+    /// The newest bucket with calls.
+    pub fn newest(&self) -> Option<i64> {
+        self.buckets.last().map(|(bucket, _)| *bucket)
     }
-}
 
-impl Series<WIDTH> {
-    /// Adds features, merged as the catalogue says.
-    pub fn add_features(&mut self, bucket: i64, values: &FeatureVector) {
-        self.add(bucket, values, |place| FEATURES[place].merge);
+    /// Bytes on the heap.
+    pub fn heap_bytes(&self) -> usize {
+        (self.buckets.capacity() + self.hours.capacity()) * size_of::<(i64, FeatureVector)>()
     }
 }
 
-impl CountSeries {
-    /// Adds to a count.
-    pub fn add_count(&mut self, bucket: i64, count: i64) {
-        self.add(bucket, &[count], |_| Merge::Sum);
+/// Counts alone, in the same two resolutions.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct CountWindows {
+    /// (bucket, count), oldest first.
+    buckets: Vec<(i32, u32)>,
+    /// (hour, count), oldest first.
+    hours: Vec<(i32, u32)>,
+}
+
+fn narrow(at: i64) -> i32 {
+    i32::try_from(at).unwrap_or(if at < 0 { i32::MIN } else { i32::MAX })
+}
+
+impl CountWindows {
+    /// Adds to the count of a bucket, the newest one or a newer one.
+    pub fn add(&mut self, bucket: i64, count: i64) {
+        let count = u32::try_from(count.max(0)).unwrap_or(u32::MAX);
+        let into = |slots: &mut Vec<(i32, u32)>, at: i64, kept: i64| {
+            let newest = narrow(at);
+            match slots.last_mut() {
+                Some((last, sum)) if *last == newest => *sum = sum.saturating_add(count),
+                _ => {
+                    let gone = slots.partition_point(|(slot, _)| i64::from(*slot) <= at - kept);
+                    slots.drain(..gone);
+                    slots.push((newest, count));
+                }
+            }
+        };
+        into(&mut self.buckets, bucket, BUCKETS_PER_HOUR);
+        into(&mut self.hours, hour_of(bucket), 24);
     }
 
-    /// The count over a window (place in [`WINDOWS`]).
-    pub fn count(&self, window: usize) -> i64 {
-        self.window(window)[0]
+    /// The count over a window (index in [`WINDOWS`]) that ends with `bucket`.
+    pub fn count(&self, window: usize, bucket: i64) -> i64 {
+        let window = &WINDOWS[window];
+        let (slots, first) = if window.is_hourly {
+            (&self.hours, window.first_hour(bucket))
+        } else {
+            (&self.buckets, bucket - window.buckets + 1)
+        };
+        slots.iter().rev().take_while(|(at, _)| i64::from(*at) >= first).map(|(_, count)| i64::from(*count)).sum()
+    }
+
+    /// Whether no count is left in any window that ends with `bucket`.
+    pub fn is_idle(&self, bucket: i64) -> bool {
+        self.hours.last().is_none_or(|(hour, _)| i64::from(*hour) <= hour_of(bucket) - 24)
+    }
+
+    /// Bytes on the heap.
+    pub fn heap_bytes(&self) -> usize {
+        (self.buckets.capacity() + self.hours.capacity()) * size_of::<(i32, u32)>()
     }
 }
 
@@ -165,28 +195,39 @@ mod tests {
 
     #[test]
     fn a_window_holds_what_its_buckets_hold() {
-        let mut series = CountSeries::default();
-        let counts: Vec<i64> = (0..400).map(|bucket| (bucket * 7919) % 13).collect();
-        for (bucket, count) in counts.iter().enumerate() {
-            if *count > 3 {
-                series.add_count(bucket as i64, *count);
+        let (mut windows, mut counts) = (Windows::default(), CountWindows::default());
+        let calls: Vec<i64> = (0..800).map(|bucket| (bucket * 7919) % 13).collect();
+        for (bucket, calls_now) in calls.iter().enumerate() {
+            let now = bucket as i64;
+            if *calls_now > 3 {
+                let mut values = [0; WIDTH];
+                values[Column::Calls as usize] = *calls_now;
+                windows.add(now, &values);
+                counts.add(now, *calls_now);
             }
-            series.advance(bucket as i64);
-            for (place, window) in WINDOWS.iter().enumerate() {
-                let from = (bucket + 1).saturating_sub(window.buckets as usize);
-                let expected: i64 = counts[from..=bucket].iter().filter(|count| **count > 3).sum();
-                assert_eq!(series.count(place), expected, "{} at {bucket}", window.name);
+            let sums = windows.sums(now);
+            for (index, window) in WINDOWS.iter().enumerate() {
+                let from = (now + 1 - window.length(now)).max(0) as usize;
+                let expected: i64 = calls[from..=bucket].iter().filter(|count| **count > 3).sum();
+                assert_eq!(sums[index][Column::Calls as usize], expected, "{} at {bucket}", window.name);
+                assert_eq!(windows.sum(Column::Calls, index, now), expected);
+                assert_eq!(counts.count(index, now), expected, "{} at {bucket}", window.name);
             }
         }
     }
 
     #[test]
-    fn an_entity_that_fell_silent_is_idle_after_a_day() {
-        let mut series = CountSeries::default();
-        series.add_count(0, 5);
-        series.advance(287);
-        assert!(!series.is_idle());
-        series.advance(288);
-        assert!(series.is_idle());
+    fn long_windows_begin_at_a_full_hour() {
+        assert_eq!(WINDOWS[DAY].length(24 * 12 - 1), 288);
+        assert_eq!(WINDOWS[DAY].length(24 * 12), 277);
+        assert_eq!(WINDOWS[SIX_HOURS].length(11), 72);
+        assert_eq!(WINDOWS[HOUR].length(7), 12);
+    }
+
+    #[test]
+    fn an_entity_that_is_always_busy_keeps_an_hour_of_buckets_and_a_day_of_hours() {
+        let mut windows = Windows::default();
+        (0..3_000).for_each(|bucket| windows.add(bucket, &[1; WIDTH]));
+        assert!(windows.buckets.len() <= 12 && windows.hours.len() <= 24);
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hourly::Means;
 use super::statistic::{Kind, Observation};
-use crate::rollup::QUANTITIES;
+use crate::calls::QUANTITIES;
 
 /// Hours with calls in which half of a shift is followed: two weeks.
 const HALF_LIFE_HOURS: f64 = 14.0 * 24.0;

@@ -7,21 +7,21 @@
 
 use std::collections::BTreeMap;
 
+use foldhash::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::adaptation::Adaptation;
-use super::calibration::{Tail, harmonic_mean, p_value};
+use super::calibration::{Tail, p_value};
 use super::leak::{LEAKING, LeakBaseline};
 use super::peak::Peaks;
 use super::seasonality::Seasonality;
-use super::statistic::{Kind, Observation, Test, tests_at};
-use crate::features::{Column, Entity, EntityState, Level, WINDOWS};
+use super::statistic::{Kind, MIX_WINDOWS, Observation, Test, tests_at};
+use crate::calls::Name;
+use crate::features::{Column, Entity, EntityId, EntityState, HOUR, Level, WINDOWS, WindowSums};
 
 /// An endpoint with fewer calls in training is a novelty, not a part of the mix.
 pub const MIN_ENDPOINT_CALLS: i64 = 20;
 
-/// An hour, as a place in `WINDOWS`.
-const HOUR: usize = 2;
 /// Wander of an hour's mean where none was measured.
 const UNKNOWN_DISPERSION: f64 = 0.05;
 
@@ -44,11 +44,11 @@ pub struct Baseline {
     /// Whether that is enough to be judged by its own clock and mix.
     pub is_known: bool,
     /// Expected calls; of a pair.
-    pub clock: Option<Seasonality>,
+    pub seasonality: Option<Seasonality>,
     /// How much each test wanders, in the order of `tests_at` its level.
     pub dispersion: Vec<f32>,
-    /// Endpoints with enough calls; of a pair.
-    pub endpoints: BTreeMap<String, EndpointBaseline>,
+    /// Endpoints with enough calls, by the address of their name, in its order; of a pair.
+    pub endpoints: Vec<(Name, EndpointBaseline)>,
     /// Group of entities that behave alike; of a pair.
     pub peers: usize,
     /// Longest silence of its history, in expected calls; of a pair.
@@ -60,6 +60,12 @@ pub struct Baseline {
 }
 
 impl Baseline {
+    /// What was learned of an endpoint.
+    pub fn endpoint(&self, endpoint: &Name) -> Option<&EndpointBaseline> {
+        let index = self.endpoints.binary_search_by_key(&endpoint.id(), |(name, _)| name.id()).ok()?;
+        Some(&self.endpoints[index].1)
+    }
+
     /// How much the hourly mean of a quantity (place in `QUANTITIES`) wanders; the unknown dispersion where it is not tested.
     pub fn hourly_dispersion(&self, level: Level, quantity: usize) -> f64 {
         let is_it = |test: &Test| {
@@ -120,79 +126,132 @@ pub struct Verdict {
     pub test: Test,
     /// What it saw.
     pub seen: Observation,
-    /// How far from usual, whether or not the effect is worth telling.
+    /// How far from usual, whether or not the effect is worth reporting.
     pub z: f64,
-    /// Chance of an entity-day that shows as much; 1 where the effect is not worth telling.
+    /// Chance of an entity-day that shows as much; 1 where the effect is not worth reporting.
     pub p_value: f64,
     /// The endpoint that it is about, for the mix.
-    pub endpoint: Option<String>,
+    pub endpoint: Option<Name>,
 }
 
-/// Observations of all tests of an state whose newest bucket is `bucket`, in `tests_at` order, the mix aside.
-pub fn observe(tests: &[Test], state: &EntityState, bucket: i64, clock: Option<&Seasonality>) -> Vec<Observation> {
-    let newest = state.series.bucket(bucket).copied().unwrap_or([0; _]);
-    let expected = |test: &Test| clock.map_or(0.0, |clock| clock.expected(bucket, test.buckets()));
-    let see =
-        |test: &Test| Observation::of(test.statistic().kind, state.series.window(test.window), &newest, expected(test));
-    tests.iter().map(see).collect()
+/// An entity at the end of a bucket, with the sums of its windows.
+pub struct Snapshot<'a, P = ()> {
+    /// The entity.
+    pub state: &'a EntityState<P>,
+    /// The bucket that ends.
+    pub bucket: i64,
+    /// Sums over the windows that end with it.
+    pub sums: &'a WindowSums,
 }
 
-/// What the mix sees of one endpoint: its calls against its share of the pair's, over a window.
-pub fn observe_endpoint(state: &EntityState, endpoint: &str, share: f64, window: usize) -> Observation {
-    let calls = state.endpoints.get(endpoint).map_or(0, |series| series.count(window));
-    of_share(calls, state, share, window)
-}
-
-fn of_share(calls: i64, state: &EntityState, share: f64, window: usize) -> Observation {
-    Observation {
-        observed: calls as f64,
-        against: state.sum(Column::Calls, window) as f64 * share,
-        ..Observation::default()
+impl<P> Clone for Snapshot<'_, P> {
+    fn clone(&self) -> Self {
+        *self
     }
 }
 
-/// Judges an state at the end of a bucket. `between` is what a pair without history may differ by in the mean of each
-/// quantity (bytes out, bytes in, latency), in variances of a call; `adaptation` how far its means have moved since training.
-pub fn judge(
-    state: &EntityState,
-    bucket: i64,
-    baseline: Option<&Baseline>,
-    level: &LevelBaseline,
-    between: &[f64],
-    peers: usize,
-    adaptation: Option<&Adaptation>,
-) -> Vec<Verdict> {
-    let tests = tests_at(state.entity.level);
-    let known = baseline.filter(|baseline| baseline.is_known);
-    let seen = observe(&tests, state, bucket, known.and_then(|known| known.clock.as_ref()));
-    let mix = known.map(|known| most_surprising_endpoints(state, known)).unwrap_or_default();
-    let borrowed = level.usual_dispersion.get(peers).or(level.usual_dispersion.first());
-    let verdict = |(place, (test, seen)): (usize, (&Test, Observation))| {
+impl<P> Copy for Snapshot<'_, P> {}
+
+impl<P> Snapshot<'_, P> {
+    fn calls(&self, window: usize) -> f64 {
+        self.sums[window][Column::Calls as usize] as f64
+    }
+
+    /// What a test other than the mix sees; `seasonality` is what calls are expected by.
+    pub fn observe(&self, test: Test, seasonality: Option<&Seasonality>) -> Observation {
+        const NONE: crate::features::FeatureVector = [0; crate::features::WIDTH];
         let kind = test.statistic().kind;
-        let usual = || borrowed.and_then(|usual| usual.get(place)).copied().unwrap_or(UNKNOWN_DISPERSION as f32);
-        let own = baseline.and_then(|baseline| baseline.dispersion.get(place)).copied();
-        let mut dispersion = f64::from(own.unwrap_or_else(usual));
-        let (seen, z, endpoint) = match (kind, known) {
-            (Kind::Volume | Kind::Mix, None) => (seen, 0.0, None),
-            (Kind::Mix, Some(_)) => {
-                let (seen, z, endpoint) = mix[test.window];
-                (seen, z, endpoint.map(str::to_owned))
+        let expected = match (kind, seasonality) {
+            (Kind::Volume, Some(seasonality)) => {
+                seasonality.expected(self.bucket, WINDOWS[test.window].length(self.bucket))
             }
-            (Kind::Mean(residual, _), Some(_)) => {
-                let seen = adaptation.map_or(seen, |adapted| adapted.applied(seen, quantity_of(residual)));
-                (seen, seen.z(kind, dispersion), None)
-            }
-            (Kind::Mean(residual, _), None) => {
-                dispersion += between.get(quantity_of(residual)).copied().unwrap_or_default();
-                (seen, seen.z(kind, dispersion), None)
-            }
-            _ => (seen, seen.z(kind, dispersion), None),
+            _ => 0.0,
         };
-        let tail = level.tails.get(place).and_then(Option::as_ref);
-        let p_value = if seen.is_worth_telling(test.statistic()) { p_value(tail, z) } else { 1.0 };
-        Verdict { test: *test, seen, z, p_value, endpoint }
-    };
-    tests.iter().zip(seen).enumerate().map(verdict).collect()
+        let newest = self.state.windows.bucket(self.bucket).unwrap_or(&NONE);
+        Observation::of(kind, &self.sums[test.window], newest, expected)
+    }
+
+    /// What the mix sees of one endpoint: its calls against its share of the pair's, over a window (index in `WINDOWS`).
+    pub fn observe_endpoint(&self, endpoint: &Name, share: f64, window: usize) -> Observation {
+        let calls = self.state.endpoint(endpoint).map_or(0, |counts| counts.count(window, self.bucket));
+        self.of_share(calls, share, window)
+    }
+
+    fn of_share(&self, calls: i64, share: f64, window: usize) -> Observation {
+        Observation { observed: calls as f64, against: self.calls(window) * share, ..Observation::default() }
+    }
+}
+
+/// By what an entity is judged.
+#[derive(Clone, Copy)]
+pub struct Expected<'a> {
+    /// What was learned of it, if anything.
+    pub baseline: Option<&'a Baseline>,
+    /// What its level has in common.
+    pub level: &'a LevelBaseline,
+    /// What a pair without history may differ by in the mean of each quantity (bytes out, bytes in, latency), in variances of a
+    /// call.
+    pub between: &'a [f64],
+    /// Its peer group.
+    pub peers: usize,
+    /// How far its means have moved since training.
+    pub adaptation: Option<&'a Adaptation>,
+}
+
+/// The tests of an entity whose effect is worth reporting, in the order of [`tests_at`]. Of all others the p-value is 1: whether an
+/// effect matters costs a comparison, how rare it is two logarithms and a power.
+pub fn judge<P>(of: Snapshot<'_, P>, by: Expected<'_>) -> Vec<Verdict> {
+    verdicts(of, by, true)
+}
+
+/// The same of every test: what calibration and the multivariate models look at.
+pub fn judge_all<P>(of: Snapshot<'_, P>, by: Expected<'_>) -> Vec<Verdict> {
+    verdicts(of, by, false)
+}
+
+fn verdicts<P>(of: Snapshot<'_, P>, by: Expected<'_>, is_gated: bool) -> Vec<Verdict> {
+    let known = by.baseline.filter(|baseline| baseline.is_known);
+    let seasonality = known.and_then(|known| known.seasonality.as_ref());
+    let mix = known.map(|known| most_surprising_endpoints(of, known, is_gated)).unwrap_or_default();
+    let borrowed = by.level.usual_dispersion.get(by.peers).or(by.level.usual_dispersion.first());
+    let mut verdicts = Vec::new();
+    for (index, test) in tests_at(of.state.entity.level).iter().enumerate() {
+        let (test, statistic) = (*test, test.statistic());
+        let kind = statistic.kind;
+        if matches!(kind, Kind::Volume | Kind::Mix) && known.is_none() {
+            if !is_gated {
+                let seen = of.observe(test, None);
+                verdicts.push(Verdict { test, seen, z: 0.0, p_value: 1.0, endpoint: None });
+            }
+            continue;
+        }
+        let mut seen = match kind {
+            Kind::Mix => mix[test.window].0,
+            _ => of.observe(test, seasonality),
+        };
+        if let (Kind::Mean(residual, _), Some(_), Some(adaptation)) = (kind, known, by.adaptation) {
+            seen = adaptation.applied(seen, quantity_of(residual));
+        }
+        let is_worth_reporting = seen.is_worth_telling(statistic);
+        if is_gated && !is_worth_reporting {
+            continue;
+        }
+        let (z, endpoint) = if kind == Kind::Mix {
+            (mix[test.window].1, mix[test.window].2.cloned())
+        } else {
+            let usual = || borrowed.and_then(|usual| usual.get(index)).copied().unwrap_or(UNKNOWN_DISPERSION as f32);
+            let own = by.baseline.and_then(|baseline| baseline.dispersion.get(index)).copied();
+            let mut dispersion = f64::from(own.unwrap_or_else(usual));
+            if let (Kind::Mean(residual, _), None) = (kind, known) {
+                dispersion += by.between.get(quantity_of(residual)).copied().unwrap_or_default();
+            }
+            (seen.z(kind, dispersion), None)
+        };
+        let tail = by.level.tails.get(index).and_then(Option::as_ref);
+        let p_value = if is_worth_reporting { p_value(tail, z) } else { 1.0 };
+        verdicts.push(Verdict { test, seen, z, p_value, endpoint });
+    }
+    verdicts
 }
 
 fn quantity_of(residual: Column) -> usize {
@@ -203,36 +262,107 @@ fn quantity_of(residual: Column) -> usize {
     }
 }
 
-/// What the mix sees of the most surprising endpoint over each window, its z and its name. Both maps are in the order of
-/// their names, so they are walked side by side.
-fn most_surprising_endpoints<'a>(
-    state: &'a EntityState,
+/// What the mix sees of the most surprising endpoint over each window, its z and its name. Both lists are in the order of their
+/// addresses, so they are walked side by side.
+fn most_surprising_endpoints<'a, P>(
+    of: Snapshot<'a, P>,
     known: &Baseline,
-) -> [(Observation, f64, Option<&'a str>); WINDOWS.len()] {
+    is_gated: bool,
+) -> [(Observation, f64, Option<&'a Name>); WINDOWS.len()] {
     let mut most = [(Observation::default(), 0.0, None); WINDOWS.len()];
     let mut baselines = known.endpoints.iter().peekable();
-    for (endpoint, series) in &state.endpoints {
-        while baselines.next_if(|(name, _)| *name < endpoint).is_some() {}
-        let Some((_, baseline)) = baselines.next_if(|(name, _)| *name == endpoint) else { continue };
-        for (window, most) in most.iter_mut().enumerate() {
-            let seen = of_share(series.count(window), state, baseline.share, window);
-            if seen.observed <= seen.against {
+    for (endpoint, counts) in of.state.endpoints(of.bucket) {
+        while baselines.next_if(|(name, _)| name.id() < endpoint.id()).is_some() {}
+        let Some((_, baseline)) = baselines.next_if(|(name, _)| name == endpoint) else { continue };
+        for window in MIX_WINDOWS {
+            let seen = of.of_share(counts.count(window, of.bucket), baseline.share, window);
+            if seen.observed <= seen.against || (is_gated && !seen.is_large_count()) {
                 continue;
             }
             let z = seen.z(Kind::Mix, f64::from(baseline.dispersion[window]));
-            if z > most.1 {
-                *most = (seen, z, Some(endpoint.as_str()));
+            if z > most[window].1 {
+                most[window] = (seen, z, Some(endpoint));
             }
         }
     }
     most
 }
 
-/// The fused score of an entity's tests: `-log10` of the harmonic mean of their p-values; a statistic weighs 1, shared by
-/// its windows.
-pub fn fused(verdicts: impl IntoIterator<Item = (Test, f64)>) -> f64 {
-    -harmonic_mean(verdicts.into_iter().map(|(test, p)| (test.weight(), p))).log10()
+/// The fused score of tests at a level, by the p-values of those that are below 1: `-log10` of the harmonic mean of all; a
+/// statistic weighs 1, shared by its windows.
+pub fn fused(level: Level, verdicts: impl IntoIterator<Item = (Test, f64)>) -> f64 {
+    -(1.0 / inverse_mean(level, verdicts)).min(1.0).log10()
 }
 
-/// The entity whose baseline a level's entities are looked up by.
-pub type Baselines = BTreeMap<Entity, Baseline>;
+/// Mean of the inverse p-values of all tests at a level, of which those below 1 are given.
+fn inverse_mean(level: Level, verdicts: impl IntoIterator<Item = (Test, f64)>) -> f64 {
+    let all: f64 = tests_at(level).iter().map(|test| test.weight()).sum();
+    let excess: f64 = verdicts.into_iter().map(|(test, p)| test.weight() * (1.0 / p - 1.0)).sum();
+    if all > 0.0 { 1.0 + excess / all } else { 1.0 }
+}
+
+/// Part of an entity's surprise that a verdict has: its weight over its p-value, of the sum over all tests. 0 to 1.
+pub fn share_of(level: Level, verdict: &Verdict, verdicts: &[Verdict]) -> f64 {
+    let all: f64 = tests_at(level).iter().map(|test| test.weight()).sum();
+    let given = verdicts.iter().map(|verdict| (verdict.test, verdict.p_value));
+    verdict.test.weight() / verdict.p_value / (all * inverse_mean(level, given)).max(f64::MIN_POSITIVE)
+}
+
+/// What was learned of each entity, by its address.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "Vec<(Entity, Baseline)>", into = "Vec<(Entity, Baseline)>")]
+pub struct Baselines(HashMap<EntityId, (Entity, Baseline)>);
+
+impl From<Vec<(Entity, Baseline)>> for Baselines {
+    fn from(baselines: Vec<(Entity, Baseline)>) -> Self {
+        baselines.into_iter().collect()
+    }
+}
+
+impl From<Baselines> for Vec<(Entity, Baseline)> {
+    fn from(baselines: Baselines) -> Self {
+        let mut baselines: Self = baselines.0.into_values().collect();
+        baselines.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        baselines
+    }
+}
+
+impl FromIterator<(Entity, Baseline)> for Baselines {
+    fn from_iter<I: IntoIterator<Item = (Entity, Baseline)>>(baselines: I) -> Self {
+        Self(baselines.into_iter().map(|(entity, baseline)| (entity.id(), (entity, baseline))).collect())
+    }
+}
+
+impl Baselines {
+    /// What was learned of an entity.
+    pub fn get(&self, id: EntityId) -> Option<&Baseline> {
+        self.0.get(&id).map(|(_, baseline)| baseline)
+    }
+
+    /// Whether anything was learned of an entity.
+    pub fn contains(&self, id: EntityId) -> bool {
+        self.0.contains_key(&id)
+    }
+
+    /// Adds those of other entities.
+    pub fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
+    /// All of them, in the order of their entities.
+    pub fn sorted(&self) -> Vec<(&Entity, &Baseline)> {
+        let mut baselines: Vec<_> = self.0.values().map(|(entity, baseline)| (entity, baseline)).collect();
+        baselines.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        baselines
+    }
+
+    /// Number of entities.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether nothing was learned.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}

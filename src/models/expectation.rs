@@ -9,14 +9,14 @@
 //! Not here: how many calls are usual (`clock`), and how far is unusual (`statistic`, `calibration`).
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use foldhash::HashMap;
-use polars::prelude::*;
+use polars::prelude::Column;
 use serde::{Deserialize, Serialize};
 
 use super::seasonality::Span;
-use crate::rollup::{QUANTITIES, Rollup, fixed_to_f64};
+use crate::calls::{Measure, Name, QUANTITIES, View, combine, fixed_to_f64};
+use crate::rollup::Row;
 
 /// Outcomes whose share is expected, by their column.
 pub const FAILURES: [&str; 4] = ["denied", "client_error", "throttled", "server_error"];
@@ -91,143 +91,146 @@ impl Expected {
     }
 }
 
-/// Key of a level: the parts of a call that it keeps, joined. Level 0 is the endpoint of a pair, 3 is all calls of a view.
-fn key(buffer: &mut String, level: usize, [view, caller, vendor, endpoint]: [&str; 4]) {
-    buffer.clear();
-    let _ = match level {
-        0 => write!(buffer, "{view}\u{1f}{vendor}\u{1f}{endpoint}\u{1f}{caller}"),
-        1 => write!(buffer, "{view}\u{1f}{vendor}\u{1f}{endpoint}"),
-        2 => write!(buffer, "{view}\u{1f}{vendor}"),
-        _ => write!(buffer, "{view}"),
-    };
+/// A call's place in the lattice: what the sums of a history are kept by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    view: View,
+    vendor: Name,
+    endpoint: Name,
+    caller: Name,
 }
 
-/// The columns that name a call's place in the lattice.
-struct Places<'a>([&'a StringChunked; 4]);
-
-impl<'a> Places<'a> {
-    fn of(frame: &'a DataFrame) -> PolarsResult<Self> {
-        let text = |name: &str| frame.column(name).and_then(Column::str);
-        Ok(Self([text("view")?, text("caller")?, text("vendor")?, text("endpoint")?]))
+/// Key of a level: the parts of a place that it keeps. Level 0 is the endpoint of a pair, 3 is all calls of a view.
+fn key(level: usize, view: View, [vendor, endpoint, caller]: [&Name; 3]) -> u64 {
+    let view = view as u64;
+    match level {
+        0 => combine([view, vendor.id(), endpoint.id(), caller.id()]),
+        1 => combine([view, vendor.id(), endpoint.id()]),
+        2 => combine([view, vendor.id()]),
+        _ => combine([view]),
     }
+}
 
-    fn row(&self, row: usize) -> [&'a str; 4] {
-        self.0.map(|column| column.get(row).unwrap_or_default())
-    }
+fn keys(view: View, names: [&Name; 3]) -> [u64; LEVELS] {
+    std::array::from_fn(|level| key(level, view, names))
 }
 
 /// Sums of the history by endpoint of a pair and fold: what [`Expectations`] are fitted from.
 #[derive(Debug, Default)]
-pub struct CallHistory(BTreeMap<[String; 4], BTreeMap<i64, Sums>>);
+pub struct CallHistory(BTreeMap<Place, BTreeMap<i64, Sums>>);
 
 impl CallHistory {
-    /// Gathers the sums of a rollup over a span, by its folds.
-    ///
-    /// # Errors
-    /// Where the rollup lacks a column.
-    pub fn of(rollup: &Rollup, span: Span) -> PolarsResult<Self> {
-        let frame = rollup.frame();
-        let number = |name: &str| frame.column(name).and_then(Column::i64);
-        let each = |suffix: &str| -> PolarsResult<Vec<&Int64Chunked>> {
-            QUANTITIES.iter().map(|quantity| number(&format!("{quantity}_{suffix}"))).collect()
+    /// Gathers the sums of rolled-up rows over a span, by its folds.
+    pub fn of<'a>(rows: impl IntoIterator<Item = &'a Row>, span: Span) -> Self {
+        use Measure::{
+            BytesInCount, BytesInLnSquareSum, BytesInLnSum, BytesOutCount, BytesOutLnSquareSum, BytesOutLnSum, Calls,
+            ClientError, Denied, LatencyCount, LatencyLnSquareSum, LatencyLnSum, ServerError, Throttled,
         };
-        let failures: Vec<&Int64Chunked> = FAILURES.iter().map(|name| number(name)).collect::<PolarsResult<_>>()?;
-        let (buckets, calls) = (number("bucket")?, number("calls")?);
-        let (counts, sums, squares) = (each("count")?, each("ln_sum")?, each("ln_square_sum")?);
-        let places = Places::of(frame)?;
-        let at = |column: &Int64Chunked, row: usize| column.get(row).unwrap_or_default();
         let mut history = Self::default();
-        for row in 0..frame.height() {
+        for row in rows {
+            let at = |measure: Measure| row.measures.get(measure);
             let seen = Sums {
-                calls: at(calls, row),
-                failures: std::array::from_fn(|index| at(failures[index], row)),
-                count: std::array::from_fn(|index| at(counts[index], row)),
-                sum: std::array::from_fn(|index| at(sums[index], row)),
-                square: std::array::from_fn(|index| at(squares[index], row)),
+                calls: at(Calls),
+                failures: [Denied, ClientError, Throttled, ServerError].map(at),
+                count: [BytesOutCount, BytesInCount, LatencyCount].map(at),
+                sum: [BytesOutLnSum, BytesInLnSum, LatencyLnSum].map(at),
+                square: [BytesOutLnSquareSum, BytesInLnSquareSum, LatencyLnSquareSum].map(at),
             };
-            let folds = history.0.entry(places.row(row).map(str::to_owned)).or_default();
-            folds.entry(span.fold_of(at(buckets, row))).or_default().add(&seen, 1);
+            let relation = &row.relation;
+            let [vendor, endpoint, caller] =
+                [relation.vendor(), relation.endpoint(), relation.caller()].map(Name::clone);
+            let folds = history.0.entry(Place { view: relation.view(), vendor, endpoint, caller }).or_default();
+            folds.entry(span.fold_of(row.bucket)).or_default().add(&seen, 1);
         }
-        Ok(history)
+        history
     }
 
     /// Fits expectations to every fold, or to all but one.
     pub fn fit(&self, left_out: Option<i64>) -> Expectations {
-        let mut levels: [BTreeMap<String, Sums>; LEVELS] = Default::default();
-        let mut buffer = String::new();
+        let mut levels: [BTreeMap<u64, Level>; LEVELS] = Default::default();
         for (place, folds) in &self.0 {
             let mut sums = Sums::default();
             folds.iter().filter(|(fold, _)| Some(**fold) != left_out).for_each(|(_, seen)| sums.add(seen, 1));
             if sums.calls == 0 {
                 continue;
             }
+            let keys = keys(place.view, [&place.vendor, &place.endpoint, &place.caller]);
             for (level, known) in levels.iter_mut().enumerate() {
-                key(&mut buffer, level, place.each_ref().map(String::as_str));
-                known.entry(buffer.clone()).or_default().add(&sums, 1);
+                let above = keys.get(level + 1).copied();
+                known.entry(keys[level]).or_insert_with(|| Level { above, sums: Sums::default() }).sums.add(&sums, 1);
             }
         }
         Expectations::shrunk(&levels)
     }
 }
 
-/// What is usual for a call, at every level of the lattice.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(from = "[BTreeMap<String, Expected>; LEVELS]", into = "[BTreeMap<String, Expected>; LEVELS]")]
-pub struct Expectations([HashMap<String, Expected>; LEVELS]);
+/// Sums at one key of a level, and the key above it.
+struct Level {
+    above: Option<u64>,
+    sums: Sums,
+}
 
-impl From<[BTreeMap<String, Expected>; LEVELS]> for Expectations {
-    fn from(levels: [BTreeMap<String, Expected>; LEVELS]) -> Self {
-        Self(levels.map(|level| level.into_iter().collect()))
+/// What is usual for a call, at every level of the lattice, by the key of the level.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "StoredExpectations", into = "StoredExpectations")]
+pub struct Expectations {
+    levels: [HashMap<u64, Expected>; LEVELS],
+    between_callers: [f64; QUANTITIES.len()],
+}
+
+/// [`Expectations`] on disk: in the order of their keys.
+#[derive(Serialize, Deserialize)]
+struct StoredExpectations {
+    levels: [BTreeMap<u64, Expected>; LEVELS],
+    between_callers: [f64; QUANTITIES.len()],
+}
+
+impl From<StoredExpectations> for Expectations {
+    fn from(stored: StoredExpectations) -> Self {
+        let levels = stored.levels.map(|level| level.into_iter().collect());
+        Self { levels, between_callers: stored.between_callers }
     }
 }
 
-impl From<Expectations> for [BTreeMap<String, Expected>; LEVELS] {
-    fn from(expectations: Expectations) -> Self {
-        expectations.0.map(|level| level.into_iter().collect())
+impl From<Expectations> for StoredExpectations {
+    fn from(fitted: Expectations) -> Self {
+        let levels = fitted.levels.map(|level| level.into_iter().collect());
+        Self { levels, between_callers: fitted.between_callers }
     }
 }
 
 impl Expectations {
-    fn shrunk(levels: &[BTreeMap<String, Sums>; LEVELS]) -> Self {
-        let mut fitted: [HashMap<String, Expected>; LEVELS] = Default::default();
+    fn shrunk(levels: &[BTreeMap<u64, Level>; LEVELS]) -> Self {
+        let mut fitted: [HashMap<u64, Expected>; LEVELS] = Default::default();
         for level in (0..LEVELS).rev() {
-            for (key, sums) in &levels[level] {
-                let above = key.rsplit_once('\u{1f}').and_then(|(above, _)| fitted.get(level + 1)?.get(above));
-                let expected = above.unwrap_or(&Expected::UNSEEN).shrink(sums);
-                fitted[level].insert(key.clone(), expected);
+            for (key, of) in &levels[level] {
+                let above = of.above.and_then(|above| fitted.get(level + 1)?.get(&above));
+                let expected = above.unwrap_or(&Expected::UNSEEN).shrink(&of.sums);
+                fitted[level].insert(*key, expected);
             }
         }
-        Self(fitted)
+        let between_callers = between_callers(levels, &fitted);
+        Self { levels: fitted, between_callers }
     }
 
     /// What is usual for a call, at the finest level that has seen one like it.
-    pub fn get(&self, view: &str, caller: &str, vendor: &str, endpoint: &str) -> Expected {
-        self.look_up(&mut String::new(), [view, caller, vendor, endpoint])
-    }
-
-    fn look_up(&self, buffer: &mut String, place: [&str; 4]) -> Expected {
-        for (level, known) in self.0.iter().enumerate() {
-            key(buffer, level, place);
-            if let Some(expected) = known.get(buffer.as_str()) {
-                return *expected;
-            }
-        }
-        Expected::UNSEEN
+    pub fn get(&self, view: View, caller: &Name, vendor: &Name, endpoint: &Name) -> Expected {
+        let known = |level: usize| self.levels[level].get(&key(level, view, [vendor, endpoint, caller])).copied();
+        (0..LEVELS).find_map(known).unwrap_or(Expected::UNSEEN)
     }
 
     /// The columns that the feature catalogue reads beside the measures: `{quantity}_mean`, `{quantity}_deviation` and
-    /// `{outcome}_share`, one value a row of the rollup.
-    ///
-    /// # Errors
-    /// Where the rollup lacks a column.
-    pub fn columns(&self, rollup: &Rollup) -> PolarsResult<Vec<Column>> {
-        let places = Places::of(rollup.frame())?;
-        let mut buffer = String::new();
-        let rows: Vec<Expected> = (0..rollup.len()).map(|row| self.look_up(&mut buffer, places.row(row))).collect();
-        let column = |name: String, value: &dyn Fn(&Expected) -> f64| {
-            Column::new(name.into(), rows.iter().map(value).collect::<Vec<f64>>())
+    /// `{outcome}_share`, one value a row.
+    pub fn columns(&self, rows: &[Row]) -> Vec<Column> {
+        let expected = |row: &Row| {
+            let relation = &row.relation;
+            self.get(relation.view(), relation.caller(), relation.vendor(), relation.endpoint())
         };
-        let mut columns = Vec::new();
+        let expected: Vec<Expected> = rows.iter().map(expected).collect();
+        let column = |name: String, value: &dyn Fn(&Expected) -> f64| {
+            Column::new(name.into(), expected.iter().map(value).collect::<Vec<f64>>())
+        };
+        let mut columns = Vec::with_capacity(2 * QUANTITIES.len() + FAILURES.len());
         for (index, quantity) in QUANTITIES.iter().enumerate() {
             columns.push(column(format!("{quantity}_mean"), &|expected| expected.mean[index]));
             columns.push(column(format!("{quantity}_deviation"), &|expected| expected.deviation[index]));
@@ -235,25 +238,33 @@ impl Expectations {
         for (index, failure) in FAILURES.iter().enumerate() {
             columns.push(column(format!("{failure}_share"), &|expected| expected.share[index]));
         }
-        Ok(columns)
+        columns
     }
 
     /// How much callers of one endpoint differ in each quantity's mean, in variances of a call: what a caller without
     /// history may differ by. At least 0.05.
     pub fn between_callers(&self) -> [f64; QUANTITIES.len()] {
-        let mut squares = [(0.0, 0.0); QUANTITIES.len()];
-        for (key, own) in &self.0[0] {
-            let Some(above) = key.rsplit_once('\u{1f}').and_then(|(above, _)| self.0[1].get(above)) else { continue };
-            for (quantity, (sum, count)) in squares.iter_mut().enumerate() {
-                *sum += ((own.mean[quantity] - above.mean[quantity]) / above.deviation[quantity]).powi(2);
-                *count += 1.0;
-            }
-        }
-        squares.map(|(sum, count): (f64, f64)| (sum / count.max(1.0)).max(0.05))
+        self.between_callers
     }
 
     /// Number of endpoints of vendors that were seen.
     pub fn endpoints(&self) -> usize {
-        self.0[1].len()
+        self.levels[1].len()
     }
+}
+
+fn between_callers(
+    levels: &[BTreeMap<u64, Level>; LEVELS],
+    fitted: &[HashMap<u64, Expected>; LEVELS],
+) -> [f64; QUANTITIES.len()] {
+    let mut squares = [(0.0, 0.0); QUANTITIES.len()];
+    for (key, of) in &levels[0] {
+        let above = of.above.and_then(|above| fitted[1].get(&above));
+        let Some((own, above)) = fitted[0].get(key).zip(above) else { continue };
+        for (quantity, (sum, count)) in squares.iter_mut().enumerate() {
+            *sum += ((own.mean[quantity] - above.mean[quantity]) / above.deviation[quantity]).powi(2);
+            *count += 1.0;
+        }
+    }
+    squares.map(|(sum, count): (f64, f64)| (sum / count.max(1.0)).max(0.05))
 }

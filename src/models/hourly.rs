@@ -4,8 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::calls::{QUANTITIES, fixed_to_f64};
 use crate::features::{Column, FeatureVector};
-use crate::rollup::{QUANTITIES, fixed_to_f64};
 
 /// Buckets in an hour.
 const BUCKETS: i64 = 12;
@@ -57,8 +57,8 @@ impl Hourly {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::calls::ONE;
     use crate::features::WIDTH;
-    use crate::rollup::ONE;
 
     #[test]
     fn an_hour_is_told_when_the_next_one_begins() {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::rollup::QUANTITIES;
+use crate::calls::QUANTITIES;
 
 /// What can leak, as places in [`QUANTITIES`]: bytes to the vendor.
 pub const LEAKING: [usize; 1] = [0];

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::features::{Column, EntityState, WINDOWS};
+use crate::features::{Column, WINDOWS, WindowSums};
 
 /// One kind of peak.
 #[derive(Debug)]
@@ -91,9 +91,10 @@ pub struct PeakExcess {
 
 impl Peak {
     /// What a kind sees of an state's window.
-    fn of(state: &EntityState, kind: &PeakKind, window: usize) -> Self {
-        let sum = state.sum(kind.column, window).max(0) as f64;
-        Self { sum, per_call: sum / state.sum(Column::Calls, window).max(1) as f64 }
+    fn of(sums: &WindowSums, kind: &PeakKind, window: usize) -> Self {
+        let at = |column: Column| sums[window][column as usize];
+        let sum = at(kind.column).max(0) as f64;
+        Self { sum, per_call: sum / at(Column::Calls).max(1) as f64 }
     }
 
     /// The larger of both.
@@ -112,19 +113,19 @@ impl Peak {
 }
 
 /// Raises peaks to what an state shows at the end of a bucket.
-pub fn raise(peaks: &mut Peaks, state: &EntityState) {
+pub fn raise(peaks: &mut Peaks, sums: &WindowSums) {
     for (kind, peaks) in PEAKS.iter().zip(peaks) {
         for (window, peak) in PEAK_WINDOWS.iter().zip(peaks) {
-            *peak = peak.or(Peak::of(state, kind, *window));
+            *peak = peak.or(Peak::of(sums, kind, *window));
         }
     }
 }
 
 /// The furthest that an state is excess the peak of a kind (place in [`PEAKS`]); `None` where that is not worth telling.
-pub fn excess(peaks: &Peaks, state: &EntityState, place: usize) -> Option<PeakExcess> {
+pub fn excess(peaks: &Peaks, sums: &WindowSums, place: usize) -> Option<PeakExcess> {
     let (kind, peaks) = (PEAKS.get(place)?, peaks.get(place)?);
     let of_window = |(window, peak): (&usize, &Peak)| {
-        let seen = Peak::of(state, kind, *window);
+        let seen = Peak::of(sums, kind, *window);
         let times = seen.times(*peak, kind);
         let is_worth_telling = times >= kind.least_times && seen.sum - peak.sum >= kind.least_excess;
         is_worth_telling.then_some(PeakExcess { window: *window, times, sum: seen.sum, peak: peak.sum })
@@ -181,15 +182,12 @@ pub fn times_by_fold(folds: &[Peaks]) -> Vec<[f64; KINDS]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::calls::View;
-    use crate::features::{Entity, WIDTH};
+    use crate::features::WIDTH;
 
-    fn state(calls: i64, bytes: i64) -> EntityState {
+    fn state(calls: i64, bytes: i64) -> WindowSums {
         let mut values = [0; WIDTH];
         (values[Column::Calls as usize], values[Column::BytesOutSum as usize]) = (calls, bytes);
-        let mut state = EntityState::new(Entity::pair(View::Egress, "geo-svc", "google"));
-        state.add(0, &values);
-        state
+        [values; WINDOWS.len()]
     }
 
     fn learned() -> Peaks {

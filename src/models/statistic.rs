@@ -7,9 +7,12 @@
 //!
 //! Not here: how unlikely a z is (`calibration`: these z are only about normal), nor what it means (`detect`).
 
+use std::sync::LazyLock;
+
 use super::normal::{inverse_log_survival, log_survival};
+use crate::calls::fixed_to_f64;
 use crate::features::{Column, FeatureVector, Level, WINDOWS, windows_of};
-use crate::rollup::{BUCKETS_PER_DAY, fixed_to_f64};
+use crate::rollup::BUCKETS_PER_DAY;
 
 /// How a statistic is computed from an entity's features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +55,9 @@ use Level::{Credential, Pair, Vendor, VendorEndpoint};
 const ALL: &[usize] = &windows_of::<5>(0);
 const TO_SIX_HOURS: &[usize] = &windows_of::<4>(0);
 const FROM_A_QUARTER: &[usize] = &windows_of::<4>(1);
-const MIX: &[usize] = &windows_of::<3>(1);
+/// Windows of the mix, as indices in [`WINDOWS`]: 15 minutes to six hours.
+pub const MIX_WINDOWS: [usize; 3] = windows_of::<3>(1);
+const MIX: &[usize] = &MIX_WINDOWS;
 const NOW: &[usize] = &windows_of::<1>(0);
 const OWN: &[Level] = &[Pair, Credential];
 const EVERY: &[Level] = &[Pair, Credential, Vendor, VendorEndpoint];
@@ -86,6 +91,9 @@ const MIN_COUNT: f64 = 8.0;
 const MIN_RATIO: f64 = 1.5;
 const MIN_SHIFT: f64 = 0.25;
 const MIN_BYTES: i64 = 1 << 20;
+/// Fewest calls, and times the expectation, from which volume by itself is looked at.
+pub const MIN_VOLUME: f64 = 20.0;
+pub const MIN_VOLUME_RATIO: f64 = 3.0;
 /// Nothing is expected less often than this, over any window.
 const MIN_EXPECTED: f64 = 1e-4;
 /// Wider than any z that is told apart from another.
@@ -111,7 +119,7 @@ impl Test {
         &STATISTICS[self.statistic]
     }
 
-    /// Length of its window in buckets.
+    /// Nominal length of its window in buckets.
     pub fn buckets(self) -> i64 {
         WINDOWS[self.window].buckets
     }
@@ -123,11 +131,16 @@ impl Test {
 }
 
 /// The tests at a level, in the order of every table of tests.
-pub fn tests_at(level: Level) -> Vec<Test> {
+pub fn tests_at(level: Level) -> &'static [Test] {
+    static TESTS: LazyLock<[Vec<Test>; Level::ALL.len()]> = LazyLock::new(|| Level::ALL.map(tests_of));
+    &TESTS[level as usize]
+}
+
+fn tests_of(level: Level) -> Vec<Test> {
     let at_level = STATISTICS.iter().enumerate().filter(|(_, statistic)| statistic.levels.contains(&level));
     at_level
-        .flat_map(|(place, statistic)| {
-            statistic.windows.iter().map(move |window| Test { statistic: place, window: *window })
+        .flat_map(|(index, statistic)| {
+            statistic.windows.iter().map(move |window| Test { statistic: index, window: *window })
         })
         .collect()
 }
@@ -185,10 +198,8 @@ impl Observation {
     /// z that a tail is fitted on would ruin the fit.
     pub fn is_worth_telling(self, statistic: &Statistic) -> bool {
         match statistic.kind {
-            Kind::Volume => true,
-            Kind::Count(..) | Kind::Mix => {
-                self.observed - self.against >= MIN_COUNT && self.observed >= MIN_RATIO * self.against
-            }
+            Kind::Volume => self.observed >= MIN_VOLUME && self.observed >= MIN_VOLUME_RATIO * self.against,
+            Kind::Count(..) | Kind::Mix => self.is_large_count(),
             Kind::Mean(..) => {
                 let [rise, fall] = statistic.least;
                 let is_ratio = self.shift >= rise * self.against || -self.shift >= fall * self.against;
@@ -196,6 +207,11 @@ impl Observation {
             }
             Kind::Largest(..) => self.bytes >= MIN_BYTES,
         }
+    }
+
+    /// Whether a count is so far above its expectation that it is worth anybody's time.
+    pub fn is_large_count(&self) -> bool {
+        self.observed - self.against >= MIN_COUNT && self.observed >= MIN_RATIO * self.against
     }
 
     /// Size of the effect with its sign: ln of the ratio of counts, or deviations of a call.

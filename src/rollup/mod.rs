@@ -1,39 +1,27 @@
 //! Rollups: calls counted into time buckets.
 //!
-//! A frame of calls comes in, a row per relation (who called what, with which credential, from where) and bucket goes out.
+//! A batch of calls comes in, a row per relation (who called what, with which credential, from where) and bucket goes out.
 //! Every measure is an integer that merges by a sum, a minimum or a maximum, so batches may arrive in any order, split
 //! anywhere, on any replica, and the merged row is the same to the bit. That one property carries the whole stream.
 //!
 //! Not here: clocks (event time is a column), models and thresholds, anything that knows of Kafka.
 
-mod measure;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use polars::prelude::*;
+use foldhash::HashMap;
 use serde::{Deserialize, Serialize};
 
-pub use measure::{MEASURES, Measure, Merge, ONE, QUANTITIES, fixed_to_f64};
+use crate::calls::{Calls, Measure, Measures, Name, Relation, TraceId};
 
 /// Length of a bucket, seconds of event time.
 pub const BUCKET_SECONDS: i64 = 300;
 /// Length of a bucket, microseconds.
 pub const BUCKET_MICROS: i64 = BUCKET_SECONDS * 1_000_000;
+/// Buckets in an hour.
+pub const BUCKETS_PER_HOUR: i64 = 3_600 / BUCKET_SECONDS;
 /// Buckets in a day.
 pub const BUCKETS_PER_DAY: i64 = 86_400 / BUCKET_SECONDS;
-
-/// What a row is about, besides its bucket: the relation.
-pub const RELATION: [&str; 11] = [
-    "view",
-    "caller",
-    "vendor",
-    "host",
-    "endpoint",
-    "credential",
-    "network",
-    "client",
-    "region",
-    "scheme",
-    "tls_version",
-];
 
 /// Bucket of a time in microseconds since the epoch.
 pub const fn bucket_of(time: i64) -> i64 {
@@ -45,172 +33,289 @@ pub const fn bucket_start(bucket: i64) -> i64 {
     bucket * BUCKET_MICROS
 }
 
+/// Hour (since the epoch) of a bucket.
+pub const fn hour_of(bucket: i64) -> i64 {
+    bucket.div_euclid(BUCKETS_PER_HOUR)
+}
+
 /// Day (since the epoch) of a bucket.
 pub const fn day_of(bucket: i64) -> i64 {
     bucket.div_euclid(BUCKETS_PER_DAY)
 }
 
-/// Rows of `bucket`, [`RELATION`] and [`MEASURES`], one a bucket and relation; sorted by them once merged.
+/// Calls of one relation in one bucket.
 #[derive(Clone, Debug)]
-pub struct Rollup(DataFrame);
+pub struct Row {
+    /// The bucket.
+    pub bucket: i64,
+    /// What it is about.
+    pub relation: Arc<Relation>,
+    /// What was counted.
+    pub measures: Measures,
+    /// The smallest of its trace ids: a sample that does not depend on the order of calls.
+    pub trace_id: Option<TraceId>,
+}
+
+impl Row {
+    /// First call, microseconds since the epoch.
+    pub fn first_seen(&self) -> i64 {
+        self.measures.get(Measure::FirstSeen)
+    }
+
+    /// Last call, microseconds since the epoch.
+    pub fn last_seen(&self) -> i64 {
+        self.measures.get(Measure::LastSeen)
+    }
+
+    /// Number of calls.
+    pub fn calls(&self) -> i64 {
+        self.measures.get(Measure::Calls)
+    }
+
+    fn merge(&mut self, measures: &Measures, trace_id: Option<TraceId>) {
+        self.measures.merge(measures);
+        self.trace_id = match (self.trace_id, trace_id) {
+            (Some(own), Some(other)) => Some(own.min(other)),
+            (own, other) => own.or(other),
+        };
+    }
+}
+
+/// The rows of one bucket, by the address of their relation.
+#[derive(Clone, Debug, Default)]
+struct Bucket {
+    rows: Vec<Row>,
+    index: HashMap<u64, u32>,
+}
+
+impl Bucket {
+    fn add(&mut self, bucket: i64, relation: &Arc<Relation>, measures: &Measures, trace_id: Option<TraceId>) {
+        let next = self.rows.len() as u32;
+        let index = *self.index.entry(relation.id()).or_insert(next);
+        match self.rows.get_mut(index as usize) {
+            Some(row) => row.merge(measures, trace_id),
+            None => self.rows.push(Row { bucket, relation: Arc::clone(relation), measures: *measures, trace_id }),
+        }
+    }
+}
+
+/// Rows by bucket and relation.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "Stored", into = "Stored")]
+pub struct Rollup {
+    buckets: BTreeMap<i64, Bucket>,
+    len: usize,
+}
 
 impl Rollup {
-    /// Rolls up a frame of calls. Its rows are in no order until it is merged.
-    ///
-    /// # Errors
-    /// Where the frame lacks a column of the call.
-    pub fn of(calls: &DataFrame) -> PolarsResult<Self> {
-        let bucket = calls.column("time")?.i64()?.apply_values(bucket_of).with_name("bucket".into());
-        let measures: Vec<Expr> = MEASURES.iter().map(|measure| (measure.of_call)().alias(measure.name)).collect();
-        let mut calls = calls.clone();
-        calls.with_column(bucket.into_column())?;
-        Ok(Self(Self::group(calls.lazy().with_columns(measure::logarithms()), measures)?))
+    /// Rolls up a batch of calls.
+    pub fn of(calls: &Calls) -> Self {
+        let mut rollup = Self::default();
+        rollup.add(calls);
+        rollup
     }
 
-    /// Merges rollups into one, sorted, whatever their order.
-    ///
-    /// # Errors
-    /// Where a part has other columns.
-    pub fn merge(parts: Vec<Self>) -> PolarsResult<Self> {
-        let mut frame = Self::empty().0;
-        for part in parts {
-            frame.vstack_mut_owned(part.0)?;
+    /// Counts calls.
+    pub fn add(&mut self, calls: &Calls) {
+        let relations = calls.relations();
+        // Calls come nearly in order: those of one bucket stand together.
+        for of_bucket in calls.rows().chunk_by(|a, b| bucket_of(a.time) == bucket_of(b.time)) {
+            let at = bucket_of(of_bucket[0].time);
+            let bucket = self.buckets.entry(at).or_default();
+            let before = bucket.rows.len();
+            for call in of_bucket {
+                bucket.add(at, &relations[call.relation as usize], &Measures::of(call), call.trace_id);
+            }
+            self.len += bucket.rows.len() - before;
         }
-        Self::regroup(frame)
     }
 
-    /// Merges rows that have become one relation, after a column of the key was rewritten.
-    ///
-    /// # Errors
-    /// Where the frame has other columns.
-    pub fn regroup(frame: DataFrame) -> PolarsResult<Self> {
-        let frame = Self::group(frame.lazy(), MEASURES.iter().map(Measure::merged).collect())?;
-        let sort: Vec<PlSmallStr> = std::iter::once("bucket").chain(RELATION).map(PlSmallStr::from).collect();
-        Ok(Self(frame.sort(sort, SortMultipleOptions::default())?))
-    }
-
-    fn group(rows: LazyFrame, measures: Vec<Expr>) -> PolarsResult<DataFrame> {
-        let keys: Vec<Expr> = std::iter::once("bucket").chain(RELATION).map(col).collect();
-        rows.group_by(keys).agg(measures).collect()
-    }
-
-    /// A rollup of no calls.
-    pub fn empty() -> Self {
-        let keys = RELATION.iter().map(|name| Column::new_empty((*name).into(), &DataType::String));
-        let measures = MEASURES.iter().map(|measure| Column::new_empty(measure.name.into(), &measure.dtype()));
-        let bucket = Column::new_empty("bucket".into(), &DataType::Int64);
-        let columns: Vec<Column> = std::iter::once(bucket).chain(keys).chain(measures).collect();
-        Self(DataFrame::new(0, columns).unwrap_or_default())
-    }
-
-    /// The rows.
-    pub fn frame(&self) -> &DataFrame {
-        &self.0
-    }
-
-    /// The rows, by value.
-    pub fn into_frame(self) -> DataFrame {
-        self.0
+    /// Merges another rollup into this one.
+    pub fn merge(&mut self, other: Self) {
+        for (at, other) in other.buckets {
+            match self.buckets.entry(at) {
+                std::collections::btree_map::Entry::Vacant(entry) => {
+                    self.len += other.rows.len();
+                    entry.insert(other);
+                }
+                std::collections::btree_map::Entry::Occupied(mut entry) => {
+                    let bucket = entry.get_mut();
+                    let before = bucket.rows.len();
+                    for row in &other.rows {
+                        bucket.add(at, &row.relation, &row.measures, row.trace_id);
+                    }
+                    self.len += bucket.rows.len() - before;
+                }
+            }
+        }
     }
 
     /// The oldest bucket, if there is a row.
     pub fn first_bucket(&self) -> Option<i64> {
-        self.0.column("bucket").ok()?.i64().ok()?.min()
+        self.buckets.keys().next().copied()
+    }
+
+    /// The newest bucket, if there is a row.
+    pub fn last_bucket(&self) -> Option<i64> {
+        self.buckets.keys().next_back().copied()
     }
 
     /// Number of rows.
     pub fn len(&self) -> usize {
-        self.0.height()
+        self.len
     }
 
     /// Whether there is no row.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.len == 0
     }
 
-    /// `(bucket, vendor, endpoint)` of each row, in the rollup's order.
-    ///
-    /// # Errors
-    /// None in practice: a rollup has its columns.
-    pub fn endpoints(&self) -> PolarsResult<impl Iterator<Item = (i64, &str, &str)>> {
-        let text = |name: &str| self.0.column(name).and_then(Column::str);
-        let names = text("vendor")?.iter().zip(text("endpoint")?.iter());
-        let rows = self.0.column("bucket")?.i64()?.iter().zip(names);
-        Ok(rows.map(|(bucket, (vendor, endpoint))| {
-            (bucket.unwrap_or_default(), vendor.unwrap_or_default(), endpoint.unwrap_or_default())
-        }))
+    /// Splits the buckets before `bucket` off.
+    #[must_use]
+    pub fn split_before(&mut self, bucket: i64) -> Self {
+        let later = self.buckets.split_off(&bucket);
+        let buckets = std::mem::replace(&mut self.buckets, later);
+        let len = buckets.values().map(|bucket| bucket.rows.len()).sum();
+        self.len -= len;
+        Self { buckets, len }
     }
 
-    /// Gives each row the endpoint named for it, `None` leaves it, and merges the rows that have become one relation.
-    ///
-    /// # Errors
-    /// None in practice: a rollup has its columns.
-    pub fn with_endpoints(self, names: &[Option<String>]) -> PolarsResult<Self> {
-        if names.iter().all(Option::is_none) {
-            return Ok(self);
+    /// The rows of a bucket, in the order in which they were added.
+    pub fn bucket(&self, bucket: i64) -> &[Row] {
+        self.buckets.get(&bucket).map_or(&[], |bucket| &bucket.rows)
+    }
+
+    /// The buckets that have rows, in order.
+    pub fn buckets(&self) -> impl Iterator<Item = i64> {
+        self.buckets.keys().copied()
+    }
+
+    /// All rows by bucket, each bucket's in the order of their first calls; where these are equal, of their relations.
+    pub fn into_rows(self) -> Vec<Row> {
+        let mut rows = Vec::with_capacity(self.len);
+        for (_, mut bucket) in self.buckets {
+            bucket.rows.sort_unstable_by_key(|row| (row.first_seen(), row.relation.id()));
+            rows.append(&mut bucket.rows);
         }
-        let old = self.0.column("endpoint")?.str()?;
-        let renamed = old.iter().zip(names).map(|(old, name)| name.as_deref().or(old));
-        let renamed = StringChunked::from_iter_options("endpoint".into(), renamed);
-        let mut frame = self.0.clone();
-        frame.with_column(renamed.into_column())?;
-        Self::regroup(frame)
-    }
-
-    /// Splits at a bucket: the rows before it, and the rest.
-    ///
-    /// # Errors
-    /// None in practice: a rollup has its columns.
-    pub fn split_before(self, bucket: i64) -> PolarsResult<(Self, Self)> {
-        // Sorted by bucket first, so the split is a slice.
-        let before = self.0.column("bucket")?.i64()?.iter().flatten().take_while(|at| *at < bucket).count();
-        Ok((Self(self.0.slice(0, before)), Self(self.0.slice(before as i64, self.len()))))
+        rows
     }
 }
 
-/// A rollup as plain columns: how state and disk keep it.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct StoredRollup {
-    texts: Vec<Vec<String>>,
-    numbers: Vec<Vec<i64>>,
-    traces: Vec<Option<String>>,
+/// Gives the endpoints of rows other names, `None` keeps one, and merges the rows that have become one relation. Each relation is
+/// asked for once. The order is that of [`Rollup::into_rows`].
+pub fn rename_endpoints(rows: Vec<Row>, mut name: impl FnMut(&Relation) -> Option<String>) -> Vec<Row> {
+    let mut renamed: HashMap<u64, Option<Arc<Relation>>> = HashMap::default();
+    let mut new_name = |relation: &Arc<Relation>| {
+        let rename = || name(relation).map(|name| Arc::new(relation.with_endpoint(Name::new(&name))));
+        renamed.entry(relation.id()).or_insert_with(rename).clone()
+    };
+    let names: Vec<Option<Arc<Relation>>> = rows.iter().map(|row| new_name(&row.relation)).collect();
+    if names.iter().all(Option::is_none) {
+        return rows;
+    }
+    let with_name = |(mut row, relation): (Row, Option<Arc<Relation>>)| {
+        row.relation = relation.unwrap_or(row.relation);
+        row
+    };
+    rows.into_iter().zip(names).map(with_name).collect::<Rollup>().into_rows()
 }
 
-impl StoredRollup {
-    /// Copies the rows out of a rollup.
-    ///
-    /// # Errors
-    /// None in practice: a rollup has its columns.
-    pub fn of(rollup: &Rollup) -> PolarsResult<Self> {
-        let frame = rollup.frame();
-        let text = |name: &str| -> PolarsResult<Vec<Option<String>>> {
-            Ok(frame.column(name)?.str()?.iter().map(|value| value.map(str::to_owned)).collect())
-        };
-        let number = |name: &str| -> PolarsResult<Vec<i64>> {
-            Ok(frame.column(name)?.i64()?.iter().map(Option::unwrap_or_default).collect())
-        };
-        let texts = RELATION.iter().map(|name| Ok(text(name)?.into_iter().map(Option::unwrap_or_default).collect()));
-        let numbers = std::iter::once("bucket").chain(Measure::numbers()).map(number);
-        Ok(Self {
-            texts: texts.collect::<PolarsResult<_>>()?,
-            numbers: numbers.collect::<PolarsResult<_>>()?,
-            traces: text("trace_id")?,
-        })
+impl FromIterator<Row> for Rollup {
+    fn from_iter<I: IntoIterator<Item = Row>>(rows: I) -> Self {
+        let mut rollup = Self::default();
+        for row in rows {
+            let bucket = rollup.buckets.entry(row.bucket).or_default();
+            let before = bucket.rows.len();
+            bucket.add(row.bucket, &row.relation, &row.measures, row.trace_id);
+            rollup.len += bucket.rows.len() - before;
+        }
+        rollup
+    }
+}
+
+/// A rollup as plain data: how state and disk keep it. Relations stand once.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    relations: Vec<Relation>,
+    rows: Vec<(i64, u32, Measures, Option<TraceId>)>,
+}
+
+impl From<Rollup> for Stored {
+    fn from(rollup: Rollup) -> Self {
+        let mut stored = Self { relations: Vec::new(), rows: Vec::with_capacity(rollup.len) };
+        let mut index: HashMap<u64, u32> = HashMap::default();
+        for row in rollup.into_rows() {
+            let next = stored.relations.len() as u32;
+            let relation = *index.entry(row.relation.id()).or_insert_with(|| {
+                stored.relations.push(Relation::clone(&row.relation));
+                next
+            });
+            stored.rows.push((row.bucket, relation, row.measures, row.trace_id));
+        }
+        stored
+    }
+}
+
+impl From<Stored> for Rollup {
+    fn from(stored: Stored) -> Self {
+        let relations: Vec<Arc<Relation>> = stored.relations.into_iter().map(Arc::new).collect();
+        let rows = stored.rows.into_iter().filter_map(|(bucket, relation, measures, trace_id)| {
+            let relation = Arc::clone(relations.get(relation as usize)?);
+            Some(Row { bucket, relation, measures, trace_id })
+        });
+        rows.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn calls() -> Calls {
+        let pairs = [("billing", "stripe"), ("billing", "adyen"), ("crm", "stripe")];
+        let call = |n: i64| (n * 40_000_000, pairs[(n * n % 7 % 3) as usize]);
+        Calls::of_pairs((0..60).map(call))
     }
 
-    /// The rollup again.
-    ///
-    /// # Errors
-    /// Where the stored columns do not fit this version's.
-    pub fn restore(self) -> PolarsResult<Rollup> {
-        let texts = RELATION.iter().zip(self.texts).map(|(name, values)| Column::new((*name).into(), values));
-        let numbers = std::iter::once("bucket")
-            .chain(Measure::numbers())
-            .zip(self.numbers)
-            .map(|(name, values)| Column::new(name.into(), values));
-        let traces = std::iter::once(Column::new("trace_id".into(), self.traces));
-        let columns: Vec<Column> = texts.chain(numbers).chain(traces).collect();
-        let height = columns.first().map_or(0, Column::len);
-        Rollup::regroup(DataFrame::new(height, columns)?)
+    fn rows(rollup: Rollup) -> Vec<(i64, u64, Measures)> {
+        rollup.into_rows().into_iter().map(|row| (row.bucket, row.relation.id(), row.measures)).collect()
+    }
+
+    #[test]
+    fn a_rollup_does_not_depend_on_how_calls_were_split_or_ordered() {
+        let calls = calls();
+        let whole = rows(Rollup::of(&calls));
+        for size in [1, 7, 23] {
+            let parts = (0..calls.len()).step_by(size).map(|from| Rollup::of(&calls.slice(from..from + size)));
+            let mut merged = Rollup::default();
+            parts.rev().for_each(|part| merged.merge(part));
+            assert_eq!(rows(merged), whole, "{size}");
+        }
+    }
+
+    #[test]
+    fn calls_of_one_relation_and_bucket_are_one_row_and_no_call_is_lost() {
+        let rollup = Rollup::of(&calls());
+        assert_eq!((rollup.first_bucket(), rollup.last_bucket()), (Some(0), Some(7)));
+        let length = rollup.len();
+        let rows = rollup.into_rows();
+        assert_eq!(rows.len(), length);
+        assert!(rows.len() <= 8 * 3 && rows.iter().map(Row::calls).sum::<i64>() == 60);
+    }
+
+    #[test]
+    fn what_is_split_off_and_what_stays_are_all_there_was() {
+        let mut rollup = Rollup::of(&calls());
+        let all = rollup.len();
+        let before = rollup.split_before(3);
+        assert!(before.last_bucket() < Some(3) && rollup.first_bucket() >= Some(3));
+        assert_eq!(before.len() + rollup.len(), all);
+    }
+
+    #[test]
+    fn a_stored_rollup_is_the_same_again() {
+        let rollup = Rollup::of(&calls());
+        let read: Rollup = postcard::from_bytes(&postcard::to_stdvec(&rollup).unwrap()).unwrap();
+        assert_eq!(rows(read), rows(rollup));
     }
 }

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::evaluator::{Candidate, Evaluator};
+use super::evaluator::{Candidate, Evaluator, Store};
 use super::findings::Details;
 use crate::alerts::Subject;
 use crate::calls::{StepClass, View};
 use crate::detect::{Cause, Contribution, audit_contribution, cold_start_contribution};
-use crate::features::{Column, Entity, EntityState, EntityStore};
+use crate::features::{Column, Entity, HOUR};
 use crate::models::audit::{
     Audit, COLD_START_PAGE, COMPANY_TESTS, ColdStart, Evidence, Expected, Group, HOUR_BUCKETS, Known, Observer, Over,
     Principal, Role, Row, Tick, Verdict, advance, judge, operation_class, values_of,
@@ -60,7 +60,7 @@ impl Evaluator {
         self.memory.store = store;
     }
 
-    fn judge_habits(&mut self, store: &EntityStore, rows: &[Row<'_>], bucket: i64, time: i64) {
+    fn judge_habits(&mut self, store: &Store, rows: &[Row<'_>], bucket: i64, time: i64) {
         let bundle = Arc::clone(&self.bundle);
         let audit = &bundle.audit;
         let threshold = audit.threshold(self.settings.alerts_per_day);
@@ -89,8 +89,8 @@ impl Evaluator {
             if verdict.may_page {
                 self.memory.audit.told.insert(principal.clone(), time);
             }
-            if let Some(state) = account_of(store, &principal, rows)
-                && let Some(candidate) = event_of(state, &principal, &verdict, threshold)
+            if let Some(entity) = entity_of(&principal, rows)
+                && let Some(candidate) = event_of(store, entity, &principal, &verdict, threshold)
             {
                 self.tell(store, candidate, bucket, time);
             }
@@ -123,20 +123,19 @@ impl Evaluator {
     }
 
     /// Without a history: by the priors of the classes of step.
-    fn evaluate_cold_start(&mut self, store: &EntityStore, rows: &[Row<'_>], bucket: i64, time: i64) {
+    fn evaluate_cold_start(&mut self, store: &Store, rows: &[Row<'_>], bucket: i64, time: i64) {
         let bundle = Arc::clone(&self.bundle);
         for row in rows {
             let score = self.memory.audit.cold.score(&row.cold_start_call(row.last), &bundle.audit.known);
-            let step = row.step();
+            let step = row.step;
             let is_grave = matches!(step, StepClass::Share | StepClass::Defence) && score > 0.0;
             if score < COLD_START_PAGE && !is_grave {
                 continue;
             }
             let principal = row.whose();
-            let Some(state) = account_of(store, &principal, rows) else { continue };
             let rate = 10.0_f64.powf(-score);
             let candidate = Candidate {
-                state,
+                entity: principal.entity(),
                 subject: subject_of(&principal),
                 cause: cause(operation_class(step)),
                 window: 1,
@@ -144,10 +143,15 @@ impl Evaluator {
                 p_value: -(-rate).exp_m1(),
                 share: 1.0,
                 pages: true,
-                contributions: vec![cold_start_contribution(operation_class(step), row.operation, row.calls, rate)],
-                endpoint: Some(row.operation.to_owned()),
+                contributions: vec![cold_start_contribution(
+                    operation_class(step),
+                    row.operation.as_str(),
+                    row.calls,
+                    rate,
+                )],
+                endpoint: Some(row.operation.to_string()),
                 calls: row.calls.max(0) as u64,
-                told: Details { credential: some(row.credential), ..Details::default() },
+                details: Details { credential: some(row.credential.as_str()), ..Details::default() },
             };
             self.tell(store, candidate, bucket, time);
         }
@@ -155,7 +159,7 @@ impl Evaluator {
 }
 
 fn subject_of(principal: &Principal) -> Subject {
-    Subject { view: View::Audit, vendor: principal.vendor.clone(), caller: principal.name.clone() }
+    Subject::of(&principal.entity())
 }
 
 fn some(text: &str) -> Option<String> {
@@ -166,11 +170,14 @@ fn cause(name: &'static str) -> Cause {
     Cause { name, is_rise: true, is_of_vendor: false, view: View::Audit }
 }
 
-/// The state that tells hosts and traces; of the company that of the one who failed last.
-fn account_of<'a>(store: &'a EntityStore, principal: &Principal, rows: &[Row<'_>]) -> Option<&'a EntityState> {
-    let last = || rows.iter().rev().find(|row| row.vendor == principal.vendor && row.is_failed_sign_in());
-    let name = if principal.name.is_empty() { last()?.principal } else { &principal.name };
-    store.get(&Entity::pair(View::Audit, name, &principal.vendor))
+/// The entity whose hosts and traces an alert names; of the company that of the one who failed last.
+fn entity_of(principal: &Principal, rows: &[Row<'_>]) -> Option<Entity> {
+    if !principal.name.is_empty() {
+        return Some(principal.entity());
+    }
+    let is_own = |row: &&Row<'_>| *row.vendor == principal.vendor && *row.account == principal.account;
+    let last = rows.iter().rev().filter(is_own).find(|row| row.is_failed_sign_in())?;
+    Some(last.whose().entity())
 }
 
 fn verdict_of(
@@ -198,12 +205,13 @@ fn company_verdict(audit: &Audit, company: &Principal, recent: &VecDeque<Tick>, 
     Some(Verdict { rate, p_value: rate.min(1.0), may_page: true, evidence })
 }
 
-fn event_of<'a>(
-    state: &'a EntityState,
+fn event_of(
+    store: &Store,
+    entity: Entity,
     principal: &Principal,
     verdict: &Verdict,
     threshold: f64,
-) -> Option<Candidate<'a>> {
+) -> Option<Candidate> {
     let (_, leading) = verdict.evidence.first()?;
     let all: f64 = verdict.evidence.iter().map(|(p, _)| -p.ln()).sum();
     let part = |p: f64| if all > 0.0 { -p.ln() / all } else { 1.0 };
@@ -214,7 +222,7 @@ fn event_of<'a>(
     let also =
         contributions.iter().skip(1).filter(|also| is_told_with(also)).map(|also| also.observed.clone()).collect();
     let operation = verdict.evidence.iter().find_map(|(_, evidence)| match evidence {
-        Evidence::Mark(class, _, operation) if class.group == Group::Operation => Some(operation.clone()),
+        Evidence::Mark(class, _, operation) if class.group == Group::Operation => Some(operation.to_string()),
         _ => None,
     });
     let novelty = match leading {
@@ -225,8 +233,9 @@ fn event_of<'a>(
         Evidence::Mark(class, ..) => (class.name(), HOUR_BUCKETS),
         Evidence::Over(over) => (over.test.name, if over.test.over_day { 24 * HOUR_BUCKETS } else { HOUR_BUCKETS }),
     };
+    let calls = store.get(entity.id()).map_or(0, |state| state.sum(Column::Calls, HOUR, store.now()));
     Some(Candidate {
-        state,
+        entity,
         subject: subject_of(principal),
         cause: cause(name),
         window,
@@ -236,7 +245,7 @@ fn event_of<'a>(
         pages: verdict.may_page,
         contributions,
         endpoint: operation,
-        calls: state.sum(Column::Calls, 2).max(0) as u64,
-        told: Details { also, novelty, ..Details::default() },
+        calls: calls.max(0) as u64,
+        details: Details { also, novelty, ..Details::default() },
     })
 }

@@ -6,42 +6,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use polars::prelude::*;
+use foldhash::HashMap;
+use polars::prelude::PolarsError;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::evaluator::{Evaluator, Look, Memory};
 use super::watermark::{Arrival, Watermark};
 use crate::alerts::{Alert, Budget};
-use crate::calls::Templates;
-use crate::features::{Entity, feature_rows};
-use crate::models::audit;
+use crate::calls::{Calls, Relation, Templates};
+use crate::features::{Entity, FeatureVector, features_of};
 use crate::models::bundle::Bundle;
-use crate::models::novelty::{Relation, relations};
 use crate::pipeline::{Campaign, Detection};
-use crate::rollup::{Rollup, StoredRollup, bucket_of};
+use crate::rollup::{Rollup, Row, bucket_of, rename_endpoints};
 
 /// Version of the snapshot's layout.
-const SNAPSHOT_VERSION: u32 = 3;
-/// Rolled-up parts that are merged into one before more are gathered.
-const MAX_PARTS: usize = 64;
-/// A minute, microseconds: the pace of first-seen events.
+const SNAPSHOT_VERSION: u32 = 4;
+/// A minute, microseconds: the pace of novelties.
 const MINUTE: i64 = 60_000_000;
 
 fn minute_of(time: i64) -> i64 {
     time.div_euclid(MINUTE)
-}
-
-/// Rolls up calls and puts them to the parts that were gathered.
-fn gather(parts: &mut Vec<Rollup>, calls: &DataFrame) -> Result<(), EngineError> {
-    if calls.height() > 0 {
-        parts.push(Rollup::of(calls)?);
-        if parts.len() >= MAX_PARTS {
-            let merged = Rollup::merge(std::mem::take(parts))?;
-            parts.push(merged);
-        }
-    }
-    Ok(())
 }
 
 /// What the pipeline file decides for the engine.
@@ -118,18 +103,42 @@ pub struct Counters {
 
 /// All that must survive a stop.
 #[derive(Serialize, Deserialize)]
-struct Snapshot {
+struct Snapshot<'a> {
     version: u32,
-    bundle: String,
-    watermark: Watermark,
-    open: StoredRollup,
-    late: StoredRollup,
-    looked_until: i64,
-    looked: BTreeSet<(i64, u64)>,
-    records: BTreeMap<i64, BTreeSet<u64>>,
-    templates: Templates,
+    bundle: std::borrow::Cow<'a, str>,
+    watermark: std::borrow::Cow<'a, Watermark>,
+    open: std::borrow::Cow<'a, Rollup>,
+    late: std::borrow::Cow<'a, Rollup>,
+    looked: Looked,
+    records: std::borrow::Cow<'a, BTreeMap<i64, BTreeSet<u64>>>,
+    templates: std::borrow::Cow<'a, Templates>,
     counters: Counters,
-    memory: Memory,
+    memory: std::borrow::Cow<'a, Memory>,
+}
+
+/// How far novelties were looked for in open buckets.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Looked {
+    /// Up to when, microseconds since the epoch.
+    until: i64,
+    /// Rows of each open bucket, in the order in which they were added, that were looked at or wait for their minute to end.
+    rows: BTreeMap<i64, usize>,
+    /// Of them, those that wait, as indices.
+    waiting: BTreeMap<i64, Vec<usize>>,
+    /// Addresses of the relations of each open bucket that were looked at.
+    relations: BTreeMap<i64, BTreeSet<u64>>,
+}
+
+impl Looked {
+    fn forget_before(&mut self, bucket: i64) {
+        self.rows = self.rows.split_off(&bucket);
+        self.waiting = self.waiting.split_off(&bucket);
+        self.relations = self.relations.split_off(&bucket);
+    }
+
+    fn has(&self, bucket: i64, relation: &Relation) -> bool {
+        self.relations.get(&bucket).is_some_and(|relations| relations.contains(&relation.id()))
+    }
 }
 
 /// The state machine.
@@ -137,18 +146,16 @@ pub struct Engine {
     bundle: Arc<Bundle>,
     settings: EngineSettings,
     watermark: Watermark,
-    /// Rollups of buckets that are still open, and of what came late for them.
-    open: Vec<Rollup>,
-    late: Vec<Rollup>,
-    /// Up to when first-seen events were looked for in open buckets, and the relations of open buckets that were looked at.
-    looked_until: i64,
-    looked: BTreeSet<(i64, u64)>,
+    /// Rows of buckets that are still open, and of what came late for them.
+    open: Rollup,
+    late: Rollup,
+    looked: Looked,
     /// Ids of the records of open buckets, where the source gives one.
     records: BTreeMap<i64, BTreeSet<u64>>,
     /// Learned templates, and those that the stream itself made necessary.
     templates: Templates,
     counters: Counters,
-    judge: Evaluator,
+    evaluator: Evaluator,
 }
 
 impl Engine {
@@ -156,194 +163,194 @@ impl Engine {
     pub fn new(bundle: Arc<Bundle>, settings: EngineSettings) -> Self {
         Self {
             watermark: Watermark::default(),
-            open: Vec::new(),
-            late: Vec::new(),
-            looked_until: i64::MIN,
-            looked: BTreeSet::new(),
+            open: Rollup::default(),
+            late: Rollup::default(),
+            looked: Looked { until: i64::MIN, ..Looked::default() },
             records: BTreeMap::new(),
             templates: bundle.templates.clone(),
             counters: Counters::default(),
-            judge: Evaluator::new(Arc::clone(&bundle), settings.clone(), Memory::default()),
+            evaluator: Evaluator::new(Arc::clone(&bundle), settings.clone(), Memory::default()),
             bundle,
             settings,
         }
     }
 
-    /// Takes in calls of one partition, in their order, and returns what is to be told.
+    /// Takes in calls of one partition, in their order, and returns what is to be reported.
     ///
     /// # Errors
-    /// Where the frame lacks a column of the call.
-    pub fn push(&mut self, partition: &str, calls: DataFrame) -> Result<Vec<Alert>, EngineError> {
-        let (calls, late) = self.admit(partition, calls)?;
-        self.counters.calls += (calls.height() + late.height()) as u64;
-        gather(&mut self.open, &calls)?;
-        gather(&mut self.late, &late)?;
+    /// [`EngineError::Columns`], which a batch of calls does not cause.
+    pub fn push(&mut self, partition: &str, calls: Calls) -> Result<Vec<Alert>, EngineError> {
+        self.admit(partition, calls);
         self.go_on()
     }
 
-    /// The calls that are neither too late nor repeated: those on time, and those that come late.
-    fn admit(&mut self, partition: &str, calls: DataFrame) -> Result<(DataFrame, DataFrame), EngineError> {
-        let times = calls.column("time")?.i64()?;
-        let records = calls.column("record_hash")?.u64()?;
-        let arrivals = self.watermark.observe(partition, times.iter().flatten(), self.settings.hold_back());
+    /// Takes in calls that were rolled up elsewhere, of an input that has an end: nothing is late there, and nothing is judged
+    /// before [`Self::finish`].
+    pub fn push_rollup(&mut self, calls: u64, rollup: Rollup) {
+        self.counters.calls += calls;
+        self.open.merge(rollup);
+    }
+
+    /// Counts the calls that are neither too late nor repeated.
+    fn admit(&mut self, partition: &str, mut calls: Calls) {
+        let times = calls.rows().iter().map(|call| call.time);
+        let arrivals = self.watermark.observe(partition, times, self.settings.hold_back());
         let (known, counters) = (&mut self.records, &mut self.counters);
-        let mut is_late = Vec::with_capacity(calls.height());
-        let admitted: BooleanChunked = arrivals
-            .into_iter()
-            .zip(times.iter().flatten().zip(records.iter()))
-            .map(|(arrival, (time, record))| {
-                is_late.push(arrival == Arrival::Late);
-                if arrival == Arrival::TooLate {
-                    counters.too_late += 1;
-                    return false;
-                }
-                if record.is_some_and(|record| !known.entry(bucket_of(time)).or_default().insert(record)) {
-                    counters.repeated += 1;
-                    return false;
-                }
-                counters.late += u64::from(arrival == Arrival::Late);
-                true
-            })
-            .collect();
-        let is_late: BooleanChunked = is_late.into_iter().collect();
-        if !is_late.any() {
-            let none = calls.clear();
-            return Ok((if admitted.all() { calls } else { calls.filter(&admitted)? }, none));
+        let mut arrivals_of_rows = arrivals.iter();
+        let mut is_late = Vec::new();
+        calls.retain(|call, _| {
+            let arrival = *arrivals_of_rows.next().unwrap_or(&Arrival::TooLate);
+            if arrival == Arrival::TooLate {
+                counters.too_late += 1;
+                return false;
+            }
+            let record = call.record.map(std::num::NonZeroU64::get);
+            if record.is_some_and(|record| !known.entry(bucket_of(call.time)).or_default().insert(record)) {
+                counters.repeated += 1;
+                return false;
+            }
+            counters.late += u64::from(arrival == Arrival::Late);
+            is_late.push(arrival == Arrival::Late);
+            true
+        });
+        counters.calls += calls.len() as u64;
+        if !is_late.contains(&true) {
+            self.open.add(&calls);
+            return;
         }
-        Ok((calls.filter(&(&admitted & &!&is_late))?, calls.filter(&(&admitted & &is_late))?))
+        let rows = |late: bool| (0..is_late.len()).filter(|row| is_late[*row] == late).collect::<Vec<_>>();
+        self.open.add(&calls.select(rows(false)));
+        self.late.add(&calls.select(rows(true)));
     }
 
     /// Closes what is complete, then looks at what has come since.
     fn go_on(&mut self) -> Result<Vec<Alert>, EngineError> {
         let mut alerts = self.close_what_is_complete()?;
-        alerts.extend(self.look_ahead()?);
+        alerts.extend(self.look_ahead());
         Ok(alerts)
     }
 
-    /// First-seen events of open buckets, minute by minute up to the watermark: a stolen key is told before its bucket ends. What came
+    /// Novelties of open buckets, minute by minute up to the watermark: a stolen key is reported before its bucket ends. What came
     /// late is left for the end of its bucket, so that what is seen does not depend on how calls were batched.
-    fn look_ahead(&mut self) -> Result<Vec<Alert>, EngineError> {
+    fn look_ahead(&mut self) -> Vec<Alert> {
         let until = self.watermark().map_or(i64::MIN, |time| time.div_euclid(MINUTE) * MINUTE);
-        if self.settings.is_bounded || until <= self.looked_until || self.open.is_empty() {
-            return Ok(Vec::new());
+        if self.settings.is_bounded || until <= self.looked.until || self.open.is_empty() {
+            return Vec::new();
         }
-        let open = Rollup::merge(std::mem::take(&mut self.open))?;
-        let relations = relations(&open)?;
         let mut alerts = Vec::new();
-        for of_bucket in relations.chunk_by(|(a, _), (b, _)| a == b) {
-            for look in self.looks(of_bucket, until) {
-                self.looked.extend(look.relations.iter().map(|relation| (look.bucket, relation.key())));
-                alerts.extend(self.judge.look(&look));
+        for bucket in self.open.buckets().collect::<Vec<_>>() {
+            let rows = self.open.bucket(bucket);
+            let seen = self.looked.rows.insert(bucket, rows.len()).unwrap_or_default();
+            let mut waiting = self.looked.waiting.remove(&bucket).unwrap_or_default();
+            waiting.extend(seen..rows.len());
+            let (mut due, waiting): (Vec<usize>, Vec<usize>) =
+                waiting.into_iter().partition(|row| (minute_of(rows[*row].first_seen()) + 1) * MINUTE <= until);
+            self.looked.waiting.insert(bucket, waiting);
+            due.sort_unstable_by_key(|row| (rows[*row].first_seen(), rows[*row].relation.id()));
+            let due: Vec<Row> = due.into_iter().map(|row| rows[row].clone()).collect();
+            for look in self.looks(&due) {
+                alerts.extend(self.evaluator.look(&look));
             }
         }
-        self.looked_until = until;
-        self.open.push(open);
-        Ok(alerts)
+        self.looked.until = until;
+        alerts
     }
 
-    /// Relations of a bucket, in the order of their first calls, that were not looked at and whose minute has ended: by minute, with
-    /// the names that their endpoints have by then.
-    fn looks<'a>(&mut self, of_bucket: &[(i64, Relation<'a>)], until: i64) -> Vec<Look<'a>> {
+    /// Rows of a bucket, in the order of their first calls, that were not looked at: by minute, with the names that their endpoints
+    /// have by then.
+    fn looks<'a>(&mut self, of_bucket: &'a [Row]) -> Vec<Look<'a>> {
         let mut looks = Vec::new();
-        for of_minute in of_bucket.chunk_by(|(_, a), (_, b)| minute_of(a.time) == minute_of(b.time)) {
-            let Some((bucket, first)) = of_minute.first() else { continue };
-            let end = (minute_of(first.time) + 1) * MINUTE;
-            if end > until {
-                break;
+        for of_minute in of_bucket.chunk_by(|a, b| minute_of(a.first_seen()) == minute_of(b.first_seen())) {
+            let Some(first) = of_minute.first() else { continue };
+            let (bucket, end) = (first.bucket, (minute_of(first.first_seen()) + 1) * MINUTE);
+            let new: Vec<&Row> = of_minute.iter().filter(|row| !self.looked.has(bucket, &row.relation)).collect();
+            let looked = self.looked.relations.entry(bucket).or_default();
+            for row in &new {
+                looked.insert(row.relation.id());
+                self.templates.observe_new(row.relation.vendor().as_str(), row.relation.endpoint().as_str());
             }
-            let is_new = |(bucket, relation): &&(i64, Relation<'_>)| {
-                self.looked.is_empty() || !self.looked.contains(&(*bucket, relation.key()))
+            let named = |row: &&Row| {
+                let name = self.templates.renamed(row.relation.vendor().as_str(), row.relation.endpoint().as_str());
+                name.map(|name| Arc::new(row.relation.with_endpoint(name.as_str().into())))
             };
-            let new: Vec<Relation<'a>> = of_minute.iter().filter(is_new).map(|(_, relation)| *relation).collect();
-            for relation in &new {
-                self.templates.observe_new(relation.vendor, relation.endpoint);
-            }
-            let names = new.iter().map(|relation| self.templates.renamed(relation.vendor, relation.endpoint)).collect();
-            // A late call may move a relation to a minute that is past: it is told now.
-            looks.push(Look { bucket: *bucket, end: end.max(self.looked_until), relations: new, names });
+            let relations = new.iter().map(named).collect();
+            // A late call may move a relation to a minute that is past: it is reported now.
+            looks.push(Look { bucket, end: end.max(self.looked.until), rows: new, renamed: relations });
         }
         looks
     }
 
     fn close_what_is_complete(&mut self) -> Result<Vec<Alert>, EngineError> {
         let Some(open_from) = self.watermark.open_from(self.settings.hold_back()) else { return Ok(Vec::new()) };
-        let mut oldest = self.open.iter().chain(&self.late).filter_map(|part| part.first_bucket());
-        if oldest.all(|bucket| bucket >= open_from) {
+        let oldest = self.open.first_bucket().into_iter().chain(self.late.first_bucket()).min();
+        if oldest.is_none_or(|bucket| bucket >= open_from) {
             return Ok(Vec::new());
         }
-        let mut closed = Vec::new();
-        for parts in [&mut self.open, &mut self.late] {
-            let (complete, open) = Rollup::merge(std::mem::take(parts))?.split_before(open_from)?;
-            closed.extend(Some(complete).filter(|complete| !complete.is_empty()));
-            parts.extend(Some(open).filter(|open| !open.is_empty()));
-        }
-        let closed = match closed.len() {
-            1 => closed.remove(0),
-            _ => Rollup::merge(closed)?,
-        };
+        let mut closed = self.open.split_before(open_from);
+        closed.merge(self.late.split_before(open_from));
         self.records = self.records.split_off(&open_from);
-        let alerts = self.judge_buckets(&closed)?;
-        self.looked = self.looked.split_off(&(open_from, 0));
+        let alerts = self.judge_buckets(closed.into_rows())?;
+        self.looked.forget_before(open_from);
         Ok(alerts)
     }
 
-    fn judge_buckets(&mut self, raw: &Rollup) -> Result<Vec<Alert>, EngineError> {
-        let seen = relations(raw)?;
-        let (looks, names) = self.looked_and_named(raw, &seen)?;
-        // Hardly ever is an endpoint renamed: then what was worked out holds.
-        let renamed = names.iter().any(Option::is_some).then(|| raw.clone().with_endpoints(&names)).transpose()?;
-        let closed = renamed.as_ref().unwrap_or(raw);
-        let rows = feature_rows(closed, self.bundle.expectations.columns(closed)?)?;
-        let relations = renamed.as_ref().map_or_else(|| Ok(seen), relations)?;
+    /// Judges closed buckets: `rows` by bucket, each bucket's in the order of their first calls.
+    fn judge_buckets(&mut self, rows: Vec<Row>) -> Result<Vec<Alert>, EngineError> {
         let mut alerts = Vec::new();
-        let mut relations = relations.as_slice();
-        let mut looks = looks.as_slice();
-        let audit = audit::rows(closed)?;
-        let mut audit = audit.as_slice();
+        // In chunks, so that features of some million rows are never held at once.
+        let mut rest = rows;
+        while !rest.is_empty() {
+            let mut end = rest.len().min(ROWS_A_CHUNK);
+            let last = rest[end - 1].bucket;
+            end += rest[end..].iter().take_while(|row| row.bucket == last).count();
+            let later = rest.split_off(end);
+            alerts.extend(self.judge_chunk(std::mem::replace(&mut rest, later))?);
+        }
+        Ok(alerts)
+    }
+
+    fn judge_chunk(&mut self, raw: Vec<Row>) -> Result<Vec<Alert>, EngineError> {
+        let mut looks: BTreeMap<i64, Vec<Look<'_>>> = BTreeMap::new();
+        // Endpoints that training never saw are watched, bucket by bucket, so that a path with ids of a new shape cannot grow the
+        // state for ever.
+        let mut names: HashMap<(i64, u64), Option<String>> = HashMap::default();
+        for of_bucket in raw.chunk_by(|a, b| a.bucket == b.bucket) {
+            let Some(bucket) = of_bucket.first().map(|row| row.bucket) else { continue };
+            looks.insert(bucket, self.looks(of_bucket));
+            let parts = |row: &Row| (row.relation.vendor().clone(), row.relation.endpoint().clone());
+            for (vendor, endpoint) in of_bucket.iter().map(parts) {
+                self.templates.observe_new(vendor.as_str(), endpoint.as_str());
+            }
+            for row in of_bucket {
+                let (vendor, endpoint) = parts(row);
+                let name = self.templates.renamed(vendor.as_str(), endpoint.as_str());
+                if name.is_some() {
+                    names.insert((bucket, row.relation.id()), name);
+                }
+            }
+        }
+        let named = if names.is_empty() { None } else { Some(renamed(&raw, &names)) };
+        let rows = named.as_deref().unwrap_or(&raw);
+        let vectors = features_of(rows, self.bundle.expectations.columns(rows))?;
+        let mut alerts = Vec::new();
+        let mut vectors: &[FeatureVector] = &vectors;
         for of_bucket in rows.chunk_by(|a, b| a.bucket == b.bucket) {
             let Some(bucket) = of_bucket.first().map(|row| row.bucket) else { continue };
-            let end = relations.iter().position(|(at, _)| *at > bucket).unwrap_or(relations.len());
-            let (own, later) = relations.split_at(end);
-            relations = later;
-            let end = audit.iter().position(|row| row.bucket > bucket).unwrap_or(audit.len());
-            let (of_audit, later) = audit.split_at(end);
-            audit = later;
-            let end = looks.iter().position(|look| look.bucket > bucket).unwrap_or(looks.len());
-            let (of_looks, later) = looks.split_at(end);
-            looks = later;
-            alerts.extend(of_looks.iter().flat_map(|look| self.judge.look(look)));
-            alerts.extend(self.judge.close(bucket, of_bucket, own, of_audit));
+            let (own, later) = vectors.split_at(of_bucket.len());
+            vectors = later;
+            for look in looks.get(&bucket).into_iter().flatten() {
+                alerts.extend(self.evaluator.look(look));
+            }
+            alerts.extend(self.evaluator.close(bucket, of_bucket, own));
             self.counters.buckets += 1;
         }
         Ok(alerts)
     }
 
-    /// What is still to be looked at of each closed bucket, and the template of each row's endpoint, where it differs. Endpoints
-    /// that training never saw are watched, bucket by bucket, so that a path with ids of a new shape cannot grow the state for
-    /// ever.
-    fn looked_and_named<'a>(
-        &mut self,
-        closed: &Rollup,
-        seen: &[(i64, Relation<'a>)],
-    ) -> Result<(Vec<Look<'a>>, Vec<Option<String>>), EngineError> {
-        let rows: Vec<(i64, &str, &str)> = closed.endpoints()?.collect();
-        let mut names = Vec::with_capacity(rows.len());
-        let mut relations = seen.chunk_by(|(a, _), (b, _)| a == b);
-        let mut looks = Vec::new();
-        for of_bucket in rows.chunk_by(|a, b| a.0 == b.0) {
-            looks.extend(relations.next().map(|of_bucket| self.looks(of_bucket, i64::MAX)).unwrap_or_default());
-            for (_, vendor, endpoint) in of_bucket {
-                self.templates.observe_new(vendor, endpoint);
-            }
-            names.extend(of_bucket.iter().map(|(_, vendor, endpoint)| self.templates.renamed(vendor, endpoint)));
-        }
-        Ok((looks, names))
-    }
-
     /// Shows each p-value of an entity's tests to an observer: who, at the end of which bucket, and the chance that an entity
     /// has such a day. Nothing that is told depends on it, and it is no part of a snapshot.
     pub fn observe(&mut self, observer: impl FnMut(&Entity, i64, f64) + Send + 'static) {
-        self.judge.observer = Some(Box::new(observer));
+        self.evaluator.observer = Some(Box::new(observer));
     }
 
     /// The partitions that are read from now on: each holds the watermark back until it was heard or is idle.
@@ -384,18 +391,18 @@ impl Engine {
     /// # Errors
     /// None in practice: all of the state serializes.
     pub fn snapshot(&self) -> Result<Vec<u8>, EngineError> {
+        use std::borrow::Cow;
         let snapshot = Snapshot {
             version: SNAPSHOT_VERSION,
-            bundle: self.bundle.manifest.version.clone(),
-            watermark: self.watermark.clone(),
-            open: StoredRollup::of(&Rollup::merge(self.open.clone())?)?,
-            late: StoredRollup::of(&Rollup::merge(self.late.clone())?)?,
-            looked_until: self.looked_until,
+            bundle: Cow::Borrowed(self.bundle.manifest.version.as_str()),
+            watermark: Cow::Borrowed(&self.watermark),
+            open: Cow::Borrowed(&self.open),
+            late: Cow::Borrowed(&self.late),
             looked: self.looked.clone(),
-            records: self.records.clone(),
-            templates: self.templates.clone(),
+            records: Cow::Borrowed(&self.records),
+            templates: Cow::Borrowed(&self.templates),
             counters: self.counters,
-            memory: self.judge.memory.clone(),
+            memory: Cow::Borrowed(&self.evaluator.memory),
         };
         postcard::to_stdvec(&snapshot).map_err(|error| EngineError::Snapshot(error.to_string()))
     }
@@ -406,7 +413,7 @@ impl Engine {
     /// Where the snapshot is of another version, damaged, or was taken with another bundle.
     pub fn restore(bundle: Arc<Bundle>, settings: EngineSettings, bytes: &[u8]) -> Result<Self, EngineError> {
         let misfit = |reason: String| EngineError::Snapshot(reason);
-        let snapshot: Snapshot = postcard::from_bytes(bytes).map_err(|error| misfit(error.to_string()))?;
+        let snapshot: Snapshot<'_> = postcard::from_bytes(bytes).map_err(|error| misfit(error.to_string()))?;
         if snapshot.version != SNAPSHOT_VERSION {
             return Err(misfit(format!("version {}, this program reads {SNAPSHOT_VERSION}", snapshot.version)));
         }
@@ -414,22 +421,33 @@ impl Engine {
             let given = &bundle.manifest.version;
             return Err(misfit(format!("taken with model bundle {}, the bundle given is {given}", snapshot.bundle)));
         }
-        let parts = |stored: StoredRollup| -> PolarsResult<Vec<Rollup>> {
-            let rollup = stored.restore()?;
-            Ok(if rollup.is_empty() { Vec::new() } else { vec![rollup] })
-        };
+        let memory = snapshot.memory.into_owned().restored();
         Ok(Self {
-            watermark: snapshot.watermark,
-            open: parts(snapshot.open)?,
-            late: parts(snapshot.late)?,
-            looked_until: snapshot.looked_until,
+            watermark: snapshot.watermark.into_owned(),
+            open: snapshot.open.into_owned(),
+            late: snapshot.late.into_owned(),
             looked: snapshot.looked,
-            records: snapshot.records,
-            templates: snapshot.templates,
+            records: snapshot.records.into_owned(),
+            templates: snapshot.templates.into_owned(),
             counters: snapshot.counters,
-            judge: Evaluator::new(Arc::clone(&bundle), settings.clone(), snapshot.memory.restored()),
+            evaluator: Evaluator::new(Arc::clone(&bundle), settings.clone(), memory),
             bundle,
             settings,
         })
     }
+}
+
+/// Rows whose features are worked out at once.
+const ROWS_A_CHUNK: usize = 65_536;
+
+/// Rows under the names that their endpoints have by the end of their bucket.
+fn renamed(rows: &[Row], names: &HashMap<(i64, u64), Option<String>>) -> Vec<Row> {
+    let of_buckets = rows.chunk_by(|a, b| a.bucket == b.bucket);
+    of_buckets
+        .flat_map(|of_bucket| {
+            let name = |bucket: i64, relation: &Relation| names.get(&(bucket, relation.id())).cloned().flatten();
+            let bucket = of_bucket.first().map_or(0, |row| row.bucket);
+            rename_endpoints(of_bucket.to_vec(), |relation| name(bucket, relation))
+        })
+        .collect()
 }

@@ -6,15 +6,15 @@
 
 use std::collections::BTreeMap;
 
-use super::evaluator::{Candidate, Evaluator};
+use super::evaluator::{Candidate, Evaluator, State, Store};
 use crate::alerts::Subject;
-use crate::calls::View;
+use crate::calls::{Name, View};
 use crate::detect::{Benign, Counterfactual, Finding, Sentence, Sharing, detector_of, left_out, sentence};
-use crate::features::{Entity, EntityState, EntityStore, Level};
+use crate::features::Entity;
 use crate::models::baseline::{Verdict, fused};
 use crate::models::bundle::CalibratedMultivariate;
 use crate::models::calibration::p_value;
-use crate::models::novelty::NoveltyRates;
+use crate::models::novelty::{NoveltyClass, NoveltyRates, classes};
 use crate::rollup::bucket_start;
 
 /// What else a finding says of its candidate.
@@ -34,23 +34,22 @@ pub(super) struct Details {
     pub credential: Option<String>,
 }
 
-/// Part of an entity's surprise that a verdict has: its weight over its p-value, of the sum of all.
-pub(super) fn share_of(verdict: &Verdict, verdicts: &[Verdict]) -> f64 {
-    let part = |verdict: &Verdict| verdict.test.weight() / verdict.p_value;
-    part(verdict) / verdicts.iter().map(part).sum::<f64>().max(f64::MIN_POSITIVE)
-}
-
 /// Part of what a caller showed for the first time that one class has: its logarithm, of the sum of all.
-pub(super) fn share_of_novelty(rates: &NoveltyRates, callers: usize, class: &str, shown: &BTreeMap<&str, &str>) -> f64 {
-    let part = |class: &str| (callers.max(1) as f64 / rates.of(class)).max(1.0).ln();
-    let all: f64 = shown.keys().map(|class| part(class)).sum();
+pub(super) fn share_of_novelty(
+    rates: &NoveltyRates,
+    callers: usize,
+    class: &NoveltyClass,
+    shown: &[(&'static NoveltyClass, &str)],
+) -> f64 {
+    let part = |class: &NoveltyClass| (callers.max(1) as f64 / rates.of(class)).max(1.0).ln();
+    let all: f64 = shown.iter().map(|(class, _)| part(class)).sum();
     if all > 0.0 { part(class) / all } else { 1.0 }
 }
 
 impl Evaluator {
     /// The fewest statistics without which an entity's window would not page.
-    pub fn without_statistics(&self, view: View, verdicts: &[Verdict]) -> Option<Counterfactual> {
-        let score = &self.bundle.views.get(&view)?.score;
+    pub fn without_statistics(&self, entity: &Entity, verdicts: &[Verdict]) -> Option<Counterfactual> {
+        let score = &self.bundle.views.get(&entity.view)?.score;
         let mut parts: BTreeMap<usize, (f64, &Verdict)> = BTreeMap::new();
         for verdict in verdicts.iter().filter(|verdict| verdict.test.weight() > 0.0 && verdict.p_value < 1.0) {
             let (part, strongest) = parts.entry(verdict.test.statistic).or_insert((0.0, verdict));
@@ -67,21 +66,25 @@ impl Evaluator {
                 |verdict: &Verdict| order.iter().take(count).any(|(place, ..)| *place == verdict.test.statistic);
             let left =
                 verdicts.iter().map(|verdict| (verdict.test, if is_left_out(verdict) { 1.0 } else { verdict.p_value }));
-            self.bundle.alarms_per_day(self.bundle.entities(), p_value(score.as_ref(), fused(left)))
+            self.bundle.alarms_per_day(self.bundle.entities(), p_value(score.as_ref(), fused(entity.level, left)))
         };
         let names: Vec<String> = order.iter().map(|(.., strongest)| left_out(strongest)).collect();
         Some(Counterfactual::find(&names, rate_without, self.settings.budget().tests()))
     }
 
     /// The fewest new things without which what a caller showed within the hour would not page.
-    pub fn without_novelties(&self, callers: usize, shown: &BTreeMap<&str, &str>) -> Counterfactual {
+    pub fn without_novelties(&self, callers: usize, shown: &[(&'static NoveltyClass, &str)]) -> Counterfactual {
         let rates = &self.bundle.novelty_rates;
-        let mut order: Vec<(&str, &str)> = shown.iter().map(|(class, detail)| (*class, *detail)).collect();
-        order.sort_by(|a, b| rates.of(a.0).total_cmp(&rates.of(b.0)));
-        let name = |(class, detail): &(&str, &str)| match *class {
-            "plaintext" => "plaintext HTTP".to_owned(),
-            "tls_old" => format!("TLS {detail}"),
-            _ => (*detail).to_owned(),
+        let mut order = shown.to_vec();
+        order.sort_by(|(a, _), (b, _)| rates.of(a).total_cmp(&rates.of(b)));
+        let name = |(class, detail): &(&'static NoveltyClass, &str)| {
+            if *class == &classes::PLAINTEXT {
+                "plaintext HTTP".to_owned()
+            } else if *class == &classes::TLS_OLD {
+                format!("TLS {detail}")
+            } else {
+                (*detail).to_owned()
+            }
         };
         let names: Vec<String> = order.iter().map(name).collect();
         let rate_without = |count| rates.together(callers, order.iter().skip(count).map(|(class, _)| *class));
@@ -110,27 +113,24 @@ impl Evaluator {
     }
 
     /// What an candidate says, and whom it is about.
-    pub fn finding(&self, store: &EntityStore, candidate: Candidate<'_>, bucket: i64, time: i64) -> (Subject, Finding) {
-        let Candidate { subject, cause, told, contributions, .. } = candidate;
-        let vendor = Entity::group(subject.view, Level::Vendor, &subject.vendor, "", "");
-        let of_vendor = vendor.as_ref().and_then(|vendor| store.get(vendor));
-        let trail = match of_vendor {
-            Some(of_vendor) if subject.caller.is_empty() => &of_vendor.trail,
-            _ => &candidate.state.trail,
-        };
-        let credential = told.credential.unwrap_or_else(|| trail.credential.clone());
-        let credential = Some(credential).filter(|credential| !credential.is_empty() && !subject.caller.is_empty());
+    pub fn finding(&self, store: &Store, candidate: Candidate, bucket: i64, time: i64) -> (Subject, Finding) {
+        let Candidate { subject, cause, details, contributions, entity, .. } = candidate;
+        let of_vendor = store.get(Entity::vendor(subject.view, Name::new(&subject.vendor)).id());
+        let own = || store.get(entity.id());
+        let trail = of_vendor.filter(|_| subject.caller.is_empty()).or_else(own).map(|state| &state.trail);
+        let credential = details.credential.or_else(|| trail.map(|trail| trail.credential.to_string()));
+        let credential = credential.filter(|credential| !credential.is_empty() && !subject.caller.is_empty());
         let endpoint = candidate.endpoint.filter(|endpoint| !endpoint.is_empty());
-        let is_other = |pair: &&EntityState| pair.entity.caller != candidate.state.entity.caller;
+        let is_other = |pair: &&State| pair.entity.caller != entity.caller;
         let message = sentence(&Sentence {
             cause: &cause,
             caller: &subject.caller,
             vendor: &subject.vendor,
             endpoint: endpoint.as_deref(),
             leading: contributions.first(),
-            also: &told.also,
-            others: store.pairs_of(subject.view, &subject.vendor).filter(is_other).count(),
-            sharing: told.sharing,
+            also: &details.also,
+            others: store.pairs_of(subject.view, &Name::new(&subject.vendor)).filter(is_other).count(),
+            sharing: details.sharing,
         });
         let is_egress = subject.view == View::Egress;
         let destination = self.bundle.known.vendors().category(&subject.vendor).filter(|_| is_egress);
@@ -144,15 +144,17 @@ impl Evaluator {
             p_value: candidate.p_value,
             message,
             contributions,
-            counterfactual: told.counterfactual,
-            likely: told.likely.filter(|_| !candidate.pages),
+            counterfactual: details.counterfactual,
+            likely: details.likely.filter(|_| !candidate.pages),
             destination,
-            novelty: told.novelty,
-            hosts: trail.hosts.iter().cloned().collect(),
+            novelty: details.novelty,
+            hosts: trail.map(|trail| trail.hosts.iter().map(Name::to_string).collect()).unwrap_or_default(),
             credential,
             endpoint,
             calls: candidate.calls,
-            trace_ids: trail.trace_ids.iter().cloned().collect(),
+            trace_ids: trail
+                .map(|trail| trail.trace_ids.iter().map(|id| id.as_str().to_owned()).collect())
+                .unwrap_or_default(),
         };
         (subject, finding)
     }

@@ -1,78 +1,78 @@
 //! Sums excess a pair's peak.
 
-use std::sync::Arc;
-
-use super::evaluator::{Candidate, Evaluator};
+use super::evaluator::{Candidate, Evaluator, State};
 use super::findings::Details;
+use super::tracking::remember_shift;
 use crate::alerts::Subject;
 use crate::detect::{Cause, peak_contribution};
-use crate::features::{Column, EntityState, Level, WINDOWS};
+use crate::features::{Column, Level, WINDOWS, WindowSums};
 use crate::models::baseline::Baseline;
 use crate::models::calibration::p_value;
 use crate::models::peak::{KINDS, PEAKS, Peaks, SPENDING, excess};
 use crate::models::statistic::{Kind, STATISTICS};
 
 impl Evaluator {
-    /// The kinds of peaks that a pair is excess, where that is rare enough to tell: its own, or, at a vendor that nobody knows,
+    /// The kinds of peaks that a pair exceeds, where that is rare enough to report: its own, or, at a vendor that nobody knows,
     /// those of nine pairs in ten. A new pair at a known vendor is a service that goes live, and moves what it moves.
-    pub fn above_peaks<'a>(
-        &mut self,
-        state: &'a EntityState,
+    pub fn above_peaks(
+        &self,
+        state: &mut State,
+        sums: &WindowSums,
         baseline: Option<&Baseline>,
         time: i64,
-    ) -> Vec<Candidate<'a>> {
+    ) -> Vec<Candidate> {
         let entity = &state.entity;
         let own = baseline.and_then(|baseline| baseline.peaks);
-        let bundle = Arc::clone(&self.bundle);
-        let is_unknown = || entity.level == Level::Pair && !bundle.known.has_vendor(entity.view, &entity.vendor);
-        let usual = || bundle.views.get(&entity.view).filter(|_| is_unknown()).map(|view| view.usual_peaks);
+        let is_unknown = || entity.level == Level::Pair && !self.bundle.known.has_vendor(entity.view, &entity.vendor);
+        let usual = || self.bundle.views.get(&entity.view).filter(|_| is_unknown()).map(|view| view.usual_peaks);
         let Some(peaks) = own.or_else(usual) else { return Vec::new() };
-        (0..KINDS).filter_map(|place| self.above_peak(state, &peaks, place, time)).collect()
+        (0..KINDS).filter_map(|kind| self.above_peak(state, sums, &peaks, kind, time)).collect()
     }
 
-    fn above_peak<'a>(
-        &mut self,
-        state: &'a EntityState,
+    fn above_peak(
+        &self,
+        state: &mut State,
+        sums: &WindowSums,
         peaks: &Peaks,
-        place: usize,
+        kind: usize,
         time: i64,
-    ) -> Option<Candidate<'a>> {
-        let entity = &state.entity;
+    ) -> Option<Candidate> {
+        let entity = state.entity.clone();
         let view = self.bundle.views.get(&entity.view)?;
-        if place == SPENDING && !self.is_metered(&entity.vendor) {
+        let excess = excess(peaks, sums, kind)?;
+        if kind == SPENDING && !self.is_metered(entity.vendor.as_str()) {
             return None;
         }
-        let excess = excess(peaks, state, place)?;
-        let p_value = p_value(view.peaks.get(place).and_then(Option::as_ref), excess.times);
+        let p_value = p_value(view.peaks.get(kind).and_then(Option::as_ref), excess.times);
         let rate = self.bundle.alarms_per_day(view.pairs(), p_value);
         let share = self.settings.budget().peak();
-        if rate > share || self.is_level(state, place, excess.times, time) {
+        if rate > share || is_level(state, kind, excess.times, time) {
             return None;
         }
         Some(Candidate {
-            state,
-            subject: Subject::of(entity),
-            cause: Cause { name: PEAKS[place].name, is_rise: true, is_of_vendor: false, view: entity.view },
+            subject: Subject::of(&entity),
+            cause: Cause { name: PEAKS[kind].name, is_rise: true, is_of_vendor: false, view: entity.view },
+            entity,
             window: WINDOWS[excess.window].buckets,
             rate,
             p_value,
             share,
             pages: true,
-            contributions: vec![peak_contribution(place, &excess, p_value)],
+            contributions: vec![peak_contribution(kind, &excess, p_value)],
             endpoint: None,
-            calls: state.sum(Column::Calls, excess.window).max(0) as u64,
-            told: Details::default(),
+            calls: sums[excess.window][Column::Calls as usize].max(0) as u64,
+            details: Details::default(),
         })
     }
+}
 
-    /// Whether a peak that was told for a day is by now the pair's level; else remembers that it is being told.
-    fn is_level(&mut self, state: &EntityState, place: usize, times: f64, time: i64) -> bool {
-        let (key, effect) = ((state.entity.clone(), STATISTICS.len() + place), times.ln());
-        let shift = self.memory.shifts.get_mut(&key);
-        let explains = shift.is_some_and(|shift| shift.explains(Kind::Volume, effect, time));
-        if !explains {
-            self.tell_shift(key, time, effect);
-        }
-        explains
+/// Whether a peak that was reported for a day is by now the pair's level; else remembers that it is being reported.
+fn is_level(state: &mut State, kind: usize, times: f64, time: i64) -> bool {
+    let (statistic, effect) = (STATISTICS.len() + kind, times.ln());
+    let shift = state.part.shifts.iter_mut().find(|(known, _)| *known == statistic);
+    let explains = shift.is_some_and(|(_, shift)| shift.explains(Kind::Volume, effect, time));
+    if !explains {
+        remember_shift(state, statistic, time, effect);
     }
+    explains
 }

@@ -12,7 +12,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use polars::prelude::DataFrame;
 use rdkafka::message::Message;
 
 use super::admin::{Admin, Health};
@@ -24,7 +23,7 @@ use super::{Counters, Engine, EngineError, EngineSettings, metrics};
 use crate::alerts::Alert;
 use crate::alerts::sinks::{Delivery, Sink, SinkError, SinkPlan};
 use crate::alerts::triage::{Triage, TriageError, VerdictsError};
-use crate::calls::{CallsBuilder, FingerprintKey, KeyError, OwnerError, Owners};
+use crate::calls::{Calls, CallsBuilder, FingerprintKey, KeyError, OwnerError, Owners};
 use crate::ingest::kafka::{Batch, Consumer, ConsumerError, Event, Partition};
 use crate::ingest::{DecodeSpec, Decoder, Place, SpecError};
 use crate::models::bundle::Bundle;
@@ -87,7 +86,7 @@ pub enum RunError {
 
 /// What the shell needs of an engine. The one there is implements it; tests bring a simpler one.
 pub(crate) trait Machine {
-    fn push(&mut self, partition: &str, calls: DataFrame) -> Result<Vec<Alert>, EngineError>;
+    fn push(&mut self, partition: &str, calls: Calls) -> Result<Vec<Alert>, EngineError>;
     fn assign(&mut self, partitions: &[String]);
     fn idle(&mut self, partition: &str) -> Result<Vec<Alert>, EngineError>;
     fn snapshot(&self) -> Result<Vec<u8>, EngineError>;
@@ -96,7 +95,7 @@ pub(crate) trait Machine {
 }
 
 impl Machine for Engine {
-    fn push(&mut self, partition: &str, calls: DataFrame) -> Result<Vec<Alert>, EngineError> {
+    fn push(&mut self, partition: &str, calls: Calls) -> Result<Vec<Alert>, EngineError> {
         Self::push(self, partition, calls)
     }
     fn assign(&mut self, partitions: &[String]) {
@@ -258,7 +257,7 @@ impl<'a, M: Machine> Shell<'a, M> {
             }
         }
         let calls = self.calls.finish();
-        let alerts = if calls.height() > 0 { self.machine.push(&name, calls)? } else { Vec::new() };
+        let alerts = if !calls.is_empty() { self.machine.push(&name, calls)? } else { Vec::new() };
         self.dead_letters.deliver(&letters, self.health, self.shutdown)?;
         self.deliver(alerts)?;
 

@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::entities::EntityHistory;
-use crate::features::{Entity, Level, WINDOWS};
+use crate::calls::Name;
+use crate::features::{Level, WINDOWS};
 use crate::models::baseline::{
-    Baseline, Baselines, EndpointBaseline, LevelBaseline, MIN_ENDPOINT_CALLS, Verdict, fused, judge, observe,
-    observe_endpoint,
+    Baseline, Baselines, EndpointBaseline, Expected, LevelBaseline, MIN_ENDPOINT_CALLS, Snapshot, fused, judge,
 };
 use crate::models::calibration::Tail;
 use crate::models::hourly::Hourly;
@@ -104,7 +104,7 @@ impl<'a> Fit<'a> {
             silences: BTreeMap::new(),
         };
         if span.has_seasonality() {
-            fit.silences = longest_by_fold(&fit.calls, span, |fold| fit.clock(Some(fold), span));
+            fit.silences = longest_by_fold(&fit.calls, span, |fold| fit.seasonality(Some(fold), span));
         }
         fit.gather_moments(tests, span);
         fit
@@ -112,18 +112,18 @@ impl<'a> Fit<'a> {
 
     fn gather_moments(&mut self, tests: &[Test], span: Span) {
         let mut today = None;
-        let (mut clock, mut shares) = (None, Vec::new());
+        let (mut seasonality, mut shares) = (None, Vec::new());
         let (mut moments, mut mix) = (BTreeMap::new(), BTreeMap::new());
-        self.history.replay(|bucket, state| {
+        self.history.replay(|bucket, at| {
             let fold = span.fold_of(bucket);
             if today.replace(fold) != Some(fold) {
-                clock = self.clock(Some(fold), span);
+                seasonality = self.seasonality(Some(fold), span);
                 shares = self.shares(Some(fold));
             }
             let sums = moments.entry(fold).or_insert_with(|| vec![Moments::default(); tests.len()]);
-            for (place, seen) in observe(tests, state, bucket, clock.as_ref()).into_iter().enumerate() {
-                if Moments::samples(tests[place], bucket) {
-                    sums[place].add(tests[place].statistic().kind, seen);
+            for (place, test) in tests.iter().enumerate() {
+                if Moments::samples(*test, bucket) {
+                    sums[place].add(test.statistic().kind, at.observe(*test, seasonality.as_ref()));
                 }
             }
             let sums = mix.entry(fold).or_insert_with(|| vec![[Moments::default(); _]; self.endpoints.len()]);
@@ -131,7 +131,7 @@ impl<'a> Fit<'a> {
                 tests.iter().filter(|test| test.statistic().kind == Kind::Mix && Moments::samples(**test, bucket))
             {
                 for ((place, _), (share, sums)) in self.endpoints.iter().zip(shares.iter().zip(sums.iter_mut())) {
-                    let seen = observe_endpoint(state, &self.history.endpoints[*place], *share, test.window);
+                    let seen = at.observe_endpoint(&self.history.endpoints[*place], *share, test.window);
                     sums[test.window].add(Kind::Mix, seen);
                 }
             }
@@ -139,7 +139,7 @@ impl<'a> Fit<'a> {
         (self.moments, self.mix) = (moments, mix);
     }
 
-    fn clock(&self, left_out: Option<i64>, span: Span) -> Option<Seasonality> {
+    fn seasonality(&self, left_out: Option<i64>, span: Span) -> Option<Seasonality> {
         (self.history.entity.level == Level::Pair).then(|| Seasonality::fit(&self.calls, span, left_out))
     }
 
@@ -180,9 +180,9 @@ impl<'a> Fit<'a> {
             days: self.history.days() as u32,
             calls: self.calls_by_fold.values().sum(),
             is_known: self.is_known,
-            clock: self.clock(left_out, span),
+            seasonality: self.seasonality(left_out, span),
             dispersion: (0..tests).map(dispersion).collect(),
-            endpoints: endpoints.collect(),
+            endpoints: sorted(endpoints.collect()),
             peers: self.peers,
             peaks: None,
             leaks: Default::default(),
@@ -193,8 +193,8 @@ impl<'a> Fit<'a> {
     /// The largest sums of each fold.
     fn peaks(&self, span: Span) -> Vec<Peaks> {
         let mut folds: BTreeMap<i64, Peaks> = BTreeMap::new();
-        self.history.replay(|bucket, state| {
-            peak::raise(folds.entry(span.fold_of(bucket)).or_default(), state);
+        self.history.replay(|bucket, at| {
+            peak::raise(folds.entry(span.fold_of(bucket)).or_default(), at.sums);
         });
         folds.into_values().collect()
     }
@@ -202,8 +202,8 @@ impl<'a> Fit<'a> {
     /// What can leak, learned hour by hour, and each fold's leaks against the largest of the others.
     fn leaks(&self, baseline: &Baseline, span: Span) -> ([LeakBaseline; LEAKING.len()], Vec<f64>) {
         let (mut hourly, mut hours) = (Hourly::default(), Vec::new());
-        self.history.replay(|bucket, state| {
-            hours.extend(state.series.bucket(bucket).and_then(|values| hourly.add(bucket, values)));
+        self.history.replay(|bucket, at| {
+            hours.extend(at.state.windows.bucket(bucket).and_then(|values| hourly.add(bucket, values)));
         });
         let mut times = Vec::new();
         let learned = LEAKING.map(|quantity| {
@@ -232,6 +232,12 @@ struct Usual {
     tests: Vec<Vec<f32>>,
     /// By window, over all endpoints.
     mix: [f32; WINDOWS.len()],
+}
+
+/// In the order of the addresses of their names, as an entity keeps its endpoints.
+fn sorted(mut endpoints: Vec<(Name, EndpointBaseline)>) -> Vec<(Name, EndpointBaseline)> {
+    endpoints.sort_unstable_by_key(|(name, _)| name.id());
+    endpoints
 }
 
 fn median(mut values: Vec<f64>) -> Option<f64> {
@@ -272,19 +278,19 @@ fn raw_maxima(
 ) -> Vec<BTreeMap<i64, Vec<f32>>> {
     let mut maxima = vec![BTreeMap::new(); folds.len()];
     let mut today = None;
-    let (mut clock, mut shares) = (None, Vec::new());
-    fit.history.replay(|bucket, state| {
+    let (mut seasonality, mut shares) = (None, Vec::new());
+    fit.history.replay(|bucket, at| {
         let own = span.fold_of(bucket);
         if today.replace(own) != Some(own) {
-            clock = fit.clock(Some(own), span);
+            seasonality = fit.seasonality(Some(own), span);
             shares = fit.shares(Some(own));
         }
-        let seen = observe(tests, state, bucket, clock.as_ref());
-        let endpoints: Vec<_> = fit.endpoints.iter().map(|(place, _)| fit.history.endpoints[*place].as_str()).collect();
+        let seen: Vec<_> = tests.iter().map(|test| at.observe(*test, seasonality.as_ref())).collect();
+        let endpoints: Vec<&Name> = fit.endpoints.iter().map(|(place, _)| &fit.history.endpoints[*place]).collect();
         let of_endpoints: Vec<[_; WINDOWS.len()]> = endpoints
             .iter()
             .zip(&shares)
-            .map(|(name, share)| std::array::from_fn(|window| observe_endpoint(state, name, *share, window)))
+            .map(|(name, share)| std::array::from_fn(|window| at.observe_endpoint(name, *share, window)))
             .collect();
         for (fold, baseline) in baselines.iter().enumerate() {
             let today = maxima[fold].entry(own).or_insert_with(|| vec![0.0_f32; tests.len()]);
@@ -292,7 +298,7 @@ fn raw_maxima(
                 let kind = test.statistic().kind;
                 let z = if kind == Kind::Mix {
                     let each = endpoints.iter().zip(&of_endpoints).filter_map(|(name, seen)| {
-                        let own = baseline.endpoints.get(*name)?;
+                        let own = baseline.endpoint(name)?;
                         Some(seen[test.window].z(kind, f64::from(own.dispersion[test.window])))
                     });
                     each.fold(0.0, f64::max)
@@ -318,15 +324,12 @@ fn tails(maxima: &[&BTreeMap<i64, Vec<f32>>], tests: usize, span: Span, left_out
 }
 
 /// Calibrates the entities of a view and level; `watch` is shown every known entity's verdicts on each judged fold.
-pub(super) fn calibrate(
-    what: &Calibration<'_>,
-    watch: impl Fn(&Entity, i64, &crate::features::EntityState, &[Verdict]) + Sync,
-) -> Calibrated {
+pub(super) fn calibrate(what: &Calibration<'_>, watch: impl Fn(Snapshot<'_>, Expected<'_>) + Sync) -> Calibrated {
     let tests = tests_at(what.level);
     let span = what.span;
     let fits: Vec<Fit<'_>> = (0..what.entities.len())
         .into_par_iter()
-        .map(|place| Fit::of(&what.entities[place], what.peers.get(place).copied().unwrap_or_default(), &tests, span))
+        .map(|place| Fit::of(&what.entities[place], what.peers.get(place).copied().unwrap_or_default(), tests, span))
         .collect();
     let judged: Vec<i64> = span.folds().collect();
     let judged = &judged[judged.len().saturating_sub(MAX_FOLDS)..];
@@ -343,7 +346,7 @@ pub(super) fn calibrate(
     let maxima: Vec<Vec<BTreeMap<i64, Vec<f32>>>> = sampled
         .par_iter()
         .zip(&of_folds)
-        .map(|(fit, baselines)| raw_maxima(fit, &tests, &folds, baselines, span))
+        .map(|(fit, baselines)| raw_maxima(fit, tests, &folds, baselines, span))
         .collect();
     let levels: Vec<LevelBaseline> = folds
         .iter()
@@ -364,13 +367,19 @@ pub(super) fn calibrate(
         .zip(&of_folds)
         .flat_map_iter(|(fit, baselines)| {
             let mut scores: BTreeMap<i64, f32> = judged.iter().map(|fold| (*fold, 0.0)).collect();
-            fit.history.replay(|bucket, state| {
+            fit.history.replay(|bucket, at| {
                 let own = span.fold_of(bucket);
                 let Some(fold) = folds.iter().position(|fold| *fold == Some(own)) else { return };
-                let known = Some(&baselines[fold]);
-                let verdicts = judge(state, bucket, known, &levels[fold], what.between, fit.peers, None);
-                watch(&fit.history.entity, bucket, state, &verdicts);
-                let score = fused(verdicts.iter().map(|verdict| (verdict.test, verdict.p_value))) as f32;
+                let by = Expected {
+                    baseline: Some(&baselines[fold]),
+                    level: &levels[fold],
+                    between: what.between,
+                    peers: fit.peers,
+                    adaptation: None,
+                };
+                watch(at, by);
+                let verdicts = judge(at, by);
+                let score = fused(what.level, verdicts.iter().map(|verdict| (verdict.test, verdict.p_value))) as f32;
                 scores.entry(own).and_modify(|most| *most = most.max(score));
             });
             scores.into_values()

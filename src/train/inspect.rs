@@ -12,6 +12,7 @@ use comfy_table::Table;
 use serde::Serialize;
 
 use super::evaluate::{plain_table, write_table};
+use crate::calls::Name;
 use crate::detect::{in_bytes, in_numbers};
 use crate::features::{Entity, Level, WINDOWS};
 use crate::models::baseline::Baseline;
@@ -150,13 +151,14 @@ impl Inspection {
     /// `None` if it names none.
     pub fn of(bundle: &Bundle, asked: Option<&str>) -> Option<Self> {
         let mut members: BTreeMap<_, usize> = BTreeMap::new();
-        for (entity, baseline) in &bundle.baselines {
+        for (entity, baseline) in bundle.baselines.sorted() {
             *members.entry((entity.view, entity.level, baseline.peers)).or_default() += 1;
         }
         let is_asked = |entity: &Entity| asked.is_none_or(|asked| is_named(entity, asked));
         let mut profiles: Vec<Profile> = bundle
             .baselines
-            .iter()
+            .sorted()
+            .into_iter()
             .filter(|(entity, _)| is_asked(entity))
             .map(|(entity, baseline)| {
                 let members = members.get(&(entity.view, entity.level, baseline.peers)).copied().unwrap_or(1);
@@ -167,12 +169,11 @@ impl Inspection {
             return None;
         }
         profiles.sort_by(|a, b| (a.entity.level, &a.entity).cmp(&(b.entity.level, &b.entity)));
-        let rate = |class: &crate::models::novelty::NoveltyClass| NoveltyRate {
-            class: class.name,
-            says: class.says,
-            a_day: bundle.novelty_rates.of(class.name),
+        let rate = |class: &&'static crate::models::novelty::NoveltyClass| {
+            let a_day = bundle.novelty_rates.learned(class)?;
+            Some(NoveltyRate { class: class.name, says: class.summary, a_day })
         };
-        let mut novelties: Vec<NoveltyRate> = NOVELTIES.iter().map(rate).collect();
+        let mut novelties: Vec<NoveltyRate> = NOVELTIES.iter().filter_map(rate).collect();
         novelties.sort_by(|a, b| a.a_day.total_cmp(&b.a_day));
         let multivariate = bundle.multivariate.iter().map(|(view, calibrated)| {
             let models = MODELS.iter().map(|kind| kind.name).collect();
@@ -195,34 +196,32 @@ fn is_named(entity: &Entity, asked: &str) -> bool {
     match entity.level {
         Level::Pair => {
             let of_pair = asked.strip_prefix(caller.as_str()).and_then(|rest| rest.strip_prefix('@'));
-            asked == caller || asked == vendor || of_pair == Some(vendor.as_str())
+            asked == caller.as_str() || asked == vendor.as_str() || of_pair == Some(vendor.as_str())
         }
-        Level::Credential => asked == part,
-        Level::Vendor => asked == vendor,
+        Level::Credential => asked == part.as_str(),
+        Level::Vendor => asked == vendor.as_str(),
         Level::VendorEndpoint => false,
     }
 }
 
 impl Profile {
     fn of(bundle: &Bundle, entity: &Entity, baseline: &Baseline, members: usize) -> Self {
-        let expected =
-            |endpoint: &str| bundle.expectations.get(entity.view.as_str(), &entity.caller, &entity.vendor, endpoint);
-        let usual_of = |endpoint: &str| Usual::from(expected(endpoint));
+        let expected = |endpoint: &Name| bundle.expectations.get(entity.view, &entity.caller, &entity.vendor, endpoint);
+        let usual_of = |endpoint: &Name| Usual::from(expected(endpoint));
         let of_endpoints: Vec<_> =
             baseline.endpoints.iter().map(|(name, known)| (known.share, expected(name))).collect();
         let is_pair = entity.level == Level::Pair;
         let mut endpoints: Vec<Endpoint> = baseline
             .endpoints
             .iter()
-            .map(|(name, known)| Endpoint { name: name.clone(), share: known.share, usual: usual_of(name) })
+            .map(|(name, known)| Endpoint { name: name.to_string(), share: known.share, usual: usual_of(name) })
             .collect();
         endpoints.sort_by(|a, b| b.share.total_cmp(&a.share).then_with(|| a.name.cmp(&b.name)));
-        let dispersion =
-            tests_at(entity.level).into_iter().zip(&baseline.dispersion).map(|(test, dispersion)| Wander {
-                statistic: test.statistic().name,
-                window: WINDOWS[test.window].name,
-                dispersion: f64::from(*dispersion),
-            });
+        let dispersion = tests_at(entity.level).iter().zip(&baseline.dispersion).map(|(test, dispersion)| Wander {
+            statistic: test.statistic().name,
+            window: WINDOWS[test.window].name,
+            dispersion: f64::from(*dispersion),
+        });
         Self {
             days: baseline.days,
             calls: baseline.calls,
@@ -231,7 +230,7 @@ impl Profile {
             } else {
                 JudgedBy::Peers { group: baseline.peers, members }
             },
-            clock: baseline.clock.as_ref().map(|clock| clock.by_hour().map(Vec::from)),
+            clock: baseline.seasonality.as_ref().map(|clock| clock.by_hour().map(Vec::from)),
             usual: mixed(&of_endpoints).map_or_else(|| usual_of(&entity.part), Usual::from),
             endpoints,
             dispersion: dispersion.collect(),
@@ -245,7 +244,7 @@ impl Profile {
         let Entity { level, caller, vendor, part, .. } = &self.entity;
         match level {
             Level::Pair => format!("{caller} → {vendor}"),
-            Level::Vendor => vendor.clone(),
+            Level::Vendor => vendor.to_string(),
             Level::VendorEndpoint | Level::Credential => format!("{vendor} {part}"),
         }
     }
@@ -418,6 +417,7 @@ impl fmt::Display for Inspection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::calls::Name;
     use crate::calls::View;
 
     #[test]

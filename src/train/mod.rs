@@ -17,30 +17,29 @@ pub mod triage;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use polars::prelude::*;
+use foldhash::HashSet;
+use polars::prelude::PolarsError;
 use thiserror::Error;
 
 use self::calibrate::{Calibration, calibrate};
-use self::entities::{EntityHistory, gather};
-use crate::calls::{Exclude, Excluded, TemplateLearner, Templates, VendorPack, View};
-use crate::features::{FeatureRow, Level, catalogue_hash, feature_rows};
+use self::entities::{EntityHistory, Gatherer};
+use crate::calls::{Calls, Exclude, Excluded, Relation, TemplateLearner, Templates, VendorPack, View};
+use crate::features::{Level, catalogue_hash, features_of};
 use crate::models::baseline::{Baselines, ViewBaseline};
 use crate::models::bundle::{Bundle, FORMAT_VERSION, Manifest};
 use crate::models::calibration::Tail;
 use crate::models::expectation::CallHistory;
-use crate::models::novelty::{NoveltyRates, SeenHistory, relations};
+use crate::models::novelty::{NoveltyRates, SeenHistory};
 use crate::models::peak::{self, KINDS};
 use crate::models::peers::{Peers, behaviour};
 use crate::models::seasonality::{Seasonality, Span};
-use crate::rollup::{Rollup, StoredRollup, bucket_start};
+use crate::rollup::{Rollup, Row, bucket_start, rename_endpoints};
 
 pub use self::inspect::Inspection;
 pub use self::report::{LeftOut, Report};
 
 /// Seed of everything random in training: the same history gives the same bundle.
 const SEED: u64 = 20_260_901;
-/// Rolled-up rows that are gathered before they are merged into the history.
-const MERGE_ROWS: usize = 200_000;
 
 /// Why nothing could be learned.
 #[derive(Debug, Error)]
@@ -59,9 +58,7 @@ pub enum TrainError {
 /// The history, rolled up as it is read.
 #[derive(Default)]
 pub struct History {
-    merged: Option<Rollup>,
-    parts: Vec<Rollup>,
-    rows: usize,
+    rollup: Rollup,
     calls: i64,
     excluded: Excluded,
     is_none: bool,
@@ -78,20 +75,11 @@ impl History {
         Self { excluded: Excluded::new(rules), ..Self::default() }
     }
 
-    /// Adds a frame of calls.
-    ///
-    /// # Errors
-    /// Where the frame lacks a column of the call.
-    pub fn add(&mut self, calls: &DataFrame) -> Result<(), TrainError> {
-        let calls = self.excluded.apply(calls)?;
-        self.calls += calls.height() as i64;
-        let part = Rollup::of(&calls)?;
-        self.rows += part.len();
-        self.parts.push(part);
-        if self.rows > MERGE_ROWS {
-            self.merge()?;
-        }
-        Ok(())
+    /// Adds calls.
+    pub fn add(&mut self, mut calls: Calls) {
+        self.excluded.apply(&mut calls);
+        self.calls += calls.len() as i64;
+        self.rollup.add(&calls);
     }
 
     /// Calls read so far, but for those that a rule matched.
@@ -99,17 +87,11 @@ impl History {
         self.calls
     }
 
-    fn merge(&mut self) -> Result<(), TrainError> {
-        let parts = self.merged.take().into_iter().chain(self.parts.drain(..)).collect();
-        self.merged = Some(Rollup::merge(parts)?);
-        self.rows = 0;
-        Ok(())
-    }
-
-    fn into_rollup(mut self) -> Result<Rollup, TrainError> {
-        self.merge()?;
-        let is_none = self.is_none;
-        self.merged.filter(|rollup| is_none || !rollup.is_empty()).ok_or(TrainError::NoCalls)
+    fn into_rows(self) -> Result<Vec<Row>, TrainError> {
+        if self.rollup.is_empty() && !self.is_none {
+            return Err(TrainError::NoCalls);
+        }
+        Ok(self.rollup.into_rows())
     }
 }
 
@@ -133,31 +115,33 @@ pub struct Settings {
 pub fn train(history: History, settings: &Settings, stage: &dyn Fn(&str)) -> Result<(Bundle, Report), TrainError> {
     stage("learning endpoint templates");
     let excluded = history.excluded.counts();
-    let rollup = history.into_rollup()?;
-    let templates = learn_templates(&rollup)?;
-    let names = names_of(&rollup, &templates)?;
-    let rollup = rollup.with_endpoints(&names)?;
-    let span = span_of(&rollup)?;
-
-    stage("learning what is usual for a call");
-    let calls = CallHistory::of(&rollup, span)?;
-    let expectations = calls.fit(None);
-    let rows = features_out_of_fold(&rollup, &calls, span)?;
+    let rows = history.into_rows()?;
+    let templates = learn_templates(&rows);
+    let rename = |relation: &Relation| templates.renamed(relation.vendor().as_str(), relation.endpoint().as_str());
+    let rows = rename_endpoints(rows, rename);
+    // Without a history: no bucket.
+    let (first, last) = rows.first().zip(rows.last()).map_or((0, -1), |(first, last)| (first.bucket, last.bucket));
+    let span = Span { first, last };
 
     stage("learning what was ever seen");
-    let relations = relations(&rollup)?;
-    let facts = SeenHistory::of(&relations, span).with_vendors(Arc::clone(&settings.vendors));
-    let novelty_rates = NoveltyRates::fit(&relations, &facts, span);
+    let facts = SeenHistory::of(&rows, span).with_vendors(Arc::clone(&settings.vendors));
+    let novelty_rates = NoveltyRates::fit(&rows, &facts, span);
 
     stage("learning the audit view");
-    let audit = audit::learn(&crate::models::audit::rows(&rollup)?);
+    let audit = audit::learn(&crate::models::audit::rows(&rows));
+
+    stage("learning what is usual for a call");
+    let manifest = Manifest { excluded, ..manifest(&rows, span, settings)? };
+    let calls = CallHistory::of(&rows, span);
+    let expectations = calls.fit(None);
+    let gathered = gather_out_of_fold(rows, &calls, span)?;
 
     let mut bundle = Bundle {
-        manifest: Manifest { excluded, ..manifest(&rollup, span, settings)? },
+        manifest,
         span,
         templates,
         expectations,
-        baselines: Baselines::new(),
+        baselines: Baselines::default(),
         views: BTreeMap::new(),
         peers: BTreeMap::new(),
         known: facts.known(),
@@ -165,55 +149,39 @@ pub fn train(history: History, settings: &Settings, stage: &dyn Fn(&str)) -> Res
         multivariate: BTreeMap::new(),
         audit,
     };
-    for view in [View::Egress, View::Audit] {
-        let rows: Vec<FeatureRow> = rows.iter().filter(|row| row.view == view).cloned().collect();
-        if !rows.is_empty() {
-            stage(&format!("calibrating the {} view", view.as_str()));
-            calibrate_view(&mut bundle, view, &gather(&rows));
-        }
+    for (view, gatherer) in gathered {
+        stage(&format!("calibrating the {} view", view.as_str()));
+        calibrate_view(&mut bundle, view, &gatherer.finish());
     }
     let report = Report::of(&bundle, settings);
     report.complete(&mut bundle.manifest);
     Ok((bundle, report))
 }
 
-fn learn_templates(rollup: &Rollup) -> Result<Templates, TrainError> {
-    let seen = rollup.frame().select(["vendor", "endpoint"])?.unique_stable(None, UniqueKeepStrategy::Any, None)?;
-    let (vendors, endpoints) = (seen.column("vendor")?.str()?, seen.column("endpoint")?.str()?);
+fn learn_templates(rows: &[Row]) -> Templates {
     let mut learner = TemplateLearner::default();
-    for (vendor, endpoint) in vendors.iter().zip(endpoints.iter()) {
-        learner.observe(vendor.unwrap_or_default(), endpoint.unwrap_or_default());
-    }
-    Ok(learner.learn())
-}
-
-/// The template of each row's endpoint, where it differs.
-fn names_of(rollup: &Rollup, templates: &Templates) -> Result<Vec<Option<String>>, TrainError> {
-    Ok(rollup.endpoints()?.map(|(_, vendor, endpoint)| templates.renamed(vendor, endpoint)).collect())
-}
-
-fn span_of(rollup: &Rollup) -> Result<Span, TrainError> {
-    let buckets = rollup.frame().column("bucket")?.i64()?;
-    // Without a history: no bucket.
-    let (first, last) = buckets.min().zip(buckets.max()).unwrap_or((0, -1));
-    Ok(Span { first, last })
-}
-
-/// Feature rows of each fold, with what the other folds expect.
-fn features_out_of_fold(rollup: &Rollup, calls: &CallHistory, span: Span) -> Result<Vec<FeatureRow>, TrainError> {
-    let mut rows = Vec::new();
-    let mut rest = rollup.clone();
-    for fold in span.folds() {
-        let (own, later) = rest.split_before((fold + 1) * span.fold_buckets())?;
-        rest = later;
-        if own.is_empty() {
-            continue;
+    let mut seen: HashSet<(u64, u64)> = HashSet::default();
+    for relation in rows.iter().map(|row| &row.relation) {
+        if seen.insert((relation.vendor().id(), relation.endpoint().id())) {
+            learner.observe(relation.vendor().as_str(), relation.endpoint().as_str());
         }
-        // A single fold has no others to be judged with.
-        let expectations = calls.fit((span.fold_count() > 1).then_some(fold));
-        rows.extend(feature_rows(&own, expectations.columns(&own)?)?);
     }
-    Ok(rows)
+    learner.learn()
+}
+
+/// The history of each view's entities, each fold's features by what the other folds expect.
+fn gather_out_of_fold(rows: Vec<Row>, calls: &CallHistory, span: Span) -> Result<BTreeMap<View, Gatherer>, TrainError> {
+    let mut gathered: BTreeMap<View, Gatherer> = BTreeMap::new();
+    for of_fold in rows.chunk_by(|a, b| span.fold_of(a.bucket) == span.fold_of(b.bucket)) {
+        let Some(first) = of_fold.first() else { continue };
+        // A single fold has no others to be judged with.
+        let left_out = (span.fold_count() > 1).then_some(span.fold_of(first.bucket));
+        let vectors = features_of(of_fold, calls.fit(left_out).columns(of_fold))?;
+        for (row, values) in of_fold.iter().zip(&vectors) {
+            gathered.entry(row.relation.view()).or_default().add(row, values);
+        }
+    }
+    Ok(gathered)
 }
 
 fn calibrate_view(bundle: &mut Bundle, view: View, levels: &BTreeMap<Level, Vec<EntityHistory>>) {
@@ -221,7 +189,7 @@ fn calibrate_view(bundle: &mut Bundle, view: View, levels: &BTreeMap<Level, Vec<
     let between = bundle.expectations.between_callers();
     let mut baseline = ViewBaseline::default();
     let (mut scores, mut silences, mut leaks, mut peaks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let rows = multivariate::Rows::new(view, span);
+    let rows = multivariate::Rows::new(span);
     for (level, entities) in levels {
         let peers = if *level == Level::Pair {
             let behaviours: Vec<Vec<f64>> = entities
@@ -239,9 +207,7 @@ fn calibrate_view(bundle: &mut Bundle, view: View, levels: &BTreeMap<Level, Vec<
             Vec::new()
         };
         let what = Calibration { level: *level, entities, peers: &peers, span, between: &between };
-        let calibrated = calibrate(&what, |entity, bucket, state, verdicts| {
-            rows.take(entity, bucket, state, verdicts);
-        });
+        let calibrated = calibrate(&what, |at, by| rows.take(at, by));
         baseline.levels.insert(*level, calibrated.level);
         scores.extend(calibrated.scores);
         silences.extend(calibrated.silences);
@@ -253,7 +219,7 @@ fn calibrate_view(bundle: &mut Bundle, view: View, levels: &BTreeMap<Level, Vec<
     baseline.score = if span.fold_count() > 2 { Tail::fit(scores, span.fold_count()) } else { None };
     baseline.silence = tail_of(silences, span);
     baseline.leak = tail_of(leaks, span);
-    let own = bundle.baselines.iter().filter(|(entity, _)| entity.view == view);
+    let own = bundle.baselines.sorted().into_iter().filter(|(entity, _)| entity.view == view);
     baseline.usual_peaks = peak::usual(&own.filter_map(|(_, known)| known.peaks).collect::<Vec<_>>());
     baseline.peaks = (0..KINDS).map(|kind| tail_of(peaks.iter().map(|times| times[kind]).collect(), span)).collect();
     bundle.views.insert(view, baseline);
@@ -270,10 +236,13 @@ fn tail_of(times: Vec<f64>, span: Span) -> Option<Tail> {
     Tail::fit(times.into_iter().map(|times| times as f32).collect(), span.fold_count())
 }
 
-fn manifest(rollup: &Rollup, span: Span, settings: &Settings) -> Result<Manifest, TrainError> {
-    let stored = postcard::to_stdvec(&StoredRollup::of(rollup)?).map_err(TrainError::Hash)?;
-    let data_hash = blake3::hash(&stored).to_hex()[..32].to_owned();
-    let frame = rollup.frame();
+fn manifest(rows: &[Row], span: Span, settings: &Settings) -> Result<Manifest, TrainError> {
+    let mut hasher = blake3::Hasher::new();
+    for row in rows {
+        let stored = postcard::to_stdvec(&(row.bucket, row.relation.id(), &row.measures)).map_err(TrainError::Hash)?;
+        hasher.update(&stored);
+    }
+    let data_hash = hasher.finalize().to_hex()[..32].to_owned();
     let time = |micros: Option<i64>| {
         jiff::Timestamp::from_microsecond(micros.unwrap_or_default()).unwrap_or_default().to_string()
     };
@@ -283,10 +252,10 @@ fn manifest(rollup: &Rollup, span: Span, settings: &Settings) -> Result<Manifest
         version: format!("{}-{}", &last_day[..10.min(last_day.len())], &data_hash[..8]),
         feature_catalogue: catalogue_hash(),
         fingerprint_key: settings.fingerprint_key.clone(),
-        trained_from: time(frame.column("first_seen")?.i64()?.min()),
-        trained_to: time(frame.column("last_seen")?.i64()?.max()),
-        calls: frame.column("calls")?.i64()?.sum().unwrap_or_default(),
-        rollup_rows: rollup.len(),
+        trained_from: time(rows.iter().map(Row::first_seen).min()),
+        trained_to: time(rows.iter().map(Row::last_seen).max()),
+        calls: rows.iter().map(Row::calls).sum(),
+        rollup_rows: rows.len(),
         records_left_out: settings.records_left_out,
         excluded: BTreeMap::new(),
         data_hash,

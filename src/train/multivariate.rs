@@ -9,8 +9,8 @@ use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::calls::View;
-use crate::features::{Entity, EntityState, Level};
-use crate::models::baseline::Verdict;
+use crate::features::{EntityId, Level};
+use crate::models::baseline::{Expected, Snapshot, judge_all};
 use crate::models::bundle::CalibratedMultivariate;
 use crate::models::calibration::Tail;
 use crate::models::multivariate::Multivariate;
@@ -28,28 +28,28 @@ const MAX_ROWS: usize = 20_000;
 
 /// Rows of a view's pairs, gathered while they are calibrated.
 pub(super) struct Rows {
-    view: View,
     span: Span,
-    rows: Mutex<BTreeMap<(i64, Entity), Vec<f64>>>,
+    rows: Mutex<BTreeMap<(i64, EntityId), Vec<f64>>>,
 }
 
 impl Rows {
-    pub fn new(view: View, span: Span) -> Self {
-        Self { view, span, rows: Mutex::default() }
+    pub fn new(span: Span) -> Self {
+        Self { span, rows: Mutex::default() }
     }
 
-    pub fn take(&self, entity: &Entity, bucket: i64, state: &EntityState, verdicts: &[Verdict]) {
-        if entity.level == Level::Pair && multivariate_row::is_due(bucket) {
-            let row = multivariate_row::row(state, bucket, verdicts);
+    pub fn take(&self, at: Snapshot<'_>, by: Expected<'_>) {
+        let entity = &at.state.entity;
+        if entity.view == View::Egress && entity.level == Level::Pair && multivariate_row::is_due(at.bucket) {
+            let row = multivariate_row::row(&judge_all(at, by));
             if let Ok(mut rows) = self.rows.lock() {
-                rows.insert((bucket, entity.clone()), row);
+                rows.insert((at.bucket, entity.id()), row);
             }
         }
     }
 
     /// Fits and calibrates; `None` where the history is too short or too thin.
     pub fn fit(self, seed: u64) -> Option<CalibratedMultivariate> {
-        let columns = multivariate_row::columns(self.view);
+        let columns = multivariate_row::columns();
         let rows = self.rows.into_inner().ok()?;
         let days: Vec<i64> = self.span.days().collect();
         if days.len() < MIN_DAYS {
@@ -66,9 +66,9 @@ impl Rows {
         let multivariate = Multivariate::fit(matrix(&fitted, columns.len())?.view(), &columns, seed).ok()?;
 
         let oddness = multivariate.oddness(matrix(&held_out, columns.len())?.view());
-        let mut oddest: BTreeMap<(i64, &Entity), f32> = BTreeMap::new();
+        let mut oddest: BTreeMap<(i64, EntityId), f32> = BTreeMap::new();
         for (((bucket, entity), _), oddness) in held_out.iter().zip(oddness) {
-            let most = oddest.entry((day_of(*bucket), entity)).or_insert(0.0);
+            let most = oddest.entry((day_of(*bucket), *entity)).or_insert(0.0);
             *most = most.max(oddness as f32);
         }
         let entities = oddest.keys().map(|(_, entity)| *entity).collect::<BTreeSet<_>>().len();
@@ -78,6 +78,6 @@ impl Rows {
     }
 }
 
-fn matrix(rows: &[((i64, Entity), Vec<f64>)], columns: usize) -> Option<Array2<f64>> {
+fn matrix(rows: &[((i64, EntityId), Vec<f64>)], columns: usize) -> Option<Array2<f64>> {
     Array2::from_shape_vec((rows.len(), columns), rows.iter().flat_map(|(_, row)| row.iter().copied()).collect()).ok()
 }

@@ -54,7 +54,7 @@ impl Report {
         let mut vendors = std::collections::BTreeSet::new();
         let mut callers = std::collections::BTreeSet::new();
         let (mut judged_by_peers, mut strange) = (Vec::new(), Vec::new());
-        for (entity, baseline) in &bundle.baselines {
+        for (entity, baseline) in bundle.baselines.sorted() {
             *learned.entry(format!("{} baselines", entity.level.as_str())).or_default() += 1;
             vendors.insert((entity.view, entity.vendor.as_str()));
             if entity.level == Level::Pair {

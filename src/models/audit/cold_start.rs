@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::Role;
 use super::marks::prior_of;
 use super::memory::key;
-use crate::calls::StepClass;
+use crate::calls::{Name, StepClass, combine};
 use crate::models::normal::log_survival;
 use crate::models::statistic::deviance;
 
@@ -49,12 +49,14 @@ const USUAL_DENIED: f64 = 0.5;
 pub struct ColdStartCall<'a> {
     /// When, microseconds since the epoch.
     pub time: i64,
-    /// Vendor and principal.
-    pub principal: [&'a str; 2],
+    /// Vendor, account and principal.
+    pub principal: [&'a Name; 3],
     /// Operation.
-    pub operation: &'a str,
+    pub operation: &'a Name,
+    /// Its class.
+    pub step: StepClass,
     /// Network and client.
-    pub place: [&'a str; 2],
+    pub place: [&'a Name; 2],
     /// What the principal looks like.
     pub role: Role,
     /// Whether a session's key was used, and no console.
@@ -66,8 +68,11 @@ pub struct ColdStartCall<'a> {
 impl ColdStartCall<'_> {
     /// The key by which a history knows the operation.
     pub fn operation_key(&self) -> u64 {
-        let [vendor, principal] = self.principal;
-        key(b'o', &[vendor, principal, self.operation])
+        key(b'o', [self.who(), self.operation.id()])
+    }
+
+    fn who(&self) -> u64 {
+        combine(self.principal.map(Name::id))
     }
 }
 
@@ -110,9 +115,8 @@ impl ColdStart {
             return 0.0;
         }
         self.forget();
-        let [vendor, principal] = call.principal;
-        let who = key(b'w', &[vendor, principal]);
-        let step = StepClass::of(call.operation);
+        let who = key(b'w', [call.who()]);
+        let step = call.step;
         let mut score = if call.is_session && call.role != Role::Human && self.is_in_two_places(who, call) {
             IN_TWO_PLACES
         } else {
@@ -142,8 +146,7 @@ impl ColdStart {
 
     /// Whether a session's role was before in another network by another client, and has by now moved here.
     fn is_in_two_places(&mut self, who: u64, call: &ColdStartCall<'_>) -> bool {
-        let [network, client] = call.place;
-        let (network, client) = (key(b'n', &[network]), key(b'c', &[client]));
+        let [network, client] = call.place.map(Name::id);
         let places = self.places.entry(who).or_default();
         let here = places.iter().find(|(n, c, _)| (*n, *c) == (network, client)).map_or(call.time, |(.., at)| *at);
         let is_elsewhere = places.iter().any(|(n, c, at)| *n != network && *c != client && *at < here);
@@ -166,40 +169,47 @@ impl ColdStart {
 mod tests {
     use super::*;
 
-    fn call<'a>(minute: i64, operation: &'a str) -> ColdStartCall<'a> {
-        ColdStartCall {
+    /// What `score` says of a call of a minute.
+    fn score_at(cold: &mut ColdStart, minute: i64, operation: &str, place: [&str; 2]) -> f64 {
+        let names = ["aws", "", "backup"].map(Name::new);
+        let (operation, place) = (Name::new(operation), place.map(Name::new));
+        let call = ColdStartCall {
             time: minute * MINUTE,
-            principal: ["aws", "backup"],
-            operation,
-            place: ["10.0.0.0/24", "boto3"],
+            principal: names.each_ref(),
+            step: StepClass::of(operation.as_str()),
+            operation: &operation,
+            place: place.each_ref(),
             role: Role::Service,
             is_session: true,
             calls: [1, 0],
-        }
+        };
+        cold.score(&call, &BTreeSet::new())
     }
+
+    const HERE: [&str; 2] = ["10.0.0.0/24", "boto3"];
 
     #[test]
     fn a_listing_is_nothing_and_switching_the_log_off_pages() {
-        let (mut cold, nothing) = (ColdStart::default(), BTreeSet::new());
-        assert_eq!(cold.score(&call(0, "s3:ListBuckets"), &nothing), 0.0);
-        assert!(cold.score(&call(1, "cloudtrail:StopLogging"), &nothing) > COLD_START_PAGE);
+        let mut cold = ColdStart::default();
+        assert_eq!(score_at(&mut cold, 0, "s3:ListBuckets", HERE), 0.0);
+        assert!(score_at(&mut cold, 1, "cloudtrail:StopLogging", HERE) > COLD_START_PAGE);
     }
 
     #[test]
     fn a_harvest_of_secrets_pages_and_a_habit_of_reading_them_does_not() {
-        let (mut cold, nothing) = (ColdStart::default(), BTreeSet::new());
+        let mut cold = ColdStart::default();
         let harvest: Vec<f64> =
-            (0..20).map(|_| cold.score(&call(0, "secretsmanager:GetSecretValue"), &nothing)).collect();
+            (0..20).map(|_| score_at(&mut cold, 0, "secretsmanager:GetSecretValue", HERE)).collect();
         assert!(harvest[0] < COLD_START_PAGE && harvest[19] > COLD_START_PAGE);
-        let late = (61..91).map(|minute| cold.score(&call(minute, "secretsmanager:GetSecretValue"), &nothing));
+        let late = (61..91).map(|minute| score_at(&mut cold, minute, "secretsmanager:GetSecretValue", HERE));
         assert!(late.last().is_some_and(|score| score < 0.5));
     }
 
     #[test]
     fn a_role_that_goes_on_elsewhere_by_another_client_pages() {
-        let (mut cold, nothing) = (ColdStart::default(), BTreeSet::new());
-        cold.score(&call(0, "s3:ListBuckets"), &nothing);
-        let elsewhere = ColdStartCall { place: ["203.0.113.0/24", "aws-cli"], ..call(5, "s3:ListBuckets") };
-        assert!(cold.score(&elsewhere, &nothing) >= COLD_START_PAGE);
+        let mut cold = ColdStart::default();
+        score_at(&mut cold, 0, "s3:ListBuckets", HERE);
+        let elsewhere = ["203.0.113.0/24", "aws-cli"];
+        assert!(score_at(&mut cold, 5, "s3:ListBuckets", elsewhere) >= COLD_START_PAGE);
     }
 }

@@ -179,7 +179,8 @@ pub fn values_of(ticks: &VecDeque<Tick>, bucket: i64) -> Values {
         }
         values.failing[window] = inside().flat_map(|tick| &tick.failing).collect::<BTreeSet<_>>().len();
         if window == 0 {
-            let operations: BTreeSet<&str> = inside().flat_map(|tick| &tick.operations).map(String::as_str).collect();
+            let operations: BTreeSet<&str> =
+                inside().flat_map(|tick| &tick.operations).map(crate::calls::Name::as_str).collect();
             let service = |operation: &&str| operation.split_once(':').map_or("", |(service, _)| service).to_owned();
             values.distinct = [operations.len(), operations.iter().map(service).collect::<BTreeSet<_>>().len()];
         }

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use super::counts::Over;
 use super::{Class, Group, Role, Tick};
+use crate::calls::Name;
 use crate::models::calibration::MIN_P;
 
 /// Groups of evidence that are chosen from.
@@ -26,7 +27,7 @@ const NOVELTY_TESTS: f64 = 3.0;
 #[derive(Clone, Debug)]
 pub enum Evidence {
     /// A novelty: its class, the new thing and the operation that showed it.
-    Mark(Class, String, String),
+    Mark(Class, String, Name),
     /// A count over its expectation.
     Over(Over),
 }

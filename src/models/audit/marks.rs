@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::memory::key;
 use super::{Memory, Role, Row};
-use crate::calls::{StepClass, WITHOUT_MFA};
+use crate::calls::{Name, StepClass, WITHOUT_MFA, combine};
 
 /// What kind of evidence: of each group only the strongest counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -122,8 +122,12 @@ pub struct Mark {
     /// The new thing.
     pub detail: String,
     /// The operation that showed it.
-    pub operation: String,
+    pub operation: Name,
 }
+
+/// Through what a principal acts, as a part of keys.
+const PROGRAM: u64 = 0;
+const CONSOLE: u64 = 1;
 
 /// What a row shows, as keys of the memory.
 #[derive(Clone, Copy)]
@@ -144,20 +148,23 @@ pub(super) struct Facts {
 
 impl Facts {
     pub fn of(row: &Row<'_>) -> Self {
-        let Row { vendor, principal, operation, credential, network, client, region, .. } = *row;
-        let mode = if row.is_console() { "console" } else { "program" };
+        let Row { vendor, account, principal, operation, credential, network, client, region, .. } = *row;
+        let mode = if row.is_console() { CONSOLE } else { PROGRAM };
+        let who = combine([vendor.id(), account.id(), principal.id()]);
+        let (vendor, operation) = (vendor.id(), operation.id());
+        let with_factor = row.operation.as_str().strip_suffix(WITHOUT_MFA);
         Self {
-            principal: key(b'w', &[vendor, principal]),
-            network: [key(b'n', &[network]), key(b'N', &[vendor, principal, network])],
-            client: [key(b'c', &[client]), key(b'C', &[vendor, principal, client])],
-            region: [key(b'r', &[vendor, region]), key(b'R', &[vendor, principal, region])],
-            mode: key(b'm', &[vendor, principal, mode]),
-            console: key(b'm', &[vendor, principal, "console"]),
-            with_factor: operation.strip_suffix(WITHOUT_MFA).map(|with| key(b'o', &[vendor, principal, with])),
-            credential: key(b'k', &[credential]),
-            operation: key(b'o', &[vendor, principal, operation]),
-            operation_of_type: key(b't', &[vendor, row.kind(), operation]),
-            operation_of_company: key(b'O', &[vendor, operation]),
+            principal: key(b'w', [who]),
+            network: [key(b'n', [network.id()]), key(b'N', [who, network.id()])],
+            client: [key(b'c', [client.id()]), key(b'C', [who, client.id()])],
+            region: [key(b'r', [vendor, region.id()]), key(b'R', [who, region.id()])],
+            mode: key(b'm', [who, mode]),
+            console: key(b'm', [who, CONSOLE]),
+            with_factor: with_factor.map(|with| key(b'o', [who, Name::new(with).id()])),
+            credential: key(b'k', [credential.id()]),
+            operation: key(b'o', [who, operation]),
+            operation_of_type: key(b't', [vendor, row.principal_type(), operation]),
+            operation_of_company: key(b'O', [vendor, operation]),
         }
     }
 
@@ -188,7 +195,7 @@ pub(super) fn look(
     role: Role,
 ) -> Looked {
     let knows = |key: u64| memory.knows(history, key, day);
-    let step = row.step();
+    let step = row.step;
     let is_old = knows(facts.principal);
     let is_first_operation = !knows(facts.operation);
     let is_at_home = is_old && knows(facts.network[1]);
@@ -197,9 +204,9 @@ pub(super) fn look(
     if row.is_by_vendor() {
         return Looked { marks, is_at_home, is_sensitive_first: false };
     }
-    let mut mark = |group: Group, grade: u8, step: Option<StepClass>, detail: &str| {
+    let mut mark = |group: Group, grade: u8, step: Option<StepClass>, detail: &Name| {
         let class = Class { group, grade, step, role };
-        marks.push(Mark { class, detail: detail.to_owned(), operation: row.operation.to_owned() });
+        marks.push(Mark { class, detail: detail.to_string(), operation: row.operation.clone() });
     };
     if !is_old {
         mark(Group::Principal, 1, None, row.principal);

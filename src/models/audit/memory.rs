@@ -7,19 +7,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::calls::combine;
+
 /// Things that the stream remembers beside the history. What comes later stays new.
 const MAX_REMEMBERED: usize = 1_000_000;
 /// Seen only while an incident of its principal went on: not learned, so that an attacker cannot teach.
 const HELD: i64 = i64::MAX;
 
-/// Key of a fact: its kind and parts.
-pub(super) fn key(kind: u8, parts: &[&str]) -> u64 {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&[kind]);
-    for part in parts {
-        hasher.update(&[0x1f]).update(part.as_bytes());
-    }
-    hasher.finalize().as_bytes().first_chunk().map(|bytes| u64::from_le_bytes(*bytes)).unwrap_or_default()
+/// Key of a fact: its kind, and the addresses of its parts.
+pub(super) fn key<const N: usize>(kind: u8, parts: [u64; N]) -> u64 {
+    combine([u64::from(kind)].into_iter().chain(parts))
 }
 
 /// What was seen since the history, and on which day first.

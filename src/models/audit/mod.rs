@@ -24,6 +24,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::calls::{Name, View};
+use crate::features::Entity;
+
 pub use cold_start::{COLD_START_PAGE, ColdStart, ColdStartCall};
 pub use counts::{
     CELLS, COMPANY_TESTS, Excess, Expected, Over, SAMPLE_BUCKETS, Shared, TESTS, Test, Values, What, cell, test_named,
@@ -49,9 +52,24 @@ const RESERVE: f64 = 0.75;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Principal {
     /// The vendor.
-    pub vendor: String,
+    pub vendor: Name,
+    /// The vendor's account; empty where the log does not say. One name in two accounts is two principals.
+    pub account: Name,
     /// Its name there; empty for the company as a whole.
-    pub name: String,
+    pub name: Name,
+}
+
+impl Principal {
+    /// The company as a whole, at the vendor and in the account of this principal.
+    pub fn company(&self) -> Self {
+        Self { name: Name::default(), ..self.clone() }
+    }
+
+    /// The pair that it is among entities.
+    pub fn entity(&self) -> Entity {
+        let [name, vendor, account] = [&self.name, &self.vendor, &self.account].map(Name::clone);
+        Entity::pair_in(View::Audit, name, vendor, account)
+    }
 }
 
 /// What a principal is, by what it does.
@@ -107,7 +125,7 @@ pub struct Audit {
     /// Tails of each of [`TESTS`]: of machines, of people.
     pub tails: Vec<[Excess; 2]>,
     /// What each of [`COMPANY_TESTS`] expects, by vendor.
-    pub company: BTreeMap<String, Vec<Expected>>,
+    pub company: BTreeMap<Name, Vec<Expected>>,
     /// Days of the history that were replayed.
     pub replayed: usize,
     /// The rarest alarm of each principal's day in the replay that would page, alarms a day, ascending.

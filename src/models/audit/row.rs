@@ -1,10 +1,8 @@
-//! Rolled-up rows of the audit view, with the outcomes that the generic relation does not carry.
-
-use polars::prelude::{Column, DataFrame, Int64Chunked, PolarsResult, StringChunked};
+//! Rolled-up rows of the audit view, as its models read them.
 
 use super::{Principal, Role};
-use crate::calls::{StepClass, View};
-use crate::rollup::Rollup;
+use crate::calls::{CallRow, Channel, Measure, Measures, Name, PrincipalKind, Relation, StepClass, View};
+use crate::rollup::{self, bucket_of};
 
 /// What one principal did in one bucket with one operation, credential, network, client and region.
 #[derive(Clone, Copy, Debug)]
@@ -16,19 +14,27 @@ pub struct Row<'a> {
     /// Last call, microseconds since the epoch.
     pub last: i64,
     /// The vendor whose log it is.
-    pub vendor: &'a str,
+    pub vendor: &'a Name,
+    /// The vendor's account that it happened in; empty where the log does not say.
+    pub account: &'a Name,
     /// Who.
-    pub principal: &'a str,
+    pub principal: &'a Name,
     /// What, as the vendor names it (`iam:CreateUser`).
-    pub operation: &'a str,
+    pub operation: &'a Name,
+    /// Kind of step.
+    pub step: StepClass,
+    /// What kind of principal.
+    pub kind: PrincipalKind,
+    /// Through what it acted.
+    pub channel: Channel,
     /// Fingerprint of a lasting key; empty for a session.
-    pub credential: &'a str,
+    pub credential: &'a Name,
     /// Network.
-    pub network: &'a str,
+    pub network: &'a Name,
     /// Client family.
-    pub client: &'a str,
+    pub client: &'a Name,
     /// Region.
-    pub region: &'a str,
+    pub region: &'a Name,
     /// Calls.
     pub calls: i64,
     /// Of them, denied.
@@ -41,53 +47,82 @@ pub struct Row<'a> {
     pub bytes: i64,
 }
 
-impl Row<'_> {
-    /// Whose row it is.
-    pub fn whose(&self) -> Principal {
-        Principal { vendor: self.vendor.to_owned(), name: self.principal.to_owned() }
+impl<'a> Row<'a> {
+    /// A rolled-up row; `None` where it is not of the audit view.
+    pub fn of(row: &'a rollup::Row) -> Option<Self> {
+        Self::new(row.bucket, &row.relation, &row.measures)
     }
 
-    /// Kind of step.
-    pub fn step(&self) -> StepClass {
-        StepClass::of(self.operation)
+    /// A call as a row of its own; `None` where it is not of the audit view.
+    pub fn of_call(call: &CallRow, relation: &'a Relation) -> Option<Self> {
+        Self::new(bucket_of(call.time), relation, &Measures::of(call))
+    }
+
+    fn new(bucket: i64, relation: &'a Relation, measures: &Measures) -> Option<Self> {
+        if relation.view() != View::Audit {
+            return None;
+        }
+        let at = |measure: Measure| measures.get(measure);
+        Some(Self {
+            bucket,
+            time: at(Measure::FirstSeen),
+            last: at(Measure::LastSeen),
+            vendor: relation.vendor(),
+            account: relation.account(),
+            principal: relation.caller(),
+            operation: relation.endpoint(),
+            step: relation.step().unwrap_or(StepClass::Write),
+            kind: relation.principal(),
+            channel: relation.channel(),
+            credential: relation.credential(),
+            network: relation.network(),
+            client: relation.client(),
+            region: relation.region(),
+            calls: at(Measure::Calls),
+            denied: at(Measure::Denied),
+            errors: at(Measure::ClientError),
+            server_errors: at(Measure::ServerError),
+            bytes: at(Measure::BytesInSum),
+        })
+    }
+
+    /// Whose row it is.
+    pub fn whose(&self) -> Principal {
+        let [vendor, account, name] = [self.vendor, self.account, self.principal].map(Name::clone);
+        Principal { vendor, account, name }
     }
 
     /// Whether the vendor made the call itself, or for somebody: what is new about those is the vendor's.
     pub fn is_by_vendor(&self) -> bool {
-        let is_service = |name: &str| name.ends_with(".amazonaws.com");
-        is_service(self.principal)
-            || is_service(self.client)
-            || self.principal.starts_with("AWSServiceRoleFor")
-            || self.network == "amazonaws"
-            || self.principal.is_empty()
+        self.kind == PrincipalKind::VendorService || self.channel == Channel::Vendor || self.principal.is_empty()
     }
 
     /// Whether a person sat at a console.
     pub fn is_console(&self) -> bool {
-        self.client.contains("console") || self.client == "mozilla"
+        self.channel == Channel::Console
     }
 
     /// Whether somebody tried to sign in and was refused: that says nothing of the one who is named.
     pub fn is_failed_sign_in(&self) -> bool {
-        self.denied > 0 && self.step() == StepClass::Login
+        self.denied > 0 && self.step == StepClass::Login
     }
 
-    /// The kind of principal by its name and key: single sign-on, lasting key, session, or the vendor's.
-    pub fn kind(&self) -> &'static str {
+    /// The type of principal whose operations are compared: the vendor's, single sign-on, lasting key, or session.
+    pub(super) fn principal_type(&self) -> u64 {
         if self.is_by_vendor() {
-            "internal"
+            0
         } else if self.is_single_sign_on() {
-            "sso"
+            1
         } else if self.credential.is_empty() {
-            "session"
+            2
         } else {
-            "key"
+            3
         }
     }
 
-    /// Whether the principal is a person's role of the vendor's single sign-on.
+    /// Whether the principal is a person of a single sign-on.
     pub fn is_single_sign_on(&self) -> bool {
-        self.principal.starts_with("AWSReservedSSO")
+        self.kind == PrincipalKind::SingleSignOn
     }
 
     /// What the principal is, as far as one row tells.
@@ -102,78 +137,7 @@ impl Row<'_> {
     }
 }
 
-/// The columns that say whose a row is, of a rollup or of calls.
-pub(super) struct Identities<'a>([&'a StringChunked; 8]);
-
-impl<'a> Identities<'a> {
-    pub fn of(frame: &'a DataFrame) -> PolarsResult<Self> {
-        let text = |name: &str| frame.column(name).and_then(Column::str);
-        Ok(Self([
-            text("view")?,
-            text("vendor")?,
-            text("caller")?,
-            text("endpoint")?,
-            text("credential")?,
-            text("network")?,
-            text("client")?,
-            text("region")?,
-        ]))
-    }
-
-    /// Places of the rows of the audit view.
-    pub fn audit(&self) -> impl Iterator<Item = usize> {
-        let views = self.0[0];
-        (0..views.len()).filter(move |row| View::named(views.get(*row)) == View::Audit)
-    }
-
-    /// A row of which nothing is counted yet.
-    pub fn at(&self, row: usize, bucket: i64, time: i64) -> Row<'a> {
-        let [_, vendor, principal, operation, credential, network, client, region] =
-            self.0.map(|column| column.get(row).unwrap_or_default());
-        Row {
-            bucket,
-            time,
-            last: time,
-            vendor,
-            principal,
-            operation,
-            credential,
-            network,
-            client,
-            region,
-            calls: 0,
-            denied: 0,
-            errors: 0,
-            server_errors: 0,
-            bytes: 0,
-        }
-    }
-}
-
-/// The rows of the audit view, by bucket, each bucket's in the order of their first calls.
-///
-/// # Errors
-/// Where the rollup lacks a column.
-pub fn rows(rollup: &Rollup) -> PolarsResult<Vec<Row<'_>>> {
-    let identities = Identities::of(rollup.frame())?;
-    let number = |name: &str| rollup.frame().column(name).and_then(Column::i64);
-    let (buckets, firsts, lasts) = (number("bucket")?, number("first_seen")?, number("last_seen")?);
-    let (calls, denied, errors) = (number("calls")?, number("denied")?, number("client_error")?);
-    let (server_errors, bytes) = (number("server_error")?, number("bytes_in_sum")?);
-    let row = |row: usize| {
-        let at = |column: &Int64Chunked| column.get(row).unwrap_or_default();
-        Row {
-            last: at(lasts),
-            calls: at(calls),
-            denied: at(denied),
-            errors: at(errors),
-            server_errors: at(server_errors),
-            bytes: at(bytes),
-            ..identities.at(row, at(buckets), at(firsts))
-        }
-    };
-    let mut rows: Vec<Row<'_>> = identities.audit().map(row).collect();
-    // Stable: rows of one bucket and time keep the rollup's order, which is that of their keys.
-    rows.sort_by_key(|row| (row.bucket, row.time));
-    Ok(rows)
+/// The rows of the audit view, in their order.
+pub fn rows(rows: &[rollup::Row]) -> Vec<Row<'_>> {
+    rows.iter().filter_map(Row::of).collect()
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::marks::{Facts, Mark, look};
 use super::{Audit, Memory, Principal, Role, Row, Sequence};
-use crate::calls::StepClass;
+use crate::calls::{Name, StepClass};
 use crate::rollup::day_of;
 
 /// Buckets of the trailing hour, and of the trailing day.
@@ -71,9 +71,9 @@ pub struct Tick {
     /// What was shown for the first time.
     pub marks: Vec<Mark>,
     /// Operations, while the hour lasts.
-    pub operations: BTreeSet<String>,
+    pub operations: BTreeSet<Name>,
     /// Accounts that could not be signed in to; of the company's ticks.
-    pub failing: BTreeSet<String>,
+    pub failing: BTreeSet<Name>,
     /// Transitions between steps, and whether each is the day's first of its kind.
     pub transitions: Vec<(StepClass, StepClass, bool)>,
     /// Whether the principal was in a network of its own.
@@ -94,7 +94,7 @@ impl Tick {
         let own = row.calls - row.server_errors;
         let mut count = |count: Count, times: i64| self.counts[count as usize] += times;
         count(Count::All, row.calls);
-        let of_step = match row.step() {
+        let of_step = match row.step {
             StepClass::List => Some(Count::List),
             StepClass::Read => Some(Count::Read),
             StepClass::Use => Some(Count::Use),
@@ -119,14 +119,14 @@ impl Tick {
 
 /// Usual bytes of a principal's operation.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Sizes(BTreeMap<(Principal, String), f64>);
+pub struct Sizes(BTreeMap<(Principal, Name), f64>);
 
 impl Sizes {
     /// Learns means from rows.
     pub fn fit(rows: &[Row<'_>]) -> Self {
-        let mut sums: BTreeMap<(Principal, String), (i64, i64)> = BTreeMap::new();
+        let mut sums: BTreeMap<(Principal, Name), (i64, i64)> = BTreeMap::new();
         for row in rows.iter().filter(|row| row.bytes > 0) {
-            let (bytes, calls) = sums.entry((row.whose(), row.operation.to_owned())).or_default();
+            let (bytes, calls) = sums.entry((row.whose(), row.operation.clone())).or_default();
             *bytes += row.bytes;
             *calls += row.calls;
         }
@@ -134,7 +134,7 @@ impl Sizes {
     }
 
     fn usual(&self, principal: &Principal, row: &Row<'_>) -> Option<f64> {
-        (row.bytes > 0).then(|| self.0.get(&(principal.clone(), row.operation.to_owned())).copied()).flatten()
+        (row.bytes > 0).then(|| self.0.get(&(principal.clone(), row.operation.clone())).copied()).flatten()
     }
 }
 
@@ -166,11 +166,11 @@ impl Observer {
             self.turn_to(day);
             let principal = row.whose();
             if row.is_failed_sign_in() {
-                let company = Principal { name: String::new(), ..principal.clone() };
+                let company = principal.company();
                 let tick = ticks.entry(company).or_default();
                 tick.bucket = row.bucket;
                 tick.counts[Count::Failed as usize] += row.denied;
-                tick.failing.insert(row.principal.to_owned());
+                tick.failing.insert(row.principal.clone());
                 if row.denied == row.calls {
                     continue;
                 }
@@ -186,7 +186,7 @@ impl Observer {
             let tick = ticks.entry(principal.clone()).or_default();
             tick.bucket = row.bucket;
             tick.add(row, audit.sizes.usual(&principal, row));
-            tick.operations.insert(row.operation.to_owned());
+            tick.operations.insert(row.operation.clone());
             tick.is_at_home |= looked.is_at_home;
             tick.is_sensitive_first |= looked.is_sensitive_first;
             for mark in looked.marks {
@@ -214,7 +214,7 @@ impl Observer {
     }
 
     fn step(&mut self, principal: Principal, row: &Row<'_>) -> Option<(StepClass, StepClass, bool)> {
-        let step = row.step();
+        let step = row.step;
         let before = self.last.insert(principal.clone(), (row.last, step));
         let (_, from) = before.filter(|(time, from)| row.time - time < SEQUENCE_GAP && *from != step)?;
         Some((from, step, self.today.insert((principal, from, step))))

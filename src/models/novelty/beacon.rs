@@ -10,8 +10,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::relation::Relation;
-use crate::rollup::bucket_of;
+use crate::rollup::Row;
 
 /// Gaps that it takes, each the mean of a bucket's or one between buckets, and calls.
 const MIN_GAPS: usize = 6;
@@ -35,17 +34,17 @@ pub(super) struct Ticks {
 }
 
 impl Ticks {
-    /// Adds a relation's calls; the interval in seconds if the pair has by now ticked like a clock.
-    pub fn add(&mut self, relation: &Relation<'_>) -> Option<f64> {
-        let bucket = bucket_of(relation.time);
+    /// Adds a row's calls; the interval in seconds if the pair has by now ticked like a clock.
+    pub fn add(&mut self, row: &Row) -> Option<f64> {
+        let (first_seen, last_seen) = (row.first_seen(), row.last_seen());
         match &mut self.open {
-            Some((open, first, last, calls)) if *open == bucket => {
-                (*first, *last) = ((*first).min(relation.time), (*last).max(relation.last));
-                *calls += relation.calls;
+            Some((open, first, last, calls)) if *open == row.bucket => {
+                (*first, *last) = ((*first).min(first_seen), (*last).max(last_seen));
+                *calls += row.calls();
                 return None;
             }
             Some((_, first, last, calls)) => {
-                let (inside, between) = ((*last - *first) as f64, (relation.time - *last) as f64);
+                let (inside, between) = ((*last - *first) as f64, (first_seen - *last) as f64);
                 if *calls > 1 {
                     self.gaps.push_back((inside / (*calls - 1) as f64, (*calls - 1) as f64));
                 }
@@ -54,7 +53,7 @@ impl Ticks {
             }
             None => {}
         }
-        self.open = Some((bucket, relation.time, relation.last, relation.calls));
+        self.open = Some((row.bucket, first_seen, last_seen, row.calls()));
         while self.gaps.len() > MAX_GAPS {
             self.gaps.pop_front();
         }
@@ -76,19 +75,16 @@ impl Ticks {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::relation;
     use super::*;
+    use crate::calls::Calls;
+    use crate::rollup::Rollup;
 
     /// Rolls up calls at these seconds and returns the interval that was seen, if any.
     fn interval(seconds: impl Iterator<Item = f64>) -> Option<f64> {
-        let times: Vec<i64> = seconds.map(|second| (second * 1e6) as i64).collect();
+        let calls = seconds.map(|second| ((second * 1e6) as i64, ("billing", "c2.example")));
         let mut ticks = Ticks::default();
-        let buckets = times.chunk_by(|a, b| bucket_of(*a) == bucket_of(*b));
-        let rows = buckets.map(|of| {
-            let (_, relation) = relation("billing", "c2.example", "GET /", 0);
-            Relation { time: of[0], last: of[of.len() - 1], calls: of.len() as i64, ..relation }
-        });
-        rows.filter_map(|relation| ticks.add(&relation)).last()
+        let rows = Rollup::of(&Calls::of_pairs(calls)).into_rows();
+        rows.iter().filter_map(|row| ticks.add(row)).last()
     }
 
     /// Evenly spread numbers in 0..1.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use foldhash::HashMap;
 use serde::{Deserialize, Serialize};
 
-use crate::calls::View;
+use crate::calls::{Name, View, combine};
 
 /// Fewest days unused that are dormancy, and times the credential's own longest rest.
 const MIN_DAYS: i64 = 7;
@@ -16,15 +16,15 @@ const TIMES_OWN_REST: i64 = 2;
 
 /// Credentials of a history with the days that used them.
 #[derive(Debug, Default)]
-pub struct CredentialDays(BTreeMap<(View, String), Vec<i64>>);
+pub struct CredentialDays(BTreeMap<u64, Vec<i64>>);
 
 impl CredentialDays {
     /// Notes a use; days must come in order.
-    pub fn add(&mut self, view: View, credential: &str, day: i64) {
+    pub fn add(&mut self, view: View, credential: &Name, day: i64) {
         if credential.is_empty() {
             return;
         }
-        let days = self.0.entry((view, credential.to_owned())).or_default();
+        let days = self.0.entry(key(view, credential)).or_default();
         if days.last() != Some(&day) {
             days.push(day);
         }
@@ -48,12 +48,12 @@ impl CredentialDays {
             });
             Rest { last: rest.last.map(|day| day - last_day - 1), ..rest }
         };
-        Rests(self.0.iter().map(|((view, name), days)| (key(*view, name), rest(days))).collect())
+        Rests(self.0.iter().map(|(key, days)| (*key, rest(days))).collect())
     }
 }
 
-fn key(view: View, credential: &str) -> String {
-    format!("{}\u{1f}{credential}", view.as_str())
+fn key(view: View, credential: &Name) -> u64 {
+    combine([view as u64, credential.id()])
 }
 
 /// One credential's rests.
@@ -78,16 +78,16 @@ impl Rest {
 
 /// When each known credential was used last. Days before the stream count backwards from its first day.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(from = "BTreeMap<String, Rest>", into = "BTreeMap<String, Rest>")]
-pub struct Rests(HashMap<String, Rest>);
+#[serde(from = "BTreeMap<u64, Rest>", into = "BTreeMap<u64, Rest>")]
+pub struct Rests(HashMap<u64, Rest>);
 
-impl From<BTreeMap<String, Rest>> for Rests {
-    fn from(rests: BTreeMap<String, Rest>) -> Self {
+impl From<BTreeMap<u64, Rest>> for Rests {
+    fn from(rests: BTreeMap<u64, Rest>) -> Self {
         Self(rests.into_iter().collect())
     }
 }
 
-impl From<Rests> for BTreeMap<String, Rest> {
+impl From<Rests> for BTreeMap<u64, Rest> {
     fn from(rests: Rests) -> Self {
         rests.0.into_iter().collect()
     }
@@ -98,12 +98,12 @@ impl From<Rests> for BTreeMap<String, Rest> {
 pub(super) struct Awake {
     /// The stream's first day.
     first_day: Option<i64>,
-    rests: BTreeMap<String, Rest>,
+    rests: BTreeMap<u64, Rest>,
 }
 
 impl Awake {
     /// Notes a use of a credential on a day; whether it had been dormant.
-    pub fn wake(&mut self, known: &Rests, view: View, credential: &str, day: i64) -> bool {
+    pub fn wake(&mut self, known: &Rests, view: View, credential: &Name, day: i64) -> bool {
         let first = *self.first_day.get_or_insert(day);
         let key = key(view, credential);
         let Some(of_history) = known.0.get(&key) else { return false };
@@ -117,14 +117,14 @@ mod tests {
 
     fn history(days: &[i64]) -> CredentialDays {
         let mut history = CredentialDays::default();
-        days.iter().for_each(|day| history.add(View::Egress, "fp_1", *day));
+        days.iter().for_each(|day| history.add(View::Egress, &"fp_1".into(), *day));
         history
     }
 
     fn wakes(days: &[i64], stream: &[i64]) -> Vec<bool> {
         let rests = history(days).rests(13);
         let mut awake = Awake::default();
-        stream.iter().map(|day| awake.wake(&rests, View::Egress, "fp_1", *day)).collect()
+        stream.iter().map(|day| awake.wake(&rests, View::Egress, &"fp_1".into(), *day)).collect()
     }
 
     #[test]

@@ -11,20 +11,20 @@
 
 mod beacon;
 mod dormancy;
-mod news;
-mod relation;
+mod rules;
 mod seen;
 mod tracker;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::seasonality::Span;
-use crate::calls::View;
+use crate::calls::{Name, Relation, View};
+use crate::rollup::Row;
 
-pub use news::surprise_of_calls;
-pub use relation::{Relation, relations};
+pub use rules::surprise_of_calls;
 pub use seen::{SeenHistory, SeenSet};
 pub use tracker::NoveltyTracker;
 
@@ -37,130 +37,174 @@ const INCIDENT: i64 = 6 * HOUR;
 /// Incidents of the replay that are kept, the rarest.
 const MAX_REPLAYED: usize = 1_000;
 
-/// A class of first-seen events.
+/// A class of things that can be new.
 #[derive(Debug)]
 pub struct NoveltyClass {
+    /// Index in [`NOVELTIES`].
+    pub index: usize,
     /// Name in files and alerts.
     pub name: &'static str,
     /// What it is, in words.
-    pub says: &'static str,
-    /// Expected times a day before any history is read.
-    pub prior: f64,
+    pub summary: &'static str,
+    /// Expected times a day before any history is read; `None` in the audit view, which has priors of its own. Judgement, not
+    /// measurement: histories hardly contain any.
+    pub prior: Option<f64>,
     /// Whether one release brings it about together with others: such classes never add weight to one another.
     pub of_release: bool,
 }
 
-const fn class(name: &'static str, says: &'static str, prior: f64, of_release: bool) -> NoveltyClass {
-    NoveltyClass { name, says, prior, of_release }
+impl PartialEq for NoveltyClass {
+    fn eq(&self, other: &Self) -> bool {
+        self.index == other.index
+    }
 }
 
-/// Every class of egress and audit. Priors are judgement, not measurement: histories hardly contain any.
-#[rustfmt::skip]
-pub const NOVELTIES: &[NoveltyClass] = &[
-    class("vendor_new", "a vendor that nobody here has called before", 0.05, false),
-    class("vendor_new_drop", "a vendor that takes files, texts or messages, and that nobody here has called before", 0.02, false),
-    class("pair_new", "a caller's first call to a vendor that others use", 0.5, true),
-    class("network_public_new", "a public network that nobody here has called from", 0.05, false),
-    class("network_public_known", "a public network that only others have called from", 0.2, false),
-    class("network_private_far", "a private network apart from all known ones", 0.2, true),
-    class("network_private_near", "a private network beside known ones", 1.0, true),
-    class("client_new", "a client that nobody here uses", 0.2, false),
-    class("client_tool", "an interactive tool that nobody here uses", 0.05, false),
-    class("client_known", "a client that only others use", 1.0, true),
-    class("credential_of_another", "another caller's credential", 0.05, false),
-    class("credential_new", "a credential never seen", 0.5, true),
-    class("credential_dormant", "a credential that nobody has used for a week or more", 0.05, false),
-    class("beacon", "a new pair of caller and vendor that calls like a clock", 0.05, false),
-    class("hour_new", "an hour of the day at which the caller never called", 0.5, false),
-    class("credential_burst", "many new credentials within a day", 0.05, false),
-    class("endpoint_sensitive", "a sensitive or deleting endpoint that nobody here has called", 0.05, false),
-    class("endpoint_write", "a writing endpoint that nobody here has called", 0.3, false),
-    class("endpoint_read", "a reading endpoint that nobody here has called", 1.0, true),
-    class("method_new", "a method that the caller never used at the vendor", 0.3, true),
-    class("plaintext", "plaintext HTTP to a vendor that is called over TLS", 0.05, false),
-    class("tls_old", "a TLS version below 1.2", 0.05, false),
-    class("principal_new", "a principal never seen", 0.3, false),
-    class("principal_network_new", "a principal in a network that nobody here has used", 0.05, false),
-    class("principal_network_known", "a principal in a network that only others use", 0.2, false),
-    class("principal_client_new", "a principal with a client that nobody here uses", 0.1, false),
-    class("principal_client_known", "a principal with a client that only others use", 0.3, false),
-    class("principal_console_new", "a principal at a console for the first time", 0.1, false),
-    class("principal_factor_lost", "a sign-in without the second factor by one who had it", 0.1, false),
-    class("region_new", "a region that nobody here has used", 0.05, false),
-    class("region_known", "a principal in a region that only others use", 0.2, false),
-    class("operation_login", "a first sign-in operation", 1.0, false),
-    class("operation_list", "a first listing operation", 1.0, true),
-    class("operation_read", "a first reading operation", 1.0, true),
-    class("operation_identity", "a first identity check", 0.3, true),
-    class("operation_use", "a first use of a service", 0.3, true),
-    class("operation_write", "a first writing operation", 0.3, true),
-    class("operation_secret", "a first read of secrets", 0.1, false),
-    class("operation_bulk", "a first bulk read", 0.1, false),
-    class("operation_delete", "a first deleting operation", 0.1, false),
-    class("operation_grant", "a first grant of rights or credentials", 0.05, false),
-    class("operation_share", "a first sharing with others", 0.02, false),
-    class("operation_defence", "a first change of logging or protection", 0.02, false),
-    class("network_hosting_new", "a hosting provider that nobody here has called from", 0.03, false),
-    class("country_new", "a country that nobody here has called from", 0.02, false),
-];
+impl Eq for NoveltyClass {}
 
-/// Place of a class in [`NOVELTIES`], by its name.
-fn place_of(name: &str) -> usize {
-    NOVELTIES.iter().position(|class| class.name == name).unwrap_or_default()
+/// A class in state files: by its name.
+mod by_name {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::{NoveltyClass, novelty_named};
+
+    pub fn serialize<S: Serializer>(class: &&'static NoveltyClass, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(class.name)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static NoveltyClass, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        novelty_named(&name).ok_or_else(|| D::Error::custom(format!("unknown class of novelties {name}")))
+    }
+}
+
+macro_rules! novelties {
+    ($($class:ident = $name:literal, $summary:literal, $prior:expr, $of_release:literal;)*) => {
+        #[allow(non_camel_case_types)]
+        #[repr(usize)]
+        enum Index { $($class,)* }
+
+        /// The classes, one by one.
+        pub mod classes {
+            use super::{Index, NoveltyClass};
+            $(
+                #[doc = $summary]
+                pub static $class: NoveltyClass = NoveltyClass {
+                    index: Index::$class as usize,
+                    name: $name,
+                    summary: $summary,
+                    prior: $prior,
+                    of_release: $of_release,
+                };
+            )*
+        }
+
+        /// Every class of egress and audit.
+        pub static NOVELTIES: &[&NoveltyClass] = &[$(&classes::$class,)*];
+    };
+}
+
+#[rustfmt::skip]
+novelties! {
+    VENDOR_NEW = "vendor_new", "a vendor that nobody here has called before", Some(0.05), false;
+    VENDOR_NEW_DROP = "vendor_new_drop", "a vendor that takes files, texts or messages, and that nobody here has called before", Some(0.02), false;
+    PAIR_NEW = "pair_new", "a caller's first call to a vendor that others use", Some(0.5), true;
+    NETWORK_PUBLIC_NEW = "network_public_new", "a public network that nobody here has called from", Some(0.05), false;
+    NETWORK_PUBLIC_KNOWN = "network_public_known", "a public network that only others have called from", Some(0.2), false;
+    NETWORK_PRIVATE_FAR = "network_private_far", "a private network apart from all known ones", Some(0.2), true;
+    NETWORK_PRIVATE_NEAR = "network_private_near", "a private network beside known ones", Some(1.0), true;
+    CLIENT_NEW = "client_new", "a client that nobody here uses", Some(0.2), false;
+    CLIENT_TOOL = "client_tool", "an interactive tool that nobody here uses", Some(0.05), false;
+    CLIENT_KNOWN = "client_known", "a client that only others use", Some(1.0), true;
+    CREDENTIAL_OF_ANOTHER = "credential_of_another", "another caller's credential", Some(0.05), false;
+    CREDENTIAL_NEW = "credential_new", "a credential never seen", Some(0.5), true;
+    CREDENTIAL_DORMANT = "credential_dormant", "a credential that nobody has used for a week or more", Some(0.05), false;
+    BEACON = "beacon", "a new pair of caller and vendor that calls like a clock", Some(0.05), false;
+    HOUR_NEW = "hour_new", "an hour of the day at which the caller never called", Some(0.5), false;
+    CREDENTIAL_BURST = "credential_burst", "many new credentials within a day", Some(0.05), false;
+    ENDPOINT_SENSITIVE = "endpoint_sensitive", "a sensitive or deleting endpoint that nobody here has called", Some(0.05), false;
+    ENDPOINT_WRITE = "endpoint_write", "a writing endpoint that nobody here has called", Some(0.3), false;
+    ENDPOINT_READ = "endpoint_read", "a reading endpoint that nobody here has called", Some(1.0), true;
+    METHOD_NEW = "method_new", "a method that the caller never used at the vendor", Some(0.3), true;
+    PLAINTEXT = "plaintext", "plaintext HTTP to a vendor that is called over TLS", Some(0.05), false;
+    TLS_OLD = "tls_old", "a TLS version below 1.2", Some(0.05), false;
+    NETWORK_HOSTING_NEW = "network_hosting_new", "a hosting provider that nobody here has called from", Some(0.03), false;
+    COUNTRY_NEW = "country_new", "a country that nobody here has called from", Some(0.02), false;
+    PRINCIPAL_NEW = "principal_new", "a principal never seen", None, false;
+    PRINCIPAL_NETWORK_NEW = "principal_network_new", "a principal in a network that nobody here has used", None, false;
+    PRINCIPAL_NETWORK_KNOWN = "principal_network_known", "a principal in a network that only others use", None, false;
+    PRINCIPAL_CLIENT_NEW = "principal_client_new", "a principal with a client that nobody here uses", None, false;
+    PRINCIPAL_CLIENT_KNOWN = "principal_client_known", "a principal with a client that only others use", None, false;
+    PRINCIPAL_CONSOLE_NEW = "principal_console_new", "a principal at a console for the first time", None, false;
+    PRINCIPAL_FACTOR_LOST = "principal_factor_lost", "a sign-in without the second factor by one who had it", None, false;
+    REGION_NEW = "region_new", "a region that nobody here has used", None, false;
+    REGION_KNOWN = "region_known", "a principal in a region that only others use", None, false;
+    OPERATION_LOGIN = "operation_login", "a first sign-in operation", None, false;
+    OPERATION_LIST = "operation_list", "a first listing operation", None, true;
+    OPERATION_READ = "operation_read", "a first reading operation", None, true;
+    OPERATION_IDENTITY = "operation_identity", "a first identity check", None, true;
+    OPERATION_USE = "operation_use", "a first use of a service", None, true;
+    OPERATION_WRITE = "operation_write", "a first writing operation", None, true;
+    OPERATION_SECRET = "operation_secret", "a first read of secrets", None, false;
+    OPERATION_BULK = "operation_bulk", "a first bulk read", None, false;
+    OPERATION_DELETE = "operation_delete", "a first deleting operation", None, false;
+    OPERATION_GRANT = "operation_grant", "a first grant of rights or credentials", None, false;
+    OPERATION_SHARE = "operation_share", "a first sharing with others", None, false;
+    OPERATION_DEFENCE = "operation_defence", "a first change of logging or protection", None, false;
+}
+
+/// A class by its name.
+pub fn novelty_named(name: &str) -> Option<&'static NoveltyClass> {
+    NOVELTIES.iter().find(|class| class.name == name).copied()
 }
 
 /// One novelty.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Novelty {
     /// Its class.
-    pub class: &'static str,
+    pub class: &'static NoveltyClass,
     /// The new thing: a vendor, a network, an endpoint … never a secret.
     pub detail: String,
     /// First call that showed it, microseconds since the epoch.
     pub time: i64,
-    /// The view.
-    pub view: View,
-    /// Who called.
-    pub caller: String,
-    /// Whom.
-    pub vendor: String,
-    /// The endpoint called.
-    pub endpoint: String,
-    /// Credential used; may be empty.
-    pub credential: String,
+    /// Who called whom, with what.
+    pub relation: Arc<Relation>,
 }
 
-/// Expected first-seen events a day, by class (in [`NOVELTIES`] order), and what a replay of the history would have told.
+/// Expected novelties a day, by class (in [`NOVELTIES`] order), and what a replay of the history would have reported.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NoveltyRates {
-    rates: Vec<f64>,
+    /// Times a day; `None` for classes of the audit view, which has rates of its own.
+    rates: Vec<Option<f64>>,
     /// Days of the replay.
     days: f64,
-    /// Rates of the incidents that the replay would have told, rarest first.
+    /// Rates of the incidents that the replay would have reported, rarest first.
     replayed: Vec<f32>,
 }
 
 impl NoveltyRates {
     /// Replays the last two thirds of a history, each fold judged with what was known before it.
-    pub fn fit(relations: &[(i64, Relation<'_>)], history: &SeenHistory, span: Span) -> Self {
+    pub fn fit(rows: &[Row], history: &SeenHistory, span: Span) -> Self {
         let learning = (span.fold_count() as i64 / 3).max(1);
         let begin = *span.folds().start() + learning;
-        let replayed = &relations[relations.partition_point(|(bucket, _)| span.fold_of(*bucket) < begin)..];
+        let replayed = &rows[rows.partition_point(|row| span.fold_of(row.bucket) < begin)..];
         let mut tracker = NoveltyTracker::default();
         let mut novelties = Vec::new();
-        for of_fold in replayed.chunk_by(|(a, _), (b, _)| span.fold_of(*a) == span.fold_of(*b)) {
-            let Some((bucket, _)) = of_fold.first() else { continue };
-            let known = history.known_before(span.fold_of(*bucket));
-            for (_, relation) in of_fold {
-                novelties.extend(tracker.look(relation, &known));
-                novelties.extend(tracker.beacon(relation, &known));
+        for of_fold in replayed.chunk_by(|a, b| span.fold_of(a.bucket) == span.fold_of(b.bucket)) {
+            let Some(first) = of_fold.first() else { continue };
+            let known = history.known_before(span.fold_of(first.bucket));
+            for row in of_fold {
+                novelties.extend(tracker.look(&row.relation, row.first_seen(), &known));
+                novelties.extend(tracker.beacon(row, &known));
             }
         }
         let days = (span.fold_count() as i64 - learning).max(0) as f64 / span.folds_per_day();
         let mut times = vec![0.0; NOVELTIES.len()];
-        novelties.iter().for_each(|novelty| times[place_of(novelty.class)] += 1.0);
-        times[place_of("credential_dormant")] += history.returns() as f64;
-        let rate = |(class, times): (&NoveltyClass, f64)| (times + class.prior * PRIOR_DAYS) / (days + PRIOR_DAYS);
+        novelties.iter().for_each(|novelty| times[novelty.class.index] += 1.0);
+        times[classes::CREDENTIAL_DORMANT.index] += history.returns() as f64;
+        let rate = |(class, times): (&&NoveltyClass, f64)| {
+            class.prior.map(|prior| (times + prior * PRIOR_DAYS) / (days + PRIOR_DAYS))
+        };
         let mut rates = Self { rates: NOVELTIES.iter().zip(times).map(rate).collect(), days, replayed: Vec::new() };
         rates.replayed = rates.incidents(&novelties, &history.known());
         rates
@@ -169,14 +213,14 @@ impl NoveltyRates {
     /// The rate of each incident that novelties make: those of one caller less than six hours apart are one.
     fn incidents(&self, novelties: &[Novelty], known: &SeenSet) -> Vec<f32> {
         let mut together = Together::default();
-        let mut callers: BTreeMap<View, usize> = BTreeMap::new();
-        let mut open: BTreeMap<(View, &str), (i64, f64)> = BTreeMap::new();
+        let mut open: BTreeMap<(View, &Name), (i64, f64)> = BTreeMap::new();
         let mut closed = Vec::new();
         for novelty in novelties {
             together.show(novelty);
-            let callers = *callers.entry(novelty.view).or_insert_with(|| known.callers(novelty.view));
-            let rate = self.together(callers, together.shown(novelty).keys().copied());
-            let incident = open.entry((novelty.view, &novelty.caller)).or_insert((novelty.time, rate));
+            let view = novelty.relation.view();
+            let shown = together.shown(novelty);
+            let rate = self.together(known.callers(view), shown.iter().map(|(class, _)| *class));
+            let incident = open.entry((view, novelty.relation.caller())).or_insert((novelty.time, rate));
             if novelty.time - incident.0 > INCIDENT {
                 closed.push(std::mem::replace(&mut incident.1, rate) as f32);
             }
@@ -188,13 +232,18 @@ impl NoveltyRates {
         closed
     }
 
-    /// Expected times a day that a class is seen.
-    pub fn of(&self, class: &str) -> f64 {
-        self.rates.get(place_of(class)).copied().unwrap_or(1.0)
+    /// Expected times a day that a class is seen; 1 for one of the audit view.
+    pub fn of(&self, class: &NoveltyClass) -> f64 {
+        self.learned(class).unwrap_or(1.0)
+    }
+
+    /// The same; `None` for a class of the audit view.
+    pub fn learned(&self, class: &NoveltyClass) -> Option<f64> {
+        self.rates.get(class.index).copied().flatten()
     }
 
     /// How often a day all of these classes are expected of one caller within an hour: by themselves, or together.
-    pub fn together<'a>(&self, callers: usize, classes: impl Iterator<Item = &'a str> + Clone) -> f64 {
+    pub fn together<'a>(&self, callers: usize, classes: impl Iterator<Item = &'a NoveltyClass> + Clone) -> f64 {
         let alone = classes.clone().map(|class| self.of(class)).fold(f64::INFINITY, f64::min);
         if alone.is_infinite() { alone } else { alone.min(combined_rate(self, callers, classes)) }
     }
@@ -216,8 +265,9 @@ pub struct Together(VecDeque<Shown>);
 struct Shown {
     time: i64,
     view: View,
-    caller: String,
-    class: String,
+    caller: Name,
+    #[serde(with = "by_name")]
+    class: &'static NoveltyClass,
     detail: String,
 }
 
@@ -227,128 +277,155 @@ impl Together {
         self.0.retain(|shown| novelty.time - shown.time <= HOUR);
         self.0.push_back(Shown {
             time: novelty.time,
-            view: novelty.view,
-            caller: novelty.caller.clone(),
-            class: novelty.class.to_owned(),
+            view: novelty.relation.view(),
+            caller: novelty.relation.caller().clone(),
+            class: novelty.class,
             detail: novelty.detail.clone(),
         });
     }
 
-    /// The classes that the caller of a novelty showed, each with its newest detail.
-    pub fn shown(&self, novelty: &Novelty) -> BTreeMap<&str, &str> {
-        let of_caller = |shown: &&Shown| shown.view == novelty.view && shown.caller == novelty.caller;
-        self.0.iter().filter(of_caller).map(|shown| (shown.class.as_str(), shown.detail.as_str())).collect()
+    /// The classes that the caller of a novelty showed, each with its newest detail, in the order of their names.
+    pub fn shown(&self, novelty: &Novelty) -> Vec<(&'static NoveltyClass, &str)> {
+        let relation = &novelty.relation;
+        let of_caller = |shown: &&Shown| shown.view == relation.view() && shown.caller == *relation.caller();
+        let newest: BTreeMap<&str, (&'static NoveltyClass, &str)> = self
+            .0
+            .iter()
+            .filter(of_caller)
+            .map(|shown| (shown.class.name, (shown.class, shown.detail.as_str())))
+            .collect();
+        newest.into_values().collect()
     }
 }
 
 /// What is expected a day of all that one caller showed within an hour: independent classes multiply, those that one
 /// release brings about together do not.
-pub fn combined_rate<'a>(rates: &NoveltyRates, callers: usize, classes: impl IntoIterator<Item = &'a str>) -> f64 {
+pub fn combined_rate<'a>(
+    rates: &NoveltyRates,
+    callers: usize,
+    classes: impl IntoIterator<Item = &'a NoveltyClass>,
+) -> f64 {
     let callers = callers.max(1) as f64;
-    let apart = classes.into_iter().filter(|class| !NOVELTIES[place_of(class)].of_release);
+    let apart = classes.into_iter().filter(|class| !class.of_release);
     apart.fold(callers, |rate, class| rate * (rates.of(class) / callers).min(1.0))
 }
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::collections::BTreeSet;
-
+    use super::classes::*;
     use super::*;
+    use crate::calls::{DIMENSIONS, Dimension, Measure, Measures};
+    use crate::rollup::BUCKETS_PER_DAY;
 
     const DAY: i64 = 86_400_000_000;
-    const SPAN: Span = Span { first: 0, last: 8 * crate::rollup::BUCKETS_PER_DAY - 1 };
+    const SPAN: Span = Span { first: 0, last: 8 * BUCKETS_PER_DAY - 1 };
 
-    pub fn relation<'a>(caller: &'a str, vendor: &'a str, endpoint: &'a str, day: i64) -> (i64, Relation<'a>) {
-        let relation = Relation {
-            time: day * DAY,
-            last: day * DAY,
-            calls: 1,
-            view: View::Egress,
-            caller,
-            vendor,
-            host: vendor,
-            endpoint,
-            credential: "fp_1",
-            network: "10.20.3.0/24",
-            client: "boto3",
-            region: "",
-            scheme: "https",
-            tls_version: "1.3",
-            trace_id: None,
-        };
-        (day * crate::rollup::BUCKETS_PER_DAY, relation)
+    /// A row of one call on a day, with these dimensions changed.
+    fn row(caller: &str, vendor: &str, endpoint: &str, day: i64, changed: &[(Dimension, &str)]) -> Row {
+        let mut names: [Name; DIMENSIONS] = std::array::from_fn(|_| Name::default());
+        let usual = [
+            (Dimension::View, "egress"),
+            (Dimension::Caller, caller),
+            (Dimension::Vendor, vendor),
+            (Dimension::Host, vendor),
+            (Dimension::Endpoint, endpoint),
+            (Dimension::Credential, "fp_1"),
+            (Dimension::Network, "10.20.3.0/24"),
+            (Dimension::Client, "boto3"),
+            (Dimension::Scheme, "https"),
+            (Dimension::TlsVersion, "1.3"),
+        ];
+        for (dimension, text) in usual.iter().chain(changed) {
+            names[*dimension as usize] = Name::new(text);
+        }
+        let mut measures = Measures([0; _]);
+        measures.0[Measure::Calls as usize] = 1;
+        (measures.0[Measure::FirstSeen as usize], measures.0[Measure::LastSeen as usize]) = (day * DAY, day * DAY);
+        Row { bucket: day * BUCKETS_PER_DAY, relation: Arc::new(names.into()), measures, trace_id: None }
     }
 
-    fn classes(relation: &Relation<'_>, known: &SeenSet) -> Vec<&'static str> {
-        NoveltyTracker::default().look(relation, known).into_iter().map(|novelty| novelty.class).collect()
+    fn usual(day: i64, changed: &[(Dimension, &str)]) -> Row {
+        row("billing", "stripe", "POST /v1/charges", day, changed)
+    }
+
+    fn classes(row: &Row, known: &SeenSet) -> Vec<&'static str> {
+        let novelties = NoveltyTracker::default().look(&row.relation, row.first_seen(), known);
+        novelties.into_iter().map(|novelty| novelty.class.name).collect()
     }
 
     #[test]
-    fn what_was_seen_is_no_first_sight_and_what_was_not_is_one() {
-        let day = Span { first: 0, last: crate::rollup::BUCKETS_PER_DAY - 1 };
-        let known = SeenHistory::of(&[relation("billing", "stripe", "POST /v1/charges", 0)], day).known();
-        let (_, same) = relation("billing", "stripe", "POST /v1/charges", 1);
-        assert!(classes(&same, &known).is_empty());
-        assert_eq!(classes(&Relation { vendor: "adyen", ..same }, &known), ["vendor_new"]);
-        assert_eq!(classes(&Relation { vendor: "transfer.sh", ..same }, &known), ["vendor_new_drop"]);
-        assert_eq!(classes(&Relation { endpoint: "POST /v1/refunds", ..same }, &known), ["endpoint_write"]);
-        assert_eq!(classes(&Relation { endpoint: "GET /v1/customers", ..same }, &known)[0], "endpoint_read");
-        assert_eq!(classes(&Relation { endpoint: "POST /v1/payouts", ..same }, &known), ["endpoint_sensitive"]);
-        assert_eq!(classes(&Relation { network: "203.0.113.0/24", ..same }, &known), ["network_public_new"]);
-        assert_eq!(classes(&Relation { network: "10.20.9.0/24", ..same }, &known), ["network_private_near"]);
-        assert_eq!(classes(&Relation { endpoint: "DELETE /v1/charges/{id}", ..same }, &known), ["endpoint_sensitive"]);
-        assert_eq!(classes(&Relation { scheme: "http", ..same }, &known), ["plaintext"]);
-        assert_eq!(classes(&Relation { client: "curl", ..same }, &known), ["client_tool"]);
+    fn what_was_seen_is_no_novelty_and_what_was_not_is_one() {
+        let day = Span { first: 0, last: BUCKETS_PER_DAY - 1 };
+        let known = SeenHistory::of(&[usual(0, &[])], day).known();
+        assert!(classes(&usual(1, &[]), &known).is_empty());
+        for (dimension, value, class) in [
+            (Dimension::Vendor, "adyen", "vendor_new"),
+            (Dimension::Vendor, "transfer.sh", "vendor_new_drop"),
+            (Dimension::Endpoint, "POST /v1/refunds", "endpoint_write"),
+            (Dimension::Endpoint, "GET /v1/customers", "endpoint_read"),
+            (Dimension::Endpoint, "POST /v1/payouts", "endpoint_sensitive"),
+            (Dimension::Endpoint, "DELETE /v1/charges/{id}", "endpoint_sensitive"),
+            (Dimension::Network, "203.0.113.0/24", "network_public_new"),
+            (Dimension::Network, "10.20.9.0/24", "network_private_near"),
+            (Dimension::Scheme, "http", "plaintext"),
+            (Dimension::Client, "curl", "client_tool"),
+        ] {
+            assert_eq!(classes(&usual(1, &[(dimension, value)]), &known)[0], class);
+        }
     }
 
     #[test]
     fn a_network_nobody_has_called_from_is_graded_by_who_owns_it() {
-        let day = Span { first: 0, last: crate::rollup::BUCKETS_PER_DAY - 1 };
-        let (_, without) = relation("billing", "stripe", "POST /v1/charges", 0);
-        let office = Relation { network: "AS3320 deutsche telekom ag (DE)", ..without };
-        let known = SeenHistory::of(&[(0, office)], day).known();
+        let day = Span { first: 0, last: BUCKETS_PER_DAY - 1 };
+        let from = |network| usual(0, &[(Dimension::Network, network)]);
+        let known = SeenHistory::of(&[from("AS3320 deutsche telekom ag (DE)")], day).known();
         for (network, class) in [
             ("AS6805 telefonica germany (DE)", "network_public_new"),
             ("AS24940 hetzner online gmbh (DE)", "network_hosting_new"),
             ("AS9009 m247 europe srl (RO)", "country_new"),
         ] {
-            assert_eq!(classes(&Relation { network, ..without }, &known), [class]);
+            assert_eq!(classes(&from(network), &known), [class]);
         }
         // A history without countries cannot tell that one is new.
-        let known = SeenHistory::of(&[(0, without)], day).known();
-        let rented = Relation { network: "AS9009 m247 europe srl (RO)", ..without };
-        assert_eq!(classes(&rented, &known), ["network_hosting_new"]);
+        let known = SeenHistory::of(&[usual(0, &[])], day).known();
+        assert_eq!(classes(&from("AS9009 m247 europe srl (RO)"), &known), ["network_hosting_new"]);
     }
 
     #[test]
-    fn a_first_sight_is_told_once_also_after_a_restart() {
+    fn a_novelty_is_reported_once_also_after_a_restart() {
         let known = SeenSet::default();
-        let (_, new) = relation("billing", "stripe", "POST /v1/charges", 0);
+        let new = usual(0, &[]);
         let mut tracker = NoveltyTracker::default();
-        assert_eq!(tracker.look(&new, &known).len(), 1);
+        assert_eq!(tracker.look(&new.relation, 0, &known).len(), 1);
         let bytes = postcard::to_stdvec(&tracker).unwrap();
         let mut tracker = postcard::from_bytes::<NoveltyTracker>(&bytes).unwrap().restored();
-        assert!(tracker.look(&new, &known).is_empty());
+        assert!(tracker.look(&new.relation, 0, &known).is_empty());
     }
 
     #[test]
     fn a_replay_raises_the_rate_of_what_happens_every_day() {
-        let names: Vec<String> =
-            (0..8).map(|day| format!("GET /v1/report/{}", ["a", "b", "c", "d", "e", "f", "g", "h"][day])).collect();
-        let days: Vec<_> = (0..8).map(|day| relation("billing", "stripe", &names[day as usize], day)).collect();
+        let names = ["a", "b", "c", "d", "e", "f", "g", "h"].map(|report| format!("GET /v1/report/{report}"));
+        let days: Vec<Row> = (0..8).map(|day| row("billing", "stripe", &names[day as usize], day, &[])).collect();
         let rates = NoveltyRates::fit(&days, &SeenHistory::of(&days, SPAN), SPAN);
-        assert!(rates.of("endpoint_read") > 0.9 && rates.of("plaintext") < 0.05);
-        assert!(rates.threshold(0.5) < rates.of("endpoint_read"), "six incidents in six days are more than three");
+        assert!(rates.of(&ENDPOINT_READ) > 0.9 && rates.of(&PLAINTEXT) < 0.05);
+        assert!(rates.threshold(0.5) < rates.of(&ENDPOINT_READ), "six incidents in six days are more than three");
         assert_eq!(rates.threshold(2.0), f64::INFINITY);
     }
 
     #[test]
     fn classes_of_one_release_do_not_multiply() {
-        let days = [relation("billing", "stripe", "GET /", 0)];
+        let days = [row("billing", "stripe", "GET /", 0, &[])];
         let rates = NoveltyRates::fit(&days, &SeenHistory::of(&days, SPAN), SPAN);
-        let release = BTreeSet::from(["client_known", "credential_new", "endpoint_read"]);
-        assert_eq!(combined_rate(&rates, 10, release), 10.0);
-        let theft = BTreeSet::from(["network_public_new", "client_tool"]);
-        assert!(combined_rate(&rates, 10, theft) < rates.of("client_tool") / 50.0);
+        assert_eq!(combined_rate(&rates, 10, [&CLIENT_KNOWN, &CREDENTIAL_NEW, &ENDPOINT_READ]), 10.0);
+        assert!(combined_rate(&rates, 10, [&NETWORK_PUBLIC_NEW, &CLIENT_TOOL]) < rates.of(&CLIENT_TOOL) / 50.0);
+    }
+
+    #[test]
+    fn each_class_stands_at_its_index_and_is_found_by_its_name_alone() {
+        for (index, class) in NOVELTIES.iter().enumerate() {
+            assert_eq!(class.index, index);
+            assert_eq!(novelty_named(class.name), Some(*class));
+        }
+        assert_eq!(novelty_named("no such class"), None);
     }
 }

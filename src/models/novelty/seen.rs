@@ -3,14 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use foldhash::HashSet;
+use foldhash::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::dormancy::{CredentialDays, Rests};
-use super::relation::Relation;
-use crate::calls::{VendorPack, View, country_of};
+use crate::calls::{Dimension, Name, Relation, VendorPack, View, combine, country_of};
 use crate::models::seasonality::{Span, day_type};
-use crate::rollup::day_of;
+use crate::rollup::{Row, day_of};
 
 /// What is known, as keys of a kind and its parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,15 +38,18 @@ pub(super) enum Fact {
     Countries = b't',
 }
 
-/// Writes the key of a fact.
-fn key(buffer: &mut String, view: View, fact: Fact, parts: &[&str]) {
-    buffer.clear();
-    buffer.push(if view == View::Audit { 'A' } else { 'E' });
-    buffer.push(char::from(fact as u8));
-    for part in parts {
-        buffer.push('\u{1f}');
-        buffer.push_str(part);
+/// Key of a fact: its kind, and the addresses of its parts.
+fn key<const N: usize>(view: View, fact: Fact, parts: [u64; N]) -> u64 {
+    combine([view as u64 * 256 + fact as u64].into_iter().chain(parts))
+}
+
+/// Address of a text that is no name of its own: a method, a block of networks, an hour.
+pub(super) fn text_id(text: &str) -> u64 {
+    if text.is_empty() {
+        return 0;
     }
+    let hash = blake3::hash(text.as_bytes());
+    hash.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
 /// The wider block of a network: its first two groups (`10.20.3.0/24` is in `10.20`).
@@ -81,70 +83,88 @@ pub(super) fn hour_of(time: i64) -> &'static str {
     HOURS[day_type(hours.div_euclid(24))][hours.rem_euclid(24) as usize]
 }
 
-/// All facts that a relation shows.
-fn facts_of<'a>(relation: &Relation<'a>) -> Vec<(Fact, Vec<&'a str>)> {
-    let Relation { caller, vendor, endpoint, credential, network, client, region, scheme, tls_version, .. } = *relation;
-    let mut facts = vec![
-        (Fact::Caller, vec![caller]),
-        (Fact::Vendor, vec![vendor]),
-        (Fact::Pair, vec![caller, vendor]),
-        (Fact::Endpoint, vec![vendor, endpoint]),
-        (Fact::CallerEndpoint, vec![caller, vendor, endpoint]),
-        (Fact::CallerMethod, vec![caller, vendor, method_of(endpoint)]),
-        (Fact::VendorScheme, vec![vendor, scheme]),
-        (Fact::CallerTls, vec![caller, vendor, tls_version]),
-    ];
-    if !network.is_empty() {
-        facts.push((Fact::Network, vec![network]));
-        facts.push((Fact::NetworkBlock, vec![block_of(network)]));
-        facts.push((Fact::CallerNetwork, vec![caller, network]));
-        if !country_of(network).is_empty() {
-            facts.push((Fact::Country, vec![country_of(network)]));
-            facts.push((Fact::Countries, vec![]));
+/// Shows the key of every fact of a relation with a call at `time`, microseconds since the epoch.
+fn facts_of(relation: &Relation, time: i64, mut show: impl FnMut(u64)) {
+    let view = relation.view();
+    let [caller, vendor, endpoint, credential, network, client, region, scheme, tls_version] = [
+        relation.caller(),
+        relation.vendor(),
+        relation.endpoint(),
+        relation.credential(),
+        relation.network(),
+        relation.client(),
+        relation.region(),
+        relation.name(Dimension::Scheme),
+        relation.name(Dimension::TlsVersion),
+    ]
+    .map(Name::id);
+    let method = text_id(method_of(relation.endpoint().as_str()));
+    show(key(view, Fact::Caller, [caller]));
+    show(key(view, Fact::Vendor, [vendor]));
+    show(key(view, Fact::Pair, [caller, vendor]));
+    show(key(view, Fact::Endpoint, [vendor, endpoint]));
+    show(key(view, Fact::CallerEndpoint, [caller, vendor, endpoint]));
+    show(key(view, Fact::CallerMethod, [caller, vendor, method]));
+    show(key(view, Fact::VendorScheme, [vendor, scheme]));
+    show(key(view, Fact::CallerTls, [caller, vendor, tls_version]));
+    if !relation.network().is_empty() {
+        let text = relation.network().as_str();
+        show(key(view, Fact::Network, [network]));
+        show(key(view, Fact::NetworkBlock, [text_id(block_of(text))]));
+        show(key(view, Fact::CallerNetwork, [caller, network]));
+        if !country_of(text).is_empty() {
+            show(key(view, Fact::Country, [text_id(country_of(text))]));
+            show(key(view, Fact::Countries, []));
         }
     }
-    if !client.is_empty() {
-        facts.push((Fact::Client, vec![client]));
-        facts.push((Fact::CallerClient, vec![caller, client]));
+    if !relation.client().is_empty() {
+        show(key(view, Fact::Client, [client]));
+        show(key(view, Fact::CallerClient, [caller, client]));
     }
-    if !credential.is_empty() {
-        facts.push((Fact::Credential, vec![credential]));
-        facts.push((Fact::CallerCredential, vec![caller, credential]));
+    if !relation.credential().is_empty() {
+        show(key(view, Fact::Credential, [credential]));
+        show(key(view, Fact::CallerCredential, [caller, credential]));
     }
     // An hour early or late is no new hour.
     for hour in [-3_600_000_000, 0, 3_600_000_000] {
-        facts.push((Fact::CallerHour, vec![caller, hour_of(relation.time + hour)]));
+        show(key(view, Fact::CallerHour, [caller, text_id(hour_of(time + hour))]));
     }
-    if !region.is_empty() {
-        facts.push((Fact::Region, vec![region]));
-        facts.push((Fact::CallerRegion, vec![caller, region]));
+    if !relation.region().is_empty() {
+        show(key(view, Fact::Region, [region]));
+        show(key(view, Fact::CallerRegion, [caller, region]));
     }
-    facts
 }
 
 /// Facts of a history with the fold that showed them first.
 #[derive(Debug, Default)]
 pub struct SeenHistory {
-    facts: BTreeMap<String, i64>,
+    facts: HashMap<u64, i64>,
+    callers: BTreeMap<u64, (View, i64)>,
     credentials: CredentialDays,
     last_day: i64,
     vendors: Arc<VendorPack>,
 }
 
 impl SeenHistory {
-    /// Gathers the facts of relations, in the order of their buckets.
-    pub fn of(relations: &[(i64, Relation<'_>)], span: Span) -> Self {
+    /// Gathers the facts of rows, in the order of their buckets.
+    pub fn of(rows: &[Row], span: Span) -> Self {
         let vendors = VendorPack::embedded();
         let mut history = Self { last_day: day_of(span.last), vendors, ..Self::default() };
-        let mut buffer = String::new();
-        for (bucket, relation) in relations {
-            history.credentials.add(relation.view, relation.credential, day_of(*bucket));
-            for (fact, parts) in facts_of(relation) {
-                key(&mut buffer, relation.view, fact, &parts);
-                if !history.facts.contains_key(&buffer) {
-                    history.facts.insert(buffer.clone(), span.fold_of(*bucket));
-                }
+        // Most rows repeat what a relation has shown in the same hour of another day.
+        let mut shown: HashSet<(u64, u64)> = HashSet::default();
+        for row in rows {
+            let (relation, fold) = (&row.relation, span.fold_of(row.bucket));
+            history.credentials.add(relation.view(), relation.credential(), day_of(row.bucket));
+            if !shown.insert((relation.id(), week_hour_of(row.first_seen()))) {
+                continue;
             }
+            history
+                .callers
+                .entry(combine([relation.view() as u64, relation.caller().id()]))
+                .or_insert((relation.view(), fold));
+            facts_of(relation, row.first_seen(), |key| {
+                history.facts.entry(key).or_insert(fold);
+            });
         }
         history
     }
@@ -156,15 +176,20 @@ impl SeenHistory {
 
     /// What is known at the end of the history.
     pub fn known(&self) -> SeenSet {
-        let facts = self.facts.keys().cloned().collect();
-        SeenSet { facts, rests: self.credentials.rests(self.last_day), vendors: Arc::clone(&self.vendors) }
+        let rests = self.credentials.rests(self.last_day);
+        SeenSet { rests, ..self.known_before(i64::MAX) }
     }
 
     /// What was known before a fold. Credentials are all awake: their returns are counted apart.
     pub(super) fn known_before(&self, fold: i64) -> SeenSet {
         let earlier = self.facts.iter().filter(|(_, first)| **first < fold);
-        let facts = earlier.map(|(key, _)| key.clone()).collect();
-        SeenSet { facts, rests: Rests::default(), vendors: Arc::clone(&self.vendors) }
+        let callers = |view: View| self.callers.values().filter(|(of, first)| *of == view && *first < fold).count();
+        SeenSet {
+            facts: earlier.map(|(key, _)| *key).collect(),
+            callers: [callers(View::Egress), callers(View::Audit)],
+            rests: Rests::default(),
+            vendors: Arc::clone(&self.vendors),
+        }
     }
 
     /// Times that a credential came back from dormancy.
@@ -173,30 +198,40 @@ impl SeenHistory {
     }
 }
 
+/// The hour of a time within its kind of day, as a number.
+pub(super) fn week_hour_of(time: i64) -> u64 {
+    let hours = time.div_euclid(3_600_000_000);
+    (day_type(hours.div_euclid(24)) as i64 * 24 + hours.rem_euclid(24)) as u64
+}
+
 /// What is known: what was seen, and what the vendor pack says. The pack is not stored: the pipeline file decides it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(from = "(BTreeSet<String>, Rests)", into = "(BTreeSet<String>, Rests)")]
+#[serde(from = "StoredSeenSet", into = "StoredSeenSet")]
 pub struct SeenSet {
-    facts: HashSet<String>,
+    facts: HashSet<u64>,
+    /// Callers of egress, of audit.
+    callers: [usize; 2],
     pub(super) rests: Rests,
     vendors: Arc<VendorPack>,
 }
 
+type StoredSeenSet = (BTreeSet<u64>, [usize; 2], Rests);
+
 impl Default for SeenSet {
     fn default() -> Self {
-        Self::from((BTreeSet::new(), Rests::default()))
+        Self::from(StoredSeenSet::default())
     }
 }
 
-impl From<(BTreeSet<String>, Rests)> for SeenSet {
-    fn from((facts, rests): (BTreeSet<String>, Rests)) -> Self {
-        Self { facts: facts.into_iter().collect(), rests, vendors: VendorPack::embedded() }
+impl From<StoredSeenSet> for SeenSet {
+    fn from((facts, callers, rests): StoredSeenSet) -> Self {
+        Self { facts: facts.into_iter().collect(), callers, rests, vendors: VendorPack::embedded() }
     }
 }
 
-impl From<SeenSet> for (BTreeSet<String>, Rests) {
+impl From<SeenSet> for StoredSeenSet {
     fn from(known: SeenSet) -> Self {
-        (known.facts.into_iter().collect(), known.rests)
+        (known.facts.into_iter().collect(), known.callers, known.rests)
     }
 }
 
@@ -213,40 +248,20 @@ impl SeenSet {
 
     /// Number of callers of a view.
     pub fn callers(&self, view: View) -> usize {
-        let mut prefix = String::new();
-        key(&mut prefix, view, Fact::Caller, &[""]);
-        self.facts.iter().filter(|key| key.starts_with(&prefix)).count()
+        self.callers[view as usize]
     }
 
     /// Whether a vendor was ever called.
-    pub fn has_vendor(&self, view: View, vendor: &str) -> bool {
-        Looker::new(self, view).has(Fact::Vendor, &[vendor])
+    pub fn has_vendor(&self, view: View, vendor: &Name) -> bool {
+        self.has(view, Fact::Vendor, [vendor.id()])
     }
 
     /// Whether a caller was ever seen.
-    pub fn has_caller(&self, view: View, caller: &str) -> bool {
-        Looker::new(self, view).has(Fact::Caller, &[caller])
-    }
-}
-
-/// Looks up facts with one reused buffer.
-pub(super) struct Looker<'a> {
-    known: &'a SeenSet,
-    view: View,
-    buffer: String,
-}
-
-impl<'a> Looker<'a> {
-    pub fn new(known: &'a SeenSet, view: View) -> Self {
-        Self { known, view, buffer: String::new() }
+    pub fn has_caller(&self, view: View, caller: &Name) -> bool {
+        self.has(view, Fact::Caller, [caller.id()])
     }
 
-    pub fn vendors(&self) -> &'a VendorPack {
-        &self.known.vendors
-    }
-
-    pub fn has(&mut self, fact: Fact, parts: &[&str]) -> bool {
-        key(&mut self.buffer, self.view, fact, parts);
-        self.known.facts.contains(&self.buffer)
+    pub(super) fn has<const N: usize>(&self, view: View, fact: Fact, parts: [u64; N]) -> bool {
+        self.facts.contains(&key(view, fact, parts))
     }
 }

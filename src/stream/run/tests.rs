@@ -26,7 +26,7 @@ struct Echo {
 }
 
 impl Machine for Echo {
-    fn push(&mut self, _partition: &str, calls: DataFrame) -> Result<Vec<Alert>, EngineError> {
+    fn push(&mut self, _partition: &str, calls: crate::calls::Calls) -> Result<Vec<Alert>, EngineError> {
         assert!(self.seen.len() < self.crash_at, "the crash that the test asked for");
         let callers = calls.column("caller").unwrap().str().unwrap();
         let callers: Vec<String> = callers.iter().flatten().map(str::to_owned).collect();

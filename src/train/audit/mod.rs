@@ -10,7 +10,7 @@ mod usual;
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::usual::{Peers, PrincipalHistory};
-use crate::calls::StepClass;
+use crate::calls::{Name, StepClass};
 use crate::models::audit::{
     Audit, COMPANY_TESTS, Excess, Expected, HOUR_BUCKETS, Habits, Known, Observer, Over, Principal, Rates, Role, Row,
     Sequence, Sizes, TESTS, Tick, Verdict, judge,
@@ -101,7 +101,7 @@ fn roles(rows: &[Row<'_>]) -> BTreeMap<Principal, Role> {
         is_single_sign_on: bool,
         calls: i64,
         console: i64,
-        changes: BTreeSet<&'a str>,
+        changes: BTreeSet<&'a Name>,
     }
     let mut doings: BTreeMap<Principal, Doings<'_>> = BTreeMap::new();
     for row in rows {
@@ -114,7 +114,7 @@ fn roles(rows: &[Row<'_>]) -> BTreeMap<Principal, Role> {
         doing.is_by_vendor &= is_by_vendor;
         doing.calls += row.calls;
         doing.console += if row.is_console() { row.calls } else { 0 };
-        if matches!(row.step(), StepClass::Write | StepClass::Delete | StepClass::Grant) {
+        if matches!(row.step, StepClass::Write | StepClass::Delete | StepClass::Grant) {
             doing.changes.insert(row.operation);
         }
     }

@@ -310,7 +310,7 @@ impl Windows {
             |at: usize, back: i64| active.range(at.saturating_sub(back as usize - 1)..=at).map(|(_, tick)| *tick);
         for at in reached(HOUR_BUCKETS) {
             let operations: BTreeSet<&str> =
-                window(at, HOUR_BUCKETS).flat_map(|tick| &tick.operations).map(String::as_str).collect();
+                window(at, HOUR_BUCKETS).flat_map(|tick| &tick.operations).map(crate::calls::Name::as_str).collect();
             let service = |operation: &&str| operation.split_once(':').map_or("", |(service, _)| service).to_owned();
             distinct.insert(at, [operations.len(), operations.iter().map(service).collect::<BTreeSet<_>>().len()]);
         }

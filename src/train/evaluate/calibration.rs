@@ -66,7 +66,7 @@ impl EntityDays {
         let length = self.span.fold_buckets();
         let mut by_age: [Vec<f64>; AGES.len()] = Default::default();
         for (entity, days) in &self.smallest {
-            let age = baselines.get(entity).map_or(0, |baseline| baseline.days);
+            let age = baselines.get(entity.id()).map_or(0, |baseline| baseline.days);
             let place = AGES.iter().position(|(_, last)| age <= *last).unwrap_or(AGES.len() - 1);
             let is_normal = |fold: i64| {
                 let (start, end) = (bucket_start(fold * length), bucket_start((fold + 1) * length));
@@ -96,9 +96,9 @@ impl Calibration {
 /// Whether a case may show in an entity's numbers: rather once too often than once too seldom.
 fn is_about(case: &Case, entity: &Entity) -> bool {
     let Some(subject) = &case.subject else { return true };
-    let by_host = subject.vendor_host.as_ref().is_none_or(|host| host.contains(&entity.vendor));
+    let by_host = subject.vendor_host.as_ref().is_none_or(|host| host.contains(entity.vendor.as_str()));
     match (&subject.caller, entity.level) {
-        (Some(caller), Level::Pair) => *caller == entity.caller,
+        (Some(caller), Level::Pair) => entity.caller == **caller,
         _ => by_host,
     }
 }

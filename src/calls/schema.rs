@@ -1,0 +1,397 @@
+//! The schema of a call: which columns it has, what each is for, and how two rows' values become one.
+//!
+//! Two tables. A [`Dimension`] tells calls apart; all of them together are a [`Relation`], the key of a rollup. A [`Measure`]
+//! is counted over calls, and is an integer that merges. The builder fills them, the rollup groups by them, the stored form
+//! writes them, and [`Relation`] and [`Measures`] are the typed way to read them: a new column is one line here.
+//!
+//! Sums of logarithms are fixed-point integers: integer addition is associative where floating point is not, so a rollup does
+//! not depend on how its calls were split into batches.
+//!
+//! Not here: where values come from (`builder`), buckets (`rollup`), and what is expected of a value (`models`).
+
+use serde::{Deserialize, Serialize};
+
+use super::name::{Name, combine};
+use super::{CallRow, Channel, Outcome, PrincipalKind, StepClass, View};
+
+/// 1.0 in fixed point: 2^20 steps, so that 10^10 squared logarithms still fit into 63 bits.
+pub const ONE: f64 = 1_048_576.0;
+
+/// Per-call quantities that are judged given the endpoint: bytes to the vendor, bytes from it, latency.
+pub const QUANTITIES: [&str; 3] = ["bytes_out", "bytes_in", "latency"];
+
+/// A fixed-point sum as a number.
+pub fn fixed_to_f64(fixed: i64) -> f64 {
+    fixed as f64 / ONE
+}
+
+/// How two values of disjoint calls become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Merge {
+    /// They add up.
+    Sum,
+    /// The smaller stays.
+    Min,
+    /// The larger stays.
+    Max,
+}
+
+impl Merge {
+    /// Merges `value` into `into`.
+    #[inline]
+    pub fn apply(self, into: &mut i64, value: i64) {
+        match self {
+            Self::Sum => *into += value,
+            Self::Min => *into = (*into).min(value),
+            Self::Max => *into = (*into).max(value),
+        }
+    }
+}
+
+macro_rules! dimensions {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+        /// A column that tells calls apart.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(usize)]
+        pub enum Dimension { $($(#[$doc])* $variant,)* }
+
+        impl Dimension {
+            /// Every dimension, in the order of a [`Relation`].
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// Name in frames and files.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+dimensions! {
+    /// The view that the log gives.
+    View = "view",
+    /// Who called: a workload, or in audit logs the principal.
+    Caller = "caller",
+    /// Whom.
+    Vendor = "vendor",
+    /// Which host of theirs.
+    Host = "host",
+    /// Endpoint template, or audit operation.
+    Endpoint = "endpoint",
+    /// Credential fingerprint.
+    Credential = "credential",
+    /// Network that the call came from.
+    Network = "network",
+    /// Client family.
+    Client = "client",
+    /// Cloud region.
+    Region = "region",
+    /// `http` or `https`.
+    Scheme = "scheme",
+    /// TLS version.
+    TlsVersion = "tls_version",
+    /// The vendor's account, tenant or organisation.
+    Account = "account",
+    /// What kind of principal acted.
+    Principal = "principal",
+    /// Through what it acted.
+    Channel = "channel",
+    /// Class of the operation, in audit logs.
+    Step = "step",
+    /// Media type of the answer.
+    ContentType = "content_type",
+}
+
+/// Number of dimensions.
+pub const DIMENSIONS: usize = Dimension::ALL.len();
+
+/// Values of all dimensions: who called what, with which credential, from where. What a rolled-up row is about.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(from = "[Name; DIMENSIONS]", into = "[Name; DIMENSIONS]")]
+pub struct Relation {
+    id: u64,
+    names: [Name; DIMENSIONS],
+    view: View,
+    principal: PrincipalKind,
+    channel: Channel,
+    step: Option<StepClass>,
+}
+
+impl From<[Name; DIMENSIONS]> for Relation {
+    fn from(names: [Name; DIMENSIONS]) -> Self {
+        let text = |dimension: Dimension| names[dimension as usize].as_str();
+        let (principal, channel) = (text(Dimension::Principal), text(Dimension::Channel));
+        let step = StepClass::ALL.into_iter().find(|step| step.as_str() == text(Dimension::Step));
+        Self {
+            id: Self::id_of(names.each_ref().map(Name::id)),
+            view: View::named(Some(text(Dimension::View))),
+            principal: PrincipalKind::ALL.into_iter().find(|kind| kind.as_str() == principal).unwrap_or_default(),
+            channel: Channel::ALL.into_iter().find(|known| known.as_str() == channel).unwrap_or_default(),
+            step,
+            names,
+        }
+    }
+}
+
+impl From<Relation> for [Name; DIMENSIONS] {
+    fn from(relation: Relation) -> Self {
+        relation.names
+    }
+}
+
+impl Relation {
+    /// The address of a relation with these names' addresses.
+    pub(super) fn id_of(ids: [u64; DIMENSIONS]) -> u64 {
+        combine(ids)
+    }
+
+    /// Its address: equal relations have equal ones.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The value of a dimension.
+    pub fn name(&self, dimension: Dimension) -> &Name {
+        &self.names[dimension as usize]
+    }
+
+    /// The same with another endpoint.
+    pub fn with_endpoint(&self, endpoint: Name) -> Self {
+        let mut names = self.names.clone();
+        names[Dimension::Endpoint as usize] = endpoint;
+        names.into()
+    }
+
+    /// The view.
+    pub fn view(&self) -> View {
+        self.view
+    }
+
+    /// Who called.
+    pub fn caller(&self) -> &Name {
+        self.name(Dimension::Caller)
+    }
+
+    /// Whom.
+    pub fn vendor(&self) -> &Name {
+        self.name(Dimension::Vendor)
+    }
+
+    /// Which host of theirs.
+    pub fn host(&self) -> &Name {
+        self.name(Dimension::Host)
+    }
+
+    /// Endpoint template or audit operation.
+    pub fn endpoint(&self) -> &Name {
+        self.name(Dimension::Endpoint)
+    }
+
+    /// Credential fingerprint.
+    pub fn credential(&self) -> &Name {
+        self.name(Dimension::Credential)
+    }
+
+    /// Network that the call came from.
+    pub fn network(&self) -> &Name {
+        self.name(Dimension::Network)
+    }
+
+    /// Client family.
+    pub fn client(&self) -> &Name {
+        self.name(Dimension::Client)
+    }
+
+    /// Cloud region.
+    pub fn region(&self) -> &Name {
+        self.name(Dimension::Region)
+    }
+
+    /// The vendor's account.
+    pub fn account(&self) -> &Name {
+        self.name(Dimension::Account)
+    }
+
+    /// What kind of principal acted.
+    pub fn principal(&self) -> PrincipalKind {
+        self.principal
+    }
+
+    /// Through what it acted.
+    pub fn channel(&self) -> Channel {
+        self.channel
+    }
+
+    /// Class of the operation; `None` outside of audit logs.
+    pub fn step(&self) -> Option<StepClass> {
+        self.step
+    }
+}
+
+/// What a call's measures follow from.
+struct Facts<'a> {
+    call: &'a CallRow,
+    is_ok: bool,
+    /// `ln(1 + x)` of each quantity of an answered call, in [`QUANTITIES`] order.
+    logarithms: [Option<f64>; QUANTITIES.len()],
+}
+
+impl Facts<'_> {
+    fn ended(&self, outcome: Outcome) -> i64 {
+        i64::from(self.call.outcome == outcome)
+    }
+
+    fn known(&self, quantity: usize) -> i64 {
+        i64::from(self.logarithms[quantity].is_some())
+    }
+
+    fn logarithm(&self, quantity: usize) -> i64 {
+        self.logarithms[quantity].map_or(0, |ln| (ln * ONE) as i64)
+    }
+
+    fn square(&self, quantity: usize) -> i64 {
+        self.logarithms[quantity].map_or(0, |ln| (ln * ln * ONE) as i64)
+    }
+
+    fn answered(&self, bytes: Option<i64>) -> i64 {
+        if self.is_ok { bytes.unwrap_or_default() } else { 0 }
+    }
+}
+
+/// How one measure is called and merges.
+#[derive(Clone, Copy, Debug)]
+pub struct MeasureColumn {
+    /// Name in frames and files.
+    pub name: &'static str,
+    /// How two values become one.
+    pub merge: Merge,
+}
+
+macro_rules! measures {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $merge:ident, |$facts:ident| $value:expr;)*) => {
+        /// What is counted over calls.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(usize)]
+        pub enum Measure { $($(#[$doc])* $variant,)* }
+
+        /// Every measure, in the order of [`Measure`].
+        pub const MEASURES: [MeasureColumn; [$(Measure::$variant,)*].len()] =
+            [$(MeasureColumn { name: $name, merge: Merge::$merge },)*];
+
+        impl Measures {
+            /// The measures of one call.
+            pub fn of(call: &CallRow) -> Self {
+                let is_ok = call.outcome == Outcome::Ok;
+                let ln = |value: Option<f64>| value.filter(|_| is_ok).map(f64::ln_1p);
+                let bytes = [call.bytes_out, call.bytes_in].map(|bytes| bytes.map(|bytes| bytes as f64));
+                let facts = Facts { call, is_ok, logarithms: [ln(bytes[0]), ln(bytes[1]), ln(call.latency_ms)] };
+                Self([$({ let $facts = &facts; $value },)*])
+            }
+        }
+    };
+}
+
+// Sizes and latencies are those of answered calls (status below 400): the size of a failed call is its status.
+measures! {
+    /// Calls.
+    Calls = "calls", Sum, |_facts| 1;
+    /// Calls answered with a status below 400.
+    Ok = "ok", Sum, |facts| facts.ended(Outcome::Ok);
+    /// Calls answered 401 or 403.
+    Denied = "denied", Sum, |facts| facts.ended(Outcome::Denied);
+    /// Calls answered with another 4xx.
+    ClientError = "client_error", Sum, |facts| facts.ended(Outcome::ClientError);
+    /// Calls answered 429.
+    Throttled = "throttled", Sum, |facts| facts.ended(Outcome::Throttled);
+    /// Calls answered 5xx, or not at all.
+    ServerError = "server_error", Sum, |facts| facts.ended(Outcome::ServerError) + facts.ended(Outcome::NoResponse);
+    /// Bytes to the vendor, failed calls included.
+    BytesOutSum = "bytes_out_sum", Sum, |facts| facts.call.bytes_out.unwrap_or_default();
+    /// Bytes from the vendor, failed calls included.
+    BytesInSum = "bytes_in_sum", Sum, |facts| facts.call.bytes_in.unwrap_or_default();
+    /// Answered calls of known request size.
+    BytesOutCount = "bytes_out_count", Sum, |facts| facts.known(0);
+    /// Answered calls of known answer size.
+    BytesInCount = "bytes_in_count", Sum, |facts| facts.known(1);
+    /// Answered calls of known latency.
+    LatencyCount = "latency_count", Sum, |facts| facts.known(2);
+    /// Sum of `ln(1 + bytes)` of requests, fixed-point.
+    BytesOutLnSum = "bytes_out_ln_sum", Sum, |facts| facts.logarithm(0);
+    /// Sum of `ln(1 + bytes)` of answers, fixed-point.
+    BytesInLnSum = "bytes_in_ln_sum", Sum, |facts| facts.logarithm(1);
+    /// Sum of `ln(1 + ms)`, fixed-point.
+    LatencyLnSum = "latency_ln_sum", Sum, |facts| facts.logarithm(2);
+    /// Sum of squares of the same, fixed-point.
+    BytesOutLnSquareSum = "bytes_out_ln_square_sum", Sum, |facts| facts.square(0);
+    /// Sum of squares of the same, fixed-point.
+    BytesInLnSquareSum = "bytes_in_ln_square_sum", Sum, |facts| facts.square(1);
+    /// Sum of squares of the same, fixed-point.
+    LatencyLnSquareSum = "latency_ln_square_sum", Sum, |facts| facts.square(2);
+    /// Largest answered request, bytes.
+    BytesOutMax = "bytes_out_max", Max, |facts| facts.answered(facts.call.bytes_out);
+    /// Largest answer, bytes.
+    BytesInMax = "bytes_in_max", Max, |facts| facts.answered(facts.call.bytes_in);
+    /// Tokens to and from a language model.
+    Tokens = "tokens", Sum, |facts| facts.call.tokens_in.unwrap_or_default() + facts.call.tokens_out.unwrap_or_default();
+    /// What the calls cost by list price, micro-dollars.
+    Cost = "cost", Sum, |facts| facts.call.cost.unwrap_or_default();
+    /// First call, microseconds since the epoch, UTC.
+    FirstSeen = "first_seen", Min, |facts| facts.call.time;
+    /// Last call, microseconds since the epoch, UTC.
+    LastSeen = "last_seen", Max, |facts| facts.call.time;
+}
+
+/// Measures of a group of calls, in the order of [`MEASURES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measures(pub [i64; MEASURES.len()]);
+
+impl Measures {
+    /// One of them.
+    #[inline]
+    pub fn get(&self, measure: Measure) -> i64 {
+        self.0[measure as usize]
+    }
+
+    /// Merges those of other calls into these.
+    #[inline]
+    pub fn merge(&mut self, other: &Self) {
+        for ((into, value), column) in self.0.iter_mut().zip(other.0).zip(&MEASURES) {
+            column.merge.apply(into, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_columns_share_a_name() {
+        let mut names: Vec<&str> = Dimension::ALL.iter().map(|dimension| dimension.name()).collect();
+        names.extend(MEASURES.iter().map(|column| column.name));
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn a_relation_reads_its_typed_columns_back_after_storage() {
+        let mut names: [Name; DIMENSIONS] = std::array::from_fn(|_| Name::default());
+        for (dimension, text) in [
+            (Dimension::View, "audit"),
+            (Dimension::Principal, "single_sign_on"),
+            (Dimension::Channel, "console"),
+            (Dimension::Step, "grant"),
+        ] {
+            names[dimension as usize] = Name::new(text);
+        }
+        let relation = Relation::from(names);
+        let read: Relation = postcard::from_bytes(&postcard::to_stdvec(&relation).unwrap()).unwrap();
+        assert_eq!(read.id(), relation.id());
+        assert_eq!(
+            (read.view(), read.principal(), read.channel(), read.step()),
+            (View::Audit, PrincipalKind::SingleSignOn, Channel::Console, Some(StepClass::Grant))
+        );
+    }
+}
