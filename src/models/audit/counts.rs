@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Role;
 use super::tick::{Count, Counts, DAY_BUCKETS, HOUR_BUCKETS, ONE, Tick};
 use crate::models::calibration::MIN_P;
+use crate::models::pareto::{Constraints, PRIOR_SHAPE, PRIOR_WEIGHT, Pareto, TAIL_SHARE};
 use crate::models::seasonality::{cell_of, day_type};
 use crate::models::statistic::deviance;
 use crate::rollup::day_of;
@@ -126,6 +127,9 @@ pub const COMPANY_TESTS: [Test; 4] = [
     test("failed_sign_ins", "failed sign-ins", What::Sum(Count::Failed), true, 8.0, 0),
     test("failing_accounts", "entities with failed sign-ins", What::Failing, true, 4.0, 0),
 ];
+
+/// Tests of the company are dependent: about so many independent ones.
+const INDEPENDENT_COMPANY_TESTS: f64 = 4.0;
 
 /// A test by its name.
 pub fn test_named(name: &str) -> Option<&'static Test> {
@@ -258,7 +262,13 @@ impl Over {
             .collect()
     }
 
-    /// The same of the company, which has no peers: by the normal tail, times the looks of a day.
+    /// Alarms a day that a company's test expects at this p-value, over all of the company's tests.
+    pub fn company_rate(&self) -> f64 {
+        INDEPENDENT_COMPANY_TESTS * self.p
+    }
+
+    /// Company-wide variant: the company has no peers, so by the normal tail, Bonferroni-corrected for the windows examined in a
+    /// day.
     pub fn of_company(values: &Values, bucket: i64, expected: &[Expected]) -> Vec<Self> {
         let tests = COMPANY_TESTS.iter().zip(expected);
         tests
@@ -282,48 +292,49 @@ fn excess_of(test: &Test, values: &Values, bucket: i64, expected: &Expected) -> 
 /// days above it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Excess {
+    /// Daily maxima (n_days), ascending, as z.
     maxima: Vec<f32>,
+    /// Where the tail begins, as z.
     threshold: f64,
+    /// Share of the days in the tail, 0 to 1.
     share: f64,
-    shape: f64,
-    scale: f64,
+    /// Excesses over the threshold.
+    pareto: Pareto,
 }
 
-/// Share of the maxima in the tail, and fewest.
-const TAIL_SHARE: f64 = 0.10;
+/// Fewest maxima in the tail, and fewest of them above the threshold from which a tail is fitted.
 const MIN_IN_TAIL: usize = 8;
-/// Prior shape, and its weight.
-const PRIOR_SHAPE: f64 = 0.10;
-const PRIOR_WEIGHT: f64 = 200.0;
+const MIN_EXCESSES: usize = 5;
+/// Smallest and largest shape of the tail, dimensionless, and its smallest scale, as z.
+const SHAPE_BOUNDS: [f64; 2] = [0.01, 0.5];
+const MIN_SCALE: f64 = 0.05;
+/// The tail of a count that is hardly ever above 0.
+const UNKNOWN_TAIL: Pareto = Pareto { shape: PRIOR_SHAPE, scale: 1.0 };
 
 impl Excess {
-    /// Learns from daily maxima: a generalised Pareto tail by probability-weighted moments (Hosking and Wallis 1987).
+    /// Learns from the `maxima` of days (n_days, any order, as z).
     pub fn fit(mut maxima: Vec<f32>) -> Self {
         maxima.sort_unstable_by(f32::total_cmp);
         let n = maxima.len();
         let in_tail = ((n as f64 * TAIL_SHARE) as usize).max(MIN_IN_TAIL);
-        let place = n.checked_sub(in_tail + 1).or(n.checked_sub(1));
-        let threshold = place.and_then(|place| maxima.get(place)).copied().map_or(0.0, f64::from);
-        let excess: Vec<f64> = maxima.iter().map(|z| f64::from(*z) - threshold).filter(|over| *over > 0.0).collect();
-        let k = excess.len() as f64;
+        let index = n.checked_sub(in_tail + 1).or(n.checked_sub(1));
+        let threshold = index.and_then(|index| maxima.get(index)).copied().map_or(0.0, f64::from);
+        let excesses: Vec<f64> =
+            maxima.iter().map(|z| f64::from(*z) - threshold).filter(|excess| *excess > 0.0).collect();
+        let k = excesses.len() as f64;
         let share = k / n.max(1) as f64;
-        let mean = excess.iter().sum::<f64>() / k.max(1.0);
-        if excess.len() < 5 || mean <= 0.0 {
+        if excesses.len() < MIN_EXCESSES {
             let share = share.max(1.0 / (n as f64 + 2.0));
-            return Self { maxima, threshold, share, shape: PRIOR_SHAPE, scale: 1.0 };
+            return Self { maxima, threshold, share, pareto: UNKNOWN_TAIL };
         }
-        let weigh = |(place, over): (usize, &f64)| over * (1.0 - (place as f64 + 0.65) / k);
-        let weighted = excess.iter().enumerate().map(weigh).sum::<f64>() / k;
-        let raw = 2.0 - mean / (mean - 2.0 * weighted).max(1e-9);
-        let shape = ((k * raw + PRIOR_WEIGHT * PRIOR_SHAPE) / (k + PRIOR_WEIGHT)).clamp(0.01, 0.5);
-        Self { maxima, threshold, share, shape, scale: (mean * (1.0 - shape)).max(0.05) }
+        let constraints = Constraints { weights: [k, PRIOR_WEIGHT], shape: SHAPE_BOUNDS, min_scale: MIN_SCALE };
+        Self { maxima, threshold, share, pareto: Pareto::fit(&excesses, &constraints) }
     }
 
-    /// The chance of a daily maximum of `z` or more.
+    /// Chance of a daily maximum of `z` or more: 0 to 1, at least [`MIN_P`].
     pub fn p(&self, z: f64) -> f64 {
         if z > self.threshold {
-            let tail = self.share * (1.0 + self.shape * (z - self.threshold) / self.scale).powf(-1.0 / self.shape);
-            return tail.clamp(MIN_P, 1.0);
+            return (self.share * self.pareto.survival(z - self.threshold)).clamp(MIN_P, 1.0);
         }
         let n = self.maxima.len() as f64;
         let below = self.maxima.partition_point(|known| f64::from(*known) < z) as f64;
@@ -340,6 +351,40 @@ mod tests {
         let tail = Excess::fit(vec![0.0; 500]);
         assert!(tail.p(2.0) < 0.01 && tail.p(2.0) > tail.p(6.0) && tail.p(6.0) > MIN_P);
         assert_eq!(Excess::fit(Vec::new()).p(-1.0), 1.0);
+    }
+
+    #[test]
+    fn the_fit_is_that_of_earlier_versions_to_the_bit() {
+        let spread: Vec<f32> = (0..500_u32).map(|i| (i * i * 37 % 1_009) as f32 / 97.0).collect();
+        let heavy: Vec<f32> = (1..=160_u32).map(|i| 160.0 / i as f32).collect();
+        let rare: Vec<f32> =
+            (0..400_u32).map(|i| if i % 11 == 0 { (i * 53 % 211) as f32 / 16.0 } else { 0.0 }).collect();
+        let few = vec![0.5, 2.0, 1.25, 0.75, 3.5, 1.0];
+        let same = vec![2.5; 40];
+        // Maxima, bits of the shape and of the scale, share in the tail, p of .5: captured before the fit moved to `pareto`.
+        let captured: [(&Vec<f32>, u64, u64, f64, f64); 5] = [
+            (&spread, 0x3f84_7ae1_47ae_147b, 0x3fe0_8d4e_67bb_2fec, 0.1, 9.341317365269461e-1),
+            (&heavy, 0x3fc0_b10a_c1ba_a50f, 0x4035_36da_e95f_2ee1, 0.1, 1.0),
+            (&rare, 0x3f84_7ae1_47ae_147b, 0x401a_5f5c_28f5_c28f, 0.09, 8.342948962918874e-2),
+            (&few, 0x3fb9_9999_9999_999a, 0x3ff0_0000_0000_0000, 0.125, 1.0),
+            (&same, 0x3fb9_9999_9999_999a, 0x3ff0_0000_0000_0000, 2.3809523809523808e-2, 1.0),
+        ];
+        for (maxima, shape, scale, share, p) in captured {
+            let tail = Excess::fit(maxima.clone());
+            assert_eq!((tail.pareto.shape.to_bits(), tail.pareto.scale.to_bits()), (shape, scale));
+            assert_eq!(tail.share, share);
+            // Powers differ by a rounding between machines.
+            assert!((tail.p(0.5) / p - 1.0).abs() < 1e-12, "{} for {p}", tail.p(0.5));
+        }
+    }
+
+    #[test]
+    fn p_falls_as_a_count_rises() {
+        for maxima in [vec![0.0; 40], (0..400).map(|day| (day % 17) as f32 / 3.0).collect()] {
+            let tail = Excess::fit(maxima);
+            let p_values: Vec<f64> = (-10..300).map(|step| tail.p(f64::from(step) / 10.0)).collect();
+            assert!(p_values.is_sorted_by(|a, b| a >= b));
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@
 use ndarray::{Array2, ArrayView1, ArrayView2};
 use serde::{Deserialize, Serialize};
 
+use crate::models::quantile::median;
+
 /// From the median absolute deviation to the standard deviation of a normal column.
 const MEDIAN_DEVIATION: f64 = 1.4826;
 /// From the mean absolute deviation to the same, for a column of which more than half is one value.
@@ -45,10 +47,10 @@ impl Scaling {
 impl Column {
     fn fit(cells: ArrayView1<'_, f64>) -> Self {
         let finite: Vec<f64> = cells.iter().copied().filter(|value| value.is_finite()).collect();
-        let centre = median(finite.clone());
+        let centre = median(finite.clone()).unwrap_or_default();
         let apart: Vec<f64> = finite.iter().map(|value| (value - centre).abs()).collect();
         let mean_apart = apart.iter().sum::<f64>() / apart.len().max(1) as f64;
-        let median_apart = median(apart);
+        let median_apart = median(apart).unwrap_or_default();
         let scale = if median_apart > 0.0 { MEDIAN_DEVIATION * median_apart } else { MEAN_DEVIATION * mean_apart };
         let mut column = Self { median: centre, scale: if scale.is_finite() { scale } else { 0.0 }, deviation: 1.0 };
         let scaled: Vec<f64> = cells.iter().map(|value| column.scaled(*value)).collect();
@@ -60,15 +62,6 @@ impl Column {
         let scaled = ((value - self.median) / self.scale).asinh() / self.deviation;
         if self.scale > 0.0 && self.deviation > 0.0 && scaled.is_finite() { scaled } else { 0.0 }
     }
-}
-
-/// 0 of nothing.
-fn median(mut values: Vec<f64>) -> f64 {
-    if values.is_empty() {
-        return 0.0;
-    }
-    let middle = values.len() / 2;
-    *values.select_nth_unstable_by(middle, f64::total_cmp).1
 }
 
 fn deviation(values: &[f64]) -> f64 {

@@ -24,8 +24,6 @@ const SETTLED: usize = 2;
 /// Console calls, as a share of a principal's, that make it a person; distinct changes that make it a builder.
 const CONSOLE_SHARE: f64 = 0.2;
 const BUILDS: usize = 12;
-/// Independent tests of the company.
-const TESTS_OF_COMPANY: f64 = 4.0;
 
 /// Learns from the rows of a history, in order.
 pub(super) fn learn(rows: &[Row<'_>]) -> Audit {
@@ -202,7 +200,7 @@ fn learn_company(mut history: PrincipalHistory, warm: usize) -> (Vec<Expected>, 
             .values_of_day(day)
             .into_iter()
             .flat_map(|(bucket, values)| Over::of_company(&values, bucket, &expected));
-        let rate = over.map(|over| TESTS_OF_COMPANY * over.p).min_by(f64::total_cmp);
+        let rate = over.map(|over| over.company_rate()).min_by(f64::total_cmp);
         rates.extend(rate.filter(|rate| *rate < 1.0));
     }
     (history.expected(&peers, None), rates)

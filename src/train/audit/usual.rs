@@ -7,6 +7,8 @@ use crate::models::audit::{
     CELLS, Counts, DAY_BUCKETS, Expected, HOUR_BUCKETS, Principal, Role, SAMPLE_BUCKETS, Shared, Test, Tick, Values,
     Verdict, advance, values_of,
 };
+use crate::models::dispersion::{MAX_COUNT_DISPERSION, MIN_COUNT_DISPERSION, UNKNOWN_COUNT_DISPERSION};
+use crate::models::quantile::median;
 use crate::models::seasonality::day_type;
 use crate::rollup::day_of;
 
@@ -137,7 +139,11 @@ impl PrincipalHistory {
             let (seen, all) =
                 self.own_days(left_out).fold((0.0, 0.0), |(seen, all), day| (seen + mean_of(day), all + calls[day]));
             let share = (seen + SHARE_DAYS * shared.share) / (all + SHARE_DAYS).max(1e-9);
-            Expected { cells, dispersion: dispersion.clamp(0.02, 30.0) as f32, share: share as f32 }
+            Expected {
+                cells,
+                dispersion: dispersion.clamp(MIN_COUNT_DISPERSION, MAX_COUNT_DISPERSION) as f32,
+                share: share as f32,
+            }
         };
         peers.tests.iter().enumerate().map(of_test).collect()
     }
@@ -255,7 +261,7 @@ impl Peers {
                 let (a, b) = history.moments[test].iter().fold((0.0, 0.0), |(a, b), day| (a + day.0, b + day.1));
                 (a / b.max(1e-9)).max(0.0)
             };
-            shared.dispersion = median(histories.iter().map(own).collect()).unwrap_or(1.0);
+            shared.dispersion = median(histories.iter().map(own).collect()).unwrap_or(UNKNOWN_COUNT_DISPERSION);
         }
         peers
     }
@@ -265,18 +271,11 @@ impl Peers {
         let of_test = |shared: &Shared| Expected {
             cells: [0, 1]
                 .map(|kind| shared.clock[kind].iter().map(|shape: &f64| (shared.level * shape) as f32).collect()),
-            dispersion: (shared.dispersion.clamp(0.02, 30.0) + STRANGER) as f32,
+            dispersion: (shared.dispersion.clamp(MIN_COUNT_DISPERSION, MAX_COUNT_DISPERSION) + STRANGER) as f32,
             share: shared.share as f32,
         };
         self.tests.iter().map(of_test).collect()
     }
-}
-
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let upper = values.get(values.len() / 2)?;
-    let lower = values.get((values.len() - 1) / 2)?;
-    Some((lower + upper) / 2.0)
 }
 
 /// All windows of a history, from prefix sums.
