@@ -1,98 +1,86 @@
-//! What the multivariate models look at: one row an entity and hour.
+//! What the multivariate models look at: one row per egress pair and half-hour.
 //!
-//! Egress: how far each statistic of a pair is from usual over the last hour. Audit: what kinds of operation a principal
-//! does, how they end, and at what time of day. What it never did before is left to `novelty`: while rows are gathered to
-//! learn from, everything is new.
+//! A row holds how far each statistic of the pair is from usual over the trailing hour, as signed z. The columns are thus
+//! standardised per entity before the models see them, as multivariate control charts do (Hotelling 1947): a model of raw
+//! columns learns the differences between callers.
+//!
+//! Not here: the audit view, which has models of its own (`audit`), and the models (`multivariate`).
 
-use crate::calls::{StepClass, View};
-use crate::features::{Column, EntityState, WINDOWS};
-use crate::rollup::BUCKETS_PER_DAY;
+use crate::features::WINDOWS;
 
 use super::baseline::Verdict;
-use super::seasonality::cell_of;
-use super::statistic::STATISTICS;
+use super::statistic::{STATISTICS, Statistic};
 
-/// Rows are taken at the end of every sixth bucket, twice an hour: an hour's numbers hardly change in less.
-const EVERY: i64 = 6;
-/// The window that rows look back over, as a place in [`WINDOWS`]: an hour.
+/// Buckets between two rows: an hour's numbers hardly change in less.
+const STRIDE: i64 = 6;
+/// The window that rows look back over, as an index in [`WINDOWS`]: an hour.
 const WINDOW: usize = 2;
-const STEPS: [StepClass; 12] = [
-    StepClass::Login,
-    StepClass::Identity,
-    StepClass::List,
-    StepClass::Read,
-    StepClass::Use,
-    StepClass::Secret,
-    StepClass::Bulk,
-    StepClass::Write,
-    StepClass::Grant,
-    StepClass::Share,
-    StepClass::Delete,
-    StepClass::Defence,
-];
+/// Largest magnitude, in standard deviations, of a number that is usual by itself.
+const MAX_USUAL: f64 = 2.0;
 
-/// Whether a row is taken at the end of a bucket.
+/// Whether a row is taken at the end of a bucket: twice an hour.
 pub fn is_due(bucket: i64) -> bool {
-    bucket.rem_euclid(EVERY) == EVERY - 1
+    bucket.rem_euclid(STRIDE) == STRIDE - 1
 }
 
-/// Names of a row's columns.
-pub fn columns(view: View) -> Vec<String> {
-    match view {
-        View::Egress => egress_statistics().map(|place| STATISTICS[place].name.to_owned()).collect(),
-        View::Audit => {
-            let steps = STEPS.iter().map(|step| format!("{}_operations", step.as_str()));
-            let more = ["failed_share", "time_of_day_sine", "time_of_day_cosine"];
-            steps.chain(more.map(str::to_owned)).collect()
-        }
-    }
+/// Names of a row's columns (n_columns).
+pub fn columns() -> Vec<String> {
+    statistics().map(|(_, statistic)| statistic.name.to_owned()).collect()
 }
 
-/// The row of a pair whose newest bucket is `bucket`, in the order of [`columns`].
-pub fn row(state: &EntityState, bucket: i64, verdicts: &[Verdict]) -> Vec<f64> {
-    match state.entity.view {
-        View::Egress => egress_statistics().map(|place| hourly(verdicts, place)).collect(),
-        View::Audit => audit_row(state, bucket),
-    }
+/// A pair's row (n_columns), in standard deviations, in the order of [`columns`]; 0 where a statistic has no verdict.
+pub fn row(verdicts: &[Verdict]) -> Vec<f64> {
+    statistics().map(|(index, _)| hourly(verdicts, index)).collect()
 }
 
-/// Whether each number of a row is so ordinary that no combination of them is worth a model's time: nothing of an egress pair
-/// lies two deviations from usual.
-pub fn is_ordinary(view: View, row: &[f64]) -> bool {
-    view == View::Egress && row.iter().all(|z| z.abs() < 2.0)
-}
-
-/// Places of the statistics of a pair that look back over an hour.
-fn egress_statistics() -> impl Iterator<Item = usize> {
-    let hourly = |(_, statistic): &(usize, &super::statistic::Statistic)| statistic.windows.contains(&WINDOW);
-    STATISTICS.iter().enumerate().filter(hourly).map(|(place, _)| place)
-}
-
-fn hourly(verdicts: &[Verdict], place: usize) -> f64 {
-    let test = verdicts.iter().find(|verdict| verdict.test.statistic == place && verdict.test.window == WINDOW);
-    // The sign is lost in a mean's z; joined columns want it back.
-    test.map_or(0.0, |verdict| verdict.z.abs().copysign(verdict.seen.effect(verdict.test.statistic().kind)))
-}
-
-fn audit_row(state: &EntityState, bucket: i64) -> Vec<f64> {
-    let mut steps = [0.0; STEPS.len()];
-    for (operation, series) in &state.endpoints {
-        let calls = series.count(WINDOW) as f64;
-        if calls > 0.0 {
-            let step = StepClass::of(operation);
-            if let Some(place) = STEPS.iter().position(|known| *known == step) {
-                steps[place] += calls;
-            }
-        }
-    }
-    let calls = state.sum(Column::Calls, WINDOW).max(1) as f64;
-    let failed = 1.0 - state.sum(Column::Ok, WINDOW) as f64 / calls;
-    let angle = std::f64::consts::TAU * cell_of(bucket) as f64 / BUCKETS_PER_DAY as f64;
-    let more = [failed, angle.sin(), angle.cos()];
-    steps.iter().map(|calls| calls.ln_1p()).chain(more).collect()
+/// Whether each number of a `row` (n_columns, in standard deviations) is so ordinary that no combination of them is worth a
+/// model's time.
+pub fn is_ordinary(row: &[f64]) -> bool {
+    row.iter().all(|z| z.abs() < MAX_USUAL)
 }
 
 /// Name of the window that rows look back over.
 pub fn window_name() -> &'static str {
     WINDOWS[WINDOW].name
+}
+
+/// The statistics that look back over an hour, with their indices in [`STATISTICS`].
+fn statistics() -> impl Iterator<Item = (usize, &'static Statistic)> {
+    STATISTICS.iter().enumerate().filter(|(_, statistic)| statistic.windows.contains(&WINDOW))
+}
+
+/// The z of a statistic (index in [`STATISTICS`]). A mean's z has no sign, so every z takes that of its effect.
+fn hourly(verdicts: &[Verdict], statistic: usize) -> f64 {
+    let test = verdicts.iter().find(|verdict| verdict.test.statistic == statistic && verdict.test.window == WINDOW);
+    test.map_or(0.0, |verdict| verdict.z.abs().copysign(verdict.seen.effect(verdict.test.statistic().kind)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::statistic::{Observation, Test};
+
+    fn verdict(name: &str, window: usize, z: f64, observed: f64) -> Verdict {
+        let statistic = STATISTICS.iter().position(|statistic| statistic.name == name).unwrap();
+        let seen = Observation { observed, against: 100.0, ..Observation::default() };
+        Verdict { test: Test { statistic, window }, seen, z, p_value: 1.0, endpoint: None }
+    }
+
+    #[test]
+    fn a_row_holds_the_hourly_z_with_the_sign_of_the_effect() {
+        let columns = columns();
+        let index = |name: &str| columns.iter().position(|column| column == name).unwrap();
+        // A mean that fell, more failures than expected, and a window that rows do not look at.
+        let seen =
+            [verdict("latency", 2, 4.0, -30.0), verdict("denied", 2, 3.0, 300.0), verdict("bytes_in", 0, 9.0, 90.0)];
+        let row = row(&seen);
+        assert_eq!(row.len(), columns.len());
+        assert_eq!((row[index("latency")], row[index("denied")], row[index("bytes_in")]), (-4.0, 3.0, 0.0));
+        assert!(!is_ordinary(&row) && is_ordinary(&super::row(&[])));
+    }
+
+    #[test]
+    fn rows_are_due_twice_an_hour() {
+        assert_eq!((0..12).filter(|bucket| is_due(*bucket)).collect::<Vec<_>>(), [5, 11]);
+    }
 }

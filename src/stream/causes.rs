@@ -278,8 +278,8 @@ impl Evaluator {
         if entity.level != Level::Pair || !multivariate_row::is_due(bucket) {
             return None;
         }
-        let row = multivariate_row::row(state, bucket, verdicts);
-        if multivariate_row::is_ordinary(entity.view, &row) {
+        let row = multivariate_row::row(verdicts);
+        if multivariate_row::is_ordinary(&row) {
             return None;
         }
         let p_value = multivariate.p_value(&row);

@@ -221,7 +221,7 @@ fn calibrate_view(bundle: &mut Bundle, view: View, levels: &BTreeMap<Level, Vec<
     let between = bundle.expectations.between_callers();
     let mut baseline = ViewBaseline::default();
     let (mut scores, mut silences, mut leaks, mut peaks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let rows = multivariate::Rows::new(view, span);
+    let rows = multivariate::Rows::new(span);
     for (level, entities) in levels {
         let peers = if *level == Level::Pair {
             let behaviours: Vec<Vec<f64>> = entities
@@ -239,8 +239,8 @@ fn calibrate_view(bundle: &mut Bundle, view: View, levels: &BTreeMap<Level, Vec<
             Vec::new()
         };
         let what = Calibration { level: *level, entities, peers: &peers, span, between: &between };
-        let calibrated = calibrate(&what, |entity, bucket, state, verdicts| {
-            rows.take(entity, bucket, state, verdicts);
+        let calibrated = calibrate(&what, |entity, bucket, _, verdicts| {
+            rows.take(entity, bucket, verdicts);
         });
         baseline.levels.insert(*level, calibrated.level);
         scores.extend(calibrated.scores);
@@ -257,10 +257,7 @@ fn calibrate_view(bundle: &mut Bundle, view: View, levels: &BTreeMap<Level, Vec<
     baseline.usual_peaks = peak::usual(&own.filter_map(|(_, known)| known.peaks).collect::<Vec<_>>());
     baseline.peaks = (0..KINDS).map(|kind| tail_of(peaks.iter().map(|times| times[kind]).collect(), span)).collect();
     bundle.views.insert(view, baseline);
-    // Audit logs have models of their own.
-    if view == View::Egress
-        && let Some(multivariate) = rows.fit(SEED)
-    {
+    if let Some(multivariate) = rows.fit(SEED) {
         bundle.multivariate.insert(view, multivariate);
     }
 }

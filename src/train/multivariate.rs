@@ -1,4 +1,9 @@
-//! Fitting the multivariate models: on the earlier days' rows, calibrated on the later ones.
+//! Fitting the multivariate models of the egress view: on the rows of the earlier days, calibrated on the later ones.
+//!
+//! The split is by time, not at random, as rows of one day are dependent (h-block validation: Burman, Chow & Nolan, Biometrika 81,
+//! 1994).
+//!
+//! Not here: the audit view, which has models of its own (`train::audit`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -9,7 +14,7 @@ use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::calls::View;
-use crate::features::{Entity, EntityState, Level};
+use crate::features::{Entity, Level};
 use crate::models::baseline::Verdict;
 use crate::models::bundle::CalibratedMultivariate;
 use crate::models::calibration::Tail;
@@ -18,29 +23,29 @@ use crate::models::multivariate_row;
 use crate::models::seasonality::Span;
 use crate::rollup::day_of;
 
-/// Share of the days that models are fitted on; the rest calibrates them.
+/// Share of the days, 0 to 1, that models are fitted on; the rest calibrates them.
 const FIT_SHARE: f64 = 0.7;
-/// Fewest days: less than this leaves nothing to calibrate with.
+/// Fewest days: fewer leave nothing to calibrate with.
 const MIN_DAYS: usize = 4;
 /// Fewest and most rows to fit on.
 const MIN_ROWS: usize = 200;
 const MAX_ROWS: usize = 20_000;
 
-/// Rows of a view's pairs, gathered while they are calibrated.
+/// Rows of egress pairs, gathered while the pairs are calibrated.
 pub(super) struct Rows {
-    view: View,
     span: Span,
     rows: Mutex<BTreeMap<(i64, Entity), Vec<f64>>>,
 }
 
 impl Rows {
-    pub fn new(view: View, span: Span) -> Self {
-        Self { view, span, rows: Mutex::default() }
+    pub fn new(span: Span) -> Self {
+        Self { span, rows: Mutex::default() }
     }
 
-    pub fn take(&self, entity: &Entity, bucket: i64, state: &EntityState, verdicts: &[Verdict]) {
-        if entity.level == Level::Pair && multivariate_row::is_due(bucket) {
-            let row = multivariate_row::row(state, bucket, verdicts);
+    /// Adds the row of a pair at the end of a bucket, where one is due.
+    pub fn take(&self, entity: &Entity, bucket: i64, verdicts: &[Verdict]) {
+        if entity.view == View::Egress && entity.level == Level::Pair && multivariate_row::is_due(bucket) {
+            let row = multivariate_row::row(verdicts);
             if let Ok(mut rows) = self.rows.lock() {
                 rows.insert((bucket, entity.clone()), row);
             }
@@ -49,7 +54,7 @@ impl Rows {
 
     /// Fits and calibrates; `None` where the history is too short or too thin.
     pub fn fit(self, seed: u64) -> Option<CalibratedMultivariate> {
-        let columns = multivariate_row::columns(self.view);
+        let columns = multivariate_row::columns();
         let rows = self.rows.into_inner().ok()?;
         let days: Vec<i64> = self.span.days().collect();
         if days.len() < MIN_DAYS {
@@ -78,6 +83,7 @@ impl Rows {
     }
 }
 
+/// The rows as a matrix (n_rows, n_columns).
 fn matrix(rows: &[((i64, Entity), Vec<f64>)], columns: usize) -> Option<Array2<f64>> {
     Array2::from_shape_vec((rows.len(), columns), rows.iter().flat_map(|(_, row)| row.iter().copied()).collect()).ok()
 }
