@@ -1,10 +1,11 @@
-//! ModelDrift: whether what was learned still fits what comes in.
+//! Model drift: whether what was learned still fits what comes in.
 //!
-//! Textbook drift tests fire on any traffic that wanders. Here the inputs are held against their own history: each pair's day
-//! has a p-value, learned from days like it, and one pair in ten should have a day below .1. Where three in ten do, it is not
-//! the pairs that are odd; it is the model that is old.
+//! Textbook drift tests fire on any traffic whose hours differ in level. Here the inputs are compared with their own history: each
+//! pair's day has a p-value, and under the model p-values are uniform (the probability integral transform as a check of
+//! calibration: Dawid, JRSS A 147, 1984), so one pair in ten has a day below .1. Where three in ten do, it is not the pairs that
+//! are odd; the model is out of date.
 //!
-//! Not here: following slowly (`adaptation`), and learning anew (`train`).
+//! Not here: following slowly (`adaptation`), and training again (`train`).
 
 use std::collections::BTreeMap;
 
@@ -13,15 +14,16 @@ use serde::{Deserialize, Serialize};
 use crate::features::Entity;
 use crate::rollup::day_of;
 
-/// A day of a pair is out of the ordinary below this p-value; so is this share of pairs, where the model fits.
-const ORDINARY: f64 = 0.1;
-/// Share of the pairs with such a day from which the model no longer fits, and fewest pairs that can tell.
+/// P-value below which a pair's day is unusual; where the model fits, so is this share of the pairs' days.
+const UNUSUAL: f64 = 0.1;
+/// Share of the pairs, 0 to 1, whose day is unusual, from which on the model does not fit; fewest pairs that it is computed from.
 const MISFIT_SHARE: f64 = 0.3;
 const MIN_PAIRS: usize = 10;
 
-/// The day that goes on: the smallest p-value of each pair, and the statistic that it is owed to.
+/// The current day: the smallest p-value of each pair, and the statistic that it comes from.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ModelDrift {
+    /// Days since the epoch.
     day: i64,
     pairs: BTreeMap<Entity, (f64, String)>,
 }
@@ -29,16 +31,16 @@ pub struct ModelDrift {
 /// A day on which the model did not fit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Misfit {
-    /// Pairs that called.
+    /// Number of pairs that called.
     pub pairs: usize,
-    /// Pairs whose day was out of the ordinary.
+    /// Number of pairs whose day was unusual.
     pub odd: usize,
-    /// Statistics that moved, with the number of pairs, most first.
+    /// Statistics that moved (n_statistics), each with its number of pairs, the most pairs first.
     pub moved: Vec<(String, usize)>,
 }
 
 impl ModelDrift {
-    /// Ends the day before, when `bucket` opens a new one.
+    /// Ends the day before, if `bucket` opens a new one; reports it where the model did not fit.
     pub fn turn(&mut self, bucket: i64) -> Option<Misfit> {
         let today = day_of(bucket);
         if today == self.day {
@@ -48,7 +50,7 @@ impl ModelDrift {
         before.misfit()
     }
 
-    /// Notes the p-value of a pair's day so far, and the statistic that it is owed to.
+    /// Records the p-value of a pair's day so far, 0 to 1, and the statistic that it comes from.
     pub fn note(&mut self, pair: &Entity, p_value: f64, statistic: &str) {
         match self.pairs.get_mut(pair) {
             Some((least, owed)) if p_value < *least => {
@@ -65,7 +67,7 @@ impl ModelDrift {
     fn misfit(self) -> Option<Misfit> {
         let pairs = self.pairs.len();
         let odd: Vec<String> =
-            self.pairs.into_values().filter(|(p_value, _)| *p_value < ORDINARY).map(|(_, owed)| owed).collect();
+            self.pairs.into_values().filter(|(p_value, _)| *p_value < UNUSUAL).map(|(_, owed)| owed).collect();
         if pairs < MIN_PAIRS || (odd.len() as f64) < MISFIT_SHARE * pairs as f64 {
             return None;
         }
@@ -85,16 +87,16 @@ mod tests {
 
     fn day_with(odd: usize) -> Option<Misfit> {
         let mut model_drift = ModelDrift::default();
-        for place in 0..20 {
-            let pair = Entity::pair(View::Egress, &format!("caller-{place}"), "stripe");
+        for index in 0..20 {
+            let pair = Entity::pair(View::Egress, &format!("caller-{index}"), "stripe");
             model_drift.note(&pair, 0.7, "bytes_in");
-            model_drift.note(&pair, if place < odd { 0.01 } else { 0.4 }, "latency");
+            model_drift.note(&pair, if index < odd { 0.01 } else { 0.4 }, "latency");
         }
         model_drift.turn(BUCKETS_PER_DAY)
     }
 
     #[test]
-    fn a_few_odd_pairs_are_odd_and_many_are_an_old_model() {
+    fn a_few_unusual_pairs_are_unusual_and_many_are_an_old_model() {
         assert_eq!(day_with(4), None);
         assert_eq!(day_with(7), Some(Misfit { pairs: 20, odd: 7, moved: vec![("latency".to_owned(), 7)] }));
     }
