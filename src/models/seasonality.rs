@@ -17,21 +17,21 @@ const HOURS: usize = 24;
 const PHASES: usize = CELLS / HOURS;
 /// Weekday, weekend.
 const DAY_TYPES: usize = 2;
-/// Days of shrinkage of a cell to hour times phase, and of a day type to all days.
+/// Weight of hour times phase in a cell, and of all days in a day type, in days.
 const CELL_WEIGHT: f64 = 4.0;
 const DAY_TYPE_WEIGHT: f64 = 1.0;
-/// Days of history from which there is a seasonality and a fold is a day, and folds that a shorter one is cut into.
+/// Fewest days of a history that has a seasonality and whose folds are days; fewest folds that a shorter one is cut into.
 const MIN_DAYS: usize = 4;
 const MIN_FOLDS: i64 = 8;
-/// No bucket is expected to have fewer calls.
+/// Smallest expectation of a bucket, in calls.
 const MIN_RATE: f64 = 1e-3;
 
-/// 0 on weekdays, 1 at weekends; day 0 of the epoch was a Thursday.
+/// 0 on weekdays, 1 at weekends, of a `day` since the epoch: day 0 was a Thursday.
 pub fn day_type(day: i64) -> usize {
     usize::from((day + 3).rem_euclid(7) >= 5)
 }
 
-/// The bucket's place in its day.
+/// Index of the bucket in its day, 0 to 287.
 pub fn cell_of(bucket: i64) -> usize {
     bucket.rem_euclid(BUCKETS_PER_DAY) as usize
 }
@@ -39,14 +39,14 @@ pub fn cell_of(bucket: i64) -> usize {
 /// First and last bucket of the history: outside of them no call could have been seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
-    /// First bucket.
+    /// First bucket, since the epoch.
     pub first: i64,
-    /// Last bucket, inclusive.
+    /// Last bucket, since the epoch, inclusive.
     pub last: i64,
 }
 
 impl Span {
-    /// Days that the span touches.
+    /// Days since the epoch that the span touches.
     pub fn days(self) -> std::ops::RangeInclusive<i64> {
         day_of(self.first)..=day_of(self.last)
     }
@@ -61,8 +61,8 @@ impl Span {
         self.day_count() >= MIN_DAYS
     }
 
-    /// Length of a fold in buckets: what is left out at once when a history judges itself, and whose maxima tails are learned
-    /// from. A day, but a part of one where there are fewer than four.
+    /// Length of a fold in buckets: what is left out at once when a history is cross-validated, and whose maxima tails are learned
+    /// from. A day, or a part of one where there are fewer than four.
     pub fn fold_buckets(self) -> i64 {
         if self.has_seasonality() {
             return BUCKETS_PER_DAY;
@@ -71,12 +71,12 @@ impl Span {
         [144, 72, 36, 12, 6, 3, 1].into_iter().find(|length| buckets / length >= MIN_FOLDS).unwrap_or(1)
     }
 
-    /// The fold of a bucket.
+    /// Number of the fold of a bucket, since the epoch.
     pub fn fold_of(self, bucket: i64) -> i64 {
         bucket.div_euclid(self.fold_buckets())
     }
 
-    /// The folds that the span touches.
+    /// Numbers of the folds that the span touches.
     pub fn folds(self) -> std::ops::RangeInclusive<i64> {
         self.fold_of(self.first)..=self.fold_of(self.last)
     }
@@ -86,7 +86,7 @@ impl Span {
         (self.fold_of(self.last) - self.fold_of(self.first) + 1).max(0) as usize
     }
 
-    /// Folds in a day: a chance a fold, times this, is one a day.
+    /// Number of folds in a day: a rate per fold, times this, is a rate per day.
     pub fn folds_per_day(self) -> f64 {
         BUCKETS_PER_DAY as f64 / self.fold_buckets() as f64
     }
@@ -146,7 +146,7 @@ impl TryFrom<Stored> for Seasonality {
         match stored {
             Stored::Flat(cell) => Ok(Self(Shape::Flat(cell))),
             Stored::Daily(days) => match days.iter().find(|cells| cells.len() != CELLS) {
-                Some(cells) => Err(format!("a day of {} cells in place of {CELLS}", cells.len())),
+                Some(cells) => Err(format!("a day of {} cells instead of {CELLS}", cells.len())),
                 None => Ok(Self::from_cells(days)),
             },
         }
@@ -224,7 +224,7 @@ impl Seasonality {
         sum(&today.cells[..to]) + sum(&yesterday.cells[CELLS + to - buckets..])
     }
 
-    /// Mean calls of a bucket on weekdays and at weekends.
+    /// Mean calls of a bucket (2): on weekdays, at weekends.
     pub fn mean(&self) -> [f64; DAY_TYPES] {
         match &self.0 {
             Shape::Flat(cell) => [f64::from(*cell); DAY_TYPES],

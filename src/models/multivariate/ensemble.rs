@@ -150,7 +150,7 @@ mod tests {
         (0..width).map(|column| format!("column {column}")).collect()
     }
 
-    /// 400 usual rows, and as many as asked for that are odd in the same way.
+    /// 400 usual rows, and `odd` rows that are anomalous in the same way.
     fn dirty(odd: usize) -> Array2<f64> {
         let mut rows = rows(400 + odd, 1);
         for mut row in rows.rows_mut().into_iter().take(odd) {
