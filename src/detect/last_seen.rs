@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::features::{Column, Entity, EntityStore, WINDOWS};
 use crate::models::baseline::{Baseline, Baselines};
-use crate::models::silence::{at_level, is_worth_telling, missed_calls, times_longest};
+use crate::models::silence::{at_level, is_reportable, missed_calls, times_longest};
 
 /// Buckets after which a silence is old news: a day.
 const OLD: i64 = 288;
@@ -91,7 +91,7 @@ fn silence_of(pair: &Entity, known: &Baseline, store: &EntityStore, last_seen: i
     let expected = clock.expected(bucket, WINDOWS[LEVEL_WINDOW].buckets);
     let missed = at_level(missed_calls(clock, last_seen, bucket), called, expected);
     let times = times_longest(missed, f64::from(known.longest_silence));
-    is_worth_telling(times).then(|| Silence { pair: pair.clone(), last_seen, missed, times })
+    is_reportable(times).then(|| Silence { pair: pair.clone(), last_seen, missed, times })
 }
 
 fn grouped(awaited: &[&Entity], silent: Vec<Silence>) -> Vec<SilenceGroup> {

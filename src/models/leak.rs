@@ -106,7 +106,7 @@ impl LeakSum {
     }
 
     /// Starts again from the level of a leak that was reported.
-    pub fn tell(&mut self, leak: &Leak) {
+    pub fn report(&mut self, leak: &Leak) {
         *self = Self { reported: self.reported + leak.shift, ..Self::default() };
     }
 }

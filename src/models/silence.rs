@@ -36,7 +36,7 @@ pub fn times_longest(missed: f64, longest: f64) -> f64 {
 }
 
 /// Whether a silence is long enough to report: `times` is the multiple of the pair's longest.
-pub fn is_worth_telling(times: f64) -> bool {
+pub fn is_reportable(times: f64) -> bool {
     times >= MIN_TIMES
 }
 
@@ -113,8 +113,8 @@ mod tests {
 
     #[test]
     fn a_pair_that_skips_a_beat_each_day_is_not_silent_when_it_does_again() {
-        assert!(!is_worth_telling(times_longest(30.0, 28.0)));
-        assert!(is_worth_telling(times_longest(60.0, 28.0)));
-        assert!(!is_worth_telling(times_longest(3.0, 0.0)));
+        assert!(!is_reportable(times_longest(30.0, 28.0)));
+        assert!(is_reportable(times_longest(60.0, 28.0)));
+        assert!(!is_reportable(times_longest(3.0, 0.0)));
     }
 }

@@ -55,7 +55,7 @@ pub struct Test {
     /// Name in alerts.
     pub name: &'static str,
     /// What is counted, in words: the unit of the count.
-    pub says: &'static str,
+    pub summary: &'static str,
     /// What is counted.
     pub what: What,
     /// Whether over the trailing day; else over the hour.
@@ -84,10 +84,17 @@ const NOVEL: u8 = 2;
 const HARM: u8 = 4;
 const BUILD: u8 = 8;
 
-const fn test(name: &'static str, says: &'static str, what: What, over_day: bool, min_excess: f64, marks: u8) -> Test {
+const fn test(
+    name: &'static str,
+    summary: &'static str,
+    what: What,
+    over_day: bool,
+    min_excess: f64,
+    marks: u8,
+) -> Test {
     Test {
         name,
-        says,
+        summary,
         what,
         over_day,
         min_excess,
