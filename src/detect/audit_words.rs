@@ -26,11 +26,11 @@ pub fn audit_contribution(evidence: &Evidence, p_value: f64, share: f64) -> Cont
         Evidence::Over(over) => Contribution {
             name: over.test.name.to_owned(),
             window: if over.test.over_day { "24h" } else { "1h" }.to_owned(),
-            observed: format!("{} {}", in_numbers(over.seen), over.test.says),
+            observed: format!("{} {}", in_numbers(over.seen), over.test.summary),
             baseline: in_numbers(over.usual),
             observed_value: Some(over.seen),
             baseline_value: Some(over.usual),
-            unit: over.test.says.to_owned(),
+            unit: over.test.summary.to_owned(),
             share,
             p_value,
         },

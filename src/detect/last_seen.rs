@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::calls::Name;
 use crate::features::{Column, Entity, EntityId, EntityState, EntityStore, Level, SIX_HOURS, WINDOWS};
 use crate::models::baseline::{Baseline, Baselines};
-use crate::models::silence::{at_level, is_worth_telling, missed_calls, times_longest};
+use crate::models::silence::{at_level, is_reportable, missed_calls, times_longest};
 
 /// Buckets after which a silence is old news: a day.
 const OLD: i64 = 288;
@@ -113,7 +113,7 @@ impl LastSeen {
 fn due(known: &Baseline, last_seen: i64) -> Option<i64> {
     let seasonality = known.seasonality.as_ref()?;
     let longest = f64::from(known.longest_silence);
-    let is_due = |bucket: i64| is_worth_telling(times_longest(missed_calls(seasonality, last_seen, bucket), longest));
+    let is_due = |bucket: i64| is_reportable(times_longest(missed_calls(seasonality, last_seen, bucket), longest));
     if !is_due(last_seen + OLD) {
         return None;
     }
@@ -132,7 +132,7 @@ fn silence_of<P>(state: &EntityState<P>, known: &Baseline, bucket: i64) -> Optio
     let missed = at_level(missed_calls(seasonality, state.last_seen, bucket), called, expected);
     let times = times_longest(missed, f64::from(known.longest_silence));
     let pair = || state.entity.clone();
-    is_worth_telling(times).then(|| Silence { pair: pair(), last_seen: state.last_seen, missed, times })
+    is_reportable(times).then(|| Silence { pair: pair(), last_seen: state.last_seen, missed, times })
 }
 
 fn grouped(awaited: &[&Entity], silent: Vec<Silence>) -> Vec<SilenceGroup> {

@@ -79,7 +79,7 @@ fn what_shifted(of: &Sentence<'_>, who: &str, whom: &str) -> String {
         ("model_drift", _) => "what was learned no longer fits what is logged".to_owned(),
         ("multivariate", _) => format!("{who} had an hour at {whom} unlike any before"),
         (name, is_rise) => {
-            let of_audit = || test_named(name).map(|test| test.says);
+            let of_audit = || test_named(name).map(|test| test.summary);
             let says = statistic_named(name).map(|statistic| statistic.says).or_else(of_audit).unwrap_or(name);
             format!("{who} at {whom}: {} {says} than usual", if is_rise { "more" } else { "less" })
         }

@@ -1,8 +1,10 @@
 //! Adaptation: how a baseline follows its entity between trainings.
 //!
-//! Slowly (half of a shift in two weeks), within bounds, and not while an incident about the entity goes on: whoever is told
-//! of cannot teach. A shift that was told for a whole day is a level, not an event: from then on only what goes beyond it is
-//! news.
+//! Exponential smoothing (Brown 1959) of hourly means: half of a shift is followed in two weeks, within bounds, and frozen during
+//! an open incident, so that an attacker cannot train the baseline. A shift that was reported for a whole day is a level, not an
+//! event: from then on only what goes beyond it is new.
+//!
+//! Not here: whether an incident is open (`alerts`), and whether the whole model is out of date (`model_drift`).
 
 use serde::{Deserialize, Serialize};
 
@@ -10,20 +12,20 @@ use super::hourly::Means;
 use super::statistic::{Kind, Observation};
 use crate::calls::QUANTITIES;
 
-/// Hours with calls in which half of a shift is followed: two weeks.
+/// Half-life of a shift, in hours with calls: two weeks.
 const HALF_LIFE_HOURS: f64 = 14.0 * 24.0;
-/// Farthest that a mean is followed, in deviations of a call.
+/// Farthest that a mean is followed, in standard deviations of a call.
 const MAX_OFFSET: f64 = 0.5;
-/// Calls of an hour at which its mean counts half.
+/// Calls of an hour at which its mean has half of the full weight.
 const HALF_WEIGHT_CALLS: f64 = 20.0;
-/// How long a shift is told before it is the new level, and after which quiet time it is forgotten; microseconds.
+/// How long a shift is reported before it is the new level, and after which quiet time a level is forgotten; microseconds.
 const LEVEL_AFTER: i64 = 24 * 3_600_000_000;
 const FORGOTTEN_AFTER: i64 = 7 * LEVEL_AFTER;
-/// What goes beyond a level: deviations of a call of a mean, ln of the ratio of counts.
+/// How far beyond a level is new: of a mean in standard deviations of a call, of a count as ln of the ratio.
 const BEYOND_MEAN: f64 = 0.5;
 const BEYOND_COUNT: f64 = std::f64::consts::LN_2;
 
-/// How far the means of an entity have moved since training, in deviations of a call, in `QUANTITIES` order.
+/// How far the means of an entity have moved since training: (3, in `QUANTITIES` order), in standard deviations of a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Adaptation([f64; QUANTITIES.len()]);
 
@@ -38,32 +40,35 @@ impl Adaptation {
         }
     }
 
-    /// How far the mean of a quantity has moved.
+    /// How far the mean of a quantity (index in `QUANTITIES`) has moved, in standard deviations of a call.
     pub fn offset(&self, quantity: usize) -> f64 {
         self.0.get(quantity).copied().unwrap_or_default()
     }
 
-    /// An observation of a quantity's mean, against where the mean is by now.
+    /// An observation of the mean of a quantity (index in `QUANTITIES`), relative to where the mean is by now.
     pub fn applied(&self, seen: Observation, quantity: usize) -> Observation {
         Observation { observed: seen.observed - self.offset(quantity) * seen.against, ..seen }
     }
 }
 
-/// A shift of one statistic of one entity that is being told.
+/// A shift of one statistic of one entity that is being reported.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shift {
+    /// First and last report, microseconds since the epoch.
     since: i64,
     last: i64,
+    /// Largest effect so far: of a mean in standard deviations of a call, of a count as ln of the ratio.
     effect: f64,
 }
 
 impl Shift {
-    /// A shift that is told for the first time.
+    /// A shift that is reported for the first time at `time` (microseconds since the epoch). The effect is in standard deviations of
+    /// a call for a mean, ln of the ratio for a count.
     pub fn begun(time: i64, effect: f64) -> Self {
         Self { since: time, last: time, effect }
     }
 
-    /// Told again.
+    /// Reported again, at `time` in microseconds since the epoch, the effect in the unit of [`Shift::begun`].
     pub fn goes_on(&mut self, time: i64, effect: f64) {
         if time - self.last > LEVEL_AFTER && !self.is_level() {
             *self = Self::begun(time, effect);
@@ -79,7 +84,7 @@ impl Shift {
         self.last - self.since >= LEVEL_AFTER
     }
 
-    /// Whether an observation is no more than the level that it was told to be.
+    /// Whether an effect at `time` (units as of [`Shift::begun`]) is no more than the level that was already reported.
     pub fn explains(&mut self, kind: Kind, effect: f64, time: i64) -> bool {
         if !self.is_level() || effect.signum() != self.effect.signum() {
             return false;
@@ -92,7 +97,7 @@ impl Shift {
         explains
     }
 
-    /// Whether it is over, and so long ago that it would be news again.
+    /// Whether it ended so long before `time` (microseconds since the epoch) that it would be new again.
     pub fn is_forgotten(&self, time: i64) -> bool {
         time - self.last > if self.is_level() { FORGOTTEN_AFTER } else { LEVEL_AFTER }
     }
@@ -119,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shift_told_for_a_day_is_the_level_and_only_more_is_news() {
+    fn a_shift_reported_for_a_day_is_the_level_and_only_more_is_new() {
         let mut shift = Shift::begun(0, 0.8);
         assert!(!shift.explains(MEAN, 0.8, HOUR));
         (1..=24).for_each(|hour| shift.goes_on(hour * HOUR, 0.8));

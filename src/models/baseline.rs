@@ -232,7 +232,7 @@ fn verdicts<P>(of: Snapshot<'_, P>, by: Expected<'_>, is_gated: bool) -> Vec<Ver
         if let (Kind::Mean(residual, _), Some(_), Some(adaptation)) = (kind, known, by.adaptation) {
             seen = adaptation.applied(seen, quantity_of(residual));
         }
-        let is_worth_reporting = seen.is_worth_telling(statistic);
+        let is_worth_reporting = seen.is_reportable(statistic);
         if is_gated && !is_worth_reporting {
             continue;
         }

@@ -1,6 +1,9 @@
-//! Hourly means: how an entity's calls of one hour lie against what is usual for their endpoints.
+//! Hourly means: how far the calls of one hour are from what is usual for their endpoints.
 //!
-//! The pace of what is slow: leaks are summed up and baselines follow hour by hour. Hours without calls are no hours.
+//! The unit of time of what is slow: leaks add up hour by hour, and baselines follow hour by hour. Hours without calls do not
+//! count. The mean of standardised residuals is the group mean of a Shewhart chart (Shewhart 1931) with unequal group sizes.
+//!
+//! Not here: what is done with an hour (`leak`, `adaptation`).
 
 use serde::{Deserialize, Serialize};
 
@@ -9,34 +12,38 @@ use crate::features::{Column, FeatureVector};
 
 /// Buckets in an hour.
 const BUCKETS: i64 = 12;
-/// Residual and number of calls of each of [`QUANTITIES`].
+/// Residual and number of calls of each of [`QUANTITIES`] (3).
 const COLUMNS: [(Column, Column); QUANTITIES.len()] = [
     (Column::BytesOutResidual, Column::BytesOutCount),
     (Column::BytesInResidual, Column::BytesInCount),
     (Column::LatencyResidual, Column::LatencyCount),
 ];
 
-/// The hour that goes on.
+/// The current hour: sums over its buckets so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hourly {
+    /// Hours since the epoch.
     hour: i64,
+    /// Sums of residuals (3 quantities), in fixed point of standard deviations of a call.
     residuals: [i64; QUANTITIES.len()],
+    /// Calls that have the quantity (3 quantities).
     counts: [i64; QUANTITIES.len()],
 }
 
-/// A whole hour: by quantity (in [`QUANTITIES`] order), the mean in deviations of a call, and the calls that it is the mean of.
+/// A complete hour of an entity.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Means {
     /// Hours since the epoch.
     pub hour: i64,
-    /// Mean residual of a call.
+    /// Mean residual (3, in [`QUANTITIES`] order), in standard deviations of a call.
     pub means: [f64; QUANTITIES.len()],
-    /// Calls.
+    /// Calls that each is the mean of (3, in [`QUANTITIES`] order).
     pub counts: [f64; QUANTITIES.len()],
 }
 
 impl Hourly {
-    /// Adds a bucket's features; the hour before, if the bucket opens a new one.
+    /// Adds the features of a bucket (one value per column). Returns the hour before, if the bucket opens a new one and the hour
+    /// before had calls.
     pub fn add(&mut self, bucket: i64, values: &FeatureVector) -> Option<Means> {
         let hour = bucket.div_euclid(BUCKETS);
         let whole = (hour != self.hour).then(|| std::mem::replace(self, Self { hour, ..Self::default() }).means());
@@ -61,7 +68,7 @@ mod tests {
     use crate::features::WIDTH;
 
     #[test]
-    fn an_hour_is_told_when_the_next_one_begins() {
+    fn an_hour_is_complete_when_the_next_one_begins() {
         let mut values = [0; WIDTH];
         values[Column::BytesOutResidual as usize] = ONE as i64;
         values[Column::BytesOutCount as usize] = 2;

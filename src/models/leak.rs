@@ -1,10 +1,13 @@
 //! Slow leaks: a mean that is a little higher, hour after hour.
 //!
-//! A cumulative sum of hourly normal scores (Page 1954), prewhitened: what one hour carries over from the one before is taken
-//! out first, or ordinary persistence would add up like a leak. Each hour is bounded, so no burst dominates. How far the sum
-//! wanders by itself is the pair's own matter: it is measured against the largest of the pair's other days.
+//! A cumulative sum (Page, Biometrika 41, 1954) of hourly normal scores, prewhitened: what one hour carries over from the one
+//! before is removed first (Alwan & Roberts, Journal of Business & Economic Statistics 6, 1988), or ordinary autocorrelation would add up like a leak.
+//! Each hour is bounded, so no burst dominates. How far the sum drifts without a leak differs from pair to pair, so it is
+//! compared with the largest sum of the pair's other days.
 //!
 //! Trailing windows find what is large within a day; this finds what is small for days.
+//!
+//! Not here: hourly means (`hourly`), and how unlikely a multiple of the largest sum is (`calibration`).
 
 use std::collections::BTreeMap;
 
@@ -12,22 +15,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::calls::QUANTITIES;
 
-/// What can leak, as places in [`QUANTITIES`]: bytes to the vendor.
+/// What can leak (1), as indices in [`QUANTITIES`]: bytes to the vendor.
 pub const LEAKING: [usize; 1] = [0];
-/// Names of the causes, by place in [`LEAKING`].
+/// Names of the causes (1), in the order of [`LEAKING`].
 pub const LEAKS: [&str; 1] = ["bytes_out_leak"];
-/// Slack of the sum, in deviations an hour: about half of the shift that it is to find.
+/// Slack of the sum, in standard deviations of an hour's score, per hour: about half of the shift that it is to find.
 const SLACK: f64 = 0.25;
-/// Bound of one hour's score.
+/// Bound of one hour's score, in standard deviations.
 const MAX_SCORE: f64 = 3.0;
-/// Hours of shrinkage of the persistence to none, and its bound.
+/// Weight of no persistence when it is estimated, in hours; largest persistence, a correlation.
 const PERSISTENCE_WEIGHT: f64 = 20.0;
 const MAX_PERSISTENCE: f64 = 0.9;
-/// Calls of shrinkage of the earlier days' mean to that of all.
+/// Weight of the mean of all days when that of the earlier days is estimated, in calls.
 const EARLIER_WEIGHT_CALLS: f64 = 50.0;
-/// No pair is so steady that its sum stays below this.
-const MIN_LONGEST: f64 = 6.0;
-/// Times the largest sum of the history, and mean shift in deviations of a call, from which a leak is worth telling.
+/// No pair is so steady that its largest sum is less than this, in standard deviations of an hour's score.
+const MIN_PEAK: f64 = 6.0;
+/// Smallest multiple of the largest sum of the history that is reported, dimensionless; smallest mean shift, in standard
+/// deviations of a call.
 const MIN_TIMES: f64 = 2.0;
 const MIN_SHIFT: f64 = 0.04;
 
@@ -36,52 +40,56 @@ const _: () = assert!(LEAKING.len() <= QUANTITIES.len());
 /// What was learned of one quantity of a pair.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LeakBaseline {
-    /// Correlation of an hour's score with the one before.
+    /// Correlation of an hour's score with the one before, 0 to .9.
     pub persistence: f64,
-    /// Largest sum of the history.
-    pub record: f64,
+    /// Largest sum of the history, in standard deviations of an hour's score.
+    pub peak: f64,
 }
 
 /// The sum of one quantity, with what it is the sum of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LeakSum {
+    /// Score of the hour before, in standard deviations.
     before: f64,
+    /// The sum, in standard deviations of an hour's score.
     sum: f64,
-    /// The shift that was told: only what goes beyond it adds up.
-    told: f64,
-    /// Hours, calls and residuals since the sum was zero.
+    /// The shift that was reported, in standard deviations of a call: only what goes beyond it adds up.
+    reported: f64,
+    /// Hours, calls, and the sum of residuals (standard deviations of a call), since the sum was zero.
     hours: u32,
     calls: f64,
     residuals: f64,
 }
 
-/// A leak that is worth telling.
+/// A leak that is large enough to report.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Leak {
-    /// The sum against the largest of the history.
+    /// Multiple of the largest sum of the history, dimensionless.
     pub times: f64,
-    /// Hours with calls since it began.
+    /// Hours with calls since it began, in hours.
     pub hours: u32,
-    /// Mean shift since it began, in deviations of a call.
+    /// Mean shift since it began, in standard deviations of a call.
     pub shift: f64,
 }
 
-/// An hour's score: its mean residual against what `calls` calls and the pair's `dispersion` between hours allow.
+/// An hour's score, in standard deviations: its mean residual (standard deviations of a call) against what `calls` calls and the
+/// pair's `dispersion` between hours allow.
 fn score(mean: f64, calls: f64, dispersion: f64) -> f64 {
     (mean / (1.0 / calls.max(1.0) + dispersion).sqrt()).clamp(-MAX_SCORE, MAX_SCORE)
 }
 
 impl LeakSum {
-    /// Adds an hour.
+    /// Adds an hour: its mean residual in standard deviations of a call, its calls, the pair's dispersion between hours
+    /// (dimensionless) and the persistence of its score (a correlation). An hour without calls is no hour.
     pub fn add(&mut self, mean: f64, calls: f64, dispersion: f64, persistence: f64) {
         if calls <= 0.0 {
             return;
         }
-        let mean = mean - self.told;
+        let mean = mean - self.reported;
         let score = score(mean, calls, dispersion);
-        let news = (score - persistence * self.before) / (1.0 - persistence * persistence).sqrt();
+        let innovation = (score - persistence * self.before) / (1.0 - persistence * persistence).sqrt();
         self.before = score;
-        self.sum = (self.sum + news - SLACK).max(0.0);
+        self.sum = (self.sum + innovation - SLACK).max(0.0);
         if self.sum > 0.0 {
             (self.hours, self.calls, self.residuals) =
                 (self.hours + 1, self.calls + calls, self.residuals + mean * calls);
@@ -90,21 +98,21 @@ impl LeakSum {
         }
     }
 
-    /// The leak, if there is one that is worth telling.
+    /// The leak, if it is large enough to report.
     pub fn leak(&self, known: &LeakBaseline) -> Option<Leak> {
-        let times = self.sum / known.record.max(MIN_LONGEST);
+        let times = self.sum / known.peak.max(MIN_PEAK);
         let shift = self.residuals / self.calls.max(1.0);
         (times >= MIN_TIMES && shift >= MIN_SHIFT).then_some(Leak { times, hours: self.hours, shift })
     }
 
-    /// Begins anew, once a leak was told: from its level.
-    pub fn tell(&mut self, leak: &Leak) {
-        *self = Self { told: self.told + leak.shift, ..Self::default() };
+    /// Starts again from the level of a leak that was reported.
+    pub fn report(&mut self, leak: &Leak) {
+        *self = Self { reported: self.reported + leak.shift, ..Self::default() };
     }
 }
 
-/// Each hour against the mean of the days before it. The history's own mean knows of every shift within it, as no baseline
-/// knows of those to come: held against it, a shift would hardly add up.
+/// Each hour (day, mean residual, calls) against the mean of the days before it. The mean of the whole history contains every
+/// shift within it, as no baseline contains those to come: compared with it, a shift would hardly add up.
 fn against_earlier(hours: &[(i64, f64, f64)]) -> Vec<(i64, f64, f64)> {
     let (mut earlier, mut today) = ((0.0, 0.0), (0.0, 0.0));
     let mut against = Vec::with_capacity(hours.len());
@@ -120,7 +128,8 @@ fn against_earlier(hours: &[(i64, f64, f64)]) -> Vec<(i64, f64, f64)> {
     against
 }
 
-/// Learns from hours in order: day, mean residual and calls. Also each day's largest sum against the largest of the others.
+/// Learns from `hours` (n_hours, in order) of day, mean residual in standard deviations of a call, and calls; `dispersion` is the
+/// pair's between hours, dimensionless. Also each day's largest sum as a multiple of the largest of the others (n_days).
 pub fn learn(hours: &[(i64, f64, f64)], dispersion: f64) -> (LeakBaseline, Vec<f64>) {
     let hours = against_earlier(hours);
     let scores: Vec<f64> = hours.iter().map(|(_, mean, calls)| score(*mean, *calls, dispersion)).collect();
@@ -133,10 +142,10 @@ pub fn learn(hours: &[(i64, f64, f64)], dispersion: f64) -> (LeakBaseline, Vec<f
         sum.add(*mean, *calls, dispersion, persistence);
         largest.entry(*day).and_modify(|most| *most = most.max(sum.sum)).or_insert(sum.sum);
     }
-    let record = largest.values().copied().fold(0.0, f64::max);
+    let peak = largest.values().copied().fold(0.0, f64::max);
     let of_others = |day: i64| largest.iter().filter(move |(other, _)| **other != day).map(|(_, sum)| *sum);
-    let times = |(day, sum): (&i64, &f64)| sum / of_others(*day).fold(MIN_LONGEST, f64::max);
-    (LeakBaseline { persistence, record }, largest.iter().map(times).collect())
+    let times = |(day, sum): (&i64, &f64)| sum / of_others(*day).fold(MIN_PEAK, f64::max);
+    (LeakBaseline { persistence, peak }, largest.iter().map(times).collect())
 }
 
 #[cfg(test)]
@@ -184,7 +193,7 @@ mod tests {
             hours(14 * 24, 0.0, 3).into_iter().map(|(day, mean, n)| (day, mean + 0.05 * (day / 4) as f64, n)).collect();
         let (steady, _) = learn(&hours(14 * 24, 0.0, 3), 0.01);
         let (known, _) = learn(&shifting, 0.01);
-        assert!(known.record > 1.5 * steady.record, "{known:?} {steady:?}");
+        assert!(known.peak > 1.5 * steady.peak, "{known:?} {steady:?}");
     }
 
     #[test]

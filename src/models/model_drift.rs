@@ -1,17 +1,18 @@
-//! ModelDrift: whether what was learned still fits what comes in.
+//! Model drift: whether what was learned still fits what comes in.
 //!
-//! Textbook drift tests fire on any traffic that wanders. Here the inputs are held against their own history: each pair's day
-//! has a p-value, learned from days like it, and one pair in ten should have a day below .1. Where three in ten do, it is not
-//! the pairs that are odd; it is the model that is old.
+//! Textbook drift tests fire on any traffic whose hours differ in level. Here the inputs are compared with their own history: each
+//! pair's day has a p-value, and under the model p-values are uniform (the probability integral transform as a check of
+//! calibration: Dawid, JRSS A 147, 1984), so one pair in ten has a day below .1. Where three in ten do, it is not the pairs that
+//! are odd; the model is out of date.
 //!
-//! Not here: following slowly (`adaptation`), and learning anew (`train`).
+//! Not here: following slowly (`adaptation`), and training again (`train`).
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 /// A day of a pair is out of the ordinary below this p-value; so is this share of pairs, where the model fits.
-const ORDINARY: f64 = 0.1;
+const UNUSUAL: f64 = 0.1;
 /// Share of the pairs with such a day from which the model no longer fits, and fewest pairs that can tell.
 const MISFIT_SHARE: f64 = 0.3;
 const MIN_PAIRS: usize = 10;
@@ -37,9 +38,9 @@ impl PairDay {
 /// A day on which the model did not fit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Misfit {
-    /// Pairs that called.
+    /// Number of pairs that called.
     pub pairs: usize,
-    /// Pairs whose day was out of the ordinary.
+    /// Number of pairs whose day was unusual.
     pub odd: usize,
     /// Statistics that moved, as indices in `STATISTICS`, with the number of pairs, most first.
     pub moved: Vec<(usize, usize)>,
@@ -52,7 +53,7 @@ impl Misfit {
         let mut moved: BTreeMap<usize, usize> = BTreeMap::new();
         for day in days {
             pairs += 1;
-            if day.p_value < ORDINARY {
+            if day.p_value < UNUSUAL {
                 odd += 1;
                 if let Some(statistic) = day.statistic {
                     *moved.entry(statistic).or_default() += 1;
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_odd_pairs_are_odd_and_many_are_an_old_model() {
+    fn a_few_unusual_pairs_are_unusual_and_many_are_an_old_model() {
         assert_eq!(day_with(4), None);
         assert_eq!(day_with(7), Some(Misfit { pairs: 20, odd: 7, moved: vec![(3, 7)] }));
     }

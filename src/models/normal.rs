@@ -1,17 +1,23 @@
-//! The normal distribution's far tail, in logarithms: `ln P(Z > x)` and its inverse, good where `P` itself is 0 in a double.
+//! The normal distribution's far tail, in logarithms: `ln P(Z > x)` and its inverse, accurate where `P` itself underflows to 0.
+//!
+//! Source: Abramowitz & Stegun, Handbook of Mathematical Functions, 1964: 7.1.2 (erfc), and 7.1.23, the asymptotic series of
+//! its far tail. The inverse is by Newton's method on the logarithm, which is concave, so it converges.
 
 use std::f64::consts::{LN_2, SQRT_2, TAU};
 
-/// `ln P(Z > x)` for a standard normal Z. PeakExcess 20 by the asymptotic series (Abramowitz & Stegun 7.1.23).
+/// From here on the asymptotic series is exact to a double, in standard deviations; `erfc` underflows from 38 on.
+const FAR: f64 = 20.0;
+
+/// `ln P(Z > x)`, in nats, for a standard normal Z and x in standard deviations.
 pub fn log_survival(x: f64) -> f64 {
-    if x < 20.0 {
+    if x < FAR {
         return libm::erfc(x / SQRT_2).ln() - LN_2;
     }
     let square = x * x;
     -0.5 * square - (x * TAU.sqrt()).ln() + (1.0 / square).mul_add(-1.0, 3.0 / (square * square)).ln_1p()
 }
 
-/// The x with `ln P(Z > x) = log_p`, for `log_p` < 0, by Newton's method on the logarithm (concave, so it converges).
+/// The x, in standard deviations, with `ln P(Z > x) = log_p`, for `log_p` < 0 in nats; -7 where `log_p` is 0 within 1e-12.
 pub fn inverse_log_survival(log_p: f64) -> f64 {
     if log_p >= -LN_2 {
         return if log_p >= -1e-12 { -7.0 } else { newton(log_p, 0.0) };

@@ -1,8 +1,11 @@
 //! Peaks: more in an hour, a quarter of a day or a day than the entity ever had.
 //!
-//! Logarithms tell many small shifts apart, and forget what matters most in a theft: the sum. Sums have wild tails that no two
-//! pairs share, so a pair's sum is measured against the largest of its own other days. Bytes must also be more a call than
-//! ever, or a campaign (more calls, each as ever) would be a peak.
+//! Means of logarithms separate many small shifts, but hide what matters most in a theft: the sum. Sums have heavy tails that no
+//! two pairs share, so a pair's sum is compared with the largest of its own other days: as exceedance of a record (Chandler,
+//! JRSS B 14, 1952), whose chance among exchangeable days is one over their number whatever the distribution. Bytes per call
+//! must also be more than ever, or a campaign (more calls, each as ever) would be a peak.
+//!
+//! Not here: how unlikely a multiple of the peak is (`calibration`), and whether it pages (`stream`).
 
 use serde::{Deserialize, Serialize};
 
@@ -17,75 +20,74 @@ pub struct PeakKind {
     pub column: Column,
     /// Whether the mean of a call must be a peak too.
     pub per_call: bool,
-    /// Times the peak from which a sum is worth telling.
-    pub least_times: f64,
-    /// Least excess over the peak that is worth telling (bytes, or millionths of a dollar), and part of the least peak itself.
-    pub least_excess: f64,
+    /// Smallest multiple of the peak that is reported, dimensionless.
+    pub min_times: f64,
+    /// Smallest excess over the peak that is reported, in bytes, calls, or millionths of a dollar as the column is; infinite where
+    /// the peak is only kept, never reported. A share of it is the smallest peak itself.
+    pub min_excess: f64,
 }
 
-/// Every kind of peak.
+/// Bytes.
+const MEBIBYTE: f64 = 1_048_576.0;
+
+/// Every kind of peak (n_kinds).
 pub const PEAKS: &[PeakKind] = &[
     PeakKind {
         name: "bytes_out_peak",
         column: Column::BytesOutSum,
         per_call: true,
-        least_times: 2.0,
-        least_excess: 1048576.0,
+        min_times: 2.0,
+        min_excess: MEBIBYTE,
     },
     PeakKind {
         name: "bytes_in_peak",
         column: Column::BytesInSum,
         per_call: true,
-        least_times: 2.0,
-        least_excess: 4194304.0,
+        min_times: 2.0,
+        min_excess: 4.0 * MEBIBYTE,
     },
-    // Never told by itself: campaigns break it. Pure volume asks for it.
-    PeakKind {
-        name: "calls_peak",
-        column: Column::Calls,
-        per_call: false,
-        least_times: 2.0,
-        least_excess: f64::INFINITY,
-    },
-    PeakKind { name: "spend_peak", column: Column::Cost, per_call: false, least_times: 2.5, least_excess: 2e6 },
+    // Never reported by itself: campaigns exceed it. The detector of pure volume asks for it.
+    PeakKind { name: "calls_peak", column: Column::Calls, per_call: false, min_times: 2.0, min_excess: f64::INFINITY },
+    PeakKind { name: "spend_peak", column: Column::Cost, per_call: false, min_times: 2.5, min_excess: 2e6 },
 ];
-/// Place of the peak of calls.
+/// Index in [`PEAKS`] of the peak of calls.
 const CALLS: usize = 2;
-/// Place of the peak of spending.
+/// Index in [`PEAKS`] of the peak of spending.
 pub const SPENDING: usize = 3;
 
-/// Number of kinds.
+/// Number of kinds of peaks.
 pub const KINDS: usize = PEAKS.len();
-/// Windows that are summed up, as places in [`WINDOWS`]: an hour, six hours, a day.
+/// Windows that are summed over (3), as indices in [`WINDOWS`]: an hour, six hours, a day.
 pub const PEAK_WINDOWS: [usize; 3] = [2, 3, 4];
-/// Part of the least excess below which no sum is a peak, and least mean of a call.
+/// Smallest peak of a sum, as a share (0 to 1) of the smallest excess that is reported.
 const MIN_PEAK_SHARE: f64 = 0.1;
+/// Smallest peak of a call's mean, in bytes.
 const MIN_PER_CALL: f64 = 64.0;
 
 const _: () = assert!(PEAK_WINDOWS[2] < WINDOWS.len());
 
-/// The largest sum over a window and the largest mean of a call in one.
+/// The largest sum over a window, and the largest mean per call in one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Peak {
-    /// Largest sum.
+    /// Largest sum, in bytes, calls, or millionths of a dollar.
     pub sum: f64,
-    /// Largest mean of a call.
+    /// Largest mean per call, in bytes (or millionths of a dollar).
     pub per_call: f64,
 }
 
-/// The peaks of a pair: by kind, then window.
+/// The peaks of a pair: (4 kinds in [`PEAKS`] order, 3 windows in [`PEAK_WINDOWS`] order).
 pub type Peaks = [[Peak; PEAK_WINDOWS.len()]; KINDS];
 
-/// A sum excess the peak.
+/// A sum beyond the peak.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PeakExcess {
-    /// Place in [`WINDOWS`].
+    /// Index in [`WINDOWS`].
     pub window: usize,
-    /// Times the peak.
+    /// Multiple of the peak, dimensionless.
     pub times: f64,
-    /// The sum.
+    /// The sum, in bytes or millionths of a dollar.
     pub sum: f64,
-    /// The peak.
+    /// The peak, in the unit of the sum.
     pub peak: f64,
 }
 
@@ -102,12 +104,12 @@ impl Peak {
         Self { sum: self.sum.max(other.sum), per_call: self.per_call.max(other.per_call) }
     }
 
-    /// How many times `self` is the peak.
+    /// What multiple of the peak `self` is, dimensionless; 0 for a kind that is only kept.
     pub fn times(self, peak: Self, kind: &PeakKind) -> f64 {
-        if kind.least_excess.is_infinite() {
+        if kind.min_excess.is_infinite() {
             return 0.0;
         }
-        let sum = self.sum / peak.sum.max(MIN_PEAK_SHARE * kind.least_excess);
+        let sum = self.sum / peak.sum.max(MIN_PEAK_SHARE * kind.min_excess);
         if kind.per_call { sum.min(self.per_call / peak.per_call.max(MIN_PER_CALL)) } else { sum }
     }
 }
@@ -127,14 +129,14 @@ pub fn excess(peaks: &Peaks, sums: &WindowSums, place: usize) -> Option<PeakExce
     let of_window = |(window, peak): (&usize, &Peak)| {
         let seen = Peak::of(sums, kind, *window);
         let times = seen.times(*peak, kind);
-        let is_worth_telling = times >= kind.least_times && seen.sum - peak.sum >= kind.least_excess;
-        is_worth_telling.then_some(PeakExcess { window: *window, times, sum: seen.sum, peak: peak.sum })
+        let is_reportable = times >= kind.min_times && seen.sum - peak.sum >= kind.min_excess;
+        is_reportable.then_some(PeakExcess { window: *window, times, sum: seen.sum, peak: peak.sum })
     };
-    // Of windows that are excess it alike, the shortest: hence backwards.
+    // Of windows that are equally far beyond it, the shortest: hence backwards.
     PEAK_WINDOWS.iter().zip(peaks).rev().filter_map(of_window).max_by(|a, b| a.times.total_cmp(&b.times))
 }
 
-/// The largest of some folds' peaks.
+/// The largest of the peaks of some folds (n_folds).
 pub fn largest<'a>(folds: impl IntoIterator<Item = &'a Peaks>) -> Peaks {
     let mut most = Peaks::default();
     for peaks in folds {
@@ -145,7 +147,7 @@ pub fn largest<'a>(folds: impl IntoIterator<Item = &'a Peaks>) -> Peaks {
     most
 }
 
-/// What nine pairs in ten stay below: the peaks of a pair that has none of its own.
+/// The upper decile of the peaks of `pairs` (n_pairs): the peaks of a pair that has none of its own.
 pub fn usual(pairs: &[Peaks]) -> Peaks {
     let at = |kind: usize, window: usize, of: fn(&Peak) -> f64| {
         let mut values: Vec<f64> = pairs.iter().map(|peaks| of(&peaks[kind][window])).collect();
@@ -160,20 +162,20 @@ pub fn usual(pairs: &[Peaks]) -> Peaks {
     })
 }
 
-/// The most calls that a pair ever made in an hour.
+/// The most calls that a pair ever made in an hour, in calls.
 pub fn max_calls_per_hour(peaks: &Peaks) -> f64 {
     peaks[CALLS][0].sum
 }
 
-/// How many times each fold's peaks are those of the other folds, by kind.
+/// What multiple each fold's peaks are of those of the other folds, dimensionless: (n_folds, 4 kinds), from `folds` (n_folds).
 pub fn times_by_fold(folds: &[Peaks]) -> Vec<[f64; KINDS]> {
     let others =
         |own: usize| largest(folds.iter().enumerate().filter(|(fold, _)| *fold != own).map(|(_, peaks)| peaks));
     let of_fold = |(own, peaks): (usize, &Peaks)| {
         let others = others(own);
-        std::array::from_fn(|place| {
-            let pairs = peaks[place].iter().zip(&others[place]);
-            pairs.map(|(own, others)| own.times(*others, &PEAKS[place])).fold(0.0, f64::max)
+        std::array::from_fn(|kind| {
+            let pairs = peaks[kind].iter().zip(&others[kind]);
+            pairs.map(|(own, others)| own.times(*others, &PEAKS[kind])).fold(0.0, f64::max)
         })
     };
     folds.iter().enumerate().map(of_fold).collect()
@@ -197,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn twenty_megabytes_from_a_reader_are_a_record_and_a_campaign_is_none() {
+    fn twenty_megabytes_from_a_reader_are_a_peak_and_a_campaign_is_none() {
         let theft = excess(&learned(), &state(620, 20_000_000), 0).unwrap();
         assert!(theft.times > 100.0 && theft.window == 2, "{theft:?}");
         assert_eq!(excess(&learned(), &state(60_000, 12_000_000), 0), None, "a hundred times the calls, each as ever");

@@ -1,8 +1,11 @@
-//! The clock: how many calls are usual in a bucket of the day, on weekdays and at weekends.
+//! Seasonality: how many calls are usual in a bucket of the day, on weekdays and at weekends.
 //!
-//! A cell's mean over days is shrunk to the mean of its hour times the phase within the hour (so that batches which start at
-//! :00 fit as well as jobs whose phase wanders), and a day type to all days. Only counts need a clock: all else that is
-//! judged is a mean or a share given the count.
+//! A cell is one of the 288 buckets of the day. Its mean over days is shrunk to the mean of its hour times the phase within the
+//! hour (so batches that start at :00 fit as well as jobs whose phase drifts), and each day type is shrunk to all days: an
+//! additive-smoothing form of empirical Bayes (Efron & Morris, JASA 68, 1973). Only counts have a seasonality: all else
+//! that is judged is a mean or a share given the count.
+//!
+//! Not here: how far a count is from what is expected (`statistic`), and which hours a caller never called in (`novelty`).
 
 use serde::{Deserialize, Serialize};
 
@@ -14,21 +17,21 @@ const HOURS: usize = 24;
 const PHASES: usize = CELLS / HOURS;
 /// Weekday, weekend.
 const DAY_TYPES: usize = 2;
-/// Days of shrinkage of a cell to hour times phase, and of a day type to all days.
+/// Weight of hour times phase in a cell, and of all days in a day type, in days.
 const CELL_WEIGHT: f64 = 4.0;
 const DAY_TYPE_WEIGHT: f64 = 1.0;
-/// Days of history from which there is a clock and a fold is a day, and folds that a shorter one is cut into.
+/// Fewest days of a history that has a seasonality and whose folds are days; fewest folds that a shorter one is cut into.
 const MIN_DAYS: usize = 4;
 const MIN_FOLDS: i64 = 8;
-/// No bucket is expected to have fewer calls.
+/// Smallest expectation of a bucket, in calls.
 const MIN_RATE: f64 = 1e-3;
 
-/// 0 on weekdays, 1 at weekends; day 0 of the epoch was a Thursday.
+/// 0 on weekdays, 1 at weekends, of a `day` since the epoch: day 0 was a Thursday.
 pub fn day_type(day: i64) -> usize {
     usize::from((day + 3).rem_euclid(7) >= 5)
 }
 
-/// The bucket's place in its day.
+/// Index of the bucket in its day, 0 to 287.
 pub fn cell_of(bucket: i64) -> usize {
     bucket.rem_euclid(BUCKETS_PER_DAY) as usize
 }
@@ -36,14 +39,14 @@ pub fn cell_of(bucket: i64) -> usize {
 /// First and last bucket of the history: outside of them no call could have been seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
-    /// First bucket.
+    /// First bucket, since the epoch.
     pub first: i64,
-    /// Last bucket, inclusive.
+    /// Last bucket, since the epoch, inclusive.
     pub last: i64,
 }
 
 impl Span {
-    /// Days that the span touches.
+    /// Days since the epoch that the span touches.
     pub fn days(self) -> std::ops::RangeInclusive<i64> {
         day_of(self.first)..=day_of(self.last)
     }
@@ -53,13 +56,13 @@ impl Span {
         (day_of(self.last) - day_of(self.first) + 1).max(0) as usize
     }
 
-    /// Whether it has seen the hours often enough to have a clock.
+    /// Whether it has seen the hours often enough to have a seasonality.
     pub fn has_seasonality(self) -> bool {
         self.day_count() >= MIN_DAYS
     }
 
-    /// Length of a fold in buckets: what is left out at once when a history judges itself, and whose maxima tails are learned
-    /// from. A day, but a part of one where there are fewer than four.
+    /// Length of a fold in buckets: what is left out at once when a history is cross-validated, and whose maxima tails are learned
+    /// from. A day, or a part of one where there are fewer than four.
     pub fn fold_buckets(self) -> i64 {
         if self.has_seasonality() {
             return BUCKETS_PER_DAY;
@@ -68,12 +71,12 @@ impl Span {
         [144, 72, 36, 12, 6, 3, 1].into_iter().find(|length| buckets / length >= MIN_FOLDS).unwrap_or(1)
     }
 
-    /// The fold of a bucket.
+    /// Number of the fold of a bucket, since the epoch.
     pub fn fold_of(self, bucket: i64) -> i64 {
         bucket.div_euclid(self.fold_buckets())
     }
 
-    /// The folds that the span touches.
+    /// Numbers of the folds that the span touches.
     pub fn folds(self) -> std::ops::RangeInclusive<i64> {
         self.fold_of(self.first)..=self.fold_of(self.last)
     }
@@ -83,7 +86,7 @@ impl Span {
         (self.fold_of(self.last) - self.fold_of(self.first) + 1).max(0) as usize
     }
 
-    /// Folds in a day: a chance a fold, times this, is one a day.
+    /// Number of folds in a day: a rate per fold, times this, is a rate per day.
     pub fn folds_per_day(self) -> f64 {
         BUCKETS_PER_DAY as f64 / self.fold_buckets() as f64
     }
@@ -94,40 +97,74 @@ impl Span {
 }
 
 /// Expected calls by bucket of the day.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(from = "[Vec<f32>; DAY_TYPES]", into = "[Vec<f32>; DAY_TYPES]")]
-pub struct Seasonality {
-    /// Expected calls, by day type and cell.
-    cells: [Vec<f32>; DAY_TYPES],
-    /// Sums of the cells before each, with the day's total last: a window's expectation is a difference.
-    before: [Vec<f64>; DAY_TYPES],
+///
+/// Bundles keep one for every pair, so it is small: one number where every cell is the same (a history of less than four days),
+/// else 2.3 kB.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Stored", into = "Stored")]
+pub struct Seasonality(Shape);
+
+#[derive(Clone, Debug, PartialEq)]
+enum Shape {
+    /// Every cell expects so many calls.
+    Flat(f32),
+    /// By day type.
+    Daily([Day; DAY_TYPES]),
 }
 
-impl From<[Vec<f32>; DAY_TYPES]> for Seasonality {
-    fn from(mut cells: [Vec<f32>; DAY_TYPES]) -> Self {
-        cells.iter_mut().for_each(|cells| cells.resize(CELLS, MIN_RATE as f32));
-        let before = cells.each_ref().map(|cells| {
-            let mut sum = 0.0;
-            std::iter::once(0.0)
-                .chain(cells.iter().map(|cell| {
-                    sum += f64::from(*cell);
-                    sum
-                }))
-                .collect()
-        });
-        Self { cells, before }
+/// One day type.
+#[derive(Clone, Debug, PartialEq)]
+struct Day {
+    /// Expected calls of each cell (288).
+    cells: Box<[f32]>,
+    /// Their sum.
+    total: f64,
+}
+
+impl Day {
+    fn of(cells: Box<[f32]>) -> Self {
+        Self { total: sum(&cells), cells }
     }
 }
 
-impl From<Seasonality> for [Vec<f32>; DAY_TYPES] {
-    fn from(clock: Seasonality) -> Self {
-        clock.cells
+/// Sum in double precision.
+fn sum(cells: &[f32]) -> f64 {
+    cells.iter().map(|cell| f64::from(*cell)).sum()
+}
+
+/// How a seasonality lies in a bundle.
+#[derive(Serialize, Deserialize)]
+enum Stored {
+    Flat(f32),
+    Daily([Vec<f32>; DAY_TYPES]),
+}
+
+impl TryFrom<Stored> for Seasonality {
+    type Error = String;
+
+    fn try_from(stored: Stored) -> Result<Self, String> {
+        match stored {
+            Stored::Flat(cell) => Ok(Self(Shape::Flat(cell))),
+            Stored::Daily(days) => match days.iter().find(|cells| cells.len() != CELLS) {
+                Some(cells) => Err(format!("a day of {} cells instead of {CELLS}", cells.len())),
+                None => Ok(Self::from_cells(days)),
+            },
+        }
+    }
+}
+
+impl From<Seasonality> for Stored {
+    fn from(seasonality: Seasonality) -> Self {
+        match seasonality.0 {
+            Shape::Flat(cell) => Self::Flat(cell),
+            Shape::Daily(days) => Self::Daily(days.map(|day| day.cells.into_vec())),
+        }
     }
 }
 
 impl Seasonality {
-    /// Learns from `(bucket, calls)` within a span, leaving out a fold if told. A history of less than four days has seen no
-    /// hour often enough to have a clock: then all hours are the same.
+    /// Learns from `counts` of `(bucket, calls)` (n_buckets, in any order, none twice) within a span, leaving out a fold if
+    /// told. A history of less than four days has seen no hour often enough to have a seasonality: then all hours are the same.
     pub fn fit(counts: &[(i64, i64)], span: Span, left_out: Option<i64>) -> Self {
         let mut sums = [[0.0; CELLS]; DAY_TYPES];
         let mut days = [[0.0; CELLS]; DAY_TYPES];
@@ -142,7 +179,7 @@ impl Seasonality {
         if !span.has_seasonality() {
             let total = |cells: &[[f64; CELLS]; DAY_TYPES]| cells.iter().flatten().sum::<f64>();
             let mean = (total(&sums) / total(&days).max(1.0)).max(MIN_RATE);
-            return [vec![mean as f32; CELLS], vec![mean as f32; CELLS]].into();
+            return Self(Shape::Flat(mean as f32));
         }
         let all = shape(
             &std::array::from_fn(|cell| sums[0][cell] + sums[1][cell]),
@@ -157,33 +194,55 @@ impl Seasonality {
                 })
                 .collect()
         });
-        cells.into()
+        Self::from_cells(cells)
     }
 
-    /// Calls expected in the `buckets` that end with `last`, at most a day's.
+    /// From the cells (288) of each day type.
+    fn from_cells(days: [Vec<f32>; DAY_TYPES]) -> Self {
+        let first = days[0].first().copied().unwrap_or(MIN_RATE as f32);
+        if days.iter().flatten().all(|cell| *cell == first) {
+            return Self(Shape::Flat(first));
+        }
+        Self(Shape::Daily(days.map(|cells| Day::of(cells.into_boxed_slice()))))
+    }
+
+    /// Calls expected in the `buckets` that end with bucket `last`, of at most a day.
     pub fn expected(&self, last: i64, buckets: i64) -> f64 {
         let (to, buckets) = (cell_of(last) + 1, buckets.clamp(0, BUCKETS_PER_DAY) as usize);
-        let today = &self.before[day_type(day_of(last))];
-        if buckets <= to {
-            return today[to] - today[to - buckets];
+        let days = match &self.0 {
+            Shape::Flat(cell) => return f64::from(*cell) * buckets as f64,
+            Shape::Daily(days) => days,
+        };
+        let today = &days[day_type(day_of(last))];
+        if buckets == CELLS && to == CELLS {
+            return today.total;
         }
-        let yesterday = &self.before[day_type(day_of(last) - 1)];
-        today[to] + yesterday[CELLS] - yesterday[CELLS + to - buckets]
+        if buckets <= to {
+            return sum(&today.cells[to - buckets..to]);
+        }
+        let yesterday = &days[day_type(day_of(last) - 1)];
+        sum(&today.cells[..to]) + sum(&yesterday.cells[CELLS + to - buckets..])
     }
 
-    /// Mean calls of a bucket on weekdays and at weekends.
+    /// Mean calls of a bucket (2): on weekdays, at weekends.
     pub fn mean(&self) -> [f64; DAY_TYPES] {
-        self.before.each_ref().map(|before| before[CELLS] / CELLS as f64)
+        match &self.0 {
+            Shape::Flat(cell) => [f64::from(*cell); DAY_TYPES],
+            Shape::Daily(days) => days.each_ref().map(|day| day.total / CELLS as f64),
+        }
     }
 
-    /// Calls expected in each hour of the day (UTC), on weekdays and at weekends.
+    /// Calls expected in each hour of the day (UTC): (2, 24), weekdays first, then weekends.
     pub fn by_hour(&self) -> [[f64; HOURS]; DAY_TYPES] {
-        self.before
-            .each_ref()
-            .map(|before| std::array::from_fn(|hour| before[(hour + 1) * PHASES] - before[hour * PHASES]))
+        match &self.0 {
+            Shape::Flat(cell) => [[f64::from(*cell) * PHASES as f64; HOURS]; DAY_TYPES],
+            Shape::Daily(days) => days
+                .each_ref()
+                .map(|day| std::array::from_fn(|hour| sum(&day.cells[hour * PHASES..(hour + 1) * PHASES]))),
+        }
     }
 
-    /// Calls a bucket in the busiest hour of any day.
+    /// Mean calls of a bucket in the busiest hour of any day.
     pub fn peak(&self) -> f64 {
         self.by_hour().as_flattened().iter().copied().fold(0.0, f64::max) / PHASES as f64
     }
@@ -220,15 +279,15 @@ mod tests {
     #[test]
     fn office_hours_and_weekends_are_learned() {
         let (counts, span) = office();
-        let clock = Seasonality::fit(&counts, span, None);
-        let at = |day: i64, hour: i64| clock.expected(day * BUCKETS_PER_DAY + hour * PHASES as i64, 1);
+        let seasonality = Seasonality::fit(&counts, span, None);
+        let at = |day: i64, hour: i64| seasonality.expected(day * BUCKETS_PER_DAY + hour * PHASES as i64, 1);
         assert!((at(0, 12) - 12.0).abs() < 1.0, "{}", at(0, 12));
         assert!((at(0, 3) - 1.0).abs() < 0.3, "{}", at(0, 3));
         assert!(at(2, 12) < 4.0, "a Saturday: {}", at(2, 12));
     }
 
     #[test]
-    fn a_short_history_is_cut_into_eight_folds_and_more_and_has_no_clock() {
+    fn a_short_history_is_cut_into_eight_folds_and_more_and_has_no_seasonality() {
         for (hours, fold) in [(24 * 5, 288), (24, 36), (12, 12), (1, 1)] {
             let span = Span { first: 0, last: hours * 12 - 1 };
             assert_eq!(span.fold_buckets(), fold, "{hours} hours");
@@ -242,11 +301,70 @@ mod tests {
     #[test]
     fn a_window_expects_what_its_buckets_expect_also_across_midnight() {
         let (counts, span) = office();
-        let clock = Seasonality::fit(&counts, span, None);
+        let seasonality = Seasonality::fit(&counts, span, None);
         for (last, buckets) in [(100, 12), (5, 72), (287, 288), (288 + 30, 288), (2 * 288 + 3, 100)] {
-            let each: f64 = (last - buckets + 1..=last).map(|bucket| clock.expected(bucket, 1)).sum();
-            assert!((clock.expected(last, buckets) - each).abs() < 1e-6, "{last} {buckets}");
+            let each: f64 = (last - buckets + 1..=last).map(|bucket| seasonality.expected(bucket, 1)).sum();
+            assert!((seasonality.expected(last, buckets) - each).abs() < 1e-6, "{last} {buckets}");
         }
+    }
+
+    /// As earlier versions kept it: prefix sums of a day's cells.
+    fn by_prefix_sums(cells: &[Vec<f32>; DAY_TYPES], last: i64, buckets: i64) -> f64 {
+        let before = cells.each_ref().map(|cells| {
+            let sums = cells.iter().scan(0.0, |sum, cell| {
+                *sum += f64::from(*cell);
+                Some(*sum)
+            });
+            std::iter::once(0.0).chain(sums).collect::<Vec<f64>>()
+        });
+        let (to, buckets) = (cell_of(last) + 1, buckets.clamp(0, BUCKETS_PER_DAY) as usize);
+        let today = &before[day_type(day_of(last))];
+        if buckets <= to {
+            return today[to] - today[to - buckets];
+        }
+        let yesterday = &before[day_type(day_of(last) - 1)];
+        today[to] + yesterday[CELLS] - yesterday[CELLS + to - buckets]
+    }
+
+    #[test]
+    fn a_window_expects_what_the_prefix_sums_of_earlier_versions_did() {
+        let cells: [Vec<f32>; DAY_TYPES] = [0, 1].map(|kind: usize| {
+            let cell =
+                |cell: usize| if cell.is_multiple_of(7) { 0.001 } else { ((cell * 37 + 11 * kind) % 101) as f32 * 3.3 };
+            (0..CELLS).map(cell).collect()
+        });
+        let daily = Seasonality::from_cells(cells.clone());
+        let flat = Seasonality::from_cells([vec![0.37; CELLS], vec![0.37; CELLS]]);
+        assert_eq!(flat, Seasonality(Shape::Flat(0.37)));
+        for (seasonality, cells) in [(daily, cells), (flat, [vec![0.37; CELLS], vec![0.37; CELLS]])] {
+            // Across a weekend, midnights included; windows of none, of more than a day and of less than none.
+            for last in (0..5 * BUCKETS_PER_DAY).step_by(5).chain([287, 288, 575, 576]) {
+                for buckets in [-3, 0, 1, 3, 12, 72, 150, 287, 288, 1_000] {
+                    let (now, before) = (seasonality.expected(last, buckets), by_prefix_sums(&cells, last, buckets));
+                    assert!((now - before).abs() <= 1e-6 * before.abs(), "{last} {buckets}: {now} for {before}");
+                }
+            }
+            for (kind, mean) in seasonality.mean().into_iter().enumerate() {
+                let by_hour: f64 = seasonality.by_hour()[kind].iter().sum();
+                assert!((mean * CELLS as f64 - by_hour).abs() <= 1e-9 * by_hour);
+            }
+        }
+    }
+
+    #[test]
+    fn a_seasonality_is_the_same_after_a_trip_through_the_bundle() {
+        let (counts, span) = office();
+        let short = Span { first: 0, last: 143 };
+        for (seasonality, most) in [
+            (Seasonality::fit(&counts, span, None), 4 * DAY_TYPES * CELLS + 8),
+            (Seasonality::fit(&counts[..144], short, None), 8),
+        ] {
+            let bytes = postcard::to_stdvec(&seasonality).unwrap();
+            assert!(bytes.len() <= most, "{} bytes", bytes.len());
+            assert_eq!(postcard::from_bytes::<Seasonality>(&bytes).unwrap(), seasonality);
+        }
+        let of_noon = postcard::to_stdvec(&Stored::Daily([vec![1.0; 144], vec![1.0; 288]])).unwrap();
+        assert!(postcard::from_bytes::<Seasonality>(&of_noon).is_err(), "half a day");
     }
 
     #[test]
@@ -254,7 +372,7 @@ mod tests {
         let (counts, _) = office();
         let span = Span { first: 144, last: 5 * BUCKETS_PER_DAY - 1 };
         let counts: Vec<(i64, i64)> = counts.into_iter().filter(|(bucket, _)| span.holds(*bucket)).collect();
-        let clock = Seasonality::fit(&counts, span, None);
-        assert!(clock.expected(10 * PHASES as i64, 1) > 6.0);
+        let seasonality = Seasonality::fit(&counts, span, None);
+        assert!(seasonality.expected(10 * PHASES as i64, 1) > 6.0);
     }
 }

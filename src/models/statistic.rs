@@ -196,7 +196,7 @@ impl Observation {
 
     /// Whether the effect is large enough to be worth anybody's time. Judged after the tail and before fusing: gating the
     /// z that a tail is fitted on would ruin the fit.
-    pub fn is_worth_telling(self, statistic: &Statistic) -> bool {
+    pub fn is_reportable(self, statistic: &Statistic) -> bool {
         match statistic.kind {
             Kind::Volume => self.observed >= MIN_VOLUME && self.observed >= MIN_VOLUME_RATIO * self.against,
             Kind::Count(..) | Kind::Mix => self.is_large_count(),
@@ -356,9 +356,9 @@ mod tests {
         let shifted = Observation { observed: 21.0, against: 700.0, bytes: 0, shift: 21.0 };
         assert!(shifted.z(kind, 0.0) > 0.7 && shifted.z(kind, 0.01) < 0.3);
         let latency = statistic_named("latency").unwrap();
-        assert!(!shifted.is_worth_telling(latency));
+        assert!(!shifted.is_reportable(latency));
         let (slow, fast) = (700.0 * 0.3, -700.0 * 0.9);
-        let told = |shift: f64| Observation { observed: shift, shift, ..shifted }.is_worth_telling(latency);
+        let told = |shift: f64| Observation { observed: shift, shift, ..shifted }.is_reportable(latency);
         assert!(told(slow) && !told(fast), "a vendor that answers sooner is no news");
     }
 

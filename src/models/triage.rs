@@ -1,10 +1,11 @@
-//! A forest that tells how many of its trees vote yes: the model of what analysts confirm.
+//! A forest that reports how many of its trees vote yes: the model of what analysts confirm.
 //!
-//! smartcore's random forest (Breiman 2001) tells what most trees say, not how many. So each tree is a forest of one with a seed
-//! of its own, and the share that says yes is the probability. Bootstraps are drawn within each class, so a tree always sees both.
+//! smartcore's random forest (Breiman, Machine Learning 45, 2001) reports the majority, not the share of the votes. So each tree
+//! is a forest of one with a seed of its own, and the share that votes yes is the probability. Bootstrap samples are drawn within
+//! each class, so every tree sees both.
 //!
-//! The forest follows from its rows and the seed: whoever keeps the rows keeps the forest. Files hold rows, which a person can
-//! read, and no tree whose indices could lie.
+//! The forest follows from its rows and the seed, so files hold the rows, which a person can read, and no trees, whose indices
+//! would have to be checked.
 //!
 //! Not here: which features a row has and what a vote is used for (`alerts::triage`), how good it is (`train::triage`).
 
@@ -13,36 +14,37 @@ use smartcore::ensemble::random_forest_classifier::{RandomForestClassifier, Rand
 use smartcore::error::Failed;
 use smartcore::linalg::basic::matrix::DenseMatrix;
 
-/// Trees of a forest: the vote comes in steps of half a percent.
+/// Number of trees of a forest: votes come in steps of half a percent.
 const TREES: u64 = 200;
-/// Rows that a leaf must hold: one odd verdict makes no rule.
-const ROWS_A_LEAF: usize = 2;
+/// Fewest rows of a leaf: one odd verdict makes no rule.
+const MIN_ROWS_PER_LEAF: usize = 2;
 
 type Tree = RandomForestClassifier<f64, u8, DenseMatrix<f64>, Vec<u8>>;
 
-/// A fitted forest of yes and no.
+/// A fitted forest for two classes.
 #[derive(Debug)]
 pub struct Forest {
     trees: Vec<Tree>,
+    /// Number of columns of a row.
     width: usize,
 }
 
 /// Why no forest could be fitted.
 #[derive(Debug, thiserror::Error)]
 pub enum ForestError {
-    /// There is nothing to tell apart.
+    /// There is nothing to separate.
     #[error("a forest needs rows of both kinds, as many answers as rows, and each row as wide as the first")]
     Rows,
-    /// smartcore refuses.
+    /// smartcore cannot fit a tree.
     #[error("the forest cannot be fitted: {0}")]
     Fit(#[from] Failed),
 }
 
 impl Forest {
-    /// Fits a forest to rows of equal width and the answer to each. The same rows and seed give the same forest.
+    /// Fits a forest to `rows` (n_rows, n_columns) and `answers` (n_rows). The same rows and seed give the same forest.
     ///
     /// # Errors
-    /// [`ForestError`], where the rows do not fit together or are all of one kind.
+    /// [`ForestError`], where rows differ in width, rows and answers in number, or all answers are the same.
     pub fn fit(rows: &[Vec<f64>], answers: &[bool], seed: u64) -> Result<Self, ForestError> {
         let width = rows.first().map_or(0, Vec::len);
         let fits = width > 0 && rows.len() == answers.len() && rows.iter().all(|row| row.len() == width);
@@ -54,14 +56,14 @@ impl Forest {
         let tree = |number: u64| {
             let parameters = RandomForestClassifierParameters::default()
                 .with_n_trees(1)
-                .with_min_samples_leaf(ROWS_A_LEAF)
+                .with_min_samples_leaf(MIN_ROWS_PER_LEAF)
                 .with_seed(seed.wrapping_add(number));
             Tree::fit(&rows, &answers, parameters)
         };
         Ok(Self { trees: (0..TREES).into_par_iter().map(tree).collect::<Result<_, _>>()?, width })
     }
 
-    /// The share of trees that say yes to a row, 0 to 1. `None` for a row that is not as wide as those fitted on.
+    /// Share of the trees that vote yes for a `row` (n_columns), 0 to 1. `None` where it has not the width of the rows fitted on.
     pub fn probability(&self, row: &[f64]) -> Option<f64> {
         if row.len() != self.width {
             return None;
@@ -86,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn trees_vote_for_what_they_were_shown() {
+    fn trees_vote_as_they_were_taught() {
         let (rows, answers) = rows();
         let forest = Forest::fit(&rows, &answers, 1).unwrap();
         assert!(forest.probability(&[0.9, 6.0]).unwrap() > 0.9);

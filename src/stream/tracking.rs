@@ -88,7 +88,7 @@ impl Evaluator {
             return None;
         }
         if let Some(tracking) = &mut state.part.tracking {
-            tracking.leaks[place].tell(leak);
+            tracking.leaks[place].report(leak);
         }
         // A shift that is being told, or was told to be the level, is no leak beside it.
         let of_mean = STATISTICS.iter().position(|statistic| statistic.name == QUANTITIES[LEAKING[place]]);

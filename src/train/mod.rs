@@ -223,10 +223,7 @@ fn calibrate_view(bundle: &mut Bundle, view: View, levels: &BTreeMap<Level, Vec<
     baseline.usual_peaks = peak::usual(&own.filter_map(|(_, known)| known.peaks).collect::<Vec<_>>());
     baseline.peaks = (0..KINDS).map(|kind| tail_of(peaks.iter().map(|times| times[kind]).collect(), span)).collect();
     bundle.views.insert(view, baseline);
-    // Audit logs have models of their own.
-    if view == View::Egress
-        && let Some(multivariate) = rows.fit(SEED)
-    {
+    if let Some(multivariate) = rows.fit(SEED) {
         bundle.multivariate.insert(view, multivariate);
     }
 }

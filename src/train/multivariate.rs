@@ -1,4 +1,9 @@
-//! Fitting the multivariate models: on the earlier days' rows, calibrated on the later ones.
+//! Fitting the multivariate models of the egress view: on the rows of the earlier days, calibrated on the later ones.
+//!
+//! The split is by time, not at random, as rows of one day are dependent (h-block validation: Burman, Chow & Nolan, Biometrika 81,
+//! 1994).
+//!
+//! Not here: the audit view, which has models of its own (`train::audit`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -18,15 +23,15 @@ use crate::models::multivariate_row;
 use crate::models::seasonality::Span;
 use crate::rollup::day_of;
 
-/// Share of the days that models are fitted on; the rest calibrates them.
+/// Share of the days, 0 to 1, that models are fitted on; the rest calibrates them.
 const FIT_SHARE: f64 = 0.7;
-/// Fewest days: less than this leaves nothing to calibrate with.
+/// Fewest days: fewer leave nothing to calibrate with.
 const MIN_DAYS: usize = 4;
 /// Fewest and most rows to fit on.
 const MIN_ROWS: usize = 200;
 const MAX_ROWS: usize = 20_000;
 
-/// Rows of a view's pairs, gathered while they are calibrated.
+/// Rows of egress pairs, gathered while the pairs are calibrated.
 pub(super) struct Rows {
     span: Span,
     rows: Mutex<BTreeMap<(i64, EntityId), Vec<f64>>>,

@@ -1,4 +1,6 @@
-//! The report of a training: what was learned, what was left out and why, and how far learning is for each entity.
+//! The report of a training: what was learned, what was left out and why, and which entities still lack a history of their own.
+//!
+//! Not here: the numbers of one entity (`inspect`), nor how well a bundle detects (`evaluate`).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,8 +13,12 @@ use crate::alerts::Budget;
 use crate::features::Level;
 use crate::models::bundle::{Bundle, Manifest};
 
-/// Entities that are named as judged by their peers.
+/// Most entities that are named in a line of the report.
 const MAX_NAMED: usize = 10;
+/// Dispersion, dimensionless, above which a pair is reported as unlike any model.
+const MAX_DISPERSION: f32 = 25.0;
+/// Days of history below which the report says that more would help.
+const GOOD_DAYS: usize = 7;
 
 /// Something that was not learned from.
 #[derive(Clone, Debug, Serialize)]
@@ -21,7 +27,7 @@ pub struct LeftOut {
     pub what: String,
     /// Why.
     pub why: String,
-    /// How many.
+    /// How many of them.
     pub count: u64,
 }
 
@@ -30,19 +36,20 @@ pub struct LeftOut {
 pub struct Report {
     /// Name of the bundle.
     pub bundle: String,
-    /// First and last call of the history.
+    /// First and last call of the history (2), RFC 3339.
     pub history: [String; 2],
-    /// Days of it.
+    /// Number of days of the history.
     pub days: usize,
-    /// Calls learned from.
+    /// Number of calls learned from.
     pub calls: i64,
-    /// Entities, vendors, endpoints …: number by name.
+    /// How many entities, vendors, endpoints …, by name.
     pub learned: BTreeMap<String, usize>,
-    /// Budget, alarms a day that page by the tests' threshold, and scores that it lies at, by name.
+    /// What was calibrated, by name, which holds the unit: alerts a day asked for, alarms a day at the threshold of the tests,
+    /// entities, days.
     pub calibration: BTreeMap<String, f64>,
-    /// Pairs that are judged by their peers, and days of their own history.
+    /// Pairs that are judged by their peers, each with its days of history and calls.
     pub judged_by_peers: Vec<String>,
-    /// Pairs whose numbers are strange, and how.
+    /// Pairs whose numbers fit no model, and how.
     pub strange: Vec<String>,
     /// What was not learned from.
     pub left_out: Vec<LeftOut>,
@@ -63,8 +70,8 @@ impl Report {
                 if !baseline.is_known {
                     judged_by_peers.push(format!("{pair} ({} days, {} calls)", baseline.days, baseline.calls));
                 }
-                if baseline.dispersion.iter().any(|dispersion| *dispersion > 25.0) {
-                    strange.push(format!("{pair}: its counts dispersion more than any model expects"));
+                if baseline.dispersion.iter().any(|dispersion| *dispersion > MAX_DISPERSION) {
+                    strange.push(format!("{pair}: its counts are more dispersed than any model expects"));
                 }
             }
         }
@@ -92,7 +99,7 @@ impl Report {
         }
     }
 
-    /// Writes what the manifest tells of the report.
+    /// Writes into the manifest what it repeats of the report.
     pub(super) fn complete(&self, manifest: &mut Manifest) {
         manifest.learned.clone_from(&self.learned);
         manifest.calibration.clone_from(&self.calibration);
@@ -102,14 +109,14 @@ impl Report {
     pub fn leave_out(&mut self, skipped: u64, diagnostics: &BTreeMap<&'static str, u64>, unreadable: &[String]) {
         let left_out = |what: &str, why: &str, count| LeftOut { what: what.to_owned(), why: why.to_owned(), count };
         if skipped > 0 {
-            self.left_out.push(left_out("records", "they tell of no call", skipped));
+            self.left_out.push(left_out("records", "they hold no call", skipped));
         }
         self.left_out.extend(diagnostics.iter().map(|(reason, count)| left_out("records", reason, *count)));
         self.left_out.extend(unreadable.iter().map(|problem| left_out("input", problem, 1)));
     }
 }
 
-/// A rule that matched no call may be a misspelling: it is told as well.
+/// A rule that matched no call may be a misspelling, so it is reported as well.
 fn excluded(rule: &str, count: u64) -> LeftOut {
     LeftOut { what: "calls".to_owned(), why: format!("excluded by {rule}"), count }
 }
@@ -124,7 +131,7 @@ impl fmt::Display for Report {
             table.add_row([name.clone(), count.to_string()]);
         }
         writeln!(f, "{table}")?;
-        if self.days < 7 {
+        if self.days < GOOD_DAYS {
             writeln!(f, "Few days: tails are wide and little pages. Two weeks are a good start.")?;
         }
         if !self.judged_by_peers.is_empty() {

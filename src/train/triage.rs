@@ -1,12 +1,12 @@
-//! Learning from verdicts, and how well: each judged by what was said before it.
+//! Learning from verdicts, and how well: each verdict is predicted from those before it.
 //!
-//! The verdicts stand in the order in which they were given. A forest that saw the first 20 judges the next 20, one that saw 40 the
-//! next 40, and so on: every verdict after the twentieth is held out once, from a forest that could have been there at the time.
-//! Against it stands the order that needs no verdict: by severity, then by how rarely such an alarm comes by chance.
+//! Prequential evaluation (Dawid, JRSS A 147, 1984): verdicts are in the order in which they were given; a forest fitted on the first
+//! 20 predicts the next 20, one fitted on 40 the next 40, and so on. Every verdict after the twentieth is held out once, from a
+//! forest that could have existed at the time. It is compared with the order that needs no verdict: by severity, then by rarity.
 //!
-//! Alerts may be lowered only once there are enough verdicts, the forest orders held-out alerts better than that (by a paired
-//! bootstrap, Efron and Tibshirani 1993) and the newer half of them no worse, and a level exists under which held-out true alerts
-//! all but never fell.
+//! Alerts may be lowered only once there are enough verdicts, the forest orders held-out alerts better than severity does (by a
+//! paired bootstrap: Efron & Tibshirani, An Introduction to the Bootstrap, 1993), the newer half of them no worse, and a level
+//! exists below which hardly any true alert was held out.
 //!
 //! Not here: the forest (`models::triage`), and what lowering is (`alerts::triage`).
 
@@ -21,27 +21,27 @@ use super::evaluate::{auroc, average_precision};
 use crate::alerts::triage::{Learned, Line, RARITY, SEVERITY, Triage, TriageError};
 use crate::models::triage::ForestError;
 
-/// Verdicts that the first held-out judgement is made from.
-const FIRST: usize = 20;
-/// The newest verdicts that are learned from: bounds the time that growing the forest takes.
+/// Number of verdicts that the first forest is fitted on.
+const FIRST_FIT: usize = 20;
+/// Most verdicts that are learned from, the newest: bounds the time that the fit takes.
 const MAX_VERDICTS: usize = 5_000;
-/// Verdicts before anything may be lowered, and of either kind.
-const ENOUGH: usize = 50;
-const ENOUGH_OF_A_KIND: usize = 10;
-/// Share of held-out true alerts that may lie below the level.
-const LOST: f64 = 0.01;
-/// No level is above this: what is as likely true as not is not lowered.
-const HIGHEST_LEVEL: f64 = 0.5;
-/// Resamples of the bootstrap, and the share of them that must show a gain.
+/// Fewest verdicts before anything may be lowered, and fewest of either kind.
+const MIN_VERDICTS: usize = 50;
+const MIN_OF_A_KIND: usize = 10;
+/// Largest share of held-out true alerts, 0 to 1, that may lie below the level.
+const MAX_LOST_SHARE: f64 = 0.01;
+/// Largest level, a probability: what is as likely true as not is not lowered.
+const MAX_LEVEL: f64 = 0.5;
+/// Resamples of the bootstrap, and the share of them, 0 to 1, that must show a gain.
 const RESAMPLES: usize = 1_000;
-const SURE: f64 = 0.95;
+const MIN_SURE: f64 = 0.95;
 
 /// How well an order puts true alerts first.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Order {
-    /// Area under the ROC curve; none where only one kind was judged.
+    /// Area under the ROC curve, 0 to 1; none where only one kind was judged.
     pub auroc: Option<f64>,
-    /// Average precision.
+    /// Average precision, 0 to 1; none where nothing was true.
     pub average_precision: Option<f64>,
 }
 
@@ -54,11 +54,11 @@ impl Order {
 /// A point of the learning curve.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Point {
-    /// Verdicts that the forest saw.
+    /// Number of verdicts that the forest was fitted on.
     pub learned_from: usize,
-    /// Verdicts after them that it was held against.
+    /// Number of later verdicts that it predicted.
     pub judged: usize,
-    /// True positives among those.
+    /// Number of true positives among those.
     pub confirmed: usize,
     /// The forest's order of them.
     pub triage: Order,
@@ -74,7 +74,7 @@ pub enum Reason {
     TooFewVerdicts,
     /// Too few true alerts were held out to know a level.
     TooFewHeldOut,
-    /// The forest orders held-out alerts no better for all that is known, or the newer half of them worse.
+    /// It is not certain that the forest orders held-out alerts better, or the newer half of them is ordered worse.
     NoGain,
 }
 
@@ -82,9 +82,9 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooFewVerdicts => {
-                write!(f, "there are not yet {ENOUGH} verdicts with {ENOUGH_OF_A_KIND} of each kind")
+                write!(f, "there are not yet {MIN_VERDICTS} verdicts with {MIN_OF_A_KIND} of each kind")
             }
-            Self::TooFewHeldOut => write!(f, "fewer than {ENOUGH_OF_A_KIND} true positives could be held out"),
+            Self::TooFewHeldOut => write!(f, "fewer than {MIN_OF_A_KIND} true positives could be held out"),
             Self::NoGain => f.write_str("no gain over the order by severity is certain, or none of late"),
         }
     }
@@ -93,41 +93,43 @@ impl fmt::Display for Reason {
 /// What lowering would have done to the held-out alerts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Lowering {
-    /// Score below which an alert may be lowered.
+    /// Score below which an alert may be lowered, a probability.
     pub level: f64,
-    /// Dismissed alerts that would have been a step quieter.
+    /// Number of dismissed alerts that would have been a step lower.
     pub dismissed: usize,
-    /// True ones that would have been.
+    /// Number of true ones that would have been.
     pub confirmed: usize,
 }
 
 /// What was learned from verdicts, and how well.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TriageReport {
-    /// Verdicts learned from.
+    /// Number of verdicts learned from.
     pub verdicts: usize,
-    /// True positives among them.
+    /// Number of true positives among them.
     pub confirmed: usize,
-    /// The learning curve.
+    /// The learning curve (n_forests).
     pub curve: Vec<Point>,
     /// All held-out verdicts together.
     pub held_out: Point,
-    /// Share of bootstrap resamples in which the forest orders better.
+    /// Share of bootstrap resamples, 0 to 1, in which the forest orders better.
     pub sure_of_gain: f64,
     /// What is lowered, or why nothing is.
     pub lowering: Result<Lowering, Reason>,
 }
 
-/// A held-out verdict: what the forest thought, what severity says, and what is true.
+/// A held-out verdict, with the score of the forest and that of the severity.
 struct HeldOut {
+    /// A probability.
     score: f64,
+    /// Severity, then rarity, as one number to order by.
     by_severity: f64,
     is_true: bool,
-    /// Whether a low score would lower it.
+    /// Whether a low score may lower it.
     may_be_lowered: bool,
 }
 
-/// Learns from the newest verdict of each alert, in the order in which they were given.
+/// Learns from the newest verdict of each alert: `verdicts` (n_alerts), in the order in which they were given.
 ///
 /// # Errors
 /// [`TriageError::Forest`], where not both kinds are there.
@@ -135,7 +137,8 @@ pub fn learn(verdicts: &[&Line]) -> Result<(Triage, TriageReport), TriageError> 
     let verdicts = &verdicts[verdicts.len().saturating_sub(MAX_VERDICTS)..];
     let triage = Triage::grow(Learned::gather(verdicts, SEED))?;
     let (mut curve, mut all) = (Vec::new(), Vec::new());
-    for size in std::iter::successors(Some(FIRST), |size| size.checked_mul(2)).take_while(|size| *size < verdicts.len())
+    for size in
+        std::iter::successors(Some(FIRST_FIT), |size| size.checked_mul(2)).take_while(|size| *size < verdicts.len())
     {
         let (known, later) = verdicts.split_at(size);
         let block = match Triage::grow(Learned::gather(known, SEED)) {
@@ -150,15 +153,15 @@ pub fn learn(verdicts: &[&Line]) -> Result<(Triage, TriageReport), TriageError> 
     let confirmed = verdicts.iter().filter(|line| line.verdict.is_true()).count();
     let sure_of_gain = sure_of_gain(&all);
     let held_out = point(verdicts.len(), &all);
-    let is_enough = verdicts.len() >= ENOUGH && confirmed.min(verdicts.len() - confirmed) >= ENOUGH_OF_A_KIND;
+    let is_enough = verdicts.len() >= MIN_VERDICTS && confirmed.min(verdicts.len() - confirmed) >= MIN_OF_A_KIND;
     let is_no_less_precise = held_out.triage.average_precision >= held_out.severity.average_precision;
     // What was learned of other callers or another season may gain over all and mislead today.
     let newer = point(verdicts.len(), all.get(all.len() / 2..).unwrap_or_default());
     let gains_still = newer.triage.auroc >= newer.severity.auroc;
     let lowering = match () {
         () if !is_enough => Err(Reason::TooFewVerdicts),
-        () if held_out.confirmed < ENOUGH_OF_A_KIND => Err(Reason::TooFewHeldOut),
-        () if sure_of_gain < SURE || !is_no_less_precise || !gains_still => Err(Reason::NoGain),
+        () if held_out.confirmed < MIN_OF_A_KIND => Err(Reason::TooFewHeldOut),
+        () if sure_of_gain < MIN_SURE || !is_no_less_precise || !gains_still => Err(Reason::NoGain),
         () => Ok(lowering(&all)),
     };
     let report = TriageReport { verdicts: verdicts.len(), confirmed, curve, held_out, sure_of_gain, lowering };
@@ -191,7 +194,7 @@ fn point(learned_from: usize, judged: &[HeldOut]) -> Point {
     }
 }
 
-/// The share of resamples, drawn with replacement, in which the forest's AUROC is above that of the order by severity.
+/// Share of resamples, 0 to 1, drawn with replacement, in which the forest's AUROC is above that of the order by severity.
 fn sure_of_gain(all: &[HeldOut]) -> f64 {
     if all.is_empty() {
         return 0.0;
@@ -207,12 +210,12 @@ fn sure_of_gain(all: &[HeldOut]) -> f64 {
     gains as f64 / RESAMPLES as f64
 }
 
-/// The highest level under which no more than [`LOST`] of the true alerts lie.
+/// The highest level under which no more than [`MAX_LOST_SHARE`] of the true alerts lie.
 fn lowering(all: &[HeldOut]) -> Lowering {
     let mut scores: Vec<f64> = all.iter().filter(|held| held.is_true).map(|held| held.score).collect();
     scores.sort_by(f64::total_cmp);
-    let lost = (scores.len() as f64 * LOST) as usize;
-    let level = scores.get(lost).copied().unwrap_or_default().min(HIGHEST_LEVEL);
+    let lost = (scores.len() as f64 * MAX_LOST_SHARE) as usize;
+    let level = scores.get(lost).copied().unwrap_or_default().min(MAX_LEVEL);
     let lowered =
         |kind| all.iter().filter(|held| held.is_true == kind && held.may_be_lowered && held.score < level).count();
     Lowering { level, dismissed: lowered(false), confirmed: lowered(true) }

@@ -1,12 +1,16 @@
 //! Evidence: all that a principal showed within an hour, as one rate.
 //!
-//! At most one piece a group counts. Pieces are independent under the null, so the chance of their product follows the exact
-//! law of a product of uniforms (Fisher 1925), paid for choosing the `m` smallest of `G` groups:
-//! `p = min over m of C(G, m) Q(m, -ln prod)`, Q the upper incomplete gamma. Two short cuts need no second witness: the first
-//! sensitive operation, and a machine's principal in a new network while the old one is still in use.
+//! At most one piece per group counts. Groups are independent under the null hypothesis, so the product of their p-values has
+//! the exact distribution of a product of uniforms (Fisher, Statistical Methods for Research Workers, 1925), with a Bonferroni
+//! correction for choosing the `m` smallest of `G` groups (as the rank truncated product of Dudbridge & Koeleman, Genetic
+//! Epidemiology 25, 2003, bounded): `p = min over m of C(G, m) Q(m, -ln product)`, Q the regularised upper incomplete gamma function
+//! (Abramowitz & Stegun 6.5.13 for whole m). Two pieces need no second one: the first sensitive operation, and a machine's
+//! principal in a new network while the old one is still in use.
 //!
-//! Continuity alone never pages, and who has all of it right is judged only by what can harm: incident response, audits and
-//! scripts of people end there.
+//! Continuity (network, client, console) alone never pages, and a person whose network, client and console are all known is
+//! judged only by what can harm: that is where incident response, audits and ad-hoc scripts end.
+//!
+//! Not here: which threshold a rate is compared with (`Audit::threshold`), nor words (`detect`).
 
 use std::collections::BTreeMap;
 
@@ -15,11 +19,11 @@ use super::{Class, Group, Role, Tick};
 use crate::calls::Name;
 use crate::models::calibration::MIN_P;
 
-/// Groups of evidence that are chosen from.
+/// Number of groups of evidence that are chosen from.
 const GROUPS: u32 = 10;
-/// A piece joins the product below this.
-const PART: f64 = 0.2;
-/// Tests are dependent: about so many independent ones of scale, and of novelty.
+/// P-value below which a piece joins the product.
+const MAX_PIECE_P: f64 = 0.2;
+/// Tests are dependent: they amount to about so many independent ones of scale, and of novelty.
 const SCALE_TESTS: f64 = 10.0;
 const NOVELTY_TESTS: f64 = 3.0;
 
@@ -33,7 +37,7 @@ pub enum Evidence {
 }
 
 impl Evidence {
-    /// Whether a window of a day says so, which says it again for a day.
+    /// Whether it is of the trailing day, and so returns bucket after bucket for a day.
     pub fn is_of_day(&self) -> bool {
         matches!(self, Self::Over(over) if over.test.over_day)
     }
@@ -44,25 +48,25 @@ impl Evidence {
 pub struct Known {
     /// What it is.
     pub role: Role,
-    /// Principals of the history.
+    /// Number of principals of the history.
     pub principals: usize,
 }
 
 /// What the hour means.
 #[derive(Clone, Debug)]
 pub struct Verdict {
-    /// Alarms a day expected at this level, over all principals.
+    /// Alarms a day that are expected at this level, over all principals.
     pub rate: f64,
-    /// Chance that a principal's day shows as much.
+    /// Chance, 0 to 1, that a principal's day shows as much.
     pub p_value: f64,
     /// Whether it may page, if rare enough.
     pub may_page: bool,
-    /// Pieces with their p-values, strongest first.
+    /// Pieces (n_groups) with their p-values, the smallest first.
     pub evidence: Vec<(f64, Evidence)>,
 }
 
-/// Judges the ticks of a principal's last hour; `None` where it is no news. `chance` tells how often a class of marks is
-/// shown, `over` are the counts over their expectation.
+/// Judges the ticks of a principal's last hour; `None` where an alarm a day or more is expected at that level. `chance` gives the
+/// chance, 0 to 1, that a principal shows a class of marks on a day; `over` (n_counts) are the counts over their expectation.
 pub fn judge<'a>(
     hour: impl Iterator<Item = &'a Tick> + Clone,
     known: Known,
@@ -95,7 +99,7 @@ pub fn judge<'a>(
     }
     let is_sensitive = hour.clone().any(|tick| tick.is_sensitive_first);
     if let Some((p, _)) = pieces.get_mut(&Group::Operation).filter(|_| (has_alibi || builds) && !is_sensitive) {
-        *p = p.max(PART);
+        *p = p.max(MAX_PIECE_P);
     }
     let first = pieces.get(&Group::Operation).map(|(p, _)| *p);
     if let Some((p, evidence)) = strongest(novelty, NOVELTY_TESTS).filter(|(p, _)| *p < 2.0 * first.unwrap_or(1.0)) {
@@ -113,7 +117,7 @@ pub fn judge<'a>(
     if rate >= 1.0 {
         return None;
     }
-    let counted = || pieces.iter().filter(|(_, (p, _))| *p < PART).map(|(group, _)| *group);
+    let counted = || pieces.iter().filter(|(_, (p, _))| *p < MAX_PIECE_P).map(|(group, _)| *group);
     let behaves = counted().any(|group| !group.is_continuity() || (is_split && group == Group::Network));
     let may_page = behaves || counted().filter(|group| group.is_continuity()).count() >= 2;
     let mut evidence: Vec<(f64, Evidence)> = pieces.into_values().collect();
@@ -121,21 +125,21 @@ pub fn judge<'a>(
     Some(Verdict { rate, p_value: p_value.min(1.0), may_page, evidence })
 }
 
-/// The chance that the smallest of some independent p-values multiply to as little as these.
+/// Chance, 0 to 1, that the smallest of ten independent p-values have as small a product as these (n_pieces, any order).
 pub fn at_most(p_values: impl Iterator<Item = f64>) -> f64 {
-    let mut sorted: Vec<f64> = p_values.filter(|p| *p < PART).collect();
+    let mut sorted: Vec<f64> = p_values.filter(|p| *p < MAX_PIECE_P).collect();
     sorted.sort_by(f64::total_cmp);
     let (mut best, mut sum, mut choices) = (1.0_f64, 0.0, 1.0);
-    for (place, p) in (0..GROUPS).zip(sorted) {
-        let m = place + 1;
+    for (index, p) in (0..GROUPS).zip(sorted) {
+        let m = index + 1;
         sum -= p.max(MIN_P).ln();
-        choices *= f64::from(GROUPS - place) / f64::from(m);
+        choices *= f64::from(GROUPS - index) / f64::from(m);
         best = best.min(choices * upper_gamma(m, sum));
     }
     best
 }
 
-/// `Q(m, x) = e^-x (1 + x + … + x^(m-1)/(m-1)!)`, for whole m.
+/// `Q(m, x) = e^-x (1 + x + … + x^(m-1)/(m-1)!)`, for whole m: 0 to 1.
 fn upper_gamma(m: u32, x: f64) -> f64 {
     let (mut term, mut sum) = (1.0, 1.0);
     for step in 1..m {
@@ -157,5 +161,91 @@ mod tests {
         assert_eq!(at_most([0.5, 0.9].into_iter()), 1.0);
         // P(product of two uniforms <= x) = x (1 - ln x).
         assert!((upper_gamma(2, 3.0) - (-3.0_f64).exp() * 4.0).abs() < 1e-12);
+    }
+
+    use std::collections::BTreeSet;
+
+    use crate::calls::StepClass;
+    use crate::models::audit::{Mark, TESTS};
+
+    fn mark(group: Group, grade: u8, step: Option<StepClass>, role: Role) -> Mark {
+        let class = Class { group, grade, step, role };
+        Mark { class, detail: "new".to_owned(), operation: "iam:CreateUser".to_owned() }
+    }
+
+    fn tick(marks: Vec<Mark>) -> Tick {
+        Tick { marks, operations: BTreeSet::new(), ..Tick::default() }
+    }
+
+    fn over(name: &str, p: f64) -> Over {
+        let test = TESTS.iter().find(|test| test.name == name).unwrap();
+        Over { test, seen: 100.0, usual: 1.0, p }
+    }
+
+    /// The verdict of ten principals' history on a tick, each mark with the same p-value.
+    fn verdict(role: Role, tick: &Tick, p: f64, over: Vec<Over>) -> Option<Verdict> {
+        judge(std::iter::once(tick), Known { role, principals: 10 }, |_| p, over)
+    }
+
+    #[test]
+    fn a_smaller_piece_never_makes_the_whole_more_likely() {
+        for other in [1e-6, 0.01, 0.19, 0.3] {
+            let whole = |p: f64| at_most([p, other, 0.05].into_iter());
+            let all: Vec<f64> = (0..60).map(|step| whole(10.0_f64.powf(-f64::from(step) / 10.0))).collect();
+            assert!(all.is_sorted_by(|a, b| *a >= b - 1e-15), "{other}");
+        }
+    }
+
+    #[test]
+    fn independent_groups_page_no_more_often_than_they_say() {
+        use rand::{Rng, SeedableRng};
+        let mut random = rand_xoshiro::Xoshiro256PlusPlus::seed_from_u64(7);
+        let trials = 20_000;
+        let mut draw = || at_most((0..GROUPS).map(|_| random.r#gen::<f64>()).collect::<Vec<_>>().into_iter());
+        let whole: Vec<f64> = (0..trials).map(|_| draw()).collect();
+        for level in [0.1, 0.01, 0.001] {
+            let share = whole.iter().filter(|p| **p <= level).count() as f64 / f64::from(trials);
+            // The smallest over m is not corrected for choosing m: hence up to twice the level.
+            assert!(share <= 2.0 * level, "{share} at {level}");
+        }
+    }
+
+    #[test]
+    fn of_a_group_only_the_rarest_piece_counts() {
+        let once = tick(vec![mark(Group::Operation, 0, Some(StepClass::Write), Role::Service)]);
+        let twice = tick(vec![once.marks[0].clone(), mark(Group::Operation, 2, Some(StepClass::Write), Role::Service)]);
+        let of = |tick: &Tick| verdict(Role::Service, tick, 1e-4, Vec::new()).unwrap();
+        assert_eq!((of(&once).p_value, of(&twice).evidence.len()), (of(&twice).p_value, 1));
+    }
+
+    #[test]
+    fn one_mark_of_continuity_never_pages_and_two_may() {
+        let network = mark(Group::Network, 1, None, Role::Service);
+        let moved = verdict(Role::Service, &tick(vec![network.clone()]), 1e-6, Vec::new()).unwrap();
+        assert!(!moved.may_page && moved.rate < 1e-3, "{moved:?}");
+        let client = mark(Group::Client, 1, None, Role::Service);
+        assert!(verdict(Role::Service, &tick(vec![network, client]), 1e-6, Vec::new()).unwrap().may_page);
+    }
+
+    #[test]
+    fn a_machine_in_two_networks_at_once_pages_and_a_person_does_not() {
+        let split = |role| Tick { is_at_home: true, ..tick(vec![mark(Group::Network, 1, None, role)]) };
+        assert!(verdict(Role::Service, &split(Role::Service), 1e-6, Vec::new()).unwrap().may_page);
+        assert!(!verdict(Role::Human, &split(Role::Human), 1e-6, Vec::new()).unwrap().may_page);
+    }
+
+    #[test]
+    fn a_person_with_an_alibi_is_judged_only_by_what_can_harm() {
+        let nothing = tick(Vec::new());
+        assert!(verdict(Role::Human, &nothing, 1.0, vec![over("list_operations", 1e-9)]).is_none());
+        assert!(verdict(Role::Service, &nothing, 1.0, vec![over("list_operations", 1e-9)]).is_some());
+        assert!(verdict(Role::Human, &nothing, 1.0, vec![over("secret_operations", 1e-9)]).is_some());
+    }
+
+    #[test]
+    fn what_is_expected_once_a_day_is_no_verdict() {
+        let common = tick(vec![mark(Group::Operation, 0, Some(StepClass::Read), Role::Service)]);
+        assert!(verdict(Role::Service, &common, 0.2, Vec::new()).is_none());
+        assert!(verdict(Role::Service, &tick(Vec::new()), 1.0, Vec::new()).is_none());
     }
 }

@@ -1,8 +1,10 @@
-//! The ensemble: scaled, trimmed, fitted with every model, and its scores as one.
+//! The ensemble: rows scaled, trimmed and fitted with several models, whose scores become one.
 //!
-//! The forest minds odd training rows least: it learns from all of them, and says which are too odd for the others to learn
-//! from. Neighbours stand beside it; the mixture may, but adds nothing on tables that were measured (`benches/README.md`). Each model's score becomes a p-value among what it scored the training rows, none of which vouches for itself, and
-//! the harmonic mean of the p-values is what the row is judged by (Wilson, PNAS 2019): one model that sees nothing vetoes none.
+//! The forest is least affected by anomalies among its training rows: it learns from all of them, and its scores decide which
+//! are too anomalous for the others to learn from. Neighbours are fitted beside it; the mixture may be, but adds nothing on the
+//! tables that were measured (`benches/README.md`). Each model's score becomes a p-value within its scores of the training rows,
+//! none of which is scored by its own presence, and the harmonic mean of the p-values is the score of the row (Wilson, PNAS 116,
+//! 2019): one model that sees nothing does not veto the others.
 //!
 //! Not here: entity-days. Where a stream is judged, `train` calibrates the ensemble on days that were held out.
 
@@ -12,8 +14,9 @@ use serde::{Deserialize, Serialize};
 use super::{FitError, FittedModel, MODELS, ModelKind, ModelSpec, Scaling, neighbours, trim};
 use crate::models::calibration::{Tail, harmonic_mean, p_value};
 
+/// Name in errors.
 const NAME: &str = "multivariate";
-/// The model that says what the others learn from.
+/// The model that decides which rows the others learn from.
 const FOREST: &ModelKind = &MODELS[0];
 
 /// The ensemble as written in a training spec.
@@ -22,9 +25,9 @@ const FOREST: &ModelKind = &MODELS[0];
 pub struct Spec {
     /// Models beside the forest, by name.
     pub beside_forest: Vec<String>,
-    /// Share of the training rows, those that the forest finds oddest, that the other models do not learn from: 0 to .5.
+    /// Share of the training rows, 0 to .5, with the highest scores of the forest, that the other models do not learn from.
     pub trimmed_share: f64,
-    /// A section for each model that shall not take its defaults, by name.
+    /// A section for each model that does not take its defaults, by name.
     pub models: toml::Table,
 }
 
@@ -62,19 +65,20 @@ impl Default for Spec {
 /// The fitted models, the forest first, and what each made of the rows that were learned from.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Multivariate {
+    /// Names (n_columns).
     columns: Vec<String>,
     scaling: Scaling,
     models: Vec<FittedModel>,
-    /// How each model's scores of the training rows are spread.
+    /// Distribution of each model's scores of the training rows (n_models).
     tails: Vec<Option<Tail>>,
 }
 
 impl Multivariate {
-    /// Learns with every default from `rows` (n_rows, n_columns) of unscaled features that `columns` names; a cell that is
-    /// not finite counts as typical. The same seed and rows give the same models.
+    /// Learns with every default from `rows` (n_rows, n_columns) of unscaled features that `columns` (n_columns) names; a cell that
+    /// is not finite counts as typical. The same seed and rows give the same models.
     ///
     /// # Errors
-    /// Where rows are few, or names and columns differ in number.
+    /// [`FitError`], where rows are few, or names and columns differ in number.
     pub fn fit(rows: ArrayView2<'_, f64>, columns: &[String], seed: u64) -> Result<Self, FitError> {
         Self::fit_with(&Spec::default(), rows, columns, seed)
     }
@@ -94,8 +98,8 @@ impl Multivariate {
         let oddness = forest.score_learned(rows.view());
         let kept = rows.select(Axis(0), &trim::kept(oddness.view(), spec.trimmed_share));
         let mut models = vec![forest];
-        for (place, kind) in others.into_iter().enumerate() {
-            models.push(spec.fit_one(kind, kept.view(), seed.wrapping_add(place as u64 + 1))?);
+        for (index, kind) in others.into_iter().enumerate() {
+            models.push(spec.fit_one(kind, kept.view(), seed.wrapping_add(index as u64 + 1))?);
         }
         let tail = |model: &FittedModel| {
             let scores = model.score_learned(rows.view());
@@ -104,8 +108,8 @@ impl Multivariate {
         Ok(Self { columns: columns.to_vec(), tails: models.iter().map(tail).collect(), models, scaling })
     }
 
-    /// How odd each row of `rows` (n_rows, n_columns) is, unscaled and in the order of the columns that were learned from:
-    /// `-log10` of the harmonic mean of the models' p-values, from 0.
+    /// How anomalous (n_rows) each of `rows` (n_rows, n_columns) is, unscaled and in the order of the columns that were learned from:
+    /// `-log10` of the harmonic mean of the models' p-values, in decades from 0.
     pub fn oddness(&self, rows: ArrayView2<'_, f64>) -> Vec<f64> {
         let rows = self.scaling.transform(rows);
         let scores: Vec<Array1<f64>> = self.models.iter().map(|model| model.score(rows.view())).collect();
@@ -117,7 +121,8 @@ impl Multivariate {
         (0..rows.nrows()).map(of_row).collect()
     }
 
-    /// How much each column has to do with a row's being strange: the mean over the models, the largest first, summing to 1.
+    /// Share of each column in the score of an unscaled `row` (n_columns), with its name: the mean over the models, the largest first,
+    /// summing to 1.
     pub fn contributions(&self, row: ArrayView1<'_, f64>) -> Vec<(String, f64)> {
         let scaled = self.scaling.transform(row.insert_axis(Axis(0)));
         let mut sum = Array1::<f64>::zeros(self.columns.len());
@@ -128,7 +133,7 @@ impl Multivariate {
         named
     }
 
-    /// Names of the columns, in their order.
+    /// Names of the columns (n_columns), in their order.
     pub fn columns(&self) -> &[String] {
         &self.columns
     }
@@ -145,7 +150,7 @@ mod tests {
         (0..width).map(|column| format!("column {column}")).collect()
     }
 
-    /// 400 usual rows, and as many as asked for that are odd in the same way.
+    /// 400 usual rows, and `odd` rows that are anomalous in the same way.
     fn dirty(odd: usize) -> Array2<f64> {
         let mut rows = rows(400 + odd, 1);
         for mut row in rows.rows_mut().into_iter().take(odd) {
@@ -155,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attack_among_the_training_rows_does_not_vouch_for_the_next() {
+    fn an_attack_among_the_training_rows_does_not_hide_the_next() {
         let rows = dirty(30);
         let next = Array2::from_elem((1, rows.ncols()), 6.05);
         let oddness = |trimmed_share: f64| {
@@ -166,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn one_usual_row_in_a_hundred_is_as_odd_as_two_decades() {
+    fn one_usual_row_in_a_hundred_scores_two_decades() {
         let multivariate = Multivariate::fit(rows(2_000, 1).view(), &names(8), 1).unwrap();
         let odd = multivariate.oddness(rows(4_000, 2).view()).into_iter().filter(|oddness| *oddness >= 2.0).count();
         assert!((13..120).contains(&odd), "{odd}");

@@ -1,10 +1,12 @@
-//! Gaussian mixture: how unlikely a row is under the crowds that were seen, with their correlations.
+//! Gaussian mixture: negative log-likelihood of a row under clusters with their correlations.
 //!
-//! linfa's expectation-maximisation fits 1, 2, 4 and 8 components and the Bayesian information criterion takes one. linfa
-//! keeps the likelihood to itself, so it is computed here from the fitted weights, means and covariances. Where rows are
-//! scarce, one component with a covariance shrunk towards a multiple of the identity (Chen, Wiesel, Eldar & Hero 2010).
+//! linfa's expectation-maximisation (Dempster, Laird & Rubin, JRSS B 39, 1977) fits 2, 4 and 8 components, moments fit one, and the
+//! Bayesian information criterion (Schwarz, Annals of Statistics 6, 1978) selects among them. linfa does not export the
+//! likelihood, so it is computed here from the fitted weights, means and covariances. Where rows are scarce, the covariance of one
+//! component is shrunk towards a multiple of the identity (Chen, Wiesel, Eldar & Hero, IEEE Transactions on Signal Processing 58,
+//! 2010).
 //!
-//! Not here: scaling.
+//! Not here: scaling (`scaling`).
 
 use linfa::DatasetBase;
 use linfa::traits::Fit;
@@ -16,24 +18,24 @@ use serde::{Deserialize, Serialize};
 use super::{Checked, FitError, ModelSpec, Random, Score, readable, shares};
 
 const NAME: &str = "gaussian_mixture";
-/// Numbers of components that are tried.
+/// Numbers of components that are tried (4).
 const COMPONENTS: [u32; 4] = [1, 2, 4, 8];
-/// Fewest rows a component.
+/// Fewest rows per component.
 const ROWS_PER_COMPONENT: usize = 20;
-/// Rows a column, below which the one component's covariance is shrunk.
+/// Rows per column, below which the covariance of one component is shrunk.
 const ROWS_PER_COLUMN: usize = 20;
-/// Rounds of expectation-maximisation until a fit counts as failed.
+/// Most iterations of expectation-maximisation, after which a fit counts as failed.
 const MAX_ROUNDS: u64 = 200;
 
 /// The mixture as written.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Spec {
-    /// Most components, of 1, 2, 4 and 8.
+    /// Most components: 1, 2, 4 or 8.
     pub components: u32,
-    /// Added to every variance: with columns of unit variance, the share of it that may be noise.
+    /// Added to every variance, as a share of the unit variance of a scaled column.
     pub regularisation: f64,
-    /// Rows that are learned from, drawn without replacement. 10,000 of 24 columns take some five seconds.
+    /// Most rows that are learned from, drawn without replacement. 10,000 of 24 columns take some five seconds.
     pub rows: u32,
 }
 
@@ -45,7 +47,7 @@ impl Default for Spec {
 
 impl ModelSpec for Spec {
     const NAME: &'static str = NAME;
-    const SAYS: &'static str = "the numbers do not go together as they used to";
+    const SUMMARY: &'static str = "the numbers break the usual correlations";
     type Fitted = Fitted;
 
     fn validate(&self) -> Result<(), FitError> {
@@ -84,17 +86,18 @@ impl ModelSpec for Spec {
     }
 }
 
-/// The components.
+/// A fitted mixture.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Fitted {
     components: Vec<Component>,
 }
 
-/// One crowd.
+/// One cluster.
 #[derive(Debug, Serialize, Deserialize)]
 struct Component {
-    /// Logarithm of its weight times its density at its mean.
+    /// Logarithm (nats) of its weight times its density at its mean.
     log_peak: f64,
+    /// (n_columns), scaled.
     mean: Array1<f64>,
     /// W (n_columns, n_columns) such that W Wᵀ is the inverse covariance: `(x - mean) W` has unit covariance.
     whitening: Array2<f64>,
@@ -109,7 +112,7 @@ impl Component {
         log_peak.is_finite().then(|| Self { log_peak, mean: mean.to_owned(), whitening })
     }
 
-    /// Logarithm of weight times density, one a row.
+    /// Logarithm (nats) of weight times density of each of `rows` (n_rows, n_columns): (n_rows).
     fn log_densities(&self, rows: &ArrayView2<'_, f64>) -> Array1<f64> {
         let whitened = (rows - &self.mean).dot(&self.whitening);
         whitened.map_axis(Axis(1), |row| self.log_peak - 0.5 * row.dot(&row))
@@ -117,7 +120,7 @@ impl Component {
 }
 
 impl Fitted {
-    /// One component: moments, shrunk where rows are scarce.
+    /// One component, from the moments of `rows` (n_rows, n_columns), shrunk where rows are scarce.
     fn single(rows: &Array2<f64>, regularisation: f64) -> Option<Self> {
         let (n, width) = rows.dim();
         let mean = rows.mean_axis(Axis(0))?;
@@ -130,6 +133,7 @@ impl Fitted {
         Some(Self { components: vec![Component::new(1.0, mean.view(), covariance.view())?] })
     }
 
+    /// Several components, from `rows` (n_rows, n_columns); `None` where expectation-maximisation fails.
     fn several(rows: &Array2<f64>, components: usize, regularisation: f64, random: &mut Random) -> Option<Self> {
         let mixture = GaussianMixtureModel::params_with_rng(components, random.clone())
             .reg_covariance(regularisation)
@@ -144,7 +148,7 @@ impl Fitted {
             .map(|components| Self { components })
     }
 
-    /// Schwarz's criterion, lower is better.
+    /// Schwarz's criterion of `rows` (n_rows, n_columns), in nats: lower is better.
     fn information_criterion(&self, rows: &Array2<f64>) -> f64 {
         let (n, width) = (rows.nrows() as f64, rows.ncols() as f64);
         let count = self.components.len() as f64;
@@ -179,7 +183,7 @@ impl Score for Fitted {
     }
 }
 
-/// Oracle approximating shrinkage towards a multiple of the identity, for a covariance of n rows.
+/// Oracle approximating shrinkage of a `covariance` (n_columns, n_columns) of n rows towards a multiple of the identity.
 fn shrink(covariance: &mut Array2<f64>, n: usize) {
     let (n, width) = (n as f64, covariance.nrows() as f64);
     let trace = covariance.diag().sum();
@@ -190,7 +194,7 @@ fn shrink(covariance: &mut Array2<f64>, n: usize) {
     covariance.diag_mut().mapv_inplace(|variance| variance + share * trace / width);
 }
 
-/// The lower triangle L with L Lᵀ = matrix; `None` where the matrix is not positive definite.
+/// The lower triangle L (n, n) with L Lᵀ = `matrix` (n, n); `None` where the matrix is not positive definite.
 fn cholesky(matrix: ArrayView2<'_, f64>) -> Option<Array2<f64>> {
     let mut lower = Array2::zeros(matrix.dim());
     for row in 0..matrix.nrows() {
@@ -207,7 +211,7 @@ fn cholesky(matrix: ArrayView2<'_, f64>) -> Option<Array2<f64>> {
     Some(lower)
 }
 
-/// The inverse of a lower triangle, by forward substitution.
+/// The inverse (n, n) of a `lower` triangle (n, n), by forward substitution.
 fn inverse_lower(lower: &Array2<f64>) -> Array2<f64> {
     let mut inverse = Array2::zeros(lower.dim());
     for column in 0..lower.ncols() {
@@ -241,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn two_crowds_get_two_components() {
+    fn two_clusters_get_two_components() {
         let mut seen = rows(400, 1);
         seen.slice_mut(ndarray::s![..200, 0]).mapv_inplace(|value| value + 12.0);
         assert_eq!(fitted(&seen).components.len(), 2);
@@ -254,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_break_the_correlation_are_stranger_than_larger_ones_that_keep_it() {
+    fn numbers_that_break_the_correlation_score_higher_than_larger_ones_that_keep_it() {
         let mut pair = Array2::zeros((2, 8));
         pair.row_mut(0).assign(&array![2.5, 2.2, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
         pair.row_mut(1).assign(&array![1.5, -1.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);

@@ -1,14 +1,14 @@
-//! Extended isolation forest, ours: how few random cuts set a row apart.
+//! Extended isolation forest, our own implementation: how few random cuts isolate a row.
 //!
-//! A tree cuts a sample of the rows by random hyperplanes until each stands alone; what is strange stands alone early. The
-//! score is `2^(-E[h] / c(n))` over the path lengths h (Liu, Ting & Zhou, ICDM 2008). A cut looks at one or several columns at
-//! once (Hariri, Carrasco Kind & Brunner, TKDE 2019), how many is drawn anew each time: what is odd in one number alone wants
-//! the first, what is odd in a few together the second. Each column counts in units of its own deviation among the node's
-//! rows, and the cut's place is uniform over the rows' projections, so that no side is empty; with one column at most it is
-//! the standard forest.
-//! Contributions credit the columns of the cuts along the row's own paths, after DIFFI (Carletti et al., arXiv 2007.11117).
+//! A tree cuts a sample of the rows by random hyperplanes until each is isolated; anomalies are isolated early. The score is
+//! `2^(-E[h] / c(n))` over the path lengths h (Liu, Ting & Zhou, ICDM 2008). A cut uses one or several columns (Hariri, Carrasco
+//! Kind & Brunner, TKDE 2019); how many is drawn for each cut, as single columns find what is unusual in one number and several
+//! what is unusual in a combination. Columns are weighted by the inverse of their standard deviation among the node's rows, and
+//! the threshold is uniform over the rows' projections, so that no side is empty; with at most one column it is the standard
+//! forest. Contributions credit the columns of the cuts along the row's own paths, after DIFFI (Carletti, Terzi & Susto, arXiv
+//! 2007.11117).
 //!
-//! Not here: scaling, and what score is too much.
+//! Not here: scaling (`scaling`), and which score is anomalous (`ensemble`).
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rand::Rng;
@@ -17,17 +17,17 @@ use serde::{Deserialize, Serialize};
 
 use super::{Checked, FitError, ModelSpec, Random, Score, readable, shares, standard_normal};
 
-/// Most columns that one cut looks at: a node then fits in 24 bytes, a tree of 1,024 rows in the first-level cache.
+/// Most columns of one cut: a node then fits in 24 bytes, a tree of 1,024 rows in the first-level cache.
 const MAX_COLUMNS: usize = 3;
-/// Most rows a tree: its nodes are counted in 16 bits.
+/// Most rows per tree: its nodes have indices of 16 bits.
 const MAX_ROWS: u32 = 1 << 14;
-/// Most trees.
+/// Most trees of a forest.
 const MAX_TREES: u32 = 1_000;
-/// Deviation below which a column of a node counts as constant.
+/// Standard deviation, in that of the scaled column, below which a column of a node counts as constant.
 const CONSTANT: f32 = 1e-9;
-/// Rows that walk down a tree side by side, so that one's loads hide another's.
+/// Rows that descend a tree side by side, so that memory accesses overlap.
 const LANES: usize = 8;
-/// Rows that are scored tree by tree before the next: they and one tree stay in the cache.
+/// Rows that are scored by all trees before the next rows: they and one tree stay in the cache.
 const BLOCK: usize = 16 * LANES;
 const NAME: &str = "isolation_forest";
 
@@ -37,9 +37,9 @@ const NAME: &str = "isolation_forest";
 pub struct Spec {
     /// Number of trees.
     pub trees: u32,
-    /// Rows that each tree is grown on, drawn without replacement.
+    /// Number of rows that each tree is grown on, drawn without replacement.
     pub rows_per_tree: u32,
-    /// Most columns that a cut looks at, of which it draws 1 to so many; 1 is the standard forest.
+    /// Most columns of a cut, whose number is drawn from 1 to this; 1 is the standard forest.
     pub columns_per_split: u32,
 }
 
@@ -51,7 +51,7 @@ impl Default for Spec {
 
 impl ModelSpec for Spec {
     const NAME: &'static str = NAME;
-    const SAYS: &'static str = "few random cuts set the row apart";
+    const SUMMARY: &'static str = "few random cuts isolate the row";
     type Fitted = Fitted;
 
     fn validate(&self) -> Result<(), FitError> {
@@ -92,25 +92,26 @@ impl ModelSpec for Spec {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Fitted {
     trees: Vec<Tree>,
-    /// Mean of each column, from which contributions are measured.
+    /// Mean of each column (n_columns), from which contributions are measured.
     centre: Vec<f32>,
+    /// Most cuts on a path.
     depth_limit: u32,
-    /// `c(n)` of the rows a tree.
+    /// `c(n)` of the rows per tree, in cuts.
     usual_path: f64,
 }
 
-/// A tree in flat arrays, all of one length; the root is at 0, and a node's children lie side by side.
+/// A tree in flat arrays (n_nodes); the root has index 0, and a node's children are adjacent.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Tree {
     nodes: Vec<Node>,
-    /// Path length of a row that ends here.
+    /// Path length of a row that ends here, in cuts.
     paths: Vec<f32>,
-    /// Number of training rows that came by.
+    /// Number of training rows that passed the node.
     counts: Vec<u16>,
 }
 
-/// A cut: rows whose projection is above the threshold go right. A leaf cuts nothing off and is its own left child, so that
-/// a walk of fixed length needs no branch.
+/// A cut: rows whose projection is above the threshold go right. A leaf separates nothing and is its own left child, so that a
+/// descent of fixed length needs no branch.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Node {
     weights: [f32; MAX_COLUMNS],
@@ -120,8 +121,8 @@ struct Node {
 }
 
 impl Node {
-    fn leaf(place: usize) -> Self {
-        Self { weights: [0.0; MAX_COLUMNS], threshold: f32::INFINITY, columns: [0; MAX_COLUMNS], left: place as u16 }
+    fn leaf(index: usize) -> Self {
+        Self { weights: [0.0; MAX_COLUMNS], threshold: f32::INFINITY, columns: [0; MAX_COLUMNS], left: index as u16 }
     }
 
     #[inline]
@@ -145,31 +146,31 @@ impl Tree {
         self.counts.push(count as u16);
     }
 
-    /// Adds the path length of each of `ROWS` rows, which lie one after the other in `rows`.
+    /// Adds the path length, in cuts, of each of `ROWS` rows, which lie one after the other in `rows`, to `sums` (`ROWS`).
     fn add_paths<const ROWS: usize>(&self, rows: &[f32], depth_limit: u32, sums: &mut [f64]) {
         let width = rows.len() / ROWS;
-        let mut places = [0; ROWS];
+        let mut nodes = [0; ROWS];
         for _ in 0..depth_limit {
-            for (place, row) in places.iter_mut().zip(rows.chunks_exact(width)) {
-                *place = self.nodes[*place].next(row);
+            for (node, row) in nodes.iter_mut().zip(rows.chunks_exact(width)) {
+                *node = self.nodes[*node].next(row);
             }
         }
-        for (sum, place) in sums.iter_mut().zip(places) {
-            *sum += f64::from(self.paths[place]);
+        for (sum, node) in sums.iter_mut().zip(nodes) {
+            *sum += f64::from(self.paths[node]);
         }
     }
 
-    /// Credits the cuts on the row's path: the deeper the less, and the more the smaller the row's side is; between the
-    /// columns of a cut by how far each moved the projection from the centre's.
+    /// Credits the cuts on the row's path: less with depth, and more the smaller the row's side is; among the columns of a cut by
+    /// how far each moved the projection from that of the centre.
     fn credit(&self, row: &[f32], centre: &[f32], credits: &mut Array1<f64>) {
-        let (mut place, mut depth) = (0, 1.0);
+        let (mut index, mut depth) = (0, 1.0);
         loop {
-            let node = &self.nodes[place];
+            let node = &self.nodes[index];
             let next = node.next(row);
-            if next == place {
+            if next == index {
                 return;
             }
-            let bits = (f64::from(self.counts[place]) / f64::from(self.counts[next].max(1))).log2();
+            let bits = (f64::from(self.counts[index]) / f64::from(self.counts[next].max(1))).log2();
             let moves = node.columns.iter().zip(node.weights).map(|(column, weight)| {
                 let column = usize::from(*column);
                 (column, f64::from((weight * (row[column] - centre[column])).abs()))
@@ -178,7 +179,7 @@ impl Tree {
             if sum > 0.0 {
                 moves.for_each(|(column, moved)| credits[column] += bits / depth * moved / sum);
             }
-            (place, depth) = (next, depth + 1.0);
+            (index, depth) = (next, depth + 1.0);
         }
     }
 }
@@ -222,7 +223,7 @@ struct Grower<'a> {
     rows: &'a Array2<f32>,
     depth_limit: u32,
     columns_per_split: usize,
-    /// The columns, in an order that each draw shuffles further.
+    /// The columns (n_columns), in an order that each draw shuffles further.
     columns: Vec<u16>,
     random: &'a mut Random,
 }
@@ -233,14 +234,14 @@ impl Grower<'_> {
         let mut tree = Tree::default();
         tree.push_leaf(sample.len(), 0);
         let mut open = vec![(0, &mut sample[..], 0)];
-        while let Some((place, sample, depth)) = open.pop() {
+        while let Some((index, sample, depth)) = open.pop() {
             if depth == self.depth_limit || sample.len() < 2 {
                 continue;
             }
             let Some(mut node) = self.draw(sample) else { continue };
             let (left, right) = partition(sample, |row| node.project(self.row(row)) > node.threshold);
             node.left = tree.nodes.len() as u16;
-            tree.nodes[place] = node;
+            tree.nodes[index] = node;
             for side in [left, right] {
                 let child = tree.nodes.len();
                 tree.push_leaf(side.len(), depth + 1);
@@ -261,10 +262,10 @@ impl Grower<'_> {
         let mut node = Node::leaf(0);
         let wanted = self.random.gen_range(1..=self.columns_per_split);
         let mut chosen = 0;
-        for place in 0..self.columns.len() {
-            let other = self.random.gen_range(place..self.columns.len());
-            self.columns.swap(place, other);
-            let column = self.columns[place];
+        for index in 0..self.columns.len() {
+            let other = self.random.gen_range(index..self.columns.len());
+            self.columns.swap(index, other);
+            let column = self.columns[index];
             let deviation = self.deviation(sample, usize::from(column));
             if deviation > CONSTANT {
                 node.columns[chosen] = column;
@@ -293,19 +294,19 @@ impl Grower<'_> {
     }
 }
 
-/// Reorders so that the rows that go right come last, and cuts there.
+/// Reorders a sample (indices of rows) so that the rows that go right come last, and splits it there.
 fn partition(sample: &mut [usize], goes_right: impl Fn(usize) -> bool) -> (&mut [usize], &mut [usize]) {
     let mut lefts = 0;
-    for place in 0..sample.len() {
-        if !goes_right(sample[place]) {
-            sample.swap(place, lefts);
+    for index in 0..sample.len() {
+        if !goes_right(sample[index]) {
+            sample.swap(index, lefts);
             lefts += 1;
         }
     }
     sample.split_at_mut(lefts)
 }
 
-/// `c(n)`: mean path length of an unsuccessful search among n rows, what is left to walk below a leaf of n.
+/// `c(n)`, in cuts: mean path length of an unsuccessful search in a binary tree of n rows, the rest of the path below a leaf of n.
 fn usual_path(rows: usize) -> f64 {
     const EULER_MASCHERONI: f64 = 0.577_215_664_901_532_9;
     match rows {
@@ -347,10 +348,10 @@ mod tests {
     #[test]
     fn no_side_of_a_cut_is_empty_and_no_row_is_lost() {
         for tree in fitted(Spec::default()).trees {
-            for (place, node) in tree.nodes.iter().enumerate().filter(|(_, node)| node.threshold.is_finite()) {
+            for (index, node) in tree.nodes.iter().enumerate().filter(|(_, node)| node.threshold.is_finite()) {
                 let left = usize::from(node.left);
                 assert!(tree.counts[left] > 0 && tree.counts[left + 1] > 0);
-                assert_eq!(tree.counts[place], tree.counts[left] + tree.counts[left + 1]);
+                assert_eq!(tree.counts[index], tree.counts[left] + tree.counts[left + 1]);
             }
         }
     }

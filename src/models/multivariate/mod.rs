@@ -1,8 +1,9 @@
-//! Multivariate models: each number usual, all together not.
+//! Multivariate models: each number usual by itself, unusual together.
 //!
-//! Three views of the same rows that fail in different ways: a forest sees what is easy to set apart, neighbours what lies
-//! far from all that was seen, a mixture what breaks the correlations. One contract holds them, and one list, [`MODELS`]:
-//! a spec as written is checked, a checked spec is fitted, and what is fitted can only score and explain.
+//! Three models of the same rows that fail in different ways: a forest finds what is easily isolated, neighbours what is far
+//! from all that was seen, a mixture what breaks the correlations (compared on 52 tables by Bouman, Bukhsh & Heskes, JMLR 25,
+//! 2024, and on 57 by Han et al., ADBench, NeurIPS 2022). They share one contract, and one list, [`MODELS`]: a spec as written is
+//! checked, a checked spec is fitted, and what is fitted can only score and explain.
 //!
 //! Not here: where rows come from (`features`), p-values (`calibration`), days and held-out splits (`train`).
 
@@ -27,37 +28,38 @@ use thiserror::Error;
 pub use ensemble::{Multivariate, Spec};
 pub use scaling::Scaling;
 
-/// Every model that we can fit. A new one is a file in this room and a line here.
+/// Every model that we can fit (n_models). A new one is a file in this module and a line here.
 pub const MODELS: &[ModelKind] = &[
     ModelKind::of::<isolation_forest::Spec>(),
     ModelKind::of::<neighbours::Spec>(),
     ModelKind::of::<gaussian_mixture::Spec>(),
 ];
 
-/// Fewest rows that anything is learned from.
+/// Fewest rows that a model is fitted on.
 pub const MIN_ROWS: usize = 10;
-/// Largest magnitude that a model reads: its square must stay finite in single precision.
+/// Largest magnitude that a model reads, in standard deviations (rows are scaled): its square must stay finite in single
+/// precision.
 const MAX_ABSOLUTE: f64 = 1e6;
 
 /// A model as written in a training spec: anyone may write nonsense here, so it is checked before it is fitted.
 pub trait ModelSpec: Default + Serialize + DeserializeOwned {
     /// Name in training specs, bundles and alerts.
     const NAME: &'static str;
-    /// What it finds strange, in words.
-    const SAYS: &'static str;
+    /// What it finds anomalous, in words.
+    const SUMMARY: &'static str;
     /// What is learned.
     type Fitted: Score + Serialize + DeserializeOwned + 'static;
 
-    /// The first field that makes no sense.
+    /// Refuses the first field that makes no sense.
     ///
     /// # Errors
-    /// [`FitError::Field`].
+    /// [`FitError::Field`], which names the field.
     fn validate(&self) -> Result<(), FitError>;
 
-    /// Learns from `rows` (n_rows, n_columns), which are finite and at least [`MIN_ROWS`].
+    /// Learns from `rows` (n_rows, n_columns), scaled to unit variance, which are finite and at least [`MIN_ROWS`].
     ///
     /// # Errors
-    /// Where the rows do not suffice for this model.
+    /// [`FitError`], where the rows do not suffice for this model.
     fn fit(spec: &Checked<Self>, rows: ArrayView2<'_, f64>, random: &mut Random) -> Result<Self::Fitted, FitError>;
 
     /// The spec as checked.
@@ -85,15 +87,15 @@ impl<S> Deref for Checked<S> {
 /// Rows are scaled ([`Scaling`]) and as wide as those it was fitted on. What is not a number in them is read as 0, the
 /// typical value after scaling.
 pub trait Score: Save + Send + Sync {
-    /// One raw score a row of `rows` (n_rows, n_columns), higher is stranger.
+    /// Raw scores (n_rows) of `rows` (n_rows, n_columns), in a unit of the model's own: higher is more anomalous.
     fn score(&self, rows: ArrayView2<'_, f64>) -> Array1<f64>;
 
-    /// As [`Score::score`], of rows that the model learned from: none of them vouches for itself.
+    /// As [`Score::score`], of rows that the model was fitted on: a row is not scored by its own presence.
     fn score_learned(&self, rows: ArrayView2<'_, f64>) -> Array1<f64> {
         self.score(rows)
     }
 
-    /// How much each column has to do with the row's score: at least 0, summing to 1.
+    /// Share of each column (n_columns) in the score of a `row` (n_columns): at least 0, summing to 1.
     fn contributions(&self, row: ArrayView1<'_, f64>) -> Array1<f64>;
 }
 
@@ -102,7 +104,7 @@ pub trait Save {
     /// The model as postcard bytes, which [`ModelKind::load`] reads.
     ///
     /// # Errors
-    /// Where postcard refuses.
+    /// [`postcard::Error`], where a value cannot be serialized.
     fn save(&self) -> Result<Vec<u8>, postcard::Error>;
 }
 
@@ -112,15 +114,15 @@ impl<T: Serialize> Save for T {
     }
 }
 
-/// The generator of every random choice in this room: seeded, and the same on every machine.
+/// The generator of every random choice in this module (xoshiro256++, Blackman & Vigna 2021): seeded, and the same on every machine.
 pub type Random = Xoshiro256PlusPlus;
 
-/// One kind of model, its type rubbed off: what [`MODELS`] lists.
+/// One kind of model, its type erased: what [`MODELS`] lists.
 pub struct ModelKind {
     /// Name in training specs, bundles and alerts.
     pub name: &'static str,
-    /// What it finds strange, in words.
-    pub says: &'static str,
+    /// What it finds anomalous, in words.
+    pub summary: &'static str,
     fit: FitModel,
     load: LoadModel,
 }
@@ -130,7 +132,7 @@ type LoadModel = fn(&[u8]) -> Result<Box<dyn Score>, postcard::Error>;
 
 impl ModelKind {
     const fn of<S: ModelSpec>() -> Self {
-        Self { name: S::NAME, says: S::SAYS, fit: fit::<S>, load: load::<S> }
+        Self { name: S::NAME, summary: S::SUMMARY, fit: fit::<S>, load: load::<S> }
     }
 
     /// The kind of that name.
@@ -142,7 +144,7 @@ impl ModelKind {
     /// (n_rows, n_columns). The same seed and rows give the same model.
     ///
     /// # Errors
-    /// Where the section makes no sense, or the rows are few or not finite.
+    /// [`FitError`], where the section makes no sense, or the rows are few or not finite.
     pub fn fit(
         &'static self,
         section: &toml::Table,
@@ -162,7 +164,7 @@ impl ModelKind {
     /// Reads what [`Save::save`] wrote.
     ///
     /// # Errors
-    /// Where the bytes are not of this kind of model.
+    /// [`postcard::Error`], where the bytes are not of this kind of model.
     pub fn load(&'static self, bytes: &[u8]) -> Result<FittedModel, postcard::Error> {
         (self.load)(bytes).map(|model| FittedModel { kind: self, model })
     }
@@ -276,8 +278,8 @@ pub enum FitError {
     },
 }
 
-/// The rows as models read them: what is not a number is 0, and nothing is so large that its square is infinite. A copy is
-/// made only where something must change.
+/// The rows (n_rows, n_columns) as models read them: what is not a number is 0, and nothing is so large that its square is
+/// infinite. A copy is made only where something must change.
 fn readable(rows: ArrayView2<'_, f64>) -> CowArray<'_, f64, Ix2> {
     if rows.iter().all(|value| value.abs() <= MAX_ABSOLUTE) {
         return rows.into();
@@ -285,14 +287,14 @@ fn readable(rows: ArrayView2<'_, f64>) -> CowArray<'_, f64, Ix2> {
     rows.mapv(|value| if value.is_nan() { 0.0 } else { value.clamp(-MAX_ABSOLUTE, MAX_ABSOLUTE) }).into()
 }
 
-/// Parts as shares of their sum, what is negative counting as 0; equal shares where nothing is left.
+/// `parts` (n_columns) as shares of their sum, what is negative counting as 0; equal shares where nothing is left.
 fn shares(parts: Array1<f64>) -> Array1<f64> {
     let parts = parts.mapv_into(|part| if part.is_finite() { part.max(0.0) } else { 0.0 });
     let sum = parts.sum();
     if sum > 0.0 && sum.is_finite() { parts / sum } else { Array1::from_elem(parts.len(), 1.0 / parts.len() as f64) }
 }
 
-/// A standard normal number (Box & Muller 1958).
+/// A standard normal number (Box & Muller, Annals of Mathematical Statistics 29, 1958).
 fn standard_normal(random: &mut impl rand::Rng) -> f64 {
     let radius = (-2.0 * (1.0 - random.r#gen::<f64>()).ln()).sqrt();
     radius * (std::f64::consts::TAU * random.r#gen::<f64>()).cos()
@@ -342,15 +344,15 @@ mod tests {
         every_model(|name, fitted| {
             let seen = rows(37, 2);
             let together = fitted.score(seen.view());
-            for place in 0..seen.nrows() {
-                let alone = fitted.score(seen.slice(s![place..=place, ..]));
-                assert_eq!(alone[0], together[place], "{name}, row {place}");
+            for index in 0..seen.nrows() {
+                let alone = fitted.score(seen.slice(s![index..=index, ..]));
+                assert_eq!(alone[0], together[index], "{name}, row {index}");
             }
         });
     }
 
     #[test]
-    fn every_model_finds_a_far_row_stranger_than_nine_in_ten_usual_ones() {
+    fn every_model_scores_a_far_row_above_nine_in_ten_usual_ones() {
         every_model(|name, fitted| {
             let usual = fitted.score(rows(200, 2).view());
             let mut far = Array2::zeros((1, COLUMNS));
@@ -361,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn every_model_forgives_a_feature_that_is_constant() {
+    fn every_model_tolerates_a_feature_that_is_constant() {
         every_model(|name, fitted| {
             let scores = fitted.score(rows(20, 2).view());
             assert!(scores.iter().all(|score| score.is_finite()), "{name}");
@@ -395,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_number_is_refused_in_training_and_forgiven_in_scoring() {
+    fn what_is_not_a_number_is_refused_in_training_and_tolerated_in_scoring() {
         for strange in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             for kind in MODELS {
                 let mut dirty = rows(40, 1);

@@ -1,10 +1,11 @@
-//! Nearest neighbours: how far a row lies from the k nearest rows that were seen.
+//! Nearest neighbours: mean distance of a row to its k nearest training rows (Angiulli & Pizzuti, PKDD 2002; Ramaswamy, Rastogi &
+//! Shim, SIGMOD 2000).
 //!
-//! The rows are a uniform sample, so that a model has a size. Each is compared with: in single precision and column by
-//! column, of which the compiler makes vector instructions, that is faster than any index at this size. Contributions are
-//! the columns' parts of the squared distance to the mean neighbour, which add up exactly.
+//! The training rows kept are a uniform sample, which bounds the size. The search is exhaustive: in single precision and column by
+//! column, which compiles to vector instructions, it is faster than any index at this size. Contributions are the columns' parts
+//! of the squared distance to the mean neighbour, which add up exactly.
 //!
-//! Not here: scaling, without which a distance means nothing.
+//! Not here: scaling (`scaling`), without which a distance means nothing.
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rand::seq::index;
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{Checked, FitError, ModelSpec, Random, Score, readable, shares};
 
 const NAME: &str = "neighbours";
-/// Most neighbours, and most rows kept: a search looks at each.
+/// Most neighbours; most rows kept, as a search compares with each.
 const MAX_NEIGHBOURS: u32 = 100;
 const MAX_ROWS: u32 = 1 << 14;
 
@@ -21,9 +22,9 @@ const MAX_ROWS: u32 = 1 << 14;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Spec {
-    /// Neighbours whose distance counts; 20 where the training rows may be dirty.
+    /// Number of neighbours whose distance counts; 20 where the training rows may contain attacks.
     pub neighbours: u32,
-    /// Rows kept to compare with.
+    /// Most training rows that are kept to compare with.
     pub rows: u32,
 }
 
@@ -35,7 +36,7 @@ impl Default for Spec {
 
 impl ModelSpec for Spec {
     const NAME: &'static str = NAME;
-    const SAYS: &'static str = "nothing like the row was seen";
+    const SUMMARY: &'static str = "no training row resembles the row";
     type Fitted = Fitted;
 
     fn validate(&self) -> Result<(), FitError> {
@@ -61,13 +62,15 @@ impl ModelSpec for Spec {
 /// The rows to compare with.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Fitted {
-    /// (n_columns, n_seen): a column's values of all rows lie together.
+    /// (n_columns, n_seen): the values of a column are adjacent.
     seen: Array2<f32>,
+    /// Number of neighbours.
     neighbours: u32,
 }
 
 impl Fitted {
-    /// Mean distance of each row to its nearest, less what `leaves_out` the row itself.
+    /// Mean Euclidean distance (n_rows) of each of `rows` (n_rows, n_columns) to its nearest, in standard deviations of a column;
+    /// `leaves_out` a row that equals it.
     fn distances(&self, rows: ArrayView2<'_, f64>, leaves_out: bool) -> Array1<f64> {
         let mut search = Search::new(self, leaves_out);
         readable(rows).map_axis(Axis(1), |row| {
@@ -93,7 +96,7 @@ impl Score for Fitted {
         let nearest = search.nearest(row);
         let mut apart = row.to_owned();
         for near in nearest {
-            apart.zip_mut_with(&self.seen.column(near.place), |apart, seen| {
+            apart.zip_mut_with(&self.seen.column(near.index), |apart, seen| {
                 *apart -= f64::from(*seen) / nearest.len() as f64;
             });
         }
@@ -101,15 +104,16 @@ impl Score for Fitted {
     }
 }
 
-/// A row that was seen, by how near it is.
+/// A training row, by its distance.
 #[derive(Clone, Copy)]
 struct Near {
-    /// Squared distance.
+    /// Squared distance, in squared standard deviations of a column.
     squared: f32,
-    place: usize,
+    /// Index among the rows kept.
+    index: usize,
 }
 
-/// A search, with what it reuses from row to row.
+/// A search, with buffers that it reuses from row to row.
 struct Search<'a> {
     fitted: &'a Fitted,
     leaves_out: bool,
@@ -118,12 +122,12 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    /// `leaves_out`: a row that was learned from does not vouch for itself, so one at no distance is left out.
+    /// `leaves_out`: a training row is no neighbour of itself, so one at distance 0 is left out.
     fn new(fitted: &'a Fitted, leaves_out: bool) -> Self {
         Self { fitted, leaves_out, squared: vec![0.0; fitted.seen.ncols()], nearest: Vec::new() }
     }
 
-    /// The nearest rows, the nearest first.
+    /// The nearest training rows (at most n_neighbours), in order of distance.
     fn nearest(&mut self, row: ArrayView1<'_, f64>) -> &[Near] {
         self.squared.fill(0.0);
         // `fit` laid the columns out one after the other.
@@ -138,11 +142,11 @@ impl<'a> Search<'a> {
         let wanted = self.fitted.neighbours as usize + usize::from(self.leaves_out);
         self.nearest.clear();
         let mut limit = f32::INFINITY;
-        for (place, squared) in self.squared.iter().copied().enumerate() {
+        for (index, squared) in self.squared.iter().copied().enumerate() {
             if squared < limit {
                 self.nearest.truncate(wanted - 1);
                 let at = self.nearest.partition_point(|near| near.squared <= squared);
-                self.nearest.insert(at, Near { squared, place });
+                self.nearest.insert(at, Near { squared, index });
                 if let (true, Some(last)) = (self.nearest.len() == wanted, self.nearest.last()) {
                     limit = last.squared;
                 }
@@ -178,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_was_learned_does_not_vouch_for_itself() {
+    fn a_training_row_is_no_neighbour_of_itself() {
         let seen = array![[0.0, 0.0], [0.0, 2.0], [0.0, 6.0]];
         let spec = Spec { neighbours: 1, rows: 10 }.check().unwrap();
         let fitted = Spec::fit(&spec, seen.view(), &mut Random::seed_from_u64(1)).unwrap();

@@ -1,14 +1,19 @@
-//! Scaling: columns of any unit become comparable, and a heavy tail is drawn in.
+//! Scaling: columns of any unit become comparable, and heavy tails are compressed.
 //!
-//! `asinh((x - median) / (1.4826 MAD))`, then unit variance: linear near the middle, logarithmic far out, and no outlier sets
-//! the scale. What is typical is 0; so is what is missing, and a column that never varied.
+//! `asinh((x - median) / (1.4826 MAD))`, then unit variance: linear near the median, logarithmic far out (Johnson, Biometrika 36,
+//! 1949), and no outlier sets the scale (median absolute deviation: Hampel, JASA 69, 1974). What is typical is 0; so is what is
+//! missing, and a column that never varied.
+//!
+//! Not here: which rows are left out (`trim`).
 
 use ndarray::{Array2, ArrayView1, ArrayView2};
 use serde::{Deserialize, Serialize};
 
-/// From the median absolute deviation to the standard deviation of a normal column.
+use crate::models::quantile::median;
+
+/// Standard deviation of a normal column, in median absolute deviations.
 const MEDIAN_DEVIATION: f64 = 1.4826;
-/// From the mean absolute deviation to the same, for a column of which more than half is one value.
+/// The same in mean absolute deviations, for a column of which more than half is one value.
 const MEAN_DEVIATION: f64 = 1.2533;
 
 /// How each column is scaled.
@@ -19,20 +24,21 @@ pub struct Scaling {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Column {
+    /// In the unit of the column.
     median: f64,
-    /// Robust deviation; 0 for a column that is constant.
+    /// Robust standard deviation, in the unit of the column; 0 for a column that is constant.
     scale: f64,
-    /// Standard deviation after the arsinh.
+    /// Standard deviation after the inverse hyperbolic sine, dimensionless.
     deviation: f64,
 }
 
 impl Scaling {
-    /// Learns from `rows` (n_rows, n_columns), looking past what is not finite.
+    /// Learns from `rows` (n_rows, n_columns), ignoring what is not finite.
     pub fn fit(rows: ArrayView2<'_, f64>) -> Self {
         Self { columns: rows.columns().into_iter().map(Column::fit).collect() }
     }
 
-    /// The rows scaled, of the same shape.
+    /// The `rows` (n_rows, n_columns) scaled, of the same shape: each column in its own standard deviations.
     pub fn transform(&self, rows: ArrayView2<'_, f64>) -> Array2<f64> {
         let mut scaled = rows.as_standard_layout().into_owned();
         for (mut cells, column) in scaled.columns_mut().into_iter().zip(&self.columns) {
@@ -45,10 +51,10 @@ impl Scaling {
 impl Column {
     fn fit(cells: ArrayView1<'_, f64>) -> Self {
         let finite: Vec<f64> = cells.iter().copied().filter(|value| value.is_finite()).collect();
-        let centre = median(finite.clone());
+        let centre = median(finite.clone()).unwrap_or_default();
         let apart: Vec<f64> = finite.iter().map(|value| (value - centre).abs()).collect();
         let mean_apart = apart.iter().sum::<f64>() / apart.len().max(1) as f64;
-        let median_apart = median(apart);
+        let median_apart = median(apart).unwrap_or_default();
         let scale = if median_apart > 0.0 { MEDIAN_DEVIATION * median_apart } else { MEAN_DEVIATION * mean_apart };
         let mut column = Self { median: centre, scale: if scale.is_finite() { scale } else { 0.0 }, deviation: 1.0 };
         let scaled: Vec<f64> = cells.iter().map(|value| column.scaled(*value)).collect();
@@ -60,15 +66,6 @@ impl Column {
         let scaled = ((value - self.median) / self.scale).asinh() / self.deviation;
         if self.scale > 0.0 && self.deviation > 0.0 && scaled.is_finite() { scaled } else { 0.0 }
     }
-}
-
-/// 0 of nothing.
-fn median(mut values: Vec<f64>) -> f64 {
-    if values.is_empty() {
-        return 0.0;
-    }
-    let middle = values.len() / 2;
-    *values.select_nth_unstable_by(middle, f64::total_cmp).1
 }
 
 fn deviation(values: &[f64]) -> f64 {
@@ -97,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_typical_and_what_never_varied_stays_silent() {
+    fn what_is_missing_is_typical_and_what_never_varied_is_zero() {
         let rows = array![[1.0, 5.0], [2.0, 5.0], [f64::NAN, 5.0], [3.0, 5.0], [9.0, 5.0]];
         let scaling = Scaling::fit(rows.view());
         let scaled = scaling.transform(array![[f64::NAN, 5.0], [f64::INFINITY, 400.0]].view());

@@ -1,16 +1,19 @@
-//! Trimming: training rows that look odd teach no more than the forest.
+//! Trimming: the most anomalous training rows teach only the forest.
 //!
-//! A dirty baseline teaches neighbours that the attack is usual. The forest minds it least, so it judges which rows they see.
+//! Anomalies among the training rows teach neighbours that an attack is usual. The forest is least affected by them, so its scores
+//! decide which rows the others see: as in two-pass trimmed estimation (Rousseeuw & Van Driessen, Technometrics 41, 1999).
+//!
+//! Not here: the scores (`isolation_forest`).
 
 use ndarray::ArrayView1;
 
-/// Places of the rows that stay, ascending: all but the `share` of them with the highest scores.
+/// Indices of the rows that are kept, ascending: all but the `share` (0 to 1) of them with the highest `scores` (n_rows).
 pub fn kept(scores: ArrayView1<'_, f64>, share: f64) -> Vec<usize> {
-    let mut places: Vec<usize> = (0..scores.len()).collect();
-    places.sort_by(|a, b| scores[*a].total_cmp(&scores[*b]));
-    places.truncate(scores.len() - (share * scores.len() as f64) as usize);
-    places.sort_unstable();
-    places
+    let mut indices: Vec<usize> = (0..scores.len()).collect();
+    indices.sort_by(|a, b| scores[*a].total_cmp(&scores[*b]));
+    indices.truncate(scores.len() - (share * scores.len() as f64) as usize);
+    indices.sort_unstable();
+    indices
 }
 
 #[cfg(test)]

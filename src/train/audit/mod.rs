@@ -1,7 +1,8 @@
-//! Learning the audit view: who everybody is, what is known, what is usual, and at which rate to page.
+//! Learning the audit view: the role of each principal, what is known, what is usual, and at which rate to page.
 //!
-//! The history is replayed bucket by bucket through the very code that the stream runs; then each day is judged by what the
-//! others teach, with all evidence, and the rates of those days are kept: from them a budget follows its threshold.
+//! The history is replayed bucket by bucket through the code that the stream runs; then each day is judged by what the others
+//! teach (leave-one-out cross-validation: Stone, JRSS B 36, 1974), with all evidence, and the rates of those days are kept: a
+//! threshold is a quantile of them.
 //!
 //! Not here: what is looked at (`models::audit`).
 
@@ -17,17 +18,15 @@ use crate::models::audit::{
 };
 use crate::rollup::day_of;
 
-/// Share of the history before first-seen events are counted: at its start everything is new.
+/// Share of the history, 0 to 1, before first-seen events are counted: at its start everything is new.
 const WARM_UP: f64 = 1.0 / 3.0;
-/// Days before a principal's counts are typical of it.
+/// Days after a principal's first before its counts are typical of it.
 const SETTLED: usize = 2;
-/// Console calls, as a share of a principal's, that make it a person; distinct changes that make it a builder.
+/// Share of console calls, 0 to 1, above which a principal is a person; distinct changes from which it is a builder.
 const CONSOLE_SHARE: f64 = 0.2;
-const BUILDS: usize = 12;
-/// Independent tests of the company.
-const TESTS_OF_COMPANY: f64 = 4.0;
+const MIN_BUILDER_CHANGES: usize = 12;
 
-/// Learns from the rows of a history, in order.
+/// Learns from the `rows` (n_rows) of a history, in order.
 pub(super) fn learn(rows: &[Row<'_>]) -> Audit {
     let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Audit::default() };
     let first_day = day_of(first.bucket);
@@ -123,7 +122,7 @@ fn roles(rows: &[Row<'_>]) -> BTreeMap<Principal, Role> {
             Role::Internal
         } else if doing.is_single_sign_on || doing.console as f64 > CONSOLE_SHARE * doing.calls as f64 {
             Role::Human
-        } else if doing.changes.len() >= BUILDS {
+        } else if doing.changes.len() >= MIN_BUILDER_CHANGES {
             Role::Builder
         } else {
             Role::Service
@@ -132,7 +131,8 @@ fn roles(rows: &[Row<'_>]) -> BTreeMap<Principal, Role> {
     doings.into_iter().map(|(principal, doing)| (principal, role(&doing))).collect()
 }
 
-/// Learns what is usual of each principal, the tails, and returns the rarest rate of each day of the replay.
+/// Learns what is usual for each principal and the tails. Returns the rarest rate, in alarms a day, of each principal's day of the
+/// replay that would page.
 fn learn_principals(audit: &mut Audit, mut histories: Vec<PrincipalHistory>, warm: usize) -> Vec<f64> {
     let peers: BTreeMap<Role, Peers> = Role::ALL
         .into_iter()
@@ -192,7 +192,7 @@ fn learn_principals(audit: &mut Audit, mut histories: Vec<PrincipalHistory>, war
     rates
 }
 
-/// What is usual of a vendor's company as a whole, and its rarest rate of each day.
+/// What is usual for a vendor's company as a whole, and the rarest rate, in alarms a day, of each of its days.
 fn learn_company(mut history: PrincipalHistory, warm: usize) -> (Vec<Expected>, Vec<f64>) {
     let peers = Peers::fit(&COMPANY_TESTS, &mut [&mut history]);
     let mut rates = Vec::new();
@@ -202,18 +202,18 @@ fn learn_company(mut history: PrincipalHistory, warm: usize) -> (Vec<Expected>, 
             .values_of_day(day)
             .into_iter()
             .flat_map(|(bucket, values)| Over::of_company(&values, bucket, &expected));
-        let rate = over.map(|over| TESTS_OF_COMPANY * over.p).min_by(f64::total_cmp);
+        let rate = over.map(|over| over.company_rate()).min_by(f64::total_cmp);
         rates.extend(rate.filter(|rate| *rate < 1.0));
     }
     (history.expected(&peers, None), rates)
 }
 
-/// The ticks of an hour that ends with one of these, of its day alone.
-fn hour_of(ticks: &[Tick], place: usize) -> &[Tick] {
-    let Some(end) = ticks.get(place) else { return &[] };
+/// The ticks of the hour that ends with one of these (`index`), of the same day.
+fn hour_of(ticks: &[Tick], index: usize) -> &[Tick] {
+    let Some(end) = ticks.get(index) else { return &[] };
     let is_out = |tick: &&Tick| tick.bucket <= end.bucket - HOUR_BUCKETS || day_of(tick.bucket) != day_of(end.bucket);
-    let first = ticks[..place].iter().rev().take_while(|tick| !is_out(tick)).count();
-    &ticks[place - first..=place]
+    let first = ticks[..index].iter().rev().take_while(|tick| !is_out(tick)).count();
+    &ticks[index - first..=index]
 }
 
 #[cfg(test)]
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_service_always_did_is_no_news_and_a_grave_step_or_a_wall_of_denials_pages() {
+    fn what_a_service_always_did_is_usual_and_a_grave_step_or_a_burst_of_denials_pages() {
         let audit = learn(&history());
         let threshold = audit.threshold(1.0);
         assert!(audit.is_warm() && audit.replay.is_empty() && (threshold - 0.1).abs() < 1e-12);

@@ -1,4 +1,10 @@
-//! What is usual of a principal's counts: the history's windows, cell by cell, with any day left out.
+//! What is usual for a principal's counts: the history's windows, cell by cell, with any day left out.
+//!
+//! Levels, cells and shares are shrunk to those of the role (empirical Bayes: Efron & Morris, JASA 68, 1973); the dispersion is the
+//! moment estimate of a negative binomial's (Breslow, Applied Statistics 33, 1984), shrunk to the role's median. Windows are cut
+//! from prefix sums, so that a history costs memory by its buckets, not by its calls.
+//!
+//! Not here: what a count over its expectation means (`models::audit`).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -7,46 +13,50 @@ use crate::models::audit::{
     CELLS, Counts, DAY_BUCKETS, Expected, HOUR_BUCKETS, Principal, Role, SAMPLE_BUCKETS, Shared, Test, Tick, Values,
     Verdict, advance, values_of,
 };
+use crate::models::dispersion::{MAX_COUNT_DISPERSION, MIN_COUNT_DISPERSION, UNKNOWN_COUNT_DISPERSION};
+use crate::models::quantile::median;
 use crate::models::seasonality::day_type;
 use crate::rollup::day_of;
 
-/// Days of shrinkage of a cell to level times clock, and of a level to the role's.
+/// Weight of level times seasonality in a cell, and of the role's level in a principal's, in days.
 const CELL_DAYS: f64 = 2.0;
 const LEVEL_DAYS: f64 = 1.0;
-/// Windows of shrinkage of a dispersion to the role's median; windows looked at a day.
+/// Weight of the role's median in a dispersion, in windows; windows examined a day.
 const DISPERSION_WINDOWS: f64 = 10.0;
-const WINDOWS_A_DAY: f64 = 48.0;
-/// Days of shrinkage of a share to the role's.
-const SHARE_DAYS: f64 = 20.0;
-/// What a principal without history may be over-dispersed more.
-const STRANGER: f64 = 2.0;
-/// The z of a day without calls.
-const NOTHING: f32 = -0.2;
+const WINDOWS_PER_DAY: f64 = 48.0;
+/// Weight of the role's share in a principal's, in calls.
+const SHARE_CALLS: f64 = 20.0;
+/// Dispersion, dimensionless, that a principal without history may have beyond its role's.
+const STRANGER_DISPERSION: f64 = 2.0;
+/// The z, in standard deviations, of a day without calls.
+const IDLE_Z: f32 = -0.2;
 
+/// Mean counts by half-hour (48), in the unit of the test.
 type Cells = [f32; CELLS];
-/// A test's place, what was seen and is usual, and z.
+/// A test's index, the count and the expected count (in its unit), and z (in standard deviations).
 type Seen = (usize, f64, f64, f64);
 
 /// One principal's history.
 pub(super) struct PrincipalHistory {
     pub principal: Principal,
     pub role: Role,
-    /// First day of the whole history, and its days.
+    /// First day of the whole history, days since the epoch.
     pub start: i64,
+    /// Number of days of the whole history.
     pub days: usize,
-    /// Day of the principal's first tick.
+    /// Day of the principal's first tick, as an index in the history.
     pub first_day: usize,
-    /// Largest z by test and day.
+    /// Largest z, in standard deviations: (n_tests, n_days).
     pub maxima: Vec<Vec<f32>>,
     tests: &'static [Test],
     ticks: Vec<Tick>,
-    /// Mean windows by test, day and cell.
+    /// Mean counts: (n_tests, n_days, 48).
     means: Vec<Vec<Cells>>,
-    /// Mean calls of the trailing hour and day, by day.
+    /// Mean calls of the trailing hour and of the trailing day: (2, n_days).
     calls: [Vec<f64>; 2],
-    /// Moments of dispersion by test and day.
+    /// Numerator and denominator of the dispersion: (n_tests, n_days).
     moments: Vec<Vec<(f64, f64)>>,
-    /// By tick: the tests over what is usual.
+    /// Tests over what is usual: (n_ticks).
     over: Vec<Vec<Seen>>,
 }
 
@@ -66,7 +76,7 @@ impl PrincipalHistory {
             start,
             days,
             first_day,
-            maxima: vec![vec![NOTHING; days]; tests.len()],
+            maxima: vec![vec![IDLE_Z; days]; tests.len()],
             tests,
             ticks,
             means: vec![vec![[0.0; CELLS]; days]; tests.len()],
@@ -109,7 +119,7 @@ impl PrincipalHistory {
         (self.first_day..self.days).filter(move |day| Some(*day) != left_out)
     }
 
-    /// What is usual, with a day left out.
+    /// What is usual for each test (n_tests), with a day (index in the history) left out.
     pub fn expected(&self, peers: &Peers, left_out: Option<usize>) -> Vec<Expected> {
         let count = self.own_days(left_out).count() as f64;
         let of_test = |(test, shared): (usize, &Shared)| {
@@ -122,7 +132,8 @@ impl PrincipalHistory {
                     self.own_days(left_out).filter(|day| day_type(self.start + *day as i64) == kind).collect();
                 let of_cell = |cell: usize| {
                     let sum: f64 = days.iter().map(|day| f64::from(self.means[test][*day][cell])).sum();
-                    ((sum + CELL_DAYS * level * shared.clock[kind][cell]) / (days.len() as f64 + CELL_DAYS)) as f32
+                    ((sum + CELL_DAYS * level * shared.seasonality[kind][cell]) / (days.len() as f64 + CELL_DAYS))
+                        as f32
                 };
                 (0..CELLS).map(of_cell).collect()
             });
@@ -130,27 +141,31 @@ impl PrincipalHistory {
                 let (of_day, square) = self.moments[test][day];
                 (a + of_day, b + square)
             });
-            let windows = count * WINDOWS_A_DAY;
+            let windows = count * WINDOWS_PER_DAY;
             let own = (a / b.max(1e-9)).max(0.0);
             let dispersion = (windows * own + DISPERSION_WINDOWS * shared.dispersion) / (windows + DISPERSION_WINDOWS);
             let calls = &self.calls[usize::from(self.tests[test].over_day)];
             let (seen, all) =
                 self.own_days(left_out).fold((0.0, 0.0), |(seen, all), day| (seen + mean_of(day), all + calls[day]));
-            let share = (seen + SHARE_DAYS * shared.share) / (all + SHARE_DAYS).max(1e-9);
-            Expected { cells, dispersion: dispersion.clamp(0.02, 30.0) as f32, share: share as f32 }
+            let share = (seen + SHARE_CALLS * shared.share) / (all + SHARE_CALLS).max(1e-9);
+            Expected {
+                cells,
+                dispersion: dispersion.clamp(MIN_COUNT_DISPERSION, MAX_COUNT_DISPERSION) as f32,
+                share: share as f32,
+            }
         };
         peers.tests.iter().enumerate().map(of_test).collect()
     }
 
-    /// Learns how much the windows vary around what the other days expect.
+    /// Learns how much the windows vary about what the other days expect.
     fn fill_moments(&mut self, peers: &Peers) {
         let windows = self.windows();
         for day in self.first_day..self.days {
             let expected = self.expected(peers, Some(day));
             for at in (0..DAY_BUCKETS as usize).step_by(SAMPLE_BUCKETS) {
-                let place = day * DAY_BUCKETS as usize + at;
-                let values = windows.at(place);
-                let bucket = self.start * DAY_BUCKETS + place as i64;
+                let index = day * DAY_BUCKETS as usize + at;
+                let values = windows.at(index);
+                let bucket = self.start * DAY_BUCKETS + index as i64;
                 for (test, expected) in expected.iter().enumerate() {
                     let what = &self.tests[test];
                     let mean = expected.mean(what, bucket, values.calls(what));
@@ -168,13 +183,13 @@ impl PrincipalHistory {
         let mut over = Vec::with_capacity(self.ticks.len());
         let mut of_day: Option<(usize, Vec<Expected>)> = None;
         for tick in &self.ticks {
-            let place = (tick.bucket - self.start * DAY_BUCKETS).max(0) as usize;
-            let day = place / DAY_BUCKETS as usize;
+            let index = (tick.bucket - self.start * DAY_BUCKETS).max(0) as usize;
+            let day = index / DAY_BUCKETS as usize;
             let expected = match &of_day {
                 Some((known, expected)) if *known == day => expected,
                 _ => &of_day.insert((day, self.expected(peers, Some(day)))).1,
             };
-            let values = windows.at(place);
+            let values = windows.at(index);
             let mut seen = Vec::new();
             for (test, expected) in expected.iter().enumerate() {
                 let what = &self.tests[test];
@@ -182,7 +197,7 @@ impl PrincipalHistory {
                 let z = expected.z(count, usual);
                 let maximum = &mut self.maxima[test][day];
                 *maximum = maximum.max(z as f32);
-                if count - usual >= what.least && count >= 2.0 * usual {
+                if what.is_evidence(count, usual) {
                     seen.push((test, count, usual, z));
                 }
             }
@@ -191,18 +206,18 @@ impl PrincipalHistory {
         self.over = over;
     }
 
-    /// Judges the hours that end with each tick of a day.
+    /// Judges the hour that ends with each tick of a day (index in the history).
     pub fn replay(
         &self,
         day: usize,
         judge: impl Fn(std::slice::Iter<'_, Tick>, Vec<Seen>) -> Option<Verdict>,
     ) -> Vec<Verdict> {
         let today = self.start + day as i64;
-        let places = (0..self.ticks.len()).filter(|place| day_of(self.ticks[*place].bucket) == today);
-        places.filter_map(|place| judge(hour_of(&self.ticks, place).iter(), self.over[place].clone())).collect()
+        let of_day = (0..self.ticks.len()).filter(|tick| day_of(self.ticks[*tick].bucket) == today);
+        of_day.filter_map(|tick| judge(hour_of(&self.ticks, tick).iter(), self.over[tick].clone())).collect()
     }
 
-    /// The windows of a day's ticks.
+    /// Bucket and windows of each tick of a day (index in the history).
     pub fn values_of_day(&self, day: usize) -> Vec<(i64, Values)> {
         let mut recent = VecDeque::new();
         let mut values = Vec::new();
@@ -216,13 +231,13 @@ impl PrincipalHistory {
     }
 }
 
-/// What principals of one role have in common, by test.
+/// What principals of one role have in common, by test (n_tests).
 pub(super) struct Peers {
     tests: Vec<Shared>,
 }
 
 impl Peers {
-    /// Learns from histories, and then their dispersion from what they expect.
+    /// Learns from `histories` (n_principals), and then their dispersion from what they expect.
     pub fn fit(tests: &'static [Test], histories: &mut [&mut PrincipalHistory]) -> Self {
         let shared = |test: usize| {
             let mut sums = [[0.0_f64; CELLS]; 2];
@@ -239,12 +254,12 @@ impl Peers {
                     calls += of_window[day];
                 }
             }
-            let clock = sums.map(|sums| {
+            let seasonality = sums.map(|sums| {
                 // Halfway to even: a role has few principals.
                 let mean = sums.iter().sum::<f64>() / CELLS as f64 + 1e-6;
                 sums.iter().map(|sum| (sum + mean) / (2.0 * mean)).collect()
             });
-            Shared { clock, level: level / days.max(1.0), dispersion: 0.0, share: level / calls.max(1e-9) }
+            Shared { seasonality, level: level / days.max(1.0), dispersion: 0.0, share: level / calls.max(1e-9) }
         };
         let mut peers = Self { tests: (0..tests.len()).map(shared).collect() };
         for history in histories.iter_mut() {
@@ -255,34 +270,31 @@ impl Peers {
                 let (a, b) = history.moments[test].iter().fold((0.0, 0.0), |(a, b), day| (a + day.0, b + day.1));
                 (a / b.max(1e-9)).max(0.0)
             };
-            shared.dispersion = median(histories.iter().map(own).collect()).unwrap_or(1.0);
+            shared.dispersion = median(histories.iter().map(own).collect()).unwrap_or(UNKNOWN_COUNT_DISPERSION);
         }
         peers
     }
 
-    /// What is expected of a principal without history.
+    /// What is expected of a principal without history (n_tests).
     pub fn stranger(&self) -> Vec<Expected> {
         let of_test = |shared: &Shared| Expected {
             cells: [0, 1]
-                .map(|kind| shared.clock[kind].iter().map(|shape: &f64| (shared.level * shape) as f32).collect()),
-            dispersion: (shared.dispersion.clamp(0.02, 30.0) + STRANGER) as f32,
+                .map(|kind| shared.seasonality[kind].iter().map(|shape: &f64| (shared.level * shape) as f32).collect()),
+            dispersion: (shared.dispersion.clamp(MIN_COUNT_DISPERSION, MAX_COUNT_DISPERSION) + STRANGER_DISPERSION)
+                as f32,
             share: shared.share as f32,
         };
         self.tests.iter().map(of_test).collect()
     }
 }
 
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let upper = values.get(values.len() / 2)?;
-    let lower = values.get((values.len() - 1) / 2)?;
-    Some((lower + upper) / 2.0)
-}
-
-/// All windows of a history, from prefix sums.
+/// All windows of a history, by index of the bucket in it.
 struct Windows {
+    /// Prefix sums of counts: (n_buckets + 1, 16).
     sums: Vec<Counts>,
+    /// Numbers of distinct operations and services of the hour, where there are any.
     distinct: BTreeMap<usize, [usize; 2]>,
+    /// Numbers of distinct failing entities of the hour and of the day, where there are any.
     failing: BTreeMap<usize, [usize; 2]>,
 }
 
@@ -291,9 +303,9 @@ impl Windows {
         let buckets = days * DAY_BUCKETS as usize;
         let mut sums = vec![Counts::default(); buckets + 1];
         let (mut distinct, mut failing) = (BTreeMap::new(), BTreeMap::new());
-        let place = |tick: &Tick| (tick.bucket - start).max(0) as usize;
+        let index = |tick: &Tick| (tick.bucket - start).max(0) as usize;
         for tick in ticks {
-            if let Some(sum) = sums.get_mut(place(tick) + 1) {
+            if let Some(sum) = sums.get_mut(index(tick) + 1) {
                 *sum = tick.counts;
             }
         }
@@ -301,7 +313,7 @@ impl Windows {
             let before = sums[at - 1];
             sums[at].iter_mut().zip(before).for_each(|(sum, before)| *sum += before);
         }
-        let active: BTreeMap<usize, &Tick> = ticks.iter().map(|tick| (place(tick), tick)).collect();
+        let active: BTreeMap<usize, &Tick> = ticks.iter().map(|tick| (index(tick), tick)).collect();
         let reached = |buckets_on: i64| {
             let reach = move |at: &usize| *at..*at + buckets_on as usize;
             active.keys().flat_map(reach).filter(|at| *at < buckets).collect::<BTreeSet<usize>>()
@@ -323,17 +335,17 @@ impl Windows {
         Self { sums, distinct, failing }
     }
 
-    /// The windows that end at a place.
-    fn at(&self, place: usize) -> Values {
-        let end = self.sums.get(place + 1).copied().unwrap_or_default();
+    /// The windows that end with a bucket (index in the history).
+    fn at(&self, index: usize) -> Values {
+        let end = self.sums.get(index + 1).copied().unwrap_or_default();
         let window = |buckets: i64| {
-            let start = self.sums.get((place + 1).saturating_sub(buckets as usize)).copied().unwrap_or_default();
+            let start = self.sums.get((index + 1).saturating_sub(buckets as usize)).copied().unwrap_or_default();
             std::array::from_fn(|count| end[count] - start[count])
         };
         Values {
             sums: [window(HOUR_BUCKETS), window(DAY_BUCKETS)],
-            distinct: self.distinct.get(&place).copied().unwrap_or_default(),
-            failing: self.failing.get(&place).copied().unwrap_or_default(),
+            distinct: self.distinct.get(&index).copied().unwrap_or_default(),
+            failing: self.failing.get(&index).copied().unwrap_or_default(),
         }
     }
 }
