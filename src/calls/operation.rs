@@ -308,7 +308,11 @@ const VERBS: [(StepClass, &[&str]); 4] = [
 
 /// The class by the first word that is a verb: the name's first word, its last, then those between.
 fn by_verb(name: &str) -> StepClass {
-    let words = words_of(name);
+    let mut words = words_of(name);
+    // `BatchDeleteImage` deletes: how many at once is not what is done.
+    if words.len() > 1 && words.first().is_some_and(|word| word == "batch") {
+        words.remove(0);
+    }
     let (Some(first), Some(last)) = (words.first(), words.last()) else { return Read };
     let between = words.iter().skip(1).take(words.len().saturating_sub(2));
     [first, last].into_iter().chain(between).find_map(|word| class_of_word(word)).unwrap_or(Write)
@@ -376,6 +380,9 @@ mod tests {
             ("s3:GetObject", Read),
             ("rds:DescribeDBClusters", List),
             ("ec2:TerminateInstances", Delete),
+            ("ecr:BatchDeleteImage", Delete),
+            ("dynamodb:BatchWriteItem", Write),
+            ("dynamodb:BatchGetItem", Bulk),
             ("jira:Issue deleted", Write),
             ("x:Frobnicate", Write),
             ("signin:ConsoleLogin without MFA", Login),

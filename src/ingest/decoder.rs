@@ -51,7 +51,7 @@ pub enum SpecError {
     UnknownFormat {
         /// The name given.
         format: String,
-        /// The names that could be.
+        /// The known names, each with its summary.
         known: String,
     },
     /// No such field of a call, or none that may be declared.
@@ -220,7 +220,8 @@ impl Decoder {
 
 fn declared_format(name: &str) -> Result<&'static FormatKind, SpecError> {
     FormatKind::named(name).ok_or_else(|| {
-        let known = FORMATS.iter().map(|format| format.name).collect::<Vec<_>>().join(", ");
+        let described = FORMATS.iter().map(|format| format!("`{}` ({})", format.name, format.summary));
+        let known = described.collect::<Vec<_>>().join(", ");
         SpecError::UnknownFormat { format: name.to_owned(), known }
     })
 }
@@ -389,7 +390,7 @@ mod tests {
         decoder.decode(record.as_bytes(), &message("logs", 2), &mut calls);
         assert_eq!(texts(&mut calls, "caller"), ["growth"]);
         let unknown = Decoder::new(&spec("format = 'elf'")).unwrap_err().to_string();
-        assert!(unknown.contains("elf") && unknown.contains("cloudtrail, ecs"), "{unknown}");
+        assert!(unknown.contains("elf") && unknown.contains("`cloudtrail` (AWS CloudTrail: "), "{unknown}");
     }
 
     #[test]

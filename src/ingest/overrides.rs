@@ -18,9 +18,11 @@ type Set = for<'a> fn(&mut Call<'a>, &Value, &'static str) -> Result<(), RecordE
 
 /// The fields of a call that may be declared.
 static FIELDS: &[(&str, Set)] = &[
+    ("account", |call, value, field| set(&mut call.account, Some(text(value, field)?))),
     ("bytes_in", |call, value, field| set(&mut call.bytes_in, number(value).whole(field)?)),
     ("bytes_out", |call, value, field| set(&mut call.bytes_out, number(value).whole(field)?)),
     ("caller", |call, value, field| text(value, field).map(|text| call.caller = text)),
+    ("content_type", |call, value, field| set(&mut call.content_type, Some(text(value, field)?))),
     ("credential", |call, value, field| set(&mut call.credential, Some(text(value, field)?))),
     ("host", |call, value, field| text(value, field).map(|text| call.host = text)),
     ("latency_ms", |call, value, field| set(&mut call.latency_ms, number(value).real(field)?)),

@@ -1,7 +1,10 @@
-//! Elastic Common Schema: what an egress proxy, a client library or Packetbeat tells of one HTTP call.
+//! Elastic Common Schema: what an egress proxy, a client library or Packetbeat logs of one HTTP call.
 //!
 //! Keys come nested, or dotted (`"http.request.method"`): those are nested first (`envelope`). `http.request.bytes` has the headers in it,
-//! `http.request.body.bytes` has not, and stands in only where the former is absent.
+//! `http.request.body.bytes` has not, and stands in only where the former is absent. `cloud.*` is where the caller runs: our own cloud
+//! account, never the vendor's, so the account of a call stays unknown.
+//!
+//! Source: elastic.co, "ECS field reference".
 
 use serde::Deserialize;
 
@@ -13,7 +16,7 @@ use crate::ingest::place::RecordError;
 
 pub(super) const FORMAT: FormatKind = FormatKind {
     name: "ecs",
-    says: "Elastic Common Schema: HTTP calls as Elastic's shippers, proxies and loggers write them",
+    summary: "Elastic Common Schema: HTTP calls as Elastic's shippers, proxies and loggers write them",
     view: View::Egress,
     sample: SAMPLE,
     looks_like,
@@ -62,6 +65,7 @@ fn decode(record: &str) -> Result<Option<Call<'_>>, RecordError> {
         scheme: url.scheme.0.or_else(|| part(&whole_url, |url| Url::cut(url).scheme)),
         method: request.method.0,
         path: url.path.0.or_else(|| part(&whole_url, |url| Url::cut(url).path)),
+        content_type: response.mime_type.0.or(response.headers.take().content_type.0),
         status: response.status_code.status("http.response.status_code")?,
         bytes_out: size(request.bytes, request.body, "http.request.bytes")?,
         bytes_in: size(response.bytes, response.body, "http.response.bytes")?,
@@ -172,7 +176,8 @@ struct UrlParts<'a> {
 struct Http<'a> {
     #[serde(borrow)]
     request: Section<Request<'a>>,
-    response: Section<Response>,
+    #[serde(borrow)]
+    response: Section<Response<'a>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -190,10 +195,22 @@ struct Request<'a> {
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Response {
+struct Response<'a> {
     status_code: Number,
     bytes: Number,
     body: Section<Body>,
+    #[serde(borrow)]
+    mime_type: Text<'a>,
+    #[serde(borrow)]
+    headers: Section<ResponseHeaders<'a>>,
+}
+
+/// ECS has no field for headers; Packetbeat and loggers write them here.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct ResponseHeaders<'a> {
+    #[serde(borrow, rename = "content-type", alias = "Content-Type")]
+    content_type: Text<'a>,
 }
 
 #[derive(Deserialize, Default)]
@@ -304,6 +321,22 @@ mod tests {
     }
 
     #[test]
+    fn the_media_type_is_the_bodys_else_the_headers() {
+        for (response, expected) in [
+            (r#"{"mime_type":"application/json"}"#, Some("application/json")),
+            (r#"{"headers":{"Content-Type":["text/csv; charset=utf-8"]}}"#, Some("text/csv; charset=utf-8")),
+            (r#"{"mime_type":"a/b","headers":{"content-type":"c/d"}}"#, Some("a/b")),
+            (r#"{"bytes":1}"#, None),
+        ] {
+            let record = format!(
+                r#"{{"@timestamp":"2026-09-01T00:00:00Z","cloud":{{"account":{{"id":"1"}}}},"http":{{"response":{response}}}}}"#
+            );
+            let call = call(&record);
+            assert_eq!((call.content_type.as_deref(), call.account), (expected, None), "{response}");
+        }
+    }
+
+    #[test]
     fn tokens_of_a_language_model_are_read_by_their_new_and_old_names() {
         for usage in [r#"{"input_tokens":812,"output_tokens":"40"}"#, r#"{"prompt_tokens":812,"completion_tokens":40}"#]
         {
@@ -314,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_without_http_and_url_is_no_call_and_one_without_time_is_broken() {
+    fn a_record_without_http_and_url_is_not_a_call_and_one_without_time_is_broken() {
         assert!(decode(r#"{"@timestamp":"2026-09-01T00:00:00Z","ecs":{"version":"8"}}"#).unwrap().is_none());
         let broken = decode(r#"{"@timestamp":"yesterday","http":{}}"#).unwrap_err();
         assert_eq!(broken, RecordError::expected("an RFC 3339 time", "@timestamp", Shape::Text(9)));

@@ -1,7 +1,7 @@
 //! The log formats we read, one a file. [`FORMATS`] is the only list of them: detection, help and tests walk it.
 //!
 //! A format reads one JSON record into a [`Call`] that borrows from it, through typed structs and never through a generic value.
-//! It says `None` for a record that is none of its calls, and an error for one that should have been.
+//! It returns `None` for a record that is none of its calls, and an error for one that should have been.
 //!
 //! Not here: unpacking (`payload`, `envelope`), and what is derived from a call's fields (`calls`).
 
@@ -19,20 +19,20 @@ use crate::calls::{Call, View};
 /// Every format, in the order in which detection asks them: the first that recognises a record reads it.
 pub static FORMATS: &[FormatKind] = &[cloudtrail::FORMAT, ecs::FORMAT];
 
-/// What a format is: its name, its mark, its reader.
+/// A format: its name, how it is recognised, how it is read.
 #[derive(Debug)]
 pub struct FormatKind {
     /// The name in pipeline files, errors and metrics.
     pub name: &'static str,
-    /// One line for `list` and the docs.
-    pub says: &'static str,
+    /// One line for messages and docs.
+    pub summary: &'static str,
     /// Which view of the relation its records give.
     pub view: View,
     /// One whole record as the format's source writes it.
     pub sample: &'static str,
-    /// Whether a record's top-level keys mark it as this format.
+    /// Whether a record's top-level keys identify this format.
     pub looks_like: fn(&Probe<'_>) -> bool,
-    /// Reads one record. `None`: a record of this format or another that tells of no call.
+    /// Reads one record. `None`: a record of this format or another that is not a call.
     pub decode: Decode,
 }
 
@@ -46,6 +46,9 @@ impl FormatKind {
     }
 
     /// The format that recognises the record.
+    ///
+    /// # Errors
+    /// The record is not a JSON object.
     pub(super) fn detect(record: &str) -> Result<Option<&'static Self>, RecordError> {
         let probe = Probe::of(record)?;
         Ok(FORMATS.iter().find(|format| (format.looks_like)(&probe)))
