@@ -16,8 +16,7 @@ use super::edit::Change;
 use super::scenario::{
     Add, Caller, Changes, Client, Credential, Name, Network, Scenario, Scope, Selection, Spacing, Strength, Volume,
 };
-use super::schedule::{Candidate, Found};
-use super::survey::{DAY, EndpointFacts, HOUR, PairFacts, SECOND, Survey, is_selected};
+use super::survey::{DAY, EndpointFacts, HOUR, PairFacts, SECOND, Survey, Victim, is_selected};
 use crate::calls::{Call, View};
 use crate::ingest::CallReader;
 
@@ -30,14 +29,23 @@ const ERROR_BYTES: std::ops::Range<u64> = 120..420;
 /// Records that one action may add: a mistyped rate must not fill the disk.
 const MAX_ADDED: f64 = 200_000.0;
 
-/// A scenario at its place.
+/// Where a scenario is planted: its victim, its time (microseconds since the epoch), and the identities that it brings along.
+pub(super) struct Placement {
+    pub victim: Victim,
+    pub disguise: Disguise,
+    pub start: i64,
+    pub end: i64,
+    pub rng: Xoshiro256PlusPlus,
+}
+
+/// A scenario at its placement.
 pub(super) struct Planting {
     pub label: String,
     pub scenario: Scenario,
     pub strength: Strength,
     pub start: i64,
     pub end: i64,
-    pub victim: Candidate,
+    pub victim: Victim,
     /// What has come of it.
     pub effect: Effect,
     disguise: Disguise,
@@ -85,8 +93,8 @@ impl Meant {
 }
 
 impl Planting {
-    pub fn new(label: String, scenario: &Scenario, strength: Strength, found: Found, survey: &Survey) -> Self {
-        let Found { victim, disguise, start, end, mut rng } = found;
+    pub fn new(label: String, scenario: &Scenario, strength: Strength, placement: Placement, survey: &Survey) -> Self {
+        let Placement { victim, disguise, start, end, mut rng } = placement;
         let pair = survey.pair(&victim.caller, &victim.host);
         Self {
             label,

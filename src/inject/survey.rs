@@ -76,6 +76,14 @@ pub(super) struct EndpointFacts {
     pub templates: Vec<String>,
 }
 
+/// Someone to whom a scenario may happen: a caller at a host, with the credential that it uses most.
+#[derive(Clone, Debug)]
+pub(super) struct Victim {
+    pub caller: String,
+    pub host: String,
+    pub credential: Option<String>,
+}
+
 impl Survey {
     /// Notes a record.
     pub(super) fn add(&mut self, format: &'static str, call: &Call<'_>, record: &str) {
