@@ -12,7 +12,7 @@ use super::EngineSettings;
 use super::audit::AuditMemory;
 use super::findings::{Details, share_of_novelty};
 use super::tracking::Tracking;
-use crate::alerts::{Alert, IncidentStore, Severity, Subject, severity};
+use crate::alerts::{Alert, Budget, IncidentStore, Severity, Subject, severity};
 use crate::calls::View;
 use crate::detect::{
     Benign, Cause, Contribution, LastSeen, Outages, class_in_words, detector_of, novelty_contribution,
@@ -77,6 +77,7 @@ pub(super) type Observer = Box<dyn FnMut(&Entity, i64, f64) + Send>;
 pub(super) struct Evaluator {
     pub bundle: Arc<Bundle>,
     pub settings: EngineSettings,
+    pub budget: Budget,
     callers: BTreeMap<View, usize>,
     /// What a pair without history may differ by.
     between: [f64; 3],
@@ -124,7 +125,8 @@ impl Evaluator {
         };
         let office = bundle.baselines.iter().filter_map(keeps_office_hours).collect();
         let between = bundle.expectations.between_callers();
-        Self { bundle, settings, callers, between, office, memory, observer: None }
+        let budget = Budget::new(settings.alerts_per_day, bundle.views.keys().copied());
+        Self { bundle, settings, budget, callers, between, office, memory, observer: None }
     }
 
     /// Judges what was called for the first time in a minute of a bucket that may still be open.
@@ -221,7 +223,7 @@ impl Evaluator {
             if state.entity.level == Level::Pair && baseline.is_some_and(|known| known.is_known) {
                 self.note_model_drift(&state.entity, p_value, &verdicts);
             }
-            if rate <= self.settings.budget().tests()
+            if rate <= self.budget.tests(state.entity.view)
                 && let Some(candidate) = self.unusual(&store, state, &verdicts, p_value, time)
             {
                 self.note_shift(&state.entity, &candidate.cause, &verdicts, time);
@@ -272,9 +274,9 @@ impl Evaluator {
     }
 
     /// The rate up to which a novelty pages.
-    pub fn novelty_threshold(&self) -> f64 {
-        let budget = self.settings.budget();
-        budget.novelty().min(self.bundle.novelty_rates.threshold(budget.novelties()))
+    pub fn novelty_threshold(&self, view: View) -> f64 {
+        let replayed = self.bundle.novelty_rates.threshold(self.budget.novelties(view));
+        self.budget.novelty(view).min(replayed)
     }
 
     /// A novelty, judged by itself and with all that its caller showed within the hour.
@@ -282,7 +284,7 @@ impl Evaluator {
         let mut shown = self.memory.together.shown(novelty);
         shown.insert(novelty.class, &novelty.detail);
         let callers = self.callers.get(&novelty.view).copied().unwrap_or_default();
-        let (rates, share) = (&self.bundle.novelty_rates, self.novelty_threshold());
+        let (rates, share) = (&self.bundle.novelty_rates, self.novelty_threshold(novelty.view));
         let rate = rates.together(callers, shown.keys().copied());
         let part = share_of_novelty(rates, callers, novelty.class, &shown);
         let is_new_caller = !self.bundle.known.has_caller(novelty.view, &novelty.caller);
@@ -301,7 +303,7 @@ impl Evaluator {
             // At least the one that showed it: its bucket is still open.
             calls: 1,
             told: Details {
-                counterfactual: (rate <= share).then(|| self.without_novelties(callers, &shown)),
+                counterfactual: (rate <= share).then(|| self.without_novelties(callers, &shown, share)),
                 likely: Benign::of_novelties(&shown.keys().copied().collect(), is_new_caller),
                 sharing: None,
                 also: others

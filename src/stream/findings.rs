@@ -70,11 +70,11 @@ impl Evaluator {
             self.bundle.alarms_per_day(self.bundle.entities(), p_value(score.as_ref(), fused(left)))
         };
         let names: Vec<String> = order.iter().map(|(.., strongest)| left_out(strongest)).collect();
-        Some(Counterfactual::find(&names, rate_without, self.settings.budget().tests()))
+        Some(Counterfactual::find(&names, rate_without, self.budget.tests(view)))
     }
 
     /// The fewest new things without which what a caller showed within the hour would not page.
-    pub fn without_novelties(&self, callers: usize, shown: &BTreeMap<&str, &str>) -> Counterfactual {
+    pub fn without_novelties(&self, callers: usize, shown: &BTreeMap<&str, &str>, threshold: f64) -> Counterfactual {
         let rates = &self.bundle.novelty_rates;
         let mut order: Vec<(&str, &str)> = shown.iter().map(|(class, detail)| (*class, *detail)).collect();
         order.sort_by(|a, b| rates.of(a.0).total_cmp(&rates.of(b.0)));
@@ -85,12 +85,13 @@ impl Evaluator {
         };
         let names: Vec<String> = order.iter().map(name).collect();
         let rate_without = |count| rates.together(callers, order.iter().skip(count).map(|(class, _)| *class));
-        Counterfactual::find(&names, rate_without, self.novelty_threshold())
+        Counterfactual::find(&names, rate_without, threshold)
     }
 
     /// The fewest columns without which an hour is like those before; a column that is left out counts as typical.
     pub fn without_columns(
         &self,
+        view: View,
         multivariate: &CalibratedMultivariate,
         row: &[f64],
         order: &[(String, f64)],
@@ -106,7 +107,7 @@ impl Evaluator {
             self.bundle.alarms_per_day(multivariate.entities, multivariate.p_value(&left))
         };
         let names: Vec<String> = order.iter().map(|(column, _)| format!("the {}", column.replace('_', " "))).collect();
-        Counterfactual::find(&names, rate_without, self.settings.budget().multivariate())
+        Counterfactual::find(&names, rate_without, self.budget.multivariate_notice(view))
     }
 
     /// What an candidate says, and whom it is about.

@@ -80,7 +80,7 @@ impl Evaluator {
         let view = bundle.views.get(&entity.view)?;
         let p_value = p_value(view.leak.as_ref(), leak.times);
         let rate = bundle.alarms_per_day(view.entities() * LEAKING.len(), p_value);
-        if rate > self.settings.budget().leak() {
+        if rate > self.budget.leak(entity.view) {
             return None;
         }
         if let Some(tracking) = self.memory.tracking.get_mut(entity) {
@@ -103,7 +103,7 @@ impl Evaluator {
             window: WINDOWS[day].buckets,
             rate,
             p_value,
-            share: self.settings.budget().leak(),
+            share: self.budget.leak(entity.view),
             pages: true,
             contributions: vec![leak_contribution(state, &bundle.expectations, name, quantity, leak, p_value)],
             endpoint: None,
