@@ -1,6 +1,6 @@
-//! What an intruder brings along, or a release: networks, clients, credentials and names that the log does not know.
+//! The identities of an intruder or a release: networks, clients, credentials and names that the log does not know.
 //!
-//! Chosen once for a planted scenario, so that its calls belong together.
+//! Chosen once per planted scenario, so that its calls share them.
 //!
 //! Not here: which of it a scenario uses (`scenario`).
 

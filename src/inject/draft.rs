@@ -1,4 +1,4 @@
-//! A record in the making: read, changed, written again.
+//! A record being edited: parsed, changed, serialised.
 //!
 //! Not here: which changes and when (`plant`), and how a format writes them (`edit`).
 
@@ -28,7 +28,7 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// The record as a draft; `None` where it tells of no call.
+    /// The record as a draft; `None` where it is no call.
     pub fn of(text: &str, reader: &mut CallReader) -> Option<Self> {
         let record = parse_record(text)?;
         let draft = reader.read(text, |format, call| {

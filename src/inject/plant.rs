@@ -1,7 +1,6 @@
-//! Planting: what a scenario does to a log, at its place.
+//! Planting: what a scenario does to the records of a log.
 //!
-//! New records are made beforehand, from records of the victim's own; those that are there are altered, dropped, repeated and multiplied
-//! as they pass.
+//! New records are made beforehand from the victim's own; existing ones are altered, dropped, repeated and multiplied as they are read.
 //!
 //! Not here: whom and when (`schedule`), the writing (`mod.rs`).
 
@@ -46,7 +45,7 @@ pub(super) struct Planting {
     pub start: i64,
     pub end: i64,
     pub victim: Victim,
-    /// What has come of it.
+    /// What it has done so far.
     pub effect: Effect,
     disguise: Disguise,
     busiest: Option<String>,
@@ -55,18 +54,18 @@ pub(super) struct Planting {
     turn: usize,
 }
 
-/// What has come of a planting.
+/// What a planting has done.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Effect {
     pub added: u64,
     pub altered: u64,
     pub dropped: u64,
-    /// First and last call that it made, changed or took away.
+    /// Times of the first and last call that it added, altered or dropped, microseconds since the epoch.
     pub span: Option<(i64, i64)>,
 }
 
 impl Effect {
-    /// Notes a call of that time; those past the label's end are not its own.
+    /// Extends the span to a call's time, unless that is after the label's end.
     fn touch(&mut self, time: i64, end: i64) {
         if time > end {
             return;

@@ -1,8 +1,7 @@
-//! Whom a scenario happens to, and when.
+//! The schedule: which victim and which time each scenario gets.
 //!
-//! Deterministic by seed, and each scenario by itself: its chance does not depend on which others are asked for. The longest are placed
-//! first; a victim that has had fewest comes first; nothing else happens to it meanwhile, nor within an hour before and after, so
-//! that an alert belongs to one scenario.
+//! Deterministic by seed, with a random stream per scenario that does not depend on which others are requested. The longest are scheduled first,
+//! on the victims with the fewest so far. Scenarios of one victim are more than an hour apart, so that an alert belongs to one.
 //!
 //! Not here: what is written (`plant`).
 
@@ -17,9 +16,9 @@ use super::plant::{Placement, Planting};
 use super::scenario::{Caller, Name, Scenario, Scope, Strength, When};
 use super::survey::{DAY, HOUR, PairFacts, SECOND, Survey, Victim};
 
-/// Left free around a scenario: an alert may come an hour after its end.
+/// Time kept free around a scenario, microseconds: an alert may be raised up to an hour after its end.
 const GAP: i64 = 65 * 60 * SECOND;
-/// Between two starts that are tried.
+/// Between two candidate start times, microseconds.
 const STEP: i64 = 10 * 60 * SECOND;
 /// Calls within its time that a scenario of existing calls needs at least.
 const MIN_CALLS: u64 = 5;
@@ -98,7 +97,7 @@ fn rng_of(seed: u64, label: &str) -> Xoshiro256PlusPlus {
     Xoshiro256PlusPlus::from_seed(*hasher.finalize().as_bytes())
 }
 
-/// Who is taken, from when to when.
+/// When each caller or host is taken.
 #[derive(Default)]
 struct Taken {
     spans: BTreeMap<String, Vec<(i64, i64)>>,

@@ -1,6 +1,6 @@
-//! What an evaluation comes to: JSON by serde, a table by `Display`.
+//! The evaluation report: JSON by serde, a table by `Display`.
 //!
-//! Not here: how it is counted (`evaluate`).
+//! Not here: counting (`evaluate`).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -34,7 +34,7 @@ impl fmt::Display for Tally {
     }
 }
 
-/// What became of a case.
+/// The outcome of a case.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Outcome {
     /// The case's id.
@@ -52,7 +52,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Of a case that no alert has found yet.
+    /// The outcome of a case that no alert has found.
     pub(super) fn missed(case: &Case) -> Self {
         Self {
             id: case.id.clone(),
