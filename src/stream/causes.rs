@@ -150,7 +150,7 @@ impl Evaluator {
         let of_vendor: Vec<&str> =
             STATISTICS.iter().filter(|statistic| statistic.of_vendor).map(|statistic| statistic.name).collect();
         let mut pairs = store.pairs_of(vendor.view, &vendor.vendor);
-        pairs.any(|pair| self.memory.incidents.widen(vendor, &pair.entity.caller, &of_vendor, time));
+        pairs.any(|pair| self.memory.incidents.promote_to_vendor(vendor, &pair.entity.caller, &of_vendor, time));
     }
 
     /// Pure volume: far beyond the clock, whatever the ratios say. `rate_of_tests` is that of the ratios: where they are usual too, and

@@ -148,7 +148,7 @@ impl Evaluator {
                 self.evaluate_novelty(&novelty, look.bucket, time);
             }
         }
-        self.memory.incidents.tell(time)
+        self.memory.incidents.report(time)
     }
 
     /// Judges a bucket: its feature rows, its relations and its audit rows in the order of their first calls.
@@ -194,7 +194,7 @@ impl Evaluator {
         for place in places {
             self.evaluate_entity(place, bucket, time);
         }
-        alerts.extend(self.memory.incidents.tell(time));
+        alerts.extend(self.memory.incidents.report(time));
         alerts
     }
 
