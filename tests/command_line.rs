@@ -80,8 +80,8 @@ fn training_scanning_and_evaluating_find_what_was_planted_in_valid_alerts() {
     let schema = fs::read(repository("tests/ocsf/detection_finding-1.6.0.schema.json")).expect("the schema");
     let validator = jsonschema::validator_for(&serde_json::from_slice(&schema).expect("JSON")).expect("a JSON Schema");
     for alert in &alerts {
-        let complaints: Vec<String> = validator.iter_errors(alert).map(|error| error.to_string()).collect();
-        assert!(complaints.is_empty(), "{complaints:#?}");
+        let diagnostics: Vec<String> = validator.iter_errors(alert).map(|error| error.to_string()).collect();
+        assert!(diagnostics.is_empty(), "{diagnostics:#?}");
     }
 
     let labels = home.path("labels.csv");
@@ -265,7 +265,7 @@ fn strange_records() -> Vec<String> {
 }
 
 #[test]
-fn strange_entities_never_fail_training_and_are_told_of() {
+fn strange_entities_never_fail_training_and_are_reported() {
     let home = tempfile::tempdir().expect("a directory");
     let [history, bundle] = ["history", "bundle"].map(|name| home.path().join(name));
     fs::create_dir(&history).expect("a directory");
@@ -275,11 +275,11 @@ fn strange_entities_never_fail_training_and_are_told_of() {
     let left_out = report["left_out"].as_array().expect("what was left out");
     let count: u64 = left_out.iter().filter_map(|left_out| left_out["count"].as_u64()).sum();
     assert!(count >= 60, "empty and hostless records are told of: {left_out:#?}");
-    let told = report["judged_by_peers"].to_string() + &report["strange"].to_string();
+    let reported = report["judged_by_peers"].to_string() + &report["strange"].to_string();
     for caller in ["slow", "beyond"] {
         assert!(
-            told.contains(&format!("{caller} → ")),
-            "{caller} has too few calls to be judged by its own history: {told}"
+            reported.contains(&format!("{caller} → ")),
+            "{caller} has too few calls to be judged by its own history: {reported}"
         );
     }
 

@@ -287,7 +287,7 @@ fn no_secret_is_written_anywhere() {
     assert_no_key_in("an alert", &fs::read(&alerts).expect("alerts"));
 
     let bundle = Arc::new(Bundle::load(&bundle, &key().id()).expect("the bundle"));
-    // Loud, so that what held a key is told of.
+    // With a large budget, so that whatever held a key is reported.
     let mut engine = Engine::new(bundle, EngineSettings { alerts_per_day: 1000.0, ..EngineSettings::default() });
     let mut alerts = String::new();
     for (_, records) in &scanned {
@@ -299,7 +299,7 @@ fn no_secret_is_written_anywhere() {
         assert_no_key_in("a snapshot", &engine.snapshot().expect("a snapshot"));
     }
     alerts += &Value::from(written(&engine.finish().expect("calls are judged"))).to_string();
-    assert_no_key_in("a loud engine's alert", alerts.as_bytes());
+    assert_no_key_in("an alert of a large budget", alerts.as_bytes());
     assert_no_key_in("the last snapshot", &engine.snapshot().expect("a snapshot"));
     assert!(alerts.contains("redacted_"), "no alert is about a field that held a key: nothing was tried");
     assert!(alerts.contains("fp_"), "no alert tells a credential");

@@ -74,7 +74,7 @@ fn headline(alert: &Alert, style: Style) -> Cell {
 fn facts(alert: &Alert) -> Vec<(&'static str, String)> {
     let step = match alert.activity {
         Activity::Create => "opened",
-        Activity::Update => "goes on",
+        Activity::Update => "continues",
         Activity::Close => "closed",
     };
     let others =

@@ -115,7 +115,7 @@ impl Incident {
     /// Adds a finding to its subject's part, which is new where there is none. The part is reported again where its cause or its subject is new
     /// here, where the severity rises, and where nothing was reported for `update_every` microseconds.
     pub fn add(&mut self, subject: &Subject, finding: &Finding, severity: Severity, bundle: &str, update_every: i64) {
-        let is_louder = severity > self.severity;
+        let is_more_severe = severity > self.severity;
         let is_due = self.reported_at.is_none_or(|at| finding.time - at >= update_every);
         self.last_seen = finding.time;
         self.severity = self.severity.max(severity);
@@ -123,7 +123,7 @@ impl Incident {
         match index.or((self.parts.len() >= MAX_PARTS).then_some(0)) {
             Some(index) => {
                 let part = &mut self.parts[index];
-                part.is_unreported |= part.add_causes(finding) || is_louder || is_due;
+                part.is_unreported |= part.add_causes(finding) || is_more_severe || is_due;
                 merge(&mut part.evidence, finding);
             }
             None => {

@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn an_incident_is_created_updated_for_news_and_closed_when_quiet() {
         let (mut incidents, billing) = (IncidentStore::default(), subject("billing", "stripe"));
-        let steps = |told: Vec<Alert>| told.into_iter().map(|a| (a.activity, a.revision)).collect::<Vec<_>>();
+        let steps = |reported: Vec<Alert>| reported.into_iter().map(|a| (a.activity, a.revision)).collect::<Vec<_>>();
         incidents.add(&billing, &finding("bytes_out", HOUR), Severity::Medium, "b");
         incidents.add(&billing, &finding("denied", HOUR), Severity::Medium, "b");
         assert_eq!(steps(incidents.report(HOUR)), [(CREATE, 1)], "one step a bucket");
@@ -280,12 +280,12 @@ mod tests {
         incidents.add(&billing, &first, Severity::Low, "b");
         let notice = incidents.report(HOUR)[0].id.clone();
         incidents.add(&billing, &finding("bytes_out", HOUR + 1), Severity::High, "b");
-        let told = incidents.report(HOUR + 1);
-        assert_eq!(told.iter().map(|alert| alert.activity).collect::<Vec<_>>(), [CLOSE, CREATE]);
-        assert_eq!(told[0].id, notice);
-        assert_ne!(told[1].id, notice);
-        assert_eq!(told[1].related[0].id, notice);
-        assert_eq!(told[1].first_time_facts().count(), 1);
+        let reported = incidents.report(HOUR + 1);
+        assert_eq!(reported.iter().map(|alert| alert.activity).collect::<Vec<_>>(), [CLOSE, CREATE]);
+        assert_eq!(reported[0].id, notice);
+        assert_ne!(reported[1].id, notice);
+        assert_eq!(reported[1].related[0].id, notice);
+        assert_eq!(reported[1].first_time_facts().count(), 1);
     }
 
     #[test]
@@ -327,12 +327,12 @@ mod tests {
             (subject("crm", "hubspot"), finding("bytes_out", HOUR + 3)),
             (subject("mail", "sendgrid"), finding("latency", 8 * HOUR)),
         ]);
-        let story = [(CREATE, 0), (CREATE, 1), (UPDATE, 1), (UPDATE, 1), (CLOSE, 0), (CLOSE, 1), (CREATE, 2)];
-        assert_eq!(steps, story);
+        let expected = [(CREATE, 0), (CREATE, 1), (UPDATE, 1), (UPDATE, 1), (CLOSE, 0), (CLOSE, 1), (CREATE, 2)];
+        assert_eq!(steps, expected);
     }
 
     #[test]
-    fn what_joins_names_all_and_is_never_quieter() {
+    fn what_joins_names_all_and_is_never_less_severe() {
         let mut incidents = IncidentStore::default();
         let new = |time| about("network_public_new", "203.0.113.0/24", time);
         incidents.add(&subject("billing", "stripe"), &new(HOUR), Severity::Critical, "b");
@@ -350,10 +350,10 @@ mod tests {
         incidents.add(&subject("billing", "stripe"), &finding("bytes_out", HOUR), Severity::High, "b");
         incidents.add(&subject("crm", "stripe"), &finding("bytes_out", 2 * HOUR), Severity::High, "b");
         incidents.add(&subject("mail", "sendgrid"), &finding("bytes_out", 2 * HOUR), Severity::High, "b");
-        let told = incidents.report(2 * HOUR);
-        let related: Vec<usize> = told.iter().map(|alert| alert.related.len()).collect();
+        let reported = incidents.report(2 * HOUR);
+        let related: Vec<usize> = reported.iter().map(|alert| alert.related.len()).collect();
         assert_eq!(related, [1, 1, 0]);
-        assert_eq!((&told[0].related[0].id, &told[1].related[0].id), (&told[1].id, &told[0].id));
+        assert_eq!((&reported[0].related[0].id, &reported[1].related[0].id), (&reported[1].id, &reported[0].id));
     }
 
     #[test]
@@ -416,7 +416,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_incident_is_created_once_grows_no_quieter_and_is_closed_once(findings in vec(any_step(), 1..40)) {
+        fn every_incident_is_created_once_never_falls_in_severity_and_is_closed_once(findings in vec(any_step(), 1..40)) {
             let alerts = lives(&findings, false);
             let mut incidents: BTreeMap<&str, Vec<&Alert>> = BTreeMap::new();
             alerts.iter().for_each(|alert| incidents.entry(&alert.id).or_default().push(alert));

@@ -59,7 +59,7 @@ mod tests {
         }
 
         #[test]
-        fn rarer_and_weightier_is_never_quieter(rate in 1e-6..1e3, rarer in 1e-6..1.0, budget in 1e-3..1e2, impact in 0..3usize) {
+        fn higher_rarity_or_impact_is_never_less_severe(rate in 1e-6..1e3, rarer in 1e-6..1.0, budget in 1e-3..1e2, impact in 0..3usize) {
             let here = severity(rate, budget, IMPACTS[impact]);
             prop_assert!(severity(rate * rarer, budget, IMPACTS[impact]) >= here);
             prop_assert!(IMPACTS[impact..].iter().all(|heavier| severity(rate, budget, *heavier) >= here));
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_times_rarer_is_a_step_louder() {
+    fn a_hundred_times_rarer_is_a_step_more_severe() {
         assert_eq!(severity(1.0, 1.0, Impact::Medium), Severity::Medium);
         assert_eq!(severity(0.01, 1.0, Impact::Medium), Severity::High);
         assert_eq!(severity(1.0, 1.0, Impact::High), Severity::High);
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_louder_severity_scores_above_every_quieter_one() {
+    fn a_higher_severity_scores_above_every_lower_one() {
         use Severity::{Critical, High, Informational, Low, Medium};
         for pair in [Informational, Low, Medium, High, Critical].windows(2) {
             assert!(risk_score(pair[0], 0.0) < risk_score(pair[1], f64::INFINITY), "{pair:?}");

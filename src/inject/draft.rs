@@ -118,7 +118,7 @@ fn scaled(own: Option<f64>, amount: Amount, strength: Strength) -> Option<f64> {
     set.or_else(|| Some(own? * amount.times?.of(strength)))
 }
 
-/// Counters and ids that go on from call to call.
+/// Counters and ids that advance from call to call.
 #[derive(Clone, Debug)]
 pub(super) struct Walk {
     next: u64,

@@ -176,7 +176,7 @@ impl Planting {
         })
     }
 
-    /// Does what is meant to a record: the record as it goes on, unless it is dropped, and those that follow it.
+    /// Applies the selected actions to a record. Returns the record, unless it is dropped, and those that follow it.
     pub fn act(&mut self, meant: &Meant, mut draft: Draft, survey: &Survey) -> (Option<Draft>, Vec<Draft>) {
         let time = draft.time;
         if meant.is_dropped {

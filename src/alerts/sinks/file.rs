@@ -69,7 +69,7 @@ impl Open {
     }
 
     fn append(&mut self, lines: &[u8]) -> std::io::Result<()> {
-        // A file that shrank meanwhile was rotated by copying: go on at its end, and leave no hole.
+        // A file that shrank meanwhile was rotated by copying: append at its end, and leave no hole.
         self.length = self.length.min(self.file.metadata()?.len());
         self.file.set_len(self.length)?;
         self.file.seek(SeekFrom::Start(self.length))?;

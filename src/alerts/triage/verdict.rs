@@ -83,8 +83,8 @@ pub fn representatives(alerts: &[Alert]) -> BTreeMap<&str, &Alert> {
     for alert in alerts {
         let known = loudest.entry(&alert.id).or_insert(alert);
         let is_step = alert.activity != Activity::Close;
-        let is_louder = alert.untriaged_severity() > known.untriaged_severity();
-        if is_step && (is_louder || known.activity == Activity::Close) {
+        let is_more_severe = alert.untriaged_severity() > known.untriaged_severity();
+        if is_step && (is_more_severe || known.activity == Activity::Close) {
             *known = alert;
         }
     }
@@ -159,7 +159,7 @@ pub struct Verdicts {
 
 impl Verdicts {
     /// Opens the file, making it where it is not there. A last line without an end is cut off: a crash left it, and nobody was
-    /// told that it is kept.
+    /// told that it was kept.
     ///
     /// # Errors
     /// [`VerdictsError`].
