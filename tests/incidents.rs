@@ -1,4 +1,4 @@
-//! One story, one incident: what an attack, a change of ours and a quiet week look like to whoever is paged.
+//! Incidents end to end: what an attack, a planned change and an ordinary evening page.
 
 mod common;
 
@@ -16,7 +16,7 @@ const SETTINGS: EngineSettings = EngineSettings {
     campaigns: Vec::new(),
 };
 
-/// What is told of records, in the order of time.
+/// The alerts of records, in the order of time.
 fn alerts_of(mut lines: Vec<String>) -> Vec<Alert> {
     lines.sort_by(|a, b| common::time(a).cmp(common::time(b)));
     let mut engine = Engine::new(Arc::clone(bundle()), SETTINGS);
@@ -69,14 +69,14 @@ fn one_attacker_with_the_keys_of_several_callers_is_one_incident_that_names_them
     named.sort_unstable();
     assert_eq!(named, ["billing-worker", "ml-gateway", "support-portal"]);
     for caller in named {
-        let tells = paged.iter().any(|alert| alert.caller.as_deref() == Some(caller));
-        assert!(tells, "no step tells of {caller}");
+        let is_reported = paged.iter().any(|alert| alert.caller.as_deref() == Some(caller));
+        assert!(is_reported, "no step reports {caller}");
     }
     assert_eq!(paged[0].cause_class.as_str(), "credential_misused");
 }
 
 #[test]
-fn a_planned_rotation_and_new_pods_are_told_as_such_and_page_nobody() {
+fn a_planned_rotation_and_new_pods_are_reported_as_such_and_page_nobody() {
     let changes: [(&str, &str, &str); 2] =
         [("key rotation", CREDENTIAL, "sk_live_rotated000001"), ("new pods", ADDRESS, "10.20.251.7")];
     for (likely, mark, text) in changes {
@@ -92,19 +92,19 @@ fn a_planned_rotation_and_new_pods_are_told_as_such_and_page_nobody() {
 }
 
 #[test]
-fn an_incident_never_vanishes_nor_grows_quieter_and_each_step_follows_the_one_before() {
+fn an_incident_is_always_closed_never_falls_in_severity_and_its_revisions_are_consecutive() {
     let alerts = alerts_of(logs().later.clone());
     let mut incidents: BTreeMap<&str, Vec<&Alert>> = BTreeMap::new();
     alerts.iter().for_each(|alert| incidents.entry(&alert.id).or_default().push(alert));
     assert!(incidents.len() > 3, "the sample has incidents");
-    let last_heard = alerts.iter().map(|alert| alert.time).max().unwrap_or_default();
+    let last_alert = alerts.iter().map(|alert| alert.time).max().unwrap_or_default();
     for (id, steps) in incidents {
         let revisions: Vec<u32> = steps.iter().map(|step| step.revision).collect();
         assert_eq!(revisions, (1..=steps.len() as u32).collect::<Vec<_>>(), "{id}");
         assert_eq!(steps[0].activity, Activity::Create, "{id}");
         assert!(steps.is_sorted_by_key(|step| (step.time, step.severity)), "{id}");
         let newest = steps[steps.len() - 1];
-        let is_recent = last_heard - newest.time < 7 * 3_600_000_000;
+        let is_recent = last_alert - newest.time < 7 * 3_600_000_000;
         assert!(newest.activity == Activity::Close || is_recent, "{id} was never closed");
     }
 }

@@ -1,4 +1,4 @@
-//! Whatever alert we can make, what leaves the house is a valid OCSF Detection Finding.
+//! Any alert is delivered as a valid OCSF Detection Finding.
 
 use apiwarden::alerts::{Activity, Alert, Involved, Related, Severity, Triaged, to_ocsf};
 use apiwarden::calls::View;
@@ -136,8 +136,8 @@ fn every_alert_is_a_valid_detection_finding() {
     let validator = validator();
     proptest!(|(alert in alert())| {
         let ocsf = to_ocsf(&alert);
-        let complaints: Vec<String> = validator.iter_errors(&ocsf).map(|error| format!("{}: {error}", error.instance_path())).collect();
-        prop_assert!(complaints.is_empty(), "{complaints:#?}");
+        let diagnostics: Vec<String> = validator.iter_errors(&ocsf).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        prop_assert!(diagnostics.is_empty(), "{diagnostics:#?}");
     });
 }
 

@@ -1,7 +1,6 @@
 //! An alert as a card for a person at a terminal: who, what, how unlikely, and what was seen against what is usual.
 //!
-//! Names in an alert come from logs, and whoever wrote the logs may have been an attacker: control characters never reach the
-//! terminal.
+//! Names in an alert come from logs, which an attacker may have written: control characters never reach the terminal.
 //!
 //! Not here: shapes for machines (`ocsf`, `sinks`).
 
@@ -71,11 +70,11 @@ fn headline(alert: &Alert, style: Style) -> Cell {
     if style == Style::Colour { cell.fg(colour).add_attribute(Attribute::Bold) } else { cell }
 }
 
-/// The lines of the card that have something to say, with their labels.
+/// The non-empty lines of the card, with their labels.
 fn facts(alert: &Alert) -> Vec<(&'static str, String)> {
     let step = match alert.activity {
         Activity::Create => "opened",
-        Activity::Update => "goes on",
+        Activity::Update => "continues",
         Activity::Close => "closed",
     };
     let others =
@@ -144,7 +143,7 @@ fn instant(microseconds: i64) -> String {
     }
 }
 
-/// The text with a mark in place of what could move the cursor, change colours or turn the view of writing.
+/// The text with U+FFFD in place of what could move the cursor, change colours or reverse the direction of writing.
 pub(crate) fn printable(text: &str) -> String {
     let harmful = |c: char| {
         c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -154,12 +153,12 @@ pub(crate) fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::bulk_upload;
+    use super::super::sample;
     use super::*;
 
     #[test]
-    fn a_card_tells_who_what_how_unlikely_and_why() {
-        let card = card(&bulk_upload(), Style::Plain);
+    fn a_card_shows_who_what_how_unlikely_and_why() {
+        let card = card(&sample(), Style::Plain);
         let expected = " HIGH        Bulk upload to a known vendor
  what        payroll-svc sent 412 MB to content.dropboxapi.com, usual 1.1 MB
  cause       data left
@@ -182,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_card_is_never_wider_than_a_hundred_columns() {
-        let mut alert = bulk_upload();
+        let mut alert = sample();
         alert.message = "a word and ".repeat(40);
         alert.endpoint = Some("x".repeat(300));
         alert.contributions[0].observed = "y".repeat(200);
@@ -192,7 +191,7 @@ mod tests {
 
     #[test]
     fn an_escape_code_in_a_log_never_reaches_the_terminal() {
-        let mut alert = bulk_upload();
+        let mut alert = sample();
         alert.caller = Some("\u{1b}[2J\u{202e}evil".to_string());
         assert!(!card(&alert, Style::Plain).contains(['\u{1b}', '\u{202e}']));
         let coloured = card(&alert, Style::Colour);
@@ -200,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn likelihood_is_told_in_the_largest_unit_that_fits() {
+    fn likelihood_is_written_in_the_largest_unit_that_fits() {
         for (rate, words) in [
             (3.2, "expected 3 times a day at this level"),
             (1.0, "expected once a day at this level"),

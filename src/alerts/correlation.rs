@@ -1,10 +1,10 @@
-//! Threads: what joins findings about different subjects into one story.
+//! Correlation keys: what joins findings about different subjects into one incident.
 //!
-//! A network, a client or a credential that is odd at one vendor is the same oddity at the next; so is a destination that
-//! nobody had called, whoever calls it. A caller whose credential was misused, or who called such a destination, is itself a
-//! correlation: what it shows elsewhere within the horizon belongs to the same story.
+//! A network, a client or a credential that is unusual at one vendor is the same anomaly at the next; so is a destination that nobody had
+//! called, whoever calls it. A caller whose credential was misused, or who called such a destination, is itself a key: what it shows
+//! elsewhere within six hours belongs to the same incident.
 //!
-//! Not here: the incidents that threads run through (`incidents`).
+//! Not here: the incidents that keys lead to (`incidents`).
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ use super::Subject;
 use crate::calls::View;
 use crate::detect::Finding;
 
-/// What a correlation is made of.
+/// What a key is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum Kind {
     /// A network that was new.
@@ -27,7 +27,7 @@ pub(super) enum Kind {
     Caller,
 }
 
-/// A correlation: views never share one.
+/// A correlation key. Views never share one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct CorrelationKey {
     kind: Kind,
@@ -35,7 +35,7 @@ pub(super) struct CorrelationKey {
     name: String,
 }
 
-/// The kind of correlation that a class of first-seen events is about.
+/// The kind of key that a class of novelties makes.
 fn kind_of(class: &str) -> Option<Kind> {
     let is_of = |prefixes: [&str; 2]| prefixes.iter().any(|prefix| class.starts_with(prefix));
     match class {
@@ -48,22 +48,22 @@ fn kind_of(class: &str) -> Option<Kind> {
 }
 
 impl CorrelationKey {
-    /// The correlation of the new thing that a finding is about, if it is about one.
+    /// The key of the novelty that a finding is about, if it is about one.
     pub(super) fn of_novelty(subject: &Subject, finding: &Finding) -> Option<Self> {
         let kind = kind_of(finding.cause.name)?;
         finding.novelty.as_deref().map(|name| Self { kind, view: subject.view, name: name.to_owned() })
     }
 
-    /// The threads of the credential that a finding shows, and of its caller.
+    /// The keys of a finding's credential and caller.
     pub(super) fn of_subject(subject: &Subject, finding: &Finding) -> Vec<Self> {
-        let correlation = |kind, name: &str| Self { kind, view: subject.view, name: name.to_owned() };
-        let credential = finding.credential.as_deref().map(|name| correlation(Kind::Credential, name));
+        let key = |kind, name: &str| Self { kind, view: subject.view, name: name.to_owned() };
+        let credential = finding.credential.as_deref().map(|name| key(Kind::Credential, name));
         let caller = Some(subject.caller.as_str()).filter(|caller| !caller.is_empty());
-        credential.into_iter().chain(caller.map(|name| correlation(Kind::Caller, name))).collect()
+        credential.into_iter().chain(caller.map(|name| key(Kind::Caller, name))).collect()
     }
 
-    /// Whether a finding that pages begins this correlation, or takes it up again.
-    pub(super) fn is_begun_by(&self, finding: &Finding) -> bool {
+    /// Whether a paging finding makes this key lead to its incident.
+    pub(super) fn is_set_by(&self, finding: &Finding) -> bool {
         let is_misuse = finding.detector.name == "credential_misuse";
         match self.kind {
             Kind::Network | Kind::Client | Kind::Vendor => true,

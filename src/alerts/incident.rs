@@ -1,8 +1,8 @@
-//! Incidents: one story with a life, told part by part.
+//! An incident: one subject or several over time, reported part by part.
 //!
-//! An incident has a part for each subject that it involves: a caller at a vendor, or a vendor as a whole. A step of its life
-//! tells of the part that has news and names all of them. What an incident is called stays as it was opened, its severity never
-//! falls, and its id follows from who, whom and when it began, so a retry, a replay or a restart gives the same one.
+//! An incident has a part for each subject that it involves: a caller at a vendor, or a vendor as a whole. Each of its updates describes the
+//! part that changed and names all of them. Its title stays as it was opened, its severity never falls, and its id is a hash of who, whom
+//! and when it began: a retry, a replay or a restart gives the same one.
 //!
 //! Not here: which finding belongs to which incident (`incidents`).
 
@@ -15,9 +15,9 @@ use crate::calls::View;
 use crate::detect::Finding;
 use crate::features::Entity;
 
-/// Hosts and reasons that a part gathers.
-const MAX_GATHERED: usize = 12;
-/// Parts that are kept of an incident; findings of further subjects are told by the first part.
+/// Hosts and reasons kept of a part.
+const MAX_MERGED: usize = 12;
+/// Parts kept of an incident; findings of further subjects are merged into the first.
 const MAX_PARTS: usize = 64;
 
 /// Whom an incident is about: a caller at a vendor, or a vendor as a whole (no caller).
@@ -38,24 +38,24 @@ impl Subject {
     }
 }
 
-/// One subject's part: its evidence as an alert, without a place in the incident's life.
+/// One subject's part: its evidence as an alert, without revision and activity.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Part {
     subject: Subject,
     evidence: Alert,
-    /// Whether there is something new to tell.
-    has_news: bool,
+    /// Whether it has changed since it was last reported.
+    is_unreported: bool,
     causes: BTreeSet<String>,
 }
 
 impl Part {
     fn new(id: &str, subject: &Subject, finding: &Finding, severity: Severity, bundle: &str) -> Self {
         let evidence = evidence(id, subject, finding, severity, bundle);
-        Self { subject: subject.clone(), evidence, has_news: true, causes: causes_of(subject, finding).collect() }
+        Self { subject: subject.clone(), evidence, is_unreported: true, causes: causes_of(subject, finding).collect() }
     }
 
-    /// Notes what a finding is about; whether that is new here.
-    fn learn(&mut self, finding: &Finding) -> bool {
+    /// Adds the causes of a finding. Returns whether one is new here.
+    fn add_causes(&mut self, finding: &Finding) -> bool {
         let known = self.causes.len();
         let causes: Vec<String> = causes_of(&self.subject, finding).collect();
         self.causes.extend(causes);
@@ -75,23 +75,23 @@ impl Part {
     }
 }
 
-/// What makes a finding news: its cause, and in an audit log each further operation, which is a further step.
+/// What makes a finding worth an update: its cause, and in an audit log each further operation.
 fn causes_of<'a>(subject: &Subject, finding: &'a Finding) -> impl Iterator<Item = String> + use<'a> {
     let operation = finding.endpoint.clone().filter(|_| subject.view == View::Audit);
     std::iter::once(finding.cause.name.to_owned()).chain(operation)
 }
 
-/// An incident that goes on.
+/// An open incident.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Incident {
     id: String,
     revision: u32,
     severity: Severity,
     pub pages: bool,
-    /// When it was heard of last.
-    pub last: i64,
-    /// When it was told last; `None` before the first time.
-    pub told: Option<i64>,
+    /// Time of its last finding, microseconds since the epoch.
+    pub last_seen: i64,
+    /// When it was last reported, microseconds since the epoch; `None` before the first time.
+    pub reported_at: Option<i64>,
     parts: Vec<Part>,
     related: Vec<Related>,
 }
@@ -106,47 +106,47 @@ impl Incident {
             revision: 0,
             severity,
             pages,
-            last: finding.time,
-            told: None,
+            last_seen: finding.time,
+            reported_at: None,
             related: Vec::new(),
         }
     }
 
-    /// Adds a finding to its subject's part, a new part where there is none. It is news where its cause or its subject is new
-    /// here, where it is louder, and where nothing was told for `update_every` microseconds.
+    /// Adds a finding to its subject's part, which is new where there is none. The part is reported again where its cause or its subject is new
+    /// here, where the severity rises, and where nothing was reported for `update_every` microseconds.
     pub fn add(&mut self, subject: &Subject, finding: &Finding, severity: Severity, bundle: &str, update_every: i64) {
-        let is_louder = severity > self.severity;
-        let is_due = self.told.is_none_or(|told| finding.time - told >= update_every);
-        self.last = finding.time;
+        let is_more_severe = severity > self.severity;
+        let is_due = self.reported_at.is_none_or(|at| finding.time - at >= update_every);
+        self.last_seen = finding.time;
         self.severity = self.severity.max(severity);
-        let place = self.parts.iter().position(|part| part.subject == *subject);
-        match place.or((self.parts.len() >= MAX_PARTS).then_some(0)) {
-            Some(place) => {
-                let part = &mut self.parts[place];
-                part.has_news |= part.learn(finding) || is_louder || is_due;
-                gather(&mut part.evidence, finding);
+        let index = self.parts.iter().position(|part| part.subject == *subject);
+        match index.or((self.parts.len() >= MAX_PARTS).then_some(0)) {
+            Some(index) => {
+                let part = &mut self.parts[index];
+                part.is_unreported |= part.add_causes(finding) || is_more_severe || is_due;
+                merge(&mut part.evidence, finding);
             }
             None => {
                 // What a vendor does to all who call it stands before what one of them showed of it.
-                let place = if subject.caller.is_empty() { 0 } else { self.parts.len() };
-                self.parts.insert(place, Part::new(&self.id, subject, finding, severity, bundle));
+                let index = if subject.caller.is_empty() { 0 } else { self.parts.len() };
+                self.parts.insert(index, Part::new(&self.id, subject, finding, severity, bundle));
             }
         }
     }
 
-    /// What is new, one step a part.
-    pub fn tell(&mut self, time: i64) -> Vec<Alert> {
+    /// One update for each part that has changed since the last, at `time` (microseconds since the epoch).
+    pub fn report(&mut self, time: i64) -> Vec<Alert> {
         let mut steps = Vec::new();
-        for place in 0..self.parts.len() {
-            if self.parts[place].has_news {
-                let activity = if self.told.is_none() { Activity::Create } else { Activity::Update };
-                steps.push(self.step(place, activity, time));
+        for index in 0..self.parts.len() {
+            if self.parts[index].is_unreported {
+                let activity = if self.reported_at.is_none() { Activity::Create } else { Activity::Update };
+                steps.push(self.step(index, activity, time));
             }
         }
         steps
     }
 
-    /// The end: told of the part that it began with, over the time of all.
+    /// The close: describes the part that it began with, over the time of all.
     pub fn close(&mut self, time: i64) -> Alert {
         let mut alert = self.step(0, Activity::Close, time);
         alert.first_seen = self.evidence().map(|evidence| evidence.first_seen).min().unwrap_or(alert.first_seen);
@@ -158,14 +158,14 @@ impl Incident {
         self.parts.iter().map(|part| &part.evidence)
     }
 
-    /// The next step of its life, told of the part at a place.
-    fn step(&mut self, place: usize, activity: Activity, time: i64) -> Alert {
+    /// The next revision, describing the part at `index`.
+    fn step(&mut self, index: usize, activity: Activity, time: i64) -> Alert {
         self.revision += 1;
-        self.told = Some(time);
-        self.parts[place].has_news = false;
-        let others = self.parts.iter().enumerate().filter(|(other, _)| *other != place).map(|(_, part)| part);
-        let involved = [&self.parts[place]].into_iter().chain(others).take(MAX_INVOLVED).map(Part::involved);
-        let evidence = &self.parts[place].evidence;
+        self.reported_at = Some(time);
+        self.parts[index].is_unreported = false;
+        let others = self.parts.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, part)| part);
+        let involved = [&self.parts[index]].into_iter().chain(others).take(MAX_INVOLVED).map(Part::involved);
+        let evidence = &self.parts[index].evidence;
         let likely = evidence.likely.map_or_else(String::new, |likely| format!(" (likely: {})", likely.as_str()));
         Alert {
             revision: self.revision,
@@ -185,8 +185,8 @@ impl Incident {
         self.parts.iter().any(|part| causes.iter().any(|cause| part.causes.contains(*cause)))
     }
 
-    /// Whether it involves one subject only.
-    pub fn is_of_one(&self) -> bool {
+    /// Whether it involves a single subject.
+    pub fn has_one_subject(&self) -> bool {
         self.parts.len() == 1
     }
 
@@ -200,28 +200,28 @@ impl Incident {
         })
     }
 
-    /// Points at another incident.
-    pub fn relate(&mut self, other: Related) {
+    /// Links another incident.
+    pub fn link(&mut self, other: Related) {
         if self.related.len() < MAX_INVOLVED && other.id != self.id && !self.related.contains(&other) {
             self.related.push(other);
         }
     }
 
-    /// How others point at it.
-    pub fn pointer(&self) -> Related {
+    /// Its id and title, for incidents that link it.
+    pub fn reference(&self) -> Related {
         let title = self.parts.first().map_or_else(String::new, |part| part.evidence.title.clone());
         Related { id: self.id.clone(), title }
     }
 
-    /// Takes over the first-time facts of the notice that it grew out of: they are part of the story.
-    pub fn remember(&mut self, notice: &Self) {
+    /// Takes over the novelties of the notice that it escalated from.
+    pub fn adopt_novelties(&mut self, notice: &Self) {
         let of_notice = |part: &&mut Part| notice.parts.iter().any(|old| old.subject == part.subject);
         let Some(part) = self.parts.iter_mut().find(of_notice) else { return };
         let facts = notice.evidence().flat_map(|alert| &alert.contributions);
         for fact in facts.filter(|fact| fact.is_novelty()) {
             let evidence = &mut part.evidence;
             let is_known = evidence.contributions.iter().any(|known| known.observed == fact.observed);
-            if !is_known && evidence.contributions.len() < MAX_GATHERED {
+            if !is_known && evidence.contributions.len() < MAX_MERGED {
                 evidence.contributions.push(fact.clone());
             }
         }
@@ -271,9 +271,9 @@ fn evidence(id: &str, subject: &Subject, finding: &Finding, severity: Severity, 
     }
 }
 
-/// Adds a finding's evidence. What it is called, and about whom, stays as it was opened; what it says is the rarest finding's
-/// among those that explain most.
-fn gather(evidence: &mut Alert, finding: &Finding) {
+/// Adds a finding's evidence. Title and subject stay as they were opened; the message is that of the rarest finding among those of the
+/// highest cause class.
+fn merge(evidence: &mut Alert, finding: &Finding) {
     evidence.first_seen = evidence.first_seen.min(finding.first_seen);
     evidence.last_seen = evidence.last_seen.max(finding.last_seen);
     evidence.likely = evidence.likely.filter(|likely| finding.likely == Some(*likely));
@@ -289,7 +289,7 @@ fn gather(evidence: &mut Alert, finding: &Finding) {
     }
     evidence.cause_class = evidence.cause_class.max(class);
     for host in &finding.hosts {
-        if evidence.hosts.len() < MAX_GATHERED && !evidence.hosts.contains(host) {
+        if evidence.hosts.len() < MAX_MERGED && !evidence.hosts.contains(host) {
             evidence.hosts.push(host.clone());
         }
     }
@@ -304,7 +304,7 @@ fn gather(evidence: &mut Alert, finding: &Finding) {
         }
     }
     evidence.contributions.sort_by(|a, b| a.p_value.total_cmp(&b.p_value));
-    evidence.contributions.truncate(MAX_GATHERED);
+    evidence.contributions.truncate(MAX_MERGED);
     if finding.credential.is_some() {
         evidence.credential.clone_from(&finding.credential);
     }

@@ -1,14 +1,14 @@
-//! The incidents of incidents: which finding belongs to which story.
+//! The incident store: which finding belongs to which incident.
 //!
-//! Findings of one subject less than six hours apart are one incident: created, updated when a new cause joins or it grows
-//! louder (at most once a bucket) and every six hours while it goes on, closed when it has been quiet. Findings of other
-//! subjects join it along a correlation: the same new network, client or destination, the same misused credential, or the same
-//! caller after such a finding. What shares a caller, a vendor or a credential and does not join is linked.
+//! Findings of one subject less than six hours apart are one incident. It is created, updated when a new cause joins or its severity rises (at
+//! most once per bucket) and every six hours while it lasts, and closed after six quiet hours. Findings of other subjects join by a
+//! correlation key: the same new network, client or destination, the same misused credential, or the same caller after such a finding. An
+//! incident that shares a caller, a vendor or a credential and does not join is linked.
 //!
-//! A notice that grows into a page becomes an incident of its own, which names the notice: whoever counts pages counts it.
-//! Nothing that was told is taken back: every incident ends with a close.
+//! A notice that escalates to a page is closed, and the page is an incident of its own that references it: whoever counts pages counts it.
+//! Whatever was reported ends with a close.
 //!
-//! Not here: what an incident is made of (`incident`), what makes a correlation (`correlation`).
+//! Not here: the content of an incident (`incident`), and what makes a correlation key (`correlation`).
 
 use std::collections::BTreeMap;
 
@@ -19,45 +19,46 @@ use super::incident::{Incident, Subject};
 use super::{Alert, Severity};
 use crate::detect::Finding;
 
-/// Quiet time after which an incident is over, and time within which findings are of one story, microseconds.
+/// Quiet time after which an incident is over, and time within which findings correlate, microseconds.
 const HORIZON: i64 = 6 * 3_600_000_000;
-/// Longest time without an update while an incident goes on.
+/// Longest time without an update while an incident lasts, microseconds.
 const UPDATE_EVERY: i64 = HORIZON;
 
-/// Time within which a vendor's change takes the incident of one of its callers, microseconds.
+/// Time within which a vendor's change takes over the incident of one of its callers, microseconds.
 const RECENT: i64 = 3_600_000_000;
 
-/// A correlation's incident, and when a finding that pages took it up last.
+/// The incident that a correlation key leads to.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Hold {
+struct Correlation {
     incident: u64,
+    /// When a paging finding last showed the key, microseconds since the epoch.
     at: i64,
 }
 
-/// The incidents that go on.
+/// The open incidents.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct IncidentStore {
-    /// By the order in which they were opened.
+    /// By the order of opening.
     incidents: BTreeMap<u64, Incident>,
     opened: u64,
-    /// The incident that a subject's findings belong to.
+    /// Subject → the incident that its findings belong to.
     open: BTreeMap<Subject, u64>,
-    threads: BTreeMap<CorrelationKey, Hold>,
-    /// Notices that were told and have since grown into pages.
-    outgrown: Vec<Incident>,
+    correlations: BTreeMap<CorrelationKey, Correlation>,
+    /// Reported notices that have since escalated to pages.
+    superseded: Vec<Incident>,
 }
 
 impl IncidentStore {
-    /// Adds a finding to the incident that its new thing leads to, to its subject's, to one that another correlation leads to, or to
-    /// a new one.
+    /// Adds a finding to an incident: the one that its novelty correlates with, else its subject's, else one that its credential or caller
+    /// correlates with, else a new one. `bundle` is the version of the model bundle.
     pub fn add(&mut self, subject: &Subject, finding: &Finding, severity: Severity, bundle: &str) {
         let pages = severity >= Severity::Medium;
         let novelty = CorrelationKey::of_novelty(subject, finding);
-        let threads = CorrelationKey::of_subject(subject, finding);
+        let keys = CorrelationKey::of_subject(subject, finding);
         let number = self
-            .along(novelty.as_slice(), finding.time)
+            .correlated(novelty.as_slice(), finding.time)
             .or_else(|| self.open.get(subject).copied().filter(|number| !pages || self.pages(*number)))
-            .or_else(|| self.along(&threads, finding.time));
+            .or_else(|| self.correlated(&keys, finding.time));
         let number = match number {
             Some(number) => {
                 if let Some(incident) = self.incidents.get_mut(&number) {
@@ -68,11 +69,11 @@ impl IncidentStore {
             None => self.open_incident(subject, finding, severity, bundle),
         };
         if let Some(before) = self.open.insert(subject.clone(), number).filter(|before| *before != number) {
-            self.give_way(before, number);
+            self.reassign(before, number);
         }
         if pages {
-            let begun = novelty.into_iter().chain(threads).filter(|correlation| correlation.is_begun_by(finding));
-            self.threads.extend(begun.map(|correlation| (correlation, Hold { incident: number, at: finding.time })));
+            let set = novelty.into_iter().chain(keys).filter(|key| key.is_set_by(finding));
+            self.correlations.extend(set.map(|key| (key, Correlation { incident: number, at: finding.time })));
         }
     }
 
@@ -80,19 +81,20 @@ impl IncidentStore {
         self.incidents.get(&number).is_some_and(|incident| incident.pages)
     }
 
-    /// The oldest incident that pages and that one of these threads leads to.
-    fn along(&self, threads: &[CorrelationKey], time: i64) -> Option<u64> {
-        let holds = threads.iter().filter_map(|correlation| self.threads.get(correlation));
-        holds.filter(|hold| time - hold.at <= HORIZON && self.pages(hold.incident)).map(|hold| hold.incident).min()
+    /// The oldest paging incident that one of these keys leads to.
+    fn correlated(&self, keys: &[CorrelationKey], time: i64) -> Option<u64> {
+        let recent = |known: &&Correlation| time - known.at <= HORIZON && self.pages(known.incident);
+        let known = keys.iter().filter_map(|key| self.correlations.get(key)).filter(recent);
+        known.map(|known| known.incident).min()
     }
 
     fn open_incident(&mut self, subject: &Subject, finding: &Finding, severity: Severity, bundle: &str) -> u64 {
         let mut incident = Incident::open(subject, finding, severity, bundle);
-        let pointer = incident.pointer();
-        for other in self.incidents.values_mut().filter(|other| finding.time - other.last <= HORIZON) {
+        let reference = incident.reference();
+        for other in self.incidents.values_mut().filter(|other| finding.time - other.last_seen <= HORIZON) {
             if other.is_related(subject, finding) {
-                incident.relate(other.pointer());
-                other.relate(pointer.clone());
+                incident.link(other.reference());
+                other.link(reference.clone());
             }
         }
         self.opened += 1;
@@ -100,16 +102,16 @@ impl IncidentStore {
         self.opened
     }
 
-    /// A subject's findings belong to another incident from now on. A notice ends with that, a page when it falls quiet.
-    fn give_way(&mut self, before: u64, after: u64) {
+    /// From now on a subject's findings belong to incident `after`. A notice ends with that; a page ends when it is quiet.
+    fn reassign(&mut self, before: u64, after: u64) {
         let Some(mut old) = self.incidents.remove(&before) else { return };
         if let Some(new) = self.incidents.get_mut(&after) {
             if !old.pages {
-                new.remember(&old);
+                new.adopt_novelties(&old);
             }
-            if old.told.is_some() {
-                new.relate(old.pointer());
-                old.relate(new.pointer());
+            if old.reported_at.is_some() {
+                new.link(old.reference());
+                old.link(new.reference());
             }
         }
         if old.pages {
@@ -117,52 +119,53 @@ impl IncidentStore {
             return;
         }
         self.open.retain(|_, number| *number != before);
-        if old.told.is_some() {
-            self.outgrown.push(old);
+        if old.reported_at.is_some() {
+            self.superseded.push(old);
         }
     }
 
-    /// What is new at `time`: one step for each part of an incident that has news.
-    pub fn tell(&mut self, time: i64) -> Vec<Alert> {
-        let outgrown = self.outgrown.drain(..).map(|mut notice| notice.close(time));
-        let mut told: Vec<Alert> = outgrown.collect();
-        told.extend(self.incidents.values_mut().flat_map(|incident| incident.tell(time)));
-        told
+    /// The updates at `time` (microseconds since the epoch): one alert for each part of an incident that has something unreported.
+    pub fn report(&mut self, time: i64) -> Vec<Alert> {
+        let superseded = self.superseded.drain(..).map(|mut notice| notice.close(time));
+        let mut alerts: Vec<Alert> = superseded.collect();
+        alerts.extend(self.incidents.values_mut().flat_map(|incident| incident.report(time)));
+        alerts
     }
 
-    /// Closes what has been quiet for long enough at `time`, in the order in which it fell quiet.
+    /// Closes incidents that have been quiet for six hours at `time` (microseconds since the epoch), the longest quiet first.
     pub fn close(&mut self, time: i64) -> Vec<Alert> {
         let mut closed = Vec::new();
         self.incidents.retain(|_, incident| {
-            let goes_on = time - incident.last <= HORIZON;
-            if !goes_on {
-                closed.push(incident.close(incident.last + HORIZON));
+            let is_open = time - incident.last_seen <= HORIZON;
+            if !is_open {
+                closed.push(incident.close(incident.last_seen + HORIZON));
             }
-            goes_on
+            is_open
         });
         if !closed.is_empty() {
             self.open.retain(|_, number| self.incidents.contains_key(number));
         }
-        self.threads.retain(|_, hold| time - hold.at <= HORIZON);
+        self.correlations.retain(|_, correlation| time - correlation.at <= HORIZON);
         closed.sort_by(|a, b| (a.time, &a.id).cmp(&(b.time, &b.id)));
         closed
     }
 
-    /// Whether an incident of this subject goes on.
+    /// Whether the subject has an open incident.
     pub fn is_open(&self, subject: &Subject) -> bool {
         self.open.contains_key(subject)
     }
 
-    /// Whether an incident that pages goes on.
+    /// Whether the subject has an open incident that pages.
     pub fn is_paging(&self, subject: &Subject) -> bool {
         self.open.get(subject).is_some_and(|number| self.pages(*number))
     }
 
-    /// Makes a caller's incident the vendor's, if one of its causes is among these and it was heard of within the hour.
-    pub fn widen(&mut self, vendor: &Subject, caller: &str, causes: &[&str], time: i64) -> bool {
+    /// Makes a caller's incident the vendor's, if it has one of these causes, no other subject, and a finding within the last hour. Returns whether
+    /// it did.
+    pub fn promote_to_vendor(&mut self, vendor: &Subject, caller: &str, causes: &[&str], time: i64) -> bool {
         let own = Subject { caller: caller.to_owned(), ..vendor.clone() };
         let Some(number) = self.open.get(&own).copied() else { return false };
-        let fits = |one: &Incident| one.is_of_one() && one.has_cause(causes) && time - one.last <= RECENT;
+        let fits = |one: &Incident| one.has_one_subject() && one.has_cause(causes) && time - one.last_seen <= RECENT;
         let fits = self.incidents.get(&number).is_some_and(fits);
         if fits {
             self.open.insert(vendor.clone(), number);
@@ -173,6 +176,11 @@ impl IncidentStore {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::option;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
     use super::*;
     use crate::alerts::Activity;
     use crate::calls::View;
@@ -213,15 +221,15 @@ mod tests {
         Finding { novelty: Some(novelty.to_owned()), ..finding(name, time) }
     }
 
-    /// What is told of findings that page, each at its time: the step, and which incident it is of by the order of opening.
-    fn told(findings: &[(Subject, Finding)]) -> Vec<(Activity, usize)> {
+    /// What is reported of paging findings, each at its time: the step, and its incident by order of opening.
+    fn steps_of(findings: &[(Subject, Finding)]) -> Vec<(Activity, usize)> {
         let mut incidents = IncidentStore::default();
         let mut ids = Vec::new();
         let mut steps = Vec::new();
         for (subject, finding) in findings {
             steps.extend(incidents.close(finding.time));
             incidents.add(subject, finding, Severity::High, "b");
-            steps.extend(incidents.tell(finding.time));
+            steps.extend(incidents.report(finding.time));
         }
         let step = |alert: Alert| {
             let place = ids.iter().position(|id| *id == alert.id).unwrap_or_else(|| {
@@ -240,14 +248,14 @@ mod tests {
     #[test]
     fn an_incident_is_created_updated_for_news_and_closed_when_quiet() {
         let (mut incidents, billing) = (IncidentStore::default(), subject("billing", "stripe"));
-        let steps = |told: Vec<Alert>| told.into_iter().map(|a| (a.activity, a.revision)).collect::<Vec<_>>();
+        let steps = |reported: Vec<Alert>| reported.into_iter().map(|a| (a.activity, a.revision)).collect::<Vec<_>>();
         incidents.add(&billing, &finding("bytes_out", HOUR), Severity::Medium, "b");
         incidents.add(&billing, &finding("denied", HOUR), Severity::Medium, "b");
-        assert_eq!(steps(incidents.tell(HOUR)), [(CREATE, 1)], "one step a bucket");
+        assert_eq!(steps(incidents.report(HOUR)), [(CREATE, 1)], "one step a bucket");
         incidents.add(&billing, &finding("denied", HOUR + 5), Severity::Medium, "b");
-        assert_eq!(steps(incidents.tell(HOUR + 5)), [], "nothing new");
+        assert_eq!(steps(incidents.report(HOUR + 5)), [], "nothing new");
         incidents.add(&billing, &finding("latency", HOUR + 9), Severity::Medium, "b");
-        assert_eq!(steps(incidents.tell(HOUR + 9)), [(UPDATE, 2)]);
+        assert_eq!(steps(incidents.report(HOUR + 9)), [(UPDATE, 2)]);
         assert!(incidents.close(7 * HOUR + 9).is_empty());
         let closed = incidents.close(7 * HOUR + 10);
         assert_eq!((closed[0].activity, closed[0].revision, closed[0].time), (CLOSE, 3, 7 * HOUR + 9));
@@ -258,7 +266,7 @@ mod tests {
         let id = |time: i64| {
             let mut incidents = IncidentStore::default();
             incidents.add(&subject("billing", "stripe"), &finding("bytes_out", time), Severity::Medium, "b");
-            incidents.tell(time)[0].id.clone()
+            incidents.report(time)[0].id.clone()
         };
         assert_eq!(id(HOUR), id(HOUR));
         assert_ne!(id(HOUR), id(20 * HOUR));
@@ -270,19 +278,19 @@ mod tests {
         let fact = crate::detect::multivariate_contribution("client_known", 1.0, "", 0.5);
         let first = Finding { contributions: vec![fact], ..finding("client_known", HOUR) };
         incidents.add(&billing, &first, Severity::Low, "b");
-        let notice = incidents.tell(HOUR)[0].id.clone();
+        let notice = incidents.report(HOUR)[0].id.clone();
         incidents.add(&billing, &finding("bytes_out", HOUR + 1), Severity::High, "b");
-        let told = incidents.tell(HOUR + 1);
-        assert_eq!(told.iter().map(|alert| alert.activity).collect::<Vec<_>>(), [CLOSE, CREATE]);
-        assert_eq!(told[0].id, notice);
-        assert_ne!(told[1].id, notice);
-        assert_eq!(told[1].related[0].id, notice);
-        assert_eq!(told[1].first_time_facts().count(), 1);
+        let reported = incidents.report(HOUR + 1);
+        assert_eq!(reported.iter().map(|alert| alert.activity).collect::<Vec<_>>(), [CLOSE, CREATE]);
+        assert_eq!(reported[0].id, notice);
+        assert_ne!(reported[1].id, notice);
+        assert_eq!(reported[1].related[0].id, notice);
+        assert_eq!(reported[1].first_time_facts().count(), 1);
     }
 
     #[test]
     fn the_same_new_network_at_several_callers_and_vendors_is_one_incident() {
-        let steps = told(&[
+        let steps = steps_of(&[
             (subject("billing", "stripe"), about("network_public_new", "203.0.113.0/24", HOUR)),
             (subject("crm", "hubspot"), about("network_public_new", "203.0.113.0/24", 2 * HOUR)),
             (subject("crm", "hubspot"), about("network_public_new", "198.51.100.0/24", 2 * HOUR + 1)),
@@ -295,14 +303,14 @@ mod tests {
     fn a_misused_credential_joins_what_it_does_elsewhere_and_what_its_caller_shows_within_six_hours() {
         let stolen = |time| Finding { credential: Some("fp_1".to_owned()), ..finding("client_tool", time) };
         let upload = |time| Finding { credential: Some("fp_1".to_owned()), ..finding("bytes_out", time) };
-        let steps = told(&[
+        let steps = steps_of(&[
             (subject("billing", "stripe"), stolen(HOUR)),
             (subject("other", "stripe"), upload(2 * HOUR)),
             (subject("billing", "dropbox"), finding("bytes_out", 3 * HOUR)),
             (subject("other", "dropbox"), finding("bytes_out", 4 * HOUR)),
         ]);
         assert_eq!(steps, [(CREATE, 0), (UPDATE, 0), (UPDATE, 0), (CREATE, 1)]);
-        let late = told(&[
+        let late = steps_of(&[
             (subject("billing", "stripe"), stolen(HOUR)),
             (subject("billing", "dropbox"), finding("bytes_out", 8 * HOUR)),
         ]);
@@ -312,54 +320,123 @@ mod tests {
     #[test]
     fn a_new_thing_leads_to_its_incident_even_where_the_subject_has_one_of_its_own() {
         let new = |time| about("client_tool", "curl", time);
-        let steps = told(&[
+        let steps = steps_of(&[
             (subject("crm", "hubspot"), finding("latency", HOUR)),
             (subject("billing", "stripe"), new(HOUR + 1)),
             (subject("crm", "hubspot"), new(HOUR + 2)),
             (subject("crm", "hubspot"), finding("bytes_out", HOUR + 3)),
             (subject("mail", "sendgrid"), finding("latency", 8 * HOUR)),
         ]);
-        let story = [(CREATE, 0), (CREATE, 1), (UPDATE, 1), (UPDATE, 1), (CLOSE, 0), (CLOSE, 1), (CREATE, 2)];
-        assert_eq!(steps, story);
+        let expected = [(CREATE, 0), (CREATE, 1), (UPDATE, 1), (UPDATE, 1), (CLOSE, 0), (CLOSE, 1), (CREATE, 2)];
+        assert_eq!(steps, expected);
     }
 
     #[test]
-    fn what_joins_names_all_and_is_never_quieter() {
+    fn what_joins_names_all_and_is_never_less_severe() {
         let mut incidents = IncidentStore::default();
         let new = |time| about("network_public_new", "203.0.113.0/24", time);
         incidents.add(&subject("billing", "stripe"), &new(HOUR), Severity::Critical, "b");
-        incidents.tell(HOUR);
+        incidents.report(HOUR);
         incidents.add(&subject("crm", "hubspot"), &new(2 * HOUR), Severity::Medium, "b");
-        let step = incidents.tell(2 * HOUR).remove(0);
+        let step = incidents.report(2 * HOUR).remove(0);
         assert_eq!(step.severity, Severity::Critical);
-        assert_eq!(step.caller.as_deref(), Some("crm"), "a step tells of what is new");
+        assert_eq!(step.caller.as_deref(), Some("crm"), "a step reports what is new");
         assert_eq!((step.callers(), step.vendors()), (vec!["crm", "billing"], vec!["hubspot", "stripe"]));
     }
 
     #[test]
-    fn findings_that_share_a_vendor_or_a_caller_and_no_thread_are_linked() {
+    fn findings_that_share_a_vendor_or_a_caller_and_no_correlation_are_linked() {
         let mut incidents = IncidentStore::default();
         incidents.add(&subject("billing", "stripe"), &finding("bytes_out", HOUR), Severity::High, "b");
         incidents.add(&subject("crm", "stripe"), &finding("bytes_out", 2 * HOUR), Severity::High, "b");
         incidents.add(&subject("mail", "sendgrid"), &finding("bytes_out", 2 * HOUR), Severity::High, "b");
-        let told = incidents.tell(2 * HOUR);
-        let related: Vec<usize> = told.iter().map(|alert| alert.related.len()).collect();
+        let reported = incidents.report(2 * HOUR);
+        let related: Vec<usize> = reported.iter().map(|alert| alert.related.len()).collect();
         assert_eq!(related, [1, 1, 0]);
-        assert_eq!((&told[0].related[0].id, &told[1].related[0].id), (&told[1].id, &told[0].id));
+        assert_eq!((&reported[0].related[0].id, &reported[1].related[0].id), (&reported[1].id, &reported[0].id));
     }
 
     #[test]
     fn a_change_that_turns_out_to_be_the_vendor_s_takes_its_first_caller_s_incident() {
         let mut incidents = IncidentStore::default();
         incidents.add(&subject("fraud", "plaid"), &finding("latency", HOUR), Severity::Medium, "b");
-        let id = incidents.tell(HOUR)[0].id.clone();
+        let id = incidents.report(HOUR)[0].id.clone();
         let vendor = subject("", "plaid");
-        assert!(!incidents.widen(&vendor, "fraud", &["latency"], 3 * HOUR), "too long ago");
-        assert!(!incidents.widen(&vendor, "fraud", &["denied"], HOUR + 1), "another cause");
-        assert!(incidents.widen(&vendor, "fraud", &["latency"], HOUR + 1));
+        assert!(!incidents.promote_to_vendor(&vendor, "fraud", &["latency"], 3 * HOUR), "too long ago");
+        assert!(!incidents.promote_to_vendor(&vendor, "fraud", &["denied"], HOUR + 1), "another cause");
+        assert!(incidents.promote_to_vendor(&vendor, "fraud", &["latency"], HOUR + 1));
         incidents.add(&vendor, &finding("latency", HOUR + 1), Severity::Medium, "b");
-        let step = incidents.tell(HOUR + 1).remove(0);
+        let step = incidents.report(HOUR + 1).remove(0);
         assert_eq!((step.id, step.activity, step.caller), (id, UPDATE, None));
         assert!(incidents.is_open(&vendor));
+    }
+
+    /// Any finding that a stream may bring: of a few subjects, causes, novelties and credentials, so that they often meet.
+    fn any_step() -> impl Strategy<Value = (Subject, Finding, Severity, i64)> {
+        let subjects = (select(vec!["billing", "crm", ""]), select(vec!["stripe", "hubspot"]));
+        let causes = select(vec!["bytes_out", "latency", "client_tool", "network_public_new", "vendor_new"]);
+        let shown = (option::of(select(vec!["203.0.113.0/24", "curl"])), option::of(select(vec!["fp_1", "fp_2"])));
+        let severities = select(vec![Severity::Informational, Severity::Low, Severity::Medium, Severity::Critical]);
+        (subjects, causes, shown, severities, 0..3 * HOUR).prop_map(
+            |((caller, vendor), cause, (novelty, credential), severity, pause)| {
+                let finding = Finding {
+                    novelty: novelty.map(str::to_owned),
+                    credential: credential.map(str::to_owned),
+                    ..finding(cause, 0)
+                };
+                (subject(caller, vendor), finding, severity, pause)
+            },
+        )
+    }
+
+    /// Runs findings through a store, which is written and read back before each step where `restarts`.
+    fn lives(findings: &[(Subject, Finding, Severity, i64)], restarts: bool) -> Vec<Alert> {
+        let (mut store, mut time, mut alerts) = (IncidentStore::default(), HOUR, Vec::new());
+        for (subject, finding, severity, pause) in findings {
+            if restarts {
+                store = postcard::from_bytes(&postcard::to_stdvec(&store).unwrap()).unwrap();
+            }
+            time += pause;
+            alerts.extend(store.close(time));
+            store.add(
+                subject,
+                &Finding { time, first_seen: time - HOUR, last_seen: time, ..finding.clone() },
+                *severity,
+                "b",
+            );
+            alerts.extend(store.report(time));
+        }
+        alerts.extend(store.close(time + 2 * HORIZON));
+        assert!(
+            store.incidents.is_empty() && store.open.is_empty() && store.correlations.is_empty(),
+            "nothing is left"
+        );
+        alerts
+    }
+
+    proptest! {
+        #[test]
+        fn every_incident_is_created_once_never_falls_in_severity_and_is_closed_once(findings in vec(any_step(), 1..40)) {
+            let alerts = lives(&findings, false);
+            let mut incidents: BTreeMap<&str, Vec<&Alert>> = BTreeMap::new();
+            alerts.iter().for_each(|alert| incidents.entry(&alert.id).or_default().push(alert));
+            for (id, steps) in incidents {
+                let revisions: Vec<u32> = steps.iter().map(|step| step.revision).collect();
+                prop_assert_eq!(revisions, (1..=steps.len() as u32).collect::<Vec<_>>(), "{}", id);
+                let last = steps.len() - 1;
+                for (at, step) in steps.iter().enumerate() {
+                    let expected = if at == 0 { CREATE } else if at == last { CLOSE } else { UPDATE };
+                    prop_assert_eq!(step.activity, expected, "{} at {}", id, at);
+                    prop_assert!(step.first_seen <= step.last_seen && step.last_seen <= step.time, "{}", id);
+                    prop_assert!(!step.involved.is_empty() && step.related.iter().all(|related| related.id != id));
+                }
+                prop_assert!(steps.is_sorted_by_key(|step| (step.time, step.severity)), "{}", id);
+            }
+        }
+
+        #[test]
+        fn a_store_that_was_restored_goes_on_as_if_it_had_never_stopped(findings in vec(any_step(), 1..20)) {
+            prop_assert_eq!(lives(&findings, false), lives(&findings, true));
+        }
     }
 }

@@ -1,10 +1,10 @@
-//! An alert as an OCSF 1.6.0 Detection Finding (class 2004), the form in which every sink gets it.
+//! An alert as an OCSF 1.6.0 Detection Finding (class 2004), the form in which every sink delivers it.
 //!
-//! What OCSF has a place for stands there, so that a SIEM needs no knowledge of us; the rest stands in `unmapped.apiwarden`. The
-//! same alert gives the same bytes: keys are in a fixed order and no clock is read. Times are whole milliseconds.
+//! OCSF attributes are used where they exist, so that a SIEM needs no knowledge of apiwarden; the rest is in `unmapped.apiwarden`. The same alert
+//! gives the same bytes: keys have a fixed order and no clock is read. Times are whole milliseconds.
 //!
-//! Resources are those of the part that the step tells of, with every vendor and credential of the incident. Each part of the
-//! incident, with its caller, is an evidence and stands in `unmapped.apiwarden.involved`; `callers`, `vendors` and `credentials`
+//! Resources are those of the part that the step reports, with every vendor and credential of the incident. Each part of the
+//! incident, with its caller, is an evidence and an entry of `unmapped.apiwarden.involved`; `callers`, `vendors` and `credentials`
 //! beside it list the names.
 //!
 //! Not here: other shapes and delivery (`sinks`).
@@ -64,7 +64,7 @@ pub fn to_ocsf(alert: &Alert) -> Value {
     }))
 }
 
-/// What OCSF has no place for.
+/// The extension: what OCSF has no attribute for.
 fn own(alert: &Alert) -> Value {
     json!({
         "p_value": alert.p_value,
@@ -111,7 +111,7 @@ fn status(activity: Activity) -> (u8, &'static str) {
     }
 }
 
-/// Whether someone is to be told. Of an update the alert alone does not know whether it grew louder, so nothing is claimed.
+/// Whether it should notify. An update alone does not know whether the severity rose, so nothing is claimed.
 fn is_alert(activity: Activity) -> Option<bool> {
     match activity {
         Activity::Create => Some(true),
@@ -136,7 +136,7 @@ fn finding_info(alert: &Alert) -> Value {
     })
 }
 
-/// The reasons, then what would have to be left out.
+/// The contributions, then the counterfactual.
 fn description(alert: &Alert) -> String {
     let reasons = alert.contributions.iter().map(in_words).collect::<Vec<_>>().join("; ");
     let counterfactual = alert.counterfactual.as_ref().map(Counterfactual::sentence);
@@ -172,7 +172,7 @@ fn attack(technique: &Technique) -> Value {
     })
 }
 
-/// Who and what the step is about, and every vendor and credential of its incident.
+/// The entities of the step, and every vendor and credential of its incident.
 fn resources(alert: &Alert) -> Vec<Value> {
     let own = |name: &Option<String>| name.clone().into_iter().collect::<Vec<_>>();
     let and_others = |own: Vec<String>, all: Vec<&str>| {
@@ -192,7 +192,7 @@ fn resources(alert: &Alert) -> Vec<Value> {
     caller.chain(hosts).chain(vendors.into_iter().map(named("vendor"))).chain(credentials).chain(endpoint).collect()
 }
 
-/// What of the resources other tools can look up.
+/// The resources that other tools can look up.
 fn observables(resources: &[Value]) -> Vec<Value> {
     let observable = |(index, resource): (usize, &Value)| {
         let (field, type_id, says) = match resource["type"].as_str()? {
@@ -206,7 +206,7 @@ fn observables(resources: &[Value]) -> Vec<Value> {
     resources.iter().enumerate().filter_map(observable).collect()
 }
 
-/// One evidence for each part of the incident; the first is that which the step tells of, with its traces.
+/// One evidence for each part of the incident; the first is the one that the step reports, with its traces.
 fn evidences(alert: &Alert) -> Vec<Value> {
     let trace_ids = &alert.trace_ids[..alert.trace_ids.len().min(MAX_TRACE_IDS)];
     let evidence = |(place, part): (usize, &Involved)| {
@@ -266,12 +266,12 @@ fn without_blanks(value: Value) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::bulk_upload;
+    use super::super::sample;
     use super::*;
 
     #[test]
     fn every_entity_is_named_among_the_resources() {
-        let ocsf = to_ocsf(&bulk_upload());
+        let ocsf = to_ocsf(&sample());
         let names: Vec<&str> = ocsf["resources"]
             .as_array()
             .unwrap()
@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     fn every_observable_points_at_its_value_in_the_event() {
-        let ocsf = to_ocsf(&bulk_upload());
+        let ocsf = to_ocsf(&sample());
         let observables = ocsf["observables"].as_array().unwrap();
         assert_eq!(observables.len(), 2);
         for observable in observables {
@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn a_sub_technique_comes_with_its_technique_and_tactic() {
-        let attack = &to_ocsf(&bulk_upload())["finding_info"]["attacks"][0];
+        let attack = &to_ocsf(&sample())["finding_info"]["attacks"][0];
         assert_eq!(attack["tactic"]["name"], "Exfiltration");
         assert_eq!(attack["technique"]["uid"], "T1567");
         assert_eq!(attack["sub_technique"]["uid"], "T1567.002");
@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn an_incident_that_closes_is_resolved_and_calls_no_one() {
-        let ocsf = to_ocsf(&Alert { activity: Activity::Close, revision: 3, ..bulk_upload() });
+        let ocsf = to_ocsf(&Alert { activity: Activity::Close, revision: 3, ..sample() });
         assert_eq!((&ocsf["type_uid"], &ocsf["status_id"]), (&json!(200_403), &json!(4)));
         assert_eq!((&ocsf["metadata"]["uid"], &ocsf["finding_info"]["uid"]), (&json!("aw-7f3c-3"), &json!("aw-7f3c")));
         assert_eq!(ocsf["is_alert"], false);

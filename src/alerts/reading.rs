@@ -1,7 +1,7 @@
-//! Alerts read back from OCSF, as the sinks wrote them: for cards, and for whoever judges alerts afterwards.
+//! Alerts read back from OCSF, as the sinks wrote them: for cards, triage and evaluation.
 //!
-//! What `to_ocsf` wrote comes back as it was, times to the millisecond and with the hosts of all its incident's parts; of a
-//! finding that another product wrote, as much as is understood.
+//! The inverse of `to_ocsf`, except that times are whole milliseconds and hosts are those of all parts of the incident. Of another product's
+//! finding, what is understood is read.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use super::{Activity, Alert, Involved, Related, Severity, Triaged};
 use crate::calls::View;
 use crate::detect::{Benign, Category, CauseClass};
 
-/// The alert that an OCSF Detection Finding tells of; `None` where it is no such finding or has no id.
+/// The alert of an OCSF Detection Finding; `None` where it is no such finding or has no id.
 pub fn from_ocsf(ocsf: &Value) -> Option<Alert> {
     let id = text(ocsf, "/finding_info/uid")?;
     let ours = ocsf.pointer("/unmapped/apiwarden").unwrap_or(&Value::Null);
@@ -99,7 +99,7 @@ fn related(event: &Value) -> Option<Related> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::bulk_upload;
+    use super::super::sample;
     use super::super::to_ocsf;
     use super::*;
 
@@ -107,7 +107,7 @@ mod tests {
     fn an_alert_that_was_written_comes_back_as_it_was() {
         let lowered = Triaged { score: 0.12, lowered_from: Some(Severity::High) };
         for triaged in [None, Some(lowered)] {
-            let alert = Alert { triaged, ..bulk_upload() };
+            let alert = Alert { triaged, ..sample() };
             assert_eq!(from_ocsf(&to_ocsf(&alert)), Some(alert));
         }
     }

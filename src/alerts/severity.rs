@@ -1,14 +1,14 @@
-//! How loud: from how rarely an alarm of this level comes by chance, and from how much is at stake.
+//! Severity: from how rarely an alarm of this level occurs by chance, and from the impact.
 //!
-//! The budget decides whether a person is paged, and it alone: impact never wakes anyone for what the budget calls noise, nor
-//! hushes what it lets through. Within either side impact and rarity move the severity by a step.
+//! The budget alone decides whether a person is paged: impact never pages for what is outside the budget, and never suppresses what is within
+//! it. On either side, impact and rarity move the severity by one step.
 //!
 //! Not here: the rate itself (`models::calibration`, from the p-value and the number of entities).
 
 use super::Severity;
 use crate::detect::Impact;
 
-/// Times rarer than the budget asks for that make an alarm a step louder.
+/// An alarm this many times rarer than the budget is one step more severe.
 const MUCH_RARER: f64 = 100.0;
 
 /// The severity of an alarm of which `alarms_per_day` are expected by chance over all entities, under a budget of `budget` paging
@@ -27,10 +27,10 @@ pub fn severity(alarms_per_day: f64, budget: f64, impact: Impact) -> Severity {
     }
 }
 
-/// Risk from 0 to 100: the severity sets the range, rarity the place in it.
+/// Risk from 0 to 100: the severity sets the range, rarity the position in it.
 ///
 /// The ranges are those that SIEMs map to severities (Elastic Security: low from 21, medium from 47, high from 73, critical from
-/// 99). The place moves from the lower end at ten alarms a day to the upper at one in a million days, by the logarithm.
+/// 99). The position moves from the lower end at ten alarms a day to the upper at one in a million days, by the logarithm.
 pub fn risk_score(severity: Severity, alarms_per_day: f64) -> u8 {
     let (lowest, highest) = match severity {
         Severity::Informational => (0, 20),
@@ -39,9 +39,9 @@ pub fn risk_score(severity: Severity, alarms_per_day: f64) -> u8 {
         Severity::High => (73, 98),
         Severity::Critical => (99, 100),
     };
-    let place = ((1.0 - alarms_per_day.log10()) / 7.0).clamp(0.0, 1.0);
-    // The cast cannot wrap: `place` is in 0..=1, or NaN, which casts to 0.
-    lowest + (place * f64::from(highest - lowest)).round() as u8
+    let position = ((1.0 - alarms_per_day.log10()) / 7.0).clamp(0.0, 1.0);
+    // The cast cannot wrap: `position` is in 0..=1, or NaN, which casts to 0.
+    lowest + (position * f64::from(highest - lowest)).round() as u8
 }
 
 #[cfg(test)]
@@ -59,7 +59,7 @@ mod tests {
         }
 
         #[test]
-        fn rarer_and_weightier_is_never_quieter(rate in 1e-6..1e3, rarer in 1e-6..1.0, budget in 1e-3..1e2, impact in 0..3usize) {
+        fn higher_rarity_or_impact_is_never_less_severe(rate in 1e-6..1e3, rarer in 1e-6..1.0, budget in 1e-3..1e2, impact in 0..3usize) {
             let here = severity(rate, budget, IMPACTS[impact]);
             prop_assert!(severity(rate * rarer, budget, IMPACTS[impact]) >= here);
             prop_assert!(IMPACTS[impact..].iter().all(|heavier| severity(rate, budget, *heavier) >= here));
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_times_rarer_is_a_step_louder() {
+    fn a_hundred_times_rarer_is_a_step_more_severe() {
         assert_eq!(severity(1.0, 1.0, Impact::Medium), Severity::Medium);
         assert_eq!(severity(0.01, 1.0, Impact::Medium), Severity::High);
         assert_eq!(severity(1.0, 1.0, Impact::High), Severity::High);
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_louder_severity_scores_above_every_quieter_one() {
+    fn a_higher_severity_scores_above_every_lower_one() {
         use Severity::{Critical, High, Informational, Low, Medium};
         for pair in [Informational, Low, Medium, High, Critical].windows(2) {
             assert!(risk_score(pair[0], 0.0) < risk_score(pair[1], f64::INFINITY), "{pair:?}");

@@ -1,6 +1,6 @@
-//! What an intruder brings along, or a release: networks, clients, credentials and names that the log does not know.
+//! The identities of an intruder or a release: networks, clients, credentials and names that the log does not know.
 //!
-//! Chosen once for a planted scenario, so that its calls belong together.
+//! Chosen once per planted scenario, so that its calls share them.
 //!
 //! Not here: which of it a scenario uses (`scenario`).
 
@@ -9,8 +9,7 @@ use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::scenario::{Credential, Scenario};
-use super::schedule::Candidate;
-use super::survey::{PairFacts, Survey, prefix};
+use super::survey::{PairFacts, Survey, Victim, prefix};
 use crate::calls::View;
 
 /// Networks of hosting companies and anonymisers as seen in reports of incidents: the first three numbers.
@@ -64,7 +63,7 @@ pub(super) struct Disguise {
 }
 
 impl Disguise {
-    pub fn choose(scenario: &Scenario, survey: &Survey, victim: &Candidate, rng: &mut Xoshiro256PlusPlus) -> Self {
+    pub fn choose(scenario: &Scenario, survey: &Survey, victim: &Victim, rng: &mut Xoshiro256PlusPlus) -> Self {
         let facts = survey.callers.get(&victim.caller);
         let uses =
             |client: &str| facts.is_some_and(|facts| facts.clients.keys().any(|own| family(own) == family(client)));
@@ -93,7 +92,7 @@ impl Disguise {
 }
 
 /// Callers that may act in the victim's place, or whose credential it may use: those at its host where there are such, else all.
-fn others(scenario: &Scenario, survey: &Survey, victim: &Candidate) -> Vec<String> {
+fn others(scenario: &Scenario, survey: &Survey, victim: &Victim) -> Vec<String> {
     let is_other = |name: &&String| {
         **name != victim.caller && survey.callers.get(*name).is_some_and(|facts| facts.view == scenario.view)
     };

@@ -1,4 +1,4 @@
-//! A record in the making: read, changed, written again.
+//! A record being edited: parsed, changed, serialised.
 //!
 //! Not here: which changes and when (`plant`), and how a format writes them (`edit`).
 
@@ -28,7 +28,7 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// The record as a draft; `None` where it tells of no call.
+    /// The record as a draft; `None` where it is no call.
     pub fn of(text: &str, reader: &mut CallReader) -> Option<Self> {
         let record = parse_record(text)?;
         let draft = reader.read(text, |format, call| {
@@ -118,7 +118,7 @@ fn scaled(own: Option<f64>, amount: Amount, strength: Strength) -> Option<f64> {
     set.or_else(|| Some(own? * amount.times?.of(strength)))
 }
 
-/// Counters and ids that go on from call to call.
+/// Counters and ids that advance from call to call.
 #[derive(Clone, Debug)]
 pub(super) struct Walk {
     next: u64,

@@ -1,10 +1,10 @@
 //! Injection: labelled attacks and harmless changes in a log of one's own, so that detection is measured on it before it goes live.
 //!
-//! Two passes. The first surveys the log: who calls whom, when, from where, with what. Then a victim and a time are chosen for each
-//! scenario, and new records made from the victim's own. The second pass writes the log again, with these in the order of time, and alters,
-//! drops or multiplies the few records that a scenario means. All others pass byte for byte.
+//! Two passes. The first surveys the log: who calls whom, when, from where, with what. Then each scenario is assigned a victim and a time, and new
+//! records are made from the victim's own. The second pass rewrites the log in the order of time with the new records, and alters, drops or
+//! multiplies the few records that a scenario selects. All others are copied byte for byte.
 //!
-//! Not here: the making of whole logs (`simulate`), and the judging of what was found (`train::evaluate`).
+//! Not here: whole synthetic logs (`simulate`), and the evaluation of alerts against the labels (`train::evaluate`).
 
 mod disguise;
 mod draft;
@@ -38,7 +38,7 @@ pub enum InjectError {
     #[error(transparent)]
     Input(#[from] InputError),
     /// The log has no call that can be read.
-    #[error("no record of the input tells of a call: expected ECS or CloudTrail, as JSON")]
+    #[error("no record of the input is a call: expected ECS or CloudTrail, as JSON")]
     NoCall,
     /// None of the scenarios fits the log.
     #[error("none of the scenarios could be planted; {label}: {reason}")]
@@ -66,14 +66,14 @@ pub struct Outputs<'a> {
     pub labels: &'a mut dyn Write,
 }
 
-/// What was done.
+/// The result of an injection.
 #[derive(Debug)]
 pub struct Report {
     /// What was learned of the log.
     pub survey: Survey,
     /// What was planted, by start.
     pub planted: Vec<Planted>,
-    /// What was not, by name.
+    /// What could not be planted, by name.
     pub skipped: Vec<Skipped>,
 }
 
@@ -96,7 +96,7 @@ pub struct Planted {
     pub records: [u64; 3],
 }
 
-/// Reads the inputs twice, and writes them with all scenarios that fit.
+/// Reads the inputs twice, and writes them with all scenarios that fit the log.
 ///
 /// # Errors
 /// Input that cannot be read, a log without calls, none that fits, output that cannot be written.

@@ -1,7 +1,6 @@
-//! Planting: what a scenario does to a log, at its place.
+//! Planting: what a scenario does to the records of a log.
 //!
-//! New records are made beforehand, from records of the victim's own; those that are there are altered, dropped, repeated and multiplied
-//! as they pass.
+//! New records are made beforehand from the victim's own; existing ones are altered, dropped, repeated and multiplied as they are read.
 //!
 //! Not here: whom and when (`schedule`), the writing (`mod.rs`).
 
@@ -16,8 +15,7 @@ use super::edit::Change;
 use super::scenario::{
     Add, Caller, Changes, Client, Credential, Name, Network, Scenario, Scope, Selection, Spacing, Strength, Volume,
 };
-use super::schedule::{Candidate, Found};
-use super::survey::{DAY, EndpointFacts, HOUR, PairFacts, SECOND, Survey, is_selected};
+use super::survey::{DAY, EndpointFacts, HOUR, PairFacts, SECOND, Survey, Victim, is_selected};
 use crate::calls::{Call, View};
 use crate::ingest::CallReader;
 
@@ -30,15 +28,24 @@ const ERROR_BYTES: std::ops::Range<u64> = 120..420;
 /// Records that one action may add: a mistyped rate must not fill the disk.
 const MAX_ADDED: f64 = 200_000.0;
 
-/// A scenario at its place.
+/// Where a scenario is planted: its victim, its time (microseconds since the epoch), and the identities that it brings along.
+pub(super) struct Placement {
+    pub victim: Victim,
+    pub disguise: Disguise,
+    pub start: i64,
+    pub end: i64,
+    pub rng: Xoshiro256PlusPlus,
+}
+
+/// A scenario at its placement.
 pub(super) struct Planting {
     pub label: String,
     pub scenario: Scenario,
     pub strength: Strength,
     pub start: i64,
     pub end: i64,
-    pub victim: Candidate,
-    /// What has come of it.
+    pub victim: Victim,
+    /// What it has done so far.
     pub effect: Effect,
     disguise: Disguise,
     busiest: Option<String>,
@@ -47,18 +54,18 @@ pub(super) struct Planting {
     turn: usize,
 }
 
-/// What has come of a planting.
+/// What a planting has done.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Effect {
     pub added: u64,
     pub altered: u64,
     pub dropped: u64,
-    /// First and last call that it made, changed or took away.
+    /// Times of the first and last call that it added, altered or dropped, microseconds since the epoch.
     pub span: Option<(i64, i64)>,
 }
 
 impl Effect {
-    /// Notes a call of that time; those past the label's end are not its own.
+    /// Extends the span to a call's time, unless that is after the label's end.
     fn touch(&mut self, time: i64, end: i64) {
         if time > end {
             return;
@@ -85,8 +92,8 @@ impl Meant {
 }
 
 impl Planting {
-    pub fn new(label: String, scenario: &Scenario, strength: Strength, found: Found, survey: &Survey) -> Self {
-        let Found { victim, disguise, start, end, mut rng } = found;
+    pub fn new(label: String, scenario: &Scenario, strength: Strength, placement: Placement, survey: &Survey) -> Self {
+        let Placement { victim, disguise, start, end, mut rng } = placement;
         let pair = survey.pair(&victim.caller, &victim.host);
         Self {
             label,
@@ -169,7 +176,7 @@ impl Planting {
         })
     }
 
-    /// Does what is meant to a record: the record as it goes on, unless it is dropped, and those that follow it.
+    /// Applies the selected actions to a record. Returns the record, unless it is dropped, and those that follow it.
     pub fn act(&mut self, meant: &Meant, mut draft: Draft, survey: &Survey) -> (Option<Draft>, Vec<Draft>) {
         let time = draft.time;
         if meant.is_dropped {

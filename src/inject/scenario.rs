@@ -1,7 +1,7 @@
 //! The scenario as written: what happens to whom, in a TOML file of its own.
 //!
-//! Strengths are three: *easy* shouts, *medium* is what a competent analyst would want found, *hard* lies at the limit. A value is
-//! one for all of them or a table of three.
+//! There are three strengths: *easy* is obvious, *medium* is what a competent analyst would want found, *hard* is at the limit of detection. A
+//! value is the same for all of them or a table of three.
 //!
 //! Not here: whom it happens to and when (`schedule`), and how records come of it (`plant`).
 
@@ -16,7 +16,7 @@ use crate::calls::View;
 
 static SHIPPED: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/datasets/scenarios");
 
-/// How plainly a scenario stands out of what is usual.
+/// How far a scenario deviates from what is usual.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Strength {
@@ -24,7 +24,7 @@ pub enum Strength {
     Easy,
     /// A competent analyst would want it found.
     Medium,
-    /// At the limit of what can be told from chance.
+    /// At the limit of what is distinguishable from chance.
     Hard,
 }
 
@@ -116,9 +116,9 @@ pub enum Kind {
     Abuse,
     /// A vendor or a service behaves differently.
     Drift,
-    /// A rule of the house is broken.
+    /// A governance rule is violated.
     Governance,
-    /// Odd, and harmless.
+    /// Unusual, and harmless.
     Benign,
 }
 
@@ -237,7 +237,7 @@ pub(super) struct Add {
     pub times_usual: Option<ByStrength>,
     #[serde(default)]
     pub spacing: Spacing,
-    /// Of regular calls, the share of the interval by which they waver.
+    /// Jitter of regular calls, as a share of the interval.
     #[serde(default)]
     pub jitter: f64,
     /// Parts of the scenario's time between which they lie.
@@ -434,7 +434,7 @@ pub enum ScenarioError {
     Malformed {
         /// The file.
         file: String,
-        /// Place and fault, as the reader of TOML tells them.
+        /// Position and fault, as the TOML parser reports them.
         problem: String,
     },
     /// A scenario of that name is not known.
@@ -574,7 +574,7 @@ mod tests {
     }
 
     #[test]
-    fn a_complaint_names_the_file_and_what_is_wrong() {
+    fn a_diagnostic_names_the_file_and_what_is_wrong() {
         let error = parse("mine.toml", "name = \"x\"\nkindness = 1\n").unwrap_err().to_string();
         assert!(error.starts_with("mine.toml: ") && error.contains("line 2"), "{error}");
     }

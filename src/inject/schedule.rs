@@ -1,8 +1,7 @@
-//! Whom a scenario happens to, and when.
+//! The schedule: which victim and which time each scenario gets.
 //!
-//! Deterministic by seed, and each scenario by itself: its chance does not depend on which others are asked for. The longest are placed
-//! first; a victim that has had fewest comes first; nothing else happens to it meanwhile, nor within an hour before and after, so
-//! that an alert belongs to one scenario.
+//! Deterministic by seed, with a random stream per scenario that does not depend on which others are requested. The longest are scheduled first,
+//! on the victims with the fewest so far. Scenarios of one victim are more than an hour apart, so that an alert belongs to one.
 //!
 //! Not here: what is written (`plant`).
 
@@ -13,13 +12,13 @@ use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::disguise::Disguise;
-use super::plant::Planting;
+use super::plant::{Placement, Planting};
 use super::scenario::{Caller, Name, Scenario, Scope, Strength, When};
-use super::survey::{DAY, HOUR, PairFacts, SECOND, Survey};
+use super::survey::{DAY, HOUR, PairFacts, SECOND, Survey, Victim};
 
-/// Left free around a scenario: an alert may come an hour after its end.
+/// Time kept free around a scenario, microseconds: an alert may be raised up to an hour after its end.
 const GAP: i64 = 65 * 60 * SECOND;
-/// Between two starts that are tried.
+/// Between two candidate start times, microseconds.
 const STEP: i64 = 10 * 60 * SECOND;
 /// Calls within its time that a scenario of existing calls needs at least.
 const MIN_CALLS: u64 = 5;
@@ -29,14 +28,6 @@ const MAX_VICTIMS: usize = 300;
 const BUSY: f64 = 0.9;
 /// Days without a use between a history that is planted and what counts.
 const MIN_REST_DAYS: f64 = 8.0;
-
-/// Someone to whom a scenario may happen.
-#[derive(Clone, Debug)]
-pub(super) struct Candidate {
-    pub caller: String,
-    pub host: String,
-    pub credential: Option<String>,
-}
 
 /// A scenario that could not be planted, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,8 +75,8 @@ pub(super) fn schedule(wish: &Wish, survey: &Survey) -> (Vec<Planting>, Vec<Skip
     let (mut planted, mut skipped) = (Vec::new(), Vec::new());
     for (scenario, strength, copy) in wanted {
         let label = label(scenario, strength, copy);
-        let place = Place { scenario, strength, survey, from: wish.from.unwrap_or(survey.first).max(survey.first) };
-        match place.find(&mut taken, rng_of(wish.seed, &label)) {
+        let search = Search { scenario, strength, survey, from: wish.from.unwrap_or(survey.first).max(survey.first) };
+        match search.find(&mut taken, rng_of(wish.seed, &label)) {
             Ok(found) => planted.push(Planting::new(label, scenario, strength, found, survey)),
             Err(reason) => skipped.push(Skipped { label, reason }),
         }
@@ -106,16 +97,7 @@ fn rng_of(seed: u64, label: &str) -> Xoshiro256PlusPlus {
     Xoshiro256PlusPlus::from_seed(*hasher.finalize().as_bytes())
 }
 
-/// A victim, a time, and what is brought along.
-pub(super) struct Found {
-    pub victim: Candidate,
-    pub disguise: Disguise,
-    pub start: i64,
-    pub end: i64,
-    pub rng: Xoshiro256PlusPlus,
-}
-
-/// Who is taken, from when to when.
+/// When each caller or host is taken.
 #[derive(Default)]
 struct Taken {
     spans: BTreeMap<String, Vec<(i64, i64)>>,
@@ -138,16 +120,16 @@ impl Taken {
     }
 }
 
-/// The search for one scenario's place.
-struct Place<'a> {
+/// The search for one scenario's victim and time.
+struct Search<'a> {
     scenario: &'a Scenario,
     strength: Strength,
     survey: &'a Survey,
     from: i64,
 }
 
-impl Place<'_> {
-    fn find(&self, taken: &mut Taken, mut rng: Xoshiro256PlusPlus) -> Result<Found, String> {
+impl Search<'_> {
+    fn find(&self, taken: &mut Taken, mut rng: Xoshiro256PlusPlus) -> Result<Placement, String> {
         self.check_history()?;
         let length = (self.scenario.minutes.of(self.strength) * 60.0) as i64 * SECOND;
         let latest = self.survey.last - length;
@@ -184,7 +166,7 @@ impl Place<'_> {
                 has_time = true;
                 if taken.is_free(&names, start, if self.scenario.lasting { self.survey.last } else { end }) {
                     taken.take(names, start, if self.scenario.lasting { self.survey.last } else { end });
-                    return Ok(Found { victim, disguise, start, end, rng });
+                    return Ok(Placement { victim, disguise, start, end, rng });
                 }
             }
         }
@@ -212,7 +194,7 @@ impl Place<'_> {
     }
 
     /// Whose other scenarios would be in the way.
-    fn names(&self, victim: &Candidate, disguise: &Disguise) -> Vec<String> {
+    fn names(&self, victim: &Victim, disguise: &Disguise) -> Vec<String> {
         match self.scenario.victim.scope {
             Scope::Host => {
                 let callers = self.survey.hosts.get(&victim.host).into_iter().flatten().cloned();
@@ -225,7 +207,7 @@ impl Place<'_> {
         }
     }
 
-    fn candidates(&self) -> Vec<Candidate> {
+    fn candidates(&self) -> Vec<Victim> {
         let view = self.scenario.view;
         let mut found = Vec::new();
         match self.scenario.victim.scope {
@@ -233,7 +215,7 @@ impl Place<'_> {
                 for (caller, facts) in self.survey.callers.iter().filter(|(_, facts)| facts.view == view) {
                     let pairs =
                         facts.pairs.iter().filter(|(host, pair)| self.fits(caller, host, pair, self.calls(pair)));
-                    found.extend(pairs.map(|(host, pair)| candidate(caller, host, pair)));
+                    found.extend(pairs.map(|(host, pair)| victim_of(caller, host, pair)));
                 }
             }
             Scope::Caller => {
@@ -241,7 +223,7 @@ impl Place<'_> {
                     let calls = facts.pairs.values().map(|pair| self.calls(pair)).sum();
                     let busiest = facts.pairs.iter().filter(|(host, pair)| self.fits(caller, host, pair, calls));
                     let busiest = busiest.max_by_key(|(_, pair)| pair.calls);
-                    found.extend(busiest.map(|(host, pair)| candidate(caller, host, pair)));
+                    found.extend(busiest.map(|(host, pair)| victim_of(caller, host, pair)));
                 }
             }
             Scope::Host => {
@@ -253,7 +235,7 @@ impl Place<'_> {
                     let fitting =
                         pairs.filter(|(caller, pair)| is_view(caller) && self.fits(caller, host, pair, calls));
                     let busiest = fitting.max_by_key(|(_, pair)| pair.calls);
-                    found.extend(busiest.map(|(caller, pair)| candidate(caller, host, pair)));
+                    found.extend(busiest.map(|(caller, pair)| victim_of(caller, host, pair)));
                 }
             }
         }
@@ -290,7 +272,7 @@ impl Place<'_> {
     }
 
     /// Whether the victim has what the scenario needs at that time.
-    fn suits(&self, victim: &Candidate, start: i64, end: i64) -> bool {
+    fn suits(&self, victim: &Victim, start: i64, end: i64) -> bool {
         let needs = &self.scenario.victim;
         let alters = self.scenario.alter.iter().map(|alter| alter.calls);
         let drops = self.scenario.drop.iter().map(|drop| drop.calls);
@@ -324,7 +306,7 @@ impl Place<'_> {
     }
 
     /// The pairs of the scope.
-    fn pairs(&self, victim: &Candidate) -> Vec<&PairFacts> {
+    fn pairs(&self, victim: &Victim) -> Vec<&PairFacts> {
         match self.scenario.victim.scope {
             Scope::Pair => self.survey.pair(&victim.caller, &victim.host).into_iter().collect(),
             Scope::Caller => {
@@ -339,8 +321,8 @@ impl Place<'_> {
     }
 }
 
-fn candidate(caller: &str, host: &str, pair: &PairFacts) -> Candidate {
-    Candidate { caller: caller.to_owned(), host: host.to_owned(), credential: pair.credential().map(str::to_owned) }
+fn victim_of(caller: &str, host: &str, pair: &PairFacts) -> Victim {
+    Victim { caller: caller.to_owned(), host: host.to_owned(), credential: pair.credential().map(str::to_owned) }
 }
 
 fn in_words(length: i64) -> String {

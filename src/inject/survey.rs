@@ -1,4 +1,4 @@
-//! The survey: what a log has, learned in one pass, so that what is planted fits it.
+//! The survey: what a log contains, collected in one pass, so that what is planted fits it.
 //!
 //! Callers with their networks, clients and hours; pairs with their credentials, volumes and endpoints; and of each endpoint a few
 //! records to make new ones from. Bounded, and in the order of names, so that the same log gives the same survey.
@@ -13,25 +13,25 @@ use crate::calls::{Call, Outcome, StepClass, View, is_write, shape};
 
 /// Records kept of an endpoint to make new ones from.
 const TEMPLATES: usize = 3;
-/// Endpoints of a pair that are told apart.
+/// Endpoints of a pair that are distinguished.
 const ENDPOINTS: usize = 24;
 /// Addresses, clients and credentials kept of a caller or pair.
 const NAMES: usize = 64;
 /// Fields of metered tokens.
 const METERED: [&str; 2] = ["input_tokens\":", "output_tokens\":"];
-/// Pairs that are known: a log of more is measured well by these.
+/// Pairs that are surveyed: enough to choose victims from in a larger log.
 const PAIRS: usize = 20_000;
 
 pub(super) const SECOND: i64 = 1_000_000;
 pub(super) const HOUR: i64 = 3_600 * SECOND;
 pub(super) const DAY: i64 = 24 * HOUR;
 
-/// What a log has.
+/// What a log contains.
 #[derive(Debug, Default)]
 pub struct Survey {
     /// Records read.
     pub records: u64,
-    /// Of these, such as tell of a call.
+    /// Records that are a call.
     pub calls: u64,
     /// The first call, microseconds since the epoch.
     pub first: i64,
@@ -74,6 +74,14 @@ pub(super) struct EndpointFacts {
     pub is_write: bool,
     pub has_tokens: bool,
     pub templates: Vec<String>,
+}
+
+/// Someone to whom a scenario may happen: a caller at a host, with the credential that it uses most.
+#[derive(Clone, Debug)]
+pub(super) struct Victim {
+    pub caller: String,
+    pub host: String,
+    pub credential: Option<String>,
 }
 
 impl Survey {

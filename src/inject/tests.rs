@@ -237,3 +237,102 @@ fn what_cannot_be_planted_is_said_with_the_reason() {
     let empty = Bench::of("{\"a\":1}\nno json\n").inject(&asked).unwrap_err();
     assert!(matches!(empty, InjectError::NoCall));
 }
+
+/// A row of the labels, by column.
+type Row = BTreeMap<String, String>;
+
+fn rows(labels: &str) -> Vec<Row> {
+    csv::Reader::from_reader(labels.as_bytes()).deserialize().map(|row| row.unwrap()).collect()
+}
+
+/// What a record shows that a label may name: time, caller, host and the fingerprint of the credential.
+fn shown_by(line: &str, reader: &mut CallReader, key: &FingerprintKey) -> (i64, [String; 3]) {
+    let shown = reader.read(line, |_, call| {
+        let credential = call.credential.as_deref().map(|secret| key.fingerprint(secret));
+        (call.time, [call.caller.to_string(), survey::host_of(call), credential.unwrap_or_default()])
+    });
+    shown.unwrap_or_else(|| panic!("no call: {line}"))
+}
+
+/// That a label says what lies in the log: every record that differs lies within its time where it counts, the first and the last exactly at
+/// its ends, and whom it names is found among them; and that the report counts them. False where the scenario selected no call, which the
+/// report must say, and leave the log as it was.
+fn label_fits_the_log(scenario: &Scenario, bench: &Bench, log: &str, seed: u64) -> bool {
+    let strength = Strength::ALL[seed as usize % Strength::ALL.len()];
+    let wish = Wish { scenarios: vec![scenario.clone()], strengths: vec![strength], seed, ..wish(&["deploy"]) };
+    let (written, labels, report) =
+        bench.inject(&wish).unwrap_or_else(|problem| panic!("{}: {problem}", scenario.name));
+    let (rows, name) = (rows(&labels), format!("{}.{}, seed {seed}", scenario.name, strength.as_str()));
+    if report.planted.is_empty() {
+        assert!(rows.is_empty() && report.skipped.len() == 1 && written == log, "{name}: {:?}", report.skipped);
+        return false;
+    }
+    let ([row], [planted]) = (&rows[..], &report.planted[..]) else { panic!("{name}: {labels}") };
+    let field = |column: &str| row[column].as_str();
+    assert_eq!([field("kind"), field("category")], [scenario.kind.as_str(), scenario.category.as_str()], "{name}");
+    assert_eq!(field("malicious") == "1", scenario.malicious, "{name}");
+
+    let (new, gone) = (missing(&written, log), missing(log, &written));
+    let [made, altered, dropped] = planted.records.map(|count| count as usize);
+    assert_eq!(
+        (new.len(), gone.len()),
+        (made + altered, altered + dropped),
+        "{name}: made, altered and dropped records"
+    );
+    let (mut reader, key) = (CallReader::default(), bench.key());
+    let changed = new.iter().chain(&gone).map(|line| shown_by(line, &mut reader, &key));
+    // A history that is planted lies before what counts, and what lasts goes on after the label's end.
+    let changed: Vec<_> = changed.filter(|(time, _)| *time >= wish.from.unwrap()).collect();
+    let [start, end] = ["start", "end"].map(|column| parse_rfc3339(field(column)).unwrap());
+    // CloudTrail's times are whole seconds.
+    let close = |one: i64, other: i64| (one - other).abs() < SECOND;
+    let first = changed.iter().map(|(time, _)| *time).min().unwrap();
+    assert!(close(first, start), "{name}: begins at {}, labelled {}", instant(first, 3), field("start"));
+    let within: Vec<_> = changed.iter().filter(|(time, _)| *time < end + SECOND).collect();
+    let last = within.iter().map(|(time, _)| *time).max().unwrap();
+    assert!(close(last, end), "{name}: ends at {}, labelled {}", instant(last, 3), field("end"));
+    // Retries and copies may follow the last call by minutes.
+    let late = changed.iter().filter(|(time, _)| *time > end + HOUR).count();
+    assert!(late == 0 || scenario.lasting, "{name}: {late} records are changed more than an hour after its end");
+    for (at, column) in ["caller", "vendor_host", "credential"].into_iter().enumerate() {
+        let named = field(column);
+        let shows = within.iter().any(|(_, names)| names[at] == named);
+        assert!(named.is_empty() || shows, "{name}: no changed record shows the {column} {named}");
+    }
+    assert!(!field("caller").is_empty() || !field("vendor_host").is_empty(), "{name}: the label names nobody");
+    true
+}
+
+#[test]
+fn what_a_label_says_is_what_lies_in_the_log_for_every_scenario_and_format() {
+    let logs = [egress(), audit()];
+    let benches = logs.each_ref().map(|log| Bench::of(log));
+    let views =
+        benches.each_ref().map(|bench| take_survey(&bench.inputs).unwrap().callers.into_values().next().unwrap().view);
+    for (seed, scenario) in scenarios(None).unwrap().iter().enumerate() {
+        let at = views.iter().position(|view| *view == scenario.view).unwrap();
+        let mut seeds = (0..3).map(|again| (seed + 100 * again) as u64);
+        assert!(seeds.any(|seed| label_fits_the_log(scenario, &benches[at], &logs[at], seed)), "{}", scenario.name);
+    }
+}
+
+#[test]
+fn every_format_can_be_planted_in() {
+    for format in crate::ingest::FORMATS {
+        let mut draft = Draft::of(format.sample, &mut CallReader::default())
+            .unwrap_or_else(|| panic!("{}: an editor is missing in `edit`", format.name));
+        draft.apply(edit::Change::Time(start()));
+        draft.apply(edit::Change::Caller("intruder"));
+        draft.apply(edit::Change::Address("203.0.113.9"));
+        draft.apply(edit::Change::Client("curl/8.5.0"));
+        draft.apply(edit::Change::Credential(Some("AKIAINTRUDER12345678")));
+        let line = draft.into_line();
+        let shown = CallReader::default().read(&line, |_, call| {
+            let texts =
+                [&call.src_ip, &call.user_agent, &call.credential].map(|text| text.as_deref().map(str::to_owned));
+            (call.time, call.caller.to_string(), texts)
+        });
+        let texts = ["203.0.113.9", "curl/8.5.0", "AKIAINTRUDER12345678"].map(|text| Some(text.to_owned()));
+        assert_eq!(shown, Some((start(), "intruder".to_owned(), texts)), "{}", format.name);
+    }
+}

@@ -262,9 +262,9 @@ impl Bundle {
         entities as f64 * p_value * self.span.folds_per_day()
     }
 
-    /// Number of entities that are judged by tests, in all views.
-    pub fn entities(&self) -> usize {
-        self.views.values().map(ViewBaseline::entities).sum::<usize>().max(1)
+    /// Number of entities of a view that are judged by tests, at least 1.
+    pub fn entities(&self, view: View) -> usize {
+        self.views.get(&view).map_or(1, ViewBaseline::entities)
     }
 }
 

@@ -91,8 +91,9 @@ const MIN_COUNT: f64 = 8.0;
 const MIN_RATIO: f64 = 1.5;
 const MIN_SHIFT: f64 = 0.25;
 const MIN_BYTES: i64 = 1 << 20;
-/// Fewest calls, and times the expectation, from which volume by itself is looked at.
+/// Fewest calls from which volume by itself is looked at.
 pub const MIN_VOLUME: f64 = 20.0;
+/// Times the expectation from which volume by itself is looked at.
 pub const MIN_VOLUME_RATIO: f64 = 3.0;
 /// Nothing is expected less often than this, over any window.
 const MIN_EXPECTED: f64 = 1e-4;

@@ -63,7 +63,7 @@ impl Evaluator {
     fn judge_habits(&mut self, store: &Store, rows: &[Row<'_>], bucket: i64, time: i64) {
         let bundle = Arc::clone(&self.bundle);
         let audit = &bundle.audit;
-        let threshold = audit.threshold(self.settings.alerts_per_day);
+        let threshold = audit.threshold(self.budget.evidence());
         let ticks = self.observe(rows, audit);
         let memory = &mut self.memory.audit;
         let reach =

@@ -92,9 +92,9 @@ impl Evaluator {
         Some(Candidate {
             entity: subject_state.entity.clone(),
             window: leading.test.buckets(),
-            rate: bundle.alarms_per_day(bundle.entities(), p_value),
+            rate: bundle.alarms_per_day(bundle.entities(entity.view), p_value),
             p_value,
-            share: self.settings.budget().tests(),
+            share: self.budget.tests(entity.view),
             pages: true,
             contributions: told.map(words).collect(),
             endpoint: leading
@@ -154,7 +154,8 @@ impl Evaluator {
             STATISTICS.iter().filter(|statistic| statistic.of_vendor).map(|statistic| statistic.name).collect();
         let name = Name::new(&vendor.vendor);
         let mut pairs = store.pairs_of(vendor.view, &name);
-        pairs.any(|pair| self.memory.incidents.widen(vendor, pair.entity.caller.as_str(), &of_vendor, time));
+        pairs
+            .any(|pair| self.memory.incidents.promote_to_vendor(vendor, pair.entity.caller.as_str(), &of_vendor, time));
     }
 
     /// Pure volume: far beyond the clock, whatever the ratios say. `rate_of_tests` is that of the ratios: where they are usual too, and
@@ -163,8 +164,8 @@ impl Evaluator {
         if verdict.test.statistic().kind != Kind::Volume || verdict.z <= 0.0 {
             return None;
         }
-        let rate = self.bundle.alarms_per_day(self.bundle.entities(), verdict.p_value);
-        let share = self.settings.budget().volume();
+        let rate = self.bundle.alarms_per_day(self.bundle.entities(state.entity.view), verdict.p_value);
+        let share = self.budget.volume(state.entity.view);
         if rate > share {
             return None;
         }
@@ -181,11 +182,11 @@ impl Evaluator {
         let peak = if is_at_rest { 0.0 } else { peak * if buckets < 12.0 { 1.0 } else { SURGE_OVER_PEAK } };
         let least = (seasonality.peak() * buckets).max(MIN_SURGE_CALLS).max(peak);
         let pages = verdict.seen.observed >= times * usual && verdict.seen.observed >= least;
-        let is_campaign = rate_of_tests > self.settings.budget().tests() && verdict.seen.observed >= CAMPAIGN * usual;
+        let tests = self.budget.tests(state.entity.view);
+        let is_campaign = rate_of_tests > tests && verdict.seen.observed >= CAMPAIGN * usual;
         if !pages && (!is_campaign || verdict.seen.observed < MIN_SURGE_CALLS) {
             return None;
         }
-        let tests = self.settings.budget().tests();
         let counterfactual = Counterfactual::find(&[left_out(verdict)], |_| rate_of_tests, tests);
         let entity = &state.entity;
         Some(Candidate {
@@ -217,7 +218,7 @@ impl Evaluator {
         let p_value = p_value(view.silence.as_ref(), times);
         let pairs = view.levels.get(&Level::Pair).map_or(1, |level| level.entities);
         let rate = self.bundle.alarms_per_day(pairs, p_value);
-        if rate > self.settings.budget().silence() {
+        if rate > self.budget.silence(longest.pair.view) {
             return None;
         }
         let mut subject = Subject::of(&longest.pair);
@@ -236,7 +237,7 @@ impl Evaluator {
             window: buckets,
             rate,
             p_value,
-            share: self.settings.budget().silence(),
+            share: self.budget.silence(longest.pair.view),
             pages: true,
             contributions: vec![silence_contribution(silences.len(), buckets, missed, p_value)],
             endpoint: None,
@@ -267,7 +268,7 @@ impl Evaluator {
         let multivariate = self.bundle.multivariate.get(&entity.view)?;
         let p_value = multivariate.p_value(row);
         let rate = self.bundle.alarms_per_day(multivariate.entities, p_value);
-        if rate > self.settings.budget().multivariate() {
+        if rate > self.budget.multivariate_notice(entity.view) {
             return None;
         }
         let shares = multivariate.multivariate.contributions(ndarray::ArrayView1::from(row));
@@ -281,14 +282,14 @@ impl Evaluator {
             window: WINDOWS[HOUR].buckets,
             rate,
             p_value,
-            share: self.settings.budget().multivariate(),
+            share: self.budget.multivariate_notice(entity.view),
             // A notice: what it paged for was found by others, or was false (benches/README.md).
             pages: false,
             contributions: shares.iter().take(MAX_REASONS).map(words).collect(),
             endpoint: None,
             calls: state.sum(Column::Calls, HOUR, state.last_seen).max(0) as u64,
             details: Details {
-                counterfactual: Some(self.without_columns(multivariate, row, &shares)),
+                counterfactual: Some(self.without_columns(entity.view, multivariate, row, &shares)),
                 ..Details::default()
             },
         })

@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use super::evaluator::{Evaluator, Look, Memory};
 use super::watermark::{Arrival, Watermark};
-use crate::alerts::{Alert, Budget};
+use crate::alerts::Alert;
 use crate::calls::{Calls, Relation, Templates};
 use crate::features::{Entity, FeatureVector, features_of};
 use crate::models::bundle::Bundle;
@@ -60,10 +60,6 @@ impl From<&Detection> for EngineSettings {
 }
 
 impl EngineSettings {
-    pub(super) fn budget(&self) -> Budget {
-        Budget { alerts_per_day: self.alerts_per_day }
-    }
-
     /// How long a bucket's alert waits for stragglers, microseconds.
     pub(super) fn lateness_micros(&self) -> i64 {
         i64::try_from(self.allowed_lateness_seconds).unwrap_or(i64::MAX / 2_000_000).saturating_mul(1_000_000)

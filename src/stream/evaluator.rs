@@ -13,7 +13,7 @@ use super::EngineSettings;
 use super::audit::AuditMemory;
 use super::findings::{Details, share_of_novelty};
 use super::tracking::Tracking;
-use crate::alerts::{Alert, IncidentStore, Severity, Subject, severity};
+use crate::alerts::{Alert, Budget, IncidentStore, Severity, Subject, severity};
 use crate::calls::{Name, Relation, View};
 use crate::detect::{
     Benign, Cause, Contribution, LastSeen, Outages, class_in_words, detector_of, novelty_contribution,
@@ -99,6 +99,7 @@ pub(super) type Observer = Box<dyn FnMut(&Entity, i64, f64) + Send>;
 pub(super) struct Evaluator {
     pub bundle: Arc<Bundle>,
     pub settings: EngineSettings,
+    pub budget: Budget,
     /// What a pair without history may differ by.
     between: [f64; 3],
     /// Pairs that keep office hours: they say when the company rests.
@@ -194,7 +195,8 @@ impl Evaluator {
         };
         let office = bundle.baselines.sorted().into_iter().filter_map(keeps_office_hours).collect();
         let between = bundle.expectations.between_callers();
-        Self { bundle, settings, between, office, memory, observer: None }
+        let budget = Budget::new(settings.alerts_per_day, bundle.views.keys().copied());
+        Self { bundle, settings, budget, between, office, memory, observer: None }
     }
 
     /// Judges what was called for the first time in a minute of a bucket that may still be open.
@@ -212,7 +214,7 @@ impl Evaluator {
                 self.evaluate_novelty(&novelty, look.bucket, time);
             }
         }
-        self.memory.incidents.tell(time)
+        self.memory.incidents.report(time)
     }
 
     /// Judges a bucket: its rows in the order of their first calls, with their features.
@@ -258,7 +260,7 @@ impl Evaluator {
         for (index, judged) in judged {
             self.evaluate_entity(index, judged, bucket, time);
         }
-        alerts.extend(self.memory.incidents.tell(time));
+        alerts.extend(self.memory.incidents.report(time));
         alerts
     }
 
@@ -290,7 +292,7 @@ impl Evaluator {
         if let Some(state) = store.at_mut(index)
             && let Some(view) = bundle.views.get(&state.entity.view)
         {
-            let level = state.entity.level;
+            let (view_name, level) = (state.entity.view, state.entity.level);
             self.pass_over_levels(state, &mut verdicts, time);
             let score = fused(level, verdicts.iter().map(|verdict| (verdict.test, verdict.p_value)));
             let p_value = p_value(view.score.as_ref(), score);
@@ -302,9 +304,9 @@ impl Evaluator {
                 let leading = leading(&verdicts).map(|verdict| verdict.test.statistic);
                 PairDay::note(&mut state.part.day, p_value, leading);
             }
-            let rate = bundle.alarms_per_day(bundle.entities(), p_value);
+            let rate = bundle.alarms_per_day(bundle.entities(view_name), p_value);
             candidates.extend(self.above_peaks(state, &sums, baseline, time));
-            if rate <= self.settings.budget().tests()
+            if rate <= self.budget.tests(view_name)
                 && let Some(state) = store.at(index)
                 && let Some(candidate) = self.unusual(&store, state, &verdicts, p_value, time)
             {
@@ -352,9 +354,9 @@ impl Evaluator {
     }
 
     /// The rate up to which a novelty pages.
-    pub fn novelty_threshold(&self) -> f64 {
-        let budget = self.settings.budget();
-        budget.novelty().min(self.bundle.novelty_rates.threshold(budget.novelties()))
+    pub fn novelty_threshold(&self, view: View) -> f64 {
+        let replayed = self.bundle.novelty_rates.threshold(self.budget.novelties(view));
+        self.budget.novelty(view).min(replayed)
     }
 
     /// A novelty, judged by itself and with all that its caller showed within the hour.
@@ -363,7 +365,7 @@ impl Evaluator {
         let relation = &novelty.relation;
         let view = relation.view();
         let callers = self.bundle.known.callers(view);
-        let (rates, share) = (&self.bundle.novelty_rates, self.novelty_threshold());
+        let (rates, share) = (&self.bundle.novelty_rates, self.novelty_threshold(view));
         let rate = rates.together(callers, shown.iter().map(|(class, _)| *class));
         let part = share_of_novelty(rates, callers, novelty.class, &shown);
         let is_new_caller = !self.bundle.known.has_caller(view, relation.caller());
@@ -384,7 +386,7 @@ impl Evaluator {
             // At least the one that showed it: its bucket is still open.
             calls: 1,
             details: Details {
-                counterfactual: (rate <= share).then(|| self.without_novelties(callers, &shown)),
+                counterfactual: (rate <= share).then(|| self.without_novelties(callers, &shown, share)),
                 likely: Benign::of_novelties(&shown.iter().map(|(class, _)| class.name).collect(), is_new_caller),
                 sharing: None,
                 also: others

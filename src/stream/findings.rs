@@ -66,14 +66,20 @@ impl Evaluator {
                 |verdict: &Verdict| order.iter().take(count).any(|(place, ..)| *place == verdict.test.statistic);
             let left =
                 verdicts.iter().map(|verdict| (verdict.test, if is_left_out(verdict) { 1.0 } else { verdict.p_value }));
-            self.bundle.alarms_per_day(self.bundle.entities(), p_value(score.as_ref(), fused(entity.level, left)))
+            self.bundle
+                .alarms_per_day(self.bundle.entities(entity.view), p_value(score.as_ref(), fused(entity.level, left)))
         };
         let names: Vec<String> = order.iter().map(|(.., strongest)| left_out(strongest)).collect();
-        Some(Counterfactual::find(&names, rate_without, self.settings.budget().tests()))
+        Some(Counterfactual::find(&names, rate_without, self.budget.tests(entity.view)))
     }
 
     /// The fewest new things without which what a caller showed within the hour would not page.
-    pub fn without_novelties(&self, callers: usize, shown: &[(&'static NoveltyClass, &str)]) -> Counterfactual {
+    pub fn without_novelties(
+        &self,
+        callers: usize,
+        shown: &[(&'static NoveltyClass, &str)],
+        threshold: f64,
+    ) -> Counterfactual {
         let rates = &self.bundle.novelty_rates;
         let mut order = shown.to_vec();
         order.sort_by(|(a, _), (b, _)| rates.of(a).total_cmp(&rates.of(b)));
@@ -88,12 +94,13 @@ impl Evaluator {
         };
         let names: Vec<String> = order.iter().map(name).collect();
         let rate_without = |count| rates.together(callers, order.iter().skip(count).map(|(class, _)| *class));
-        Counterfactual::find(&names, rate_without, self.novelty_threshold())
+        Counterfactual::find(&names, rate_without, threshold)
     }
 
     /// The fewest columns without which an hour is like those before; a column that is left out counts as typical.
     pub fn without_columns(
         &self,
+        view: View,
         multivariate: &CalibratedMultivariate,
         row: &[f64],
         order: &[(String, f64)],
@@ -109,7 +116,7 @@ impl Evaluator {
             self.bundle.alarms_per_day(multivariate.entities, multivariate.p_value(&left))
         };
         let names: Vec<String> = order.iter().map(|(column, _)| format!("the {}", column.replace('_', " "))).collect();
-        Counterfactual::find(&names, rate_without, self.settings.budget().multivariate())
+        Counterfactual::find(&names, rate_without, self.budget.multivariate_notice(view))
     }
 
     /// What an candidate says, and whom it is about.

@@ -45,7 +45,7 @@ impl Evaluator {
         }
         let p_value = p_value(view.peaks.get(kind).and_then(Option::as_ref), excess.times);
         let rate = self.bundle.alarms_per_day(view.pairs(), p_value);
-        let share = self.settings.budget().peak();
+        let share = self.budget.peak(entity.view);
         if rate > share || is_level(state, kind, excess.times, time) {
             return None;
         }

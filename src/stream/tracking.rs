@@ -84,7 +84,7 @@ impl Evaluator {
         let view = bundle.views.get(&entity.view)?;
         let p_value = p_value(view.leak.as_ref(), leak.times);
         let rate = bundle.alarms_per_day(view.entities() * LEAKING.len(), p_value);
-        if rate > self.settings.budget().leak() {
+        if rate > self.budget.leak(entity.view) {
             return None;
         }
         if let Some(tracking) = &mut state.part.tracking {
@@ -106,7 +106,7 @@ impl Evaluator {
             window: WINDOWS[DAY].buckets,
             rate,
             p_value,
-            share: self.settings.budget().leak(),
+            share: self.budget.leak(entity.view),
             pages: true,
             contributions: vec![leak_contribution(
                 (&*state, bucket),

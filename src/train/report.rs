@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::Settings;
 use crate::alerts::Budget;
+use crate::calls::View;
 use crate::features::Level;
 use crate::models::bundle::{Bundle, Manifest};
 
@@ -79,11 +80,14 @@ impl Report {
         learned.insert("vendors".to_owned(), vendors.len());
         learned.insert("endpoints".to_owned(), bundle.expectations.endpoints());
         learned.insert("multivariate models".to_owned(), bundle.multivariate.len());
-        let budget = Budget { alerts_per_day: settings.alerts_per_day };
+        let budget = Budget::new(settings.alerts_per_day, bundle.views.keys().copied());
         let calibration = BTreeMap::from([
-            ("alerts a day asked for".to_owned(), budget.alerts_per_day),
-            ("alarms a day at the tests' threshold".to_owned(), budget.tests()),
-            ("entities judged".to_owned(), bundle.entities() as f64),
+            ("alerts a day asked for".to_owned(), budget.alerts_per_day()),
+            ("alarms a day at the tests' threshold".to_owned(), budget.tests(View::Egress)),
+            (
+                "entities judged".to_owned(),
+                bundle.views.keys().map(|view| bundle.entities(*view)).sum::<usize>() as f64,
+            ),
             ("days of history".to_owned(), bundle.span.day_count() as f64),
         ]);
         Self {

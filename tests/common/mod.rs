@@ -96,7 +96,7 @@ pub fn bundle() -> &'static Arc<Bundle> {
     BUNDLE.get_or_init(|| Arc::new(learn(&logs().history).0))
 }
 
-/// Alerts as they leave the house.
+/// Alerts as delivered.
 pub fn written(alerts: &[Alert]) -> Vec<Value> {
     alerts.iter().map(to_ocsf).collect()
 }

@@ -1,7 +1,7 @@
-//! A file of JSON lines, which ends after a crash where the checkpoint says.
+//! A file of JSON lines, truncated to the checkpoint's length after a crash.
 //!
-//! What was written after the checkpoint is cut off at resume, since it will be written again. So the file must be left
-//! alone while the program runs; a file that is shorter than the checkpoint says was rotated, and is gone on with.
+//! What was written after the checkpoint is cut off at resume, since it will be written again. So nothing else may write to the file while the
+//! program runs; a file shorter than the checkpoint's length was rotated, and is appended to.
 //!
 //! Not here: rotation.
 
@@ -23,7 +23,7 @@ pub struct File {
 
 impl SinkSpec for File {
     const NAME: &'static str = "file";
-    const SAYS: &'static str = "Appends each alert as a line of JSON to a file, each exactly once.";
+    const SUMMARY: &'static str = "Appends each alert as a line of JSON to a file, each exactly once.";
 
     fn check(self, around: &Surroundings) -> Result<Box<dyn SinkPlan>, SinkError> {
         if self.path.as_os_str().is_empty() {
@@ -50,7 +50,7 @@ fn problem_at(path: &Path, problem: std::io::Error) -> SinkError {
 struct Open {
     path: PathBuf,
     file: std::fs::File,
-    /// Bytes that are settled: whole lines, synced. What lies behind them is of a failed attempt.
+    /// Bytes that are settled: whole lines, synced. Bytes after them are of a failed attempt.
     length: u64,
 }
 
@@ -69,7 +69,7 @@ impl Open {
     }
 
     fn append(&mut self, lines: &[u8]) -> std::io::Result<()> {
-        // A file that shrank meanwhile was rotated by copying: go on at its end, and leave no hole.
+        // A file that shrank meanwhile was rotated by copying: append at its end, and leave no hole.
         self.length = self.length.min(self.file.metadata()?.len());
         self.file.set_len(self.length)?;
         self.file.seek(SeekFrom::Start(self.length))?;
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rotated_file_is_gone_on_with() {
+    fn a_rotated_file_is_appended_to() {
         let directory = tempfile::tempdir().unwrap();
         let plan = File { path: directory.path().join("alerts.ndjson") };
         let mut sink = plan.open().unwrap();

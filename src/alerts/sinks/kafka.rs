@@ -1,4 +1,4 @@
-//! A Kafka topic: every delivery acknowledged by all replicas, and none twice.
+//! A Kafka topic: every delivery acknowledged by all replicas, and none duplicated.
 //!
 //! Each record carries its uid as a header. After a restart, or after an attempt that failed halfway, the sink reads the
 //! topic from the last settled offsets to its end and skips the uids that it finds there.
@@ -23,7 +23,7 @@ use crate::ingest::connection::{Connection, Properties};
 const UID: &str = "aw-uid";
 /// How long brokers may take to answer a question.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long reading back may go without a record.
+/// How long reading back may make no progress.
 const STALL_TIMEOUT: Duration = Duration::from_secs(20);
 /// Deliveries handed to librdkafka at once.
 const IN_FLIGHT: usize = 10_000;
@@ -55,11 +55,14 @@ pub struct Kafka {
 
 impl SinkSpec for Kafka {
     const NAME: &'static str = "kafka";
-    const SAYS: &'static str = "Produces each alert to a Kafka topic, each exactly once, keyed by incident.";
+    const SUMMARY: &'static str = "Produces each alert to a Kafka topic, each exactly once, keyed by incident.";
 
     fn check(self, around: &Surroundings) -> Result<Box<dyn SinkPlan>, SinkError> {
         if self.topic.is_empty() {
             return Err(SinkError::Spec("field topic: is empty, write the name of a topic"));
+        }
+        if self.brokers.as_ref().is_some_and(|brokers| brokers.split(',').all(|broker| broker.trim().is_empty())) {
+            return Err(SinkError::Spec("field brokers: names no broker, write `host:port`"));
         }
         let connection = match (self.brokers, &around.connection) {
             (Some(brokers), _) => Connection::new(&brokers, &self.properties, &around.directory)?,
@@ -145,7 +148,7 @@ impl Topic {
                     open.remove(&partition);
                 }
                 Some(Err(error)) => {
-                    tracing::warn!(%error, topic = self.name, "reading back is hindered");
+                    tracing::warn!(%error, topic = self.name, "reading back failed, trying again");
                     continue_until(progress, self)?;
                     continue;
                 }

@@ -1,13 +1,15 @@
-//! Sinks: where deliveries go, and how none is lost or doubled.
+//! Sinks: where deliveries go, and how none is lost or duplicated.
 //!
-//! [`Sink::deliver`] returns only when all is durable. A crash after that and before the next checkpoint would make the
-//! same deliveries again, so a sink tells its position for the checkpoint, and from that position finds out after a
-//! restart what had already landed. Alerts go out this way, and so do records that could not be read.
+//! [`Sink::deliver`] returns only when everything is durable. After a crash between that and the next checkpoint the same deliveries are made
+//! again, so a sink reports its position for the checkpoint, and after a restart finds out from that position what had already landed.
+//! Alerts are delivered this way, and so are records that could not be read.
 //!
-//! A new sink is a file in this room and a line in [`SINKS`].
+//! A new sink is a file in this module, a line in [`SINKS`], and an entry in `contract.rs`, whose suite every sink passes.
 //!
 //! Not here: what is delivered (`alerts`, `stream::dead_letter`), and how often a delivery is tried again (`stream`).
 
+#[cfg(test)]
+mod contract;
 mod file;
 mod kafka;
 mod stdout;
@@ -37,7 +39,7 @@ pub struct Delivery {
     pub uid: String,
     /// Deliveries of one key stay in order.
     pub key: Option<Vec<u8>>,
-    /// Headers, for sinks that have such. `aw-uid` comes of itself.
+    /// Headers, for sinks that have them. The sink adds `aw-uid`.
     pub headers: Vec<(String, Vec<u8>)>,
     /// The content: one line of JSON, unless it is a record as it came.
     pub body: Vec<u8>,
@@ -66,20 +68,20 @@ pub trait Sink: Send {
     /// what had landed is not repeated.
     ///
     /// # Errors
-    /// [`SinkError`], naming what hinders.
+    /// [`SinkError`], naming the file, topic or stream that failed.
     fn deliver(&mut self, deliveries: &[Delivery]) -> Result<(), SinkError>;
 
-    /// Where the sink stands, for the checkpoint.
+    /// The position of the sink, for the checkpoint.
     fn position(&self) -> SinkPosition;
 
-    /// Goes on from a checkpoint: what landed after `position` will be delivered again, and must not be doubled.
+    /// Resumes from a checkpoint: what landed after `position` will be delivered again, and must not be duplicated.
     ///
     /// # Errors
-    /// [`SinkError`], naming what hinders.
+    /// [`SinkError`], naming the file, topic or stream that failed.
     fn resume(&mut self, position: &SinkPosition) -> Result<(), SinkError>;
 }
 
-/// What a sink must remember to double nothing.
+/// What a sink must remember to duplicate nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SinkPosition {
     /// Nothing: deliveries repeat after a crash.
@@ -104,7 +106,7 @@ pub trait SinkPlan: Debug + Send + Sync {
     /// Opens the sink.
     ///
     /// # Errors
-    /// [`SinkError`], naming what hinders.
+    /// [`SinkError`], naming the file, topic or stream that failed.
     fn open(&self) -> Result<Box<dyn Sink>, SinkError>;
 }
 
@@ -113,7 +115,7 @@ pub trait SinkSpec: DeserializeOwned {
     /// The value of `type` that selects it.
     const NAME: &'static str;
     /// One line for people.
-    const SAYS: &'static str;
+    const SUMMARY: &'static str;
 
     /// Resolves paths, secrets and defaults. Opens nothing.
     ///
@@ -122,7 +124,7 @@ pub trait SinkSpec: DeserializeOwned {
     fn check(self, around: &Surroundings) -> Result<Box<dyn SinkPlan>, SinkError>;
 }
 
-/// What a section of the pipeline file may lean on.
+/// What a section of the pipeline file may refer to.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
     /// Directory of the pipeline file: relative paths begin here.
@@ -143,7 +145,7 @@ pub struct SinkKind {
     /// The value of `type` that selects it.
     pub name: &'static str,
     /// One line for people.
-    pub says: &'static str,
+    pub summary: &'static str,
     /// Reads and checks a section (without its `type`).
     pub read: ReadSection,
 }
@@ -153,7 +155,7 @@ pub type ReadSection = fn(ValueDeserializer<'_>, &Surroundings) -> Result<Box<dy
 
 impl SinkKind {
     const fn of<S: SinkSpec>() -> Self {
-        Self { name: S::NAME, says: S::SAYS, read: read::<S> }
+        Self { name: S::NAME, summary: S::SUMMARY, read: read::<S> }
     }
 }
 
@@ -172,7 +174,7 @@ pub enum SectionError {
     Sink(#[from] SinkError),
 }
 
-/// What hinders a sink.
+/// Why a sink cannot deliver.
 #[derive(Debug, thiserror::Error)]
 pub enum SinkError {
     /// The section does not say what it must.
@@ -186,7 +188,7 @@ pub enum SinkError {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         problem: std::io::Error,
     },
     /// Standard output cannot be written.
@@ -197,7 +199,7 @@ pub enum SinkError {
     Topic {
         /// The topic.
         topic: String,
-        /// What librdkafka says.
+        /// The error of librdkafka.
         problem: rdkafka::error::KafkaError,
     },
     /// The brokers did not acknowledge.
@@ -207,7 +209,7 @@ pub enum SinkError {
         topic: String,
         /// How many.
         count: usize,
-        /// What librdkafka says of the first.
+        /// The error of the first.
         problem: rdkafka::types::RDKafkaErrorCode,
     },
     /// The end of the topic was not reached.
@@ -228,6 +230,6 @@ mod tests {
     fn every_sink_has_a_name_of_its_own_and_a_line_for_people() {
         let names: BTreeSet<_> = SINKS.iter().map(|kind| kind.name).collect();
         assert_eq!(names.len(), SINKS.len());
-        assert!(SINKS.iter().all(|kind| !kind.says.is_empty() && !kind.says.contains('\n')));
+        assert!(SINKS.iter().all(|kind| !kind.summary.is_empty() && !kind.summary.contains('\n')));
     }
 }

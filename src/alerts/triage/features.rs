@@ -1,7 +1,7 @@
-//! What of an alert the forest looks at: numbers by name.
+//! The features of an alert for triage: numbers by name.
 //!
-//! Names come from our own catalogues (detectors, causes, techniques), never from a log, so a file of features holds nothing
-//! that an attacker wrote. A name that an alert lacks is zero: a detector added later changes no older row.
+//! Names come from our own catalogues (detectors, causes, techniques), never from a log, so a file of features holds nothing that an attacker
+//! wrote. An absent name is zero: a detector added later changes no older row.
 //!
 //! Not here: who was judged before (`past`).
 
@@ -12,14 +12,14 @@ use crate::alerts::Alert;
 /// An alert's features by name; what is not there is zero.
 pub type Features = BTreeMap<String, f64>;
 
-/// Name of the feature that says how rarely an alarm of this level comes by chance: `-log10` of alarms a day.
+/// Name of the feature for how rarely an alarm of this level occurs by chance: `-log10` of alarms a day.
 pub const RARITY: &str = "rarity";
-/// Name of the feature that says how loud the alert was before any triage: OCSF's `severity_id`.
+/// Name of the feature for the severity before triage: OCSF's `severity_id`.
 pub const SEVERITY: &str = "severity";
-/// How names of features begin that say which causes an alert has.
+/// Prefix of the features for the causes of an alert.
 pub const CAUSE: &str = "cause=";
 
-/// Powers of ten between which a rate or a p-value is told apart: from a thousand a day to once in a million million days.
+/// Range of powers of ten within which rates and p-values are distinguished: from a thousand a day to once in a million million days.
 const POWERS: (f64, f64) = (-3.0, 12.0);
 const MICROSECONDS_A_MINUTE: f64 = 60e6;
 const MICROSECONDS_AN_HOUR: i64 = 3_600_000_000;
@@ -72,11 +72,11 @@ fn power(rate: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alerts::tests::bulk_upload;
+    use crate::alerts::sample;
 
     #[test]
     fn an_alert_is_described_by_numbers_alone_and_names_nobody() {
-        let features = features(&bulk_upload());
+        let features = features(&sample());
         let says = |name: &str| features.get(name).copied().unwrap_or_default();
         assert!((says(RARITY) - 1.602).abs() < 1e-3);
         assert_eq!(

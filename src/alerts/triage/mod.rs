@@ -1,16 +1,16 @@
-//! Triage: what analysts said before, applied to what is raised now.
+//! Triage: analysts' past verdicts, applied to new alerts.
 //!
-//! A forest fitted on verdicts tells how likely an analyst would confirm an alert. That number goes along with every alert, and
-//! may make it one step quieter, never more, and only where all of this holds:
+//! A random forest fitted on verdicts estimates the probability that an analyst would confirm an alert. The score is part of every alert, and may
+//! lower its severity by one step, never more, and only where all of this holds:
 //!
-//! * the forest has earned it on verdicts that it had not seen (`train::triage` decides, the file tells);
-//! * the number lies below the level under which held-out true alerts all but never fell;
-//! * the alert is of a kind that was dismissed before: its detector, no cause that analysts have not dismissed of it, and no
-//!   rarer by chance than the rarest that they dismissed;
-//! * it is not Critical, and no page about data that leaves would cease to page.
+//! * the forest outperformed severity on held-out verdicts (`train::triage` decides, the model file records it);
+//! * the score is below the level that almost all held-out true alerts reach;
+//! * analysts dismissed this kind of alert: the same detector, no cause that they have not dismissed, and no rarer by chance than the
+//!   rarest that they dismissed;
+//! * it is not Critical, and not an exfiltration page that would cease to page.
 //!
-//! Nothing is ever hidden: an alert leaves at Informational at the least. So a theft by somebody whose alerts were always dismissed
-//! still wakes a person, even where it looks like what was dismissed.
+//! Nothing is dropped: an alert is at least Informational. So a theft by a pair whose alerts were always dismissed still pages, even where it
+//! resembles what was dismissed.
 //!
 //! Not here: learning (`train::triage`), and anything that the engine could see: triage comes after it.
 
@@ -30,19 +30,19 @@ use crate::models::triage::{Forest, ForestError};
 
 pub use features::{CAUSE, Features, RARITY, SEVERITY, features};
 pub use past::{Answers, Past, Raised};
-pub use verdict::{Judged, Line, Said, Verdict, Verdicts, VerdictsError, told};
+pub use verdict::{Judged, Line, Said, Verdict, Verdicts, VerdictsError, representatives};
 
 /// Version of the file's format.
 const FORMAT: u32 = 1;
 /// Slack in comparing rarities: they are logarithms that went through text.
 const ROUNDING: f64 = 1e-9;
 
-/// What triage says of an alert.
+/// The result of triage.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Triaged {
-    /// How likely an analyst would confirm the alert, 0 to 1.
+    /// Probability that an analyst would confirm the alert, 0 to 1.
     pub score: f64,
-    /// Its severity before, where it was lowered.
+    /// The severity before, where it was lowered.
     pub lowered_from: Option<Severity>,
 }
 
@@ -55,7 +55,7 @@ pub struct Dismissed {
     pub causes: BTreeSet<String>,
 }
 
-/// All that was learned from verdicts, as it lies on disk.
+/// All that was learned from verdicts, as stored on disk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Learned {
     /// Version of the format.
@@ -72,7 +72,7 @@ pub struct Learned {
     pub past: Past,
     /// What was dismissed, by detector.
     pub dismissed: BTreeMap<String, Dismissed>,
-    /// Score below which an alert may be lowered; none until the forest has earned it.
+    /// Score below which an alert may be lowered; `None` until the forest outperforms severity on held-out verdicts.
     pub level: Option<f64>,
 }
 
@@ -190,21 +190,21 @@ impl Triage {
         self
     }
 
-    /// How likely an analyst would confirm what is kept of an alert, 0 to 1.
+    /// Probability that an analyst would confirm an alert, 0 to 1.
     pub fn score(&self, alert: &Judged) -> f64 {
         let features = self.learned.past.recalled(&alert.raised, alert.features.clone());
         // Only a row of another width has no score, and `row` makes it as wide as the columns.
         self.forest.probability(&row(&self.learned.columns, &features)).unwrap_or(1.0)
     }
 
-    /// The alert with its score, one step quieter where analysts dismiss its like.
+    /// The alert with its score, one severity lower where analysts dismiss its kind.
     #[must_use]
     pub fn apply(&self, alert: Alert) -> Alert {
         let judged = Judged::of(&alert);
         let score = self.score(&judged);
-        let quieter = self.lowers(&judged, score).then(|| quieter(alert.severity, alert.category)).flatten();
-        let triaged = Triaged { score, lowered_from: quieter.map(|_| alert.severity) };
-        Alert { severity: quieter.unwrap_or(alert.severity), triaged: Some(triaged), ..alert }
+        let lower = self.lowers(&judged, score).then(|| lowered(alert.severity, alert.category)).flatten();
+        let triaged = Triaged { score, lowered_from: lower.map(|_| alert.severity) };
+        Alert { severity: lower.unwrap_or(alert.severity), triaged: Some(triaged), ..alert }
     }
 
     fn lowers(&self, alert: &Judged, score: f64) -> bool {
@@ -221,8 +221,8 @@ impl Triage {
     }
 }
 
-/// The next severity down; none for what nobody may hush, and for what is at the bottom.
-const fn quieter(severity: Severity, category: Category) -> Option<Severity> {
+/// The next lower severity; `None` where lowering is not allowed, and at the lowest.
+const fn lowered(severity: Severity, category: Category) -> Option<Severity> {
     match (severity, category) {
         (Severity::Critical | Severity::Informational, _) | (Severity::Medium, Category::Exfiltration) => None,
         (Severity::High, _) => Some(Severity::Medium),
@@ -234,7 +234,7 @@ const fn quieter(severity: Severity, category: Category) -> Option<Severity> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alerts::tests::bulk_upload;
+    use crate::alerts::sample;
 
     /// The same pair's bulk uploads, once in 40 days by chance, dismissed sixty times; other callers' confirmed twenty times.
     fn noisy_pair() -> Triage {
@@ -246,10 +246,10 @@ mod tests {
             .map(|number| match number % 4 {
                 3 => {
                     let caller = Some(format!("thief-{number}"));
-                    let alert = Alert { caller, alarms_per_day: 1e-6, ..bulk_upload() };
+                    let alert = Alert { caller, alarms_per_day: 1e-6, ..sample() };
                     verdict(number, alert, Verdict::TruePositive)
                 }
-                _ => verdict(number, bulk_upload(), Verdict::FalsePositive),
+                _ => verdict(number, sample(), Verdict::FalsePositive),
             })
             .collect();
         let lines: Vec<&Line> = lines.iter().collect();
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_analysts_dismiss_is_one_step_quieter_and_still_there() {
+    fn what_analysts_dismiss_is_one_step_lower_and_still_there() {
         for (before, after) in [
             (Severity::Critical, Severity::Critical),
             (Severity::High, Severity::Medium),
@@ -266,7 +266,7 @@ mod tests {
             (Severity::Informational, Severity::Informational),
         ] {
             let category = Category::Abuse;
-            let alert = noisy_pair().apply(Alert { severity: before, category, ..bulk_upload() });
+            let alert = noisy_pair().apply(Alert { severity: before, category, ..sample() });
             assert_eq!(alert.severity, after);
             let triaged = alert.triaged.unwrap();
             assert!(triaged.score < 0.1, "{triaged:?}");
@@ -276,25 +276,25 @@ mod tests {
 
     #[test]
     fn a_loud_theft_by_a_pair_that_was_always_dismissed_still_pages_at_full_severity() {
-        let loud = noisy_pair().apply(Alert { alarms_per_day: 1e-5, severity: Severity::High, ..bulk_upload() });
+        let loud = noisy_pair().apply(Alert { alarms_per_day: 1e-5, severity: Severity::High, ..sample() });
         assert_eq!(loud.severity, Severity::High);
-        let mut elsewhere = bulk_upload();
+        let mut elsewhere = sample();
         elsewhere.contributions[0].name = "network_public_new".to_owned();
         assert_eq!(noisy_pair().apply(elsewhere).severity, Severity::High, "a cause that nobody dismissed");
-        let other = Alert { detector: "new_destination".to_owned(), ..bulk_upload() };
+        let other = Alert { detector: "new_destination".to_owned(), ..sample() };
         assert_eq!(noisy_pair().apply(other).severity, Severity::High, "a detector that nobody dismissed");
     }
 
     #[test]
     fn a_page_about_data_that_leaves_stays_a_page_even_where_it_looks_like_what_was_dismissed() {
         for (before, after) in [(Severity::High, Severity::Medium), (Severity::Medium, Severity::Medium)] {
-            assert_eq!(noisy_pair().apply(Alert { severity: before, ..bulk_upload() }).severity, after);
+            assert_eq!(noisy_pair().apply(Alert { severity: before, ..sample() }).severity, after);
         }
     }
 
     #[test]
-    fn a_forest_that_has_earned_nothing_lowers_nothing() {
-        let alert = noisy_pair().lowering_below(None).apply(bulk_upload());
+    fn a_forest_without_a_level_lowers_nothing() {
+        let alert = noisy_pair().lowering_below(None).apply(sample());
         assert_eq!(alert.severity, Severity::High);
         assert_eq!(alert.triaged.unwrap().lowered_from, None);
     }
@@ -306,7 +306,7 @@ mod tests {
         let triage = noisy_pair();
         triage.save(&path).unwrap();
         let loaded = Triage::load(&path).unwrap();
-        assert_eq!(loaded.apply(bulk_upload()), triage.apply(bulk_upload()));
+        assert_eq!(loaded.apply(sample()), triage.apply(sample()));
         std::fs::write(&path, "{\"format\":1}").unwrap();
         assert!(matches!(Triage::load(&path), Err(TriageError::Content { .. })));
     }

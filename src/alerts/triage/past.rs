@@ -1,4 +1,4 @@
-//! What analysts said before: of the same subject and detector, and of the detector anywhere.
+//! Past verdicts: on the same subject and detector, and on the detector anywhere.
 //!
 //! Not here: what is made of it (`features`, `train::triage`).
 
@@ -44,7 +44,7 @@ impl Answers {
     }
 }
 
-/// All that was said so far.
+/// All verdicts so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Vec<Entry>", into = "Vec<Entry>")]
 pub struct Past {
@@ -107,11 +107,11 @@ impl Past {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alerts::tests::bulk_upload;
+    use crate::alerts::sample;
 
     #[test]
     fn what_was_said_of_a_subject_is_remembered_and_written() {
-        let raised = Raised::by(&bulk_upload());
+        let raised = Raised::by(&sample());
         let mut past = Past::default();
         past.add(&raised, false);
         past.add(&raised, false);

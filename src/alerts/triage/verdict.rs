@@ -1,9 +1,9 @@
-//! What analysts say of alerts, and the file that it is kept in.
+//! Analysts' verdicts on alerts, and the file that they are kept in.
 //!
-//! The file is NDJSON and only ever grows: a verdict a line, with the alert's features as they were, so that learning needs
-//! nothing else. Of two verdicts on an alert the newer counts, so whatever is said twice changes nothing.
+//! The file is append-only NDJSON: one verdict per line, with the alert's features at that time, so that learning needs nothing else. The newest
+//! verdict on an alert counts; a repeated one changes nothing.
 //!
-//! What a person writes beside a verdict may hold a secret: a note that looks like one is not kept.
+//! A note may hold a secret: one that looks like it is not kept.
 //!
 //! Not here: where verdicts come from (`cli`, `stream`), what is learned from them (`train::triage`).
 
@@ -19,31 +19,31 @@ use super::past::Raised;
 use crate::alerts::{Activity, Alert};
 use crate::calls::looks_secret;
 
-/// What stands in the place of a text that looks like a secret.
+/// Replaces a text that looks like a secret.
 const WITHHELD: &str = "(withheld: it looked like a secret)";
 /// Most characters of a note that are kept, and of an analyst's name.
 const MAX_TEXT_BYTES: usize = 500;
 
-/// What an analyst says of an alert.
+/// An analyst's verdict on an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// It is what it says, and somebody must act.
+    /// Correct, and somebody must act.
     TruePositive,
     /// Nothing of the kind happened.
     FalsePositive,
-    /// It happened, and was meant to: a deploy, a rotation, a campaign.
+    /// It happened and was intended: a deploy, a rotation, a campaign.
     BenignChange,
 }
 
 impl Verdict {
-    /// Whether the alert was worth a page. A change that was meant to be is dismissed as well.
+    /// Whether the alert was worth a page. An intended change is dismissed as well.
     pub const fn is_true(self) -> bool {
         matches!(self, Self::TruePositive)
     }
 }
 
-/// A verdict as it comes: by hand, or as a message. What else a message holds is passed over.
+/// A verdict as given, by hand or in a message. Further fields of a message are ignored.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Said {
     /// The alert's id (`aw-` and 16 hex digits).
@@ -77,18 +77,18 @@ impl Judged {
     }
 }
 
-/// Of each incident the step that an analyst is asked about: the first of the loudest, an end never being louder than what it ends.
-pub fn told(alerts: &[Alert]) -> BTreeMap<&str, &Alert> {
-    let mut told: BTreeMap<&str, &Alert> = BTreeMap::new();
+/// The alert that represents each incident before an analyst: its first update at maximum severity. A close never has more than what it closes.
+pub fn representatives(alerts: &[Alert]) -> BTreeMap<&str, &Alert> {
+    let mut loudest: BTreeMap<&str, &Alert> = BTreeMap::new();
     for alert in alerts {
-        let known = told.entry(&alert.id).or_insert(alert);
+        let known = loudest.entry(&alert.id).or_insert(alert);
         let is_step = alert.activity != Activity::Close;
-        let is_louder = alert.untriaged_severity() > known.untriaged_severity();
-        if is_step && (is_louder || known.activity == Activity::Close) {
+        let is_more_severe = alert.untriaged_severity() > known.untriaged_severity();
+        if is_step && (is_more_severe || known.activity == Activity::Close) {
             *known = alert;
         }
     }
-    told
+    loudest
 }
 
 /// A line of the file.
@@ -159,7 +159,7 @@ pub struct Verdicts {
 
 impl Verdicts {
     /// Opens the file, making it where it is not there. A last line without an end is cut off: a crash left it, and nobody was
-    /// told that it is kept.
+    /// told that it was kept.
     ///
     /// # Errors
     /// [`VerdictsError`].
@@ -226,11 +226,11 @@ fn lines(path: &Path, text: &str) -> Result<Vec<Line>, VerdictsError> {
 mod tests {
     use super::*;
     use crate::alerts::Severity;
-    use crate::alerts::tests::bulk_upload;
+    use crate::alerts::sample;
 
     fn line(verdict: Verdict, time: i64, note: &str) -> Line {
         let said = Said { id: "aw-7f3c".to_owned(), verdict, analyst: None, note: Some(note.to_owned()) };
-        Line::new(said, Judged::of(&bulk_upload()), time)
+        Line::new(said, Judged::of(&sample()), time)
     }
 
     fn store() -> (tempfile::TempDir, PathBuf) {
@@ -272,15 +272,15 @@ mod tests {
     }
 
     #[test]
-    fn an_analyst_is_asked_about_the_loudest_step_of_an_incident() {
-        let step = |revision, severity, activity| Alert { revision, severity, activity, ..bulk_upload() };
+    fn an_incident_is_represented_by_its_first_update_at_maximum_severity() {
+        let step = |revision, severity, activity| Alert { revision, severity, activity, ..sample() };
         let steps = [
             step(1, Severity::Medium, Activity::Create),
             step(2, Severity::High, Activity::Update),
             step(3, Severity::High, Activity::Update),
             step(4, Severity::High, Activity::Close),
         ];
-        assert_eq!(told(&steps)["aw-7f3c"].revision, 2);
-        assert_eq!(told(&steps[3..])["aw-7f3c"].revision, 4);
+        assert_eq!(representatives(&steps)["aw-7f3c"].revision, 2);
+        assert_eq!(representatives(&steps[3..])["aw-7f3c"].revision, 4);
     }
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::files::Files;
 use crate::alerts::Alert;
-use crate::alerts::triage::{Judged, Line, Said, Verdicts, told};
+use crate::alerts::triage::{Judged, Line, Said, Verdicts, representatives};
 use crate::train::evaluate::{Labels, verdicts};
 
 /// Records what an analyst who knew the labels would say of each alert, at the moment when it was raised: for measuring.
@@ -25,7 +25,7 @@ impl Label {
         let labels = Labels::read(&self.labels)?;
         let (known, mut added) = (verdicts(&alerts, &labels), 0);
         let mut store = Verdicts::open(&self.files.verdicts)?;
-        let mut told: Vec<&Alert> = told(&alerts).into_values().collect();
+        let mut told: Vec<&Alert> = representatives(&alerts).into_values().collect();
         told.sort_by_key(|alert| (alert.time, &alert.id));
         for alert in told {
             let Some(verdict) = known.get(alert.id.as_str()).copied() else { continue };

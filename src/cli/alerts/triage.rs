@@ -6,7 +6,7 @@ use clap::Args;
 use comfy_table::{Table, presets};
 
 use super::files::{Files, existing};
-use crate::alerts::triage::{self, Verdict, told};
+use crate::alerts::triage::{self, Verdict, representatives};
 use crate::alerts::{Alert, printable, to_ocsf};
 use crate::train::triage::learn;
 
@@ -41,7 +41,8 @@ impl Triage {
 
 /// One alert an incident with its score, the likeliest first.
 fn ranked(triage: &triage::Triage, alerts: &[Alert]) -> Vec<Alert> {
-    let mut ranked: Vec<Alert> = told(alerts).into_values().map(|alert| triage.apply(untriaged(alert))).collect();
+    let mut ranked: Vec<Alert> =
+        representatives(alerts).into_values().map(|alert| triage.apply(untriaged(alert))).collect();
     let score = |alert: &Alert| alert.triaged.map_or(1.0, |triaged| triaged.score);
     ranked.sort_by(|a, b| {
         let by_score = score(b).total_cmp(&score(a));

@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
 use super::files::Files;
-use crate::alerts::triage::{self, Judged, Line, Said, Verdicts, told};
+use crate::alerts::triage::{self, Judged, Line, Said, Verdicts, representatives};
 
 /// Records what you say of an alert. The newest verdict of an alert counts.
 #[derive(Debug, Args)]
@@ -50,7 +50,7 @@ impl From<Choice> for triage::Verdict {
 impl Verdict {
     pub fn run(self) -> anyhow::Result<()> {
         let alerts = self.files.alerts()?;
-        let told = told(&alerts);
+        let told = representatives(&alerts);
         let alert = told.get(self.id.as_str()).context("no alert has this id: it stands in finding_info.uid")?;
         let said = Said { id: self.id, verdict: self.verdict.into(), analyst: self.analyst, note: self.note };
         let line = Line::new(said, Judged::of(alert), Timestamp::now().as_microsecond());

@@ -1,7 +1,7 @@
-//! Changing a record: one trait, one file a format.
+//! Editing a record: one trait, one file per format.
 //!
-//! A change is said in the words of a call; the format knows which fields tell of it, and keeps those that depend on one another
-//! in agreement. Fields that a record does not have are made only where the call could not be read without them.
+//! A change names an attribute of the call; the format's editor knows which fields hold it, and keeps dependent fields consistent. Missing fields
+//! are created only where the call could not be read without them.
 //!
 //! Not here: which changes are made (`plant`).
 

@@ -43,10 +43,8 @@ pub use tick::{Count, Counts, DAY_BUCKETS, HOUR_BUCKETS, Observer, Sizes, Tick, 
 
 /// Fewest days of history from which habits are judged; below, the priors judge alone.
 pub const MIN_DAYS: usize = 7;
-/// Alarms a day, as a share of the budget, that are never passed whatever the replay says.
+/// Alarms a day, as a share of those allowed, that are never passed whatever the replay says.
 const CAP: f64 = 0.1;
-/// Share of the budget that the replay of the history may use up.
-const RESERVE: f64 = 0.75;
 
 /// Who acts at a vendor: a role and never its session, a user, a service of the vendor's.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -148,9 +146,9 @@ impl Audit {
         self.habits.get(principal).map_or_else(|| row.apparent_role(), |habits| habits.role)
     }
 
-    /// Alarms a day up to which evidence pages: what the replay would have kept within the budget, and never above the cap.
+    /// Alarms a day up to which evidence pages, so that the replay would have paged no more than `alerts_per_day`, and never above the cap.
     pub fn threshold(&self, alerts_per_day: f64) -> f64 {
-        let room = (RESERVE * alerts_per_day * self.replayed as f64) as usize;
+        let room = (alerts_per_day * self.replayed as f64) as usize;
         let kept = self.replay.get(room).map_or(f64::INFINITY, |rate| rate * 0.999);
         kept.min(CAP * alerts_per_day)
     }

@@ -6,9 +6,7 @@ use std::path::Path;
 use rdkafka::Offset;
 
 use super::*;
-use crate::alerts::{Activity, Severity};
-use crate::calls::View;
-use crate::detect::{Category, CauseClass};
+use crate::alerts::sample;
 use crate::ingest::kafka::mock::Mock;
 use crate::pipeline;
 
@@ -55,35 +53,10 @@ impl Machine for Echo {
 pub(in crate::stream) fn alert(caller: &str) -> Alert {
     Alert {
         id: format!("aw-{caller}"),
-        revision: 1,
-        activity: Activity::Create,
-        severity: Severity::High,
-        time: 0,
-        first_seen: 0,
-        last_seen: 0,
-        detector: "echo".to_owned(),
-        title: "Echo".to_owned(),
-        message: "A call.".to_owned(),
-        category: Category::Abuse,
-        cause_class: CauseClass::Unknown,
-        likely: None,
-        technique: None,
-        view: View::Egress,
         caller: Some(caller.to_owned()),
         vendor: "stripe".to_owned(),
-        hosts: Vec::new(),
-        credential: None,
-        endpoint: None,
-        p_value: 0.001,
-        alarms_per_day: 0.1,
-        contributions: Vec::new(),
-        counterfactual: None,
-        involved: Vec::new(),
-        related: Vec::new(),
-        calls: 1,
-        trace_ids: Vec::new(),
-        bundle: "1".to_owned(),
-        triaged: None,
+        time: 0,
+        ..sample()
     }
 }
 

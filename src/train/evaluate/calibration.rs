@@ -7,11 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use comfy_table::Table;
 use serde::Serialize;
 
 use super::labels::{Case, Labels};
-use super::report::plain_table;
 use crate::features::{Entity, Level};
 use crate::models::baseline::Baselines;
 use crate::models::seasonality::Span;
@@ -101,19 +99,6 @@ fn is_about(case: &Case, entity: &Entity) -> bool {
         (Some(caller), Level::Pair) => entity.caller == **caller,
         _ => by_host,
     }
-}
-
-/// Shares beside nominal, by age.
-pub(super) fn calibration_table(ages: &[Calibration]) -> Table {
-    let mut table = plain_table();
-    let nominal = NOMINAL.map(|nominal| format!("p ≤ {nominal:.0e}"));
-    let header = ["days of history", "entity-days"].map(str::to_owned);
-    table.set_header(header.into_iter().chain(nominal));
-    for Calibration { age, entity_days, shares } in ages {
-        let told = shares.map(|shares| shares.map(|share| format!("{share:.1e}"))).unwrap_or_default();
-        table.add_row([(*age).to_owned(), entity_days.to_string()].into_iter().chain(told));
-    }
-    table
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! Labels: what is known to have happened, read from CSV.
+//! Labels: the ground truth, read from CSV.
 //!
-//! Three shapes, told apart by their header:
+//! Three shapes, recognised by their header:
 //!
 //! | shape | columns | becomes |
 //! |---|---|---|
@@ -8,7 +8,7 @@
 //! | windows | `technique,tactic,start,end` | malicious [`Case`]s without one, numbered `W01` on |
 //! | records | `event_id,score_use` | [`LabelledRecord`]s |
 //!
-//! Other columns are passed over. Times are RFC 3339.
+//! Other columns are ignored. Times are RFC 3339.
 //!
 //! Not here: whether an alert finds a case (`evaluate`).
 
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use csv::StringRecord;
 use jiff::Timestamp;
 
-/// Something that happened between two instants, and that an alert should find, or leave alone.
+/// Something that happened between two instants, which an alert should find (malicious) or ignore (a hard negative).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Case {
     /// Short id (`P01`), unique in its file.
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_complaint_names_file_line_and_column_and_not_the_value() {
+    fn a_diagnostic_names_file_line_and_column_and_not_the_value() {
         let header = "technique,tactic,start,end";
         assert_eq!(
             read(&format!(

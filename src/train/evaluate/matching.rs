@@ -62,9 +62,8 @@ fn names(alert: &Alert) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 pub(in crate::train) mod tests {
     use super::*;
-    use crate::alerts::{Activity, Severity};
-    use crate::calls::View;
-    use crate::detect::{Category, CauseClass};
+    use crate::alerts::{Involved, Severity, sample};
+    use crate::detect::Category;
 
     pub(in super::super) const MINUTE: i64 = 60_000_000;
 
@@ -87,35 +86,22 @@ pub(in crate::train) mod tests {
     pub(in crate::train) fn alert(id: &str, minute: i64, severity: Severity, caller: &str, host: &str) -> Alert {
         Alert {
             id: id.to_string(),
-            revision: 1,
-            activity: Activity::Create,
             severity,
             time: minute * MINUTE,
             first_seen: (minute - 1) * MINUTE,
             last_seen: minute * MINUTE,
-            detector: "burst".to_string(),
-            title: String::new(),
-            message: String::new(),
-            category: Category::Abuse,
-            cause_class: CauseClass::Unknown,
-            likely: None,
-            technique: None,
-            view: View::Egress,
             caller: Some(caller.to_string()).filter(|caller| !caller.is_empty()),
             vendor: "vendor".to_string(),
             hosts: vec![host.to_string()],
             credential: None,
             endpoint: None,
-            p_value: 1e-6,
-            alarms_per_day: 0.01,
-            contributions: vec![],
-            counterfactual: None,
             involved: vec![],
-            related: vec![],
+            contributions: vec![],
+            category: Category::Abuse,
+            technique: None,
+            alarms_per_day: 0.01,
             calls: 1,
-            trace_ids: vec![],
-            bundle: String::new(),
-            triaged: None,
+            ..sample()
         }
     }
 
@@ -157,5 +143,44 @@ pub(in crate::train) mod tests {
         let late = alert("a", 90, Severity::High, "anyone", "x.com");
         assert!(!finds(&late, &case), "all of its evidence came after");
         assert!(finds(&Alert { first_seen: 30 * MINUTE, ..late }, &case));
+    }
+
+    #[test]
+    fn every_entity_of_any_part_is_a_name_but_the_callers_of_other_parts_are_not() {
+        let part = |caller: &str, host: &str, credential: &str| Involved {
+            caller: Some(caller.to_string()),
+            vendor: "other-vendor".to_string(),
+            host: Some(host.to_string()),
+            credential: Some(credential.to_string()),
+            ..Involved::default()
+        };
+        let involved = vec![part("crm", "hubspot.com", "key_9")];
+        let alert = Alert { involved, ..alert("a", 1, Severity::High, "payroll", "dropbox.com") };
+        for (subject, expected) in [
+            (["", "hubspot.com", ""], true),
+            (["", "other-vendor", ""], true),
+            (["", "", "key_9"], true),
+            (["", "dropbox.com", ""], true),
+            (["crm", "", ""], false),
+            (["", "elsewhere.com", ""], false),
+        ] {
+            assert_eq!(finds(&alert, &scenario("P", true, subject)), expected, "{subject:?}");
+        }
+    }
+
+    #[test]
+    fn a_case_that_names_nobody_is_found_by_nothing() {
+        let case = scenario("P", true, ["", "", ""]);
+        assert!(!finds(&alert("a", 1, Severity::High, "payroll", "dropbox.com"), &case));
+    }
+
+    #[test]
+    fn evidence_that_touches_a_window_at_its_ends_overlaps_it() {
+        let case = Case { subject: None, ..scenario("W", true, ["", "", ""]) };
+        let alert = |first_seen, last_seen| Alert { first_seen, last_seen, ..alert("a", 60, Severity::High, "x", "y") };
+        assert!(finds(&alert(case.end, case.end + MINUTE), &case));
+        assert!(finds(&alert(case.start - MINUTE, case.start), &case));
+        assert!(!finds(&alert(case.end + 1, case.end + MINUTE), &case));
+        assert!(!finds(&alert(case.start - MINUTE, case.start - 1), &case));
     }
 }

@@ -1,9 +1,9 @@
-//! Evaluation: alerts against what is known to have happened.
+//! Evaluation: alerts against labels.
 //!
-//! `labels` reads what happened, `matching` says which alert finds what, `ranking` judges scores where there is no threshold,
-//! and [`evaluate`] counts: found and missed, how soon, at what price in false alarms.
+//! `labels` reads what happened, `matching` decides which alert finds which case, `ranking` rates scores without a threshold, and [`evaluate`]
+//! counts: cases found and missed, time to detection, false alarms.
 //!
-//! Not here: how the alerts came about (`stream`), and where they are read from and printed (`cli`).
+//! Not here: how alerts are raised (`stream`), and where they are read and printed (`cli`).
 
 mod calibration;
 mod labels;
@@ -31,17 +31,17 @@ const MICROSECONDS_A_DAY: f64 = 86_400e6;
 
 /// Judges alerts, in the order in which they were raised, over the time from `from` up to `to` (microseconds since the epoch).
 ///
-/// Only an alert that pages finds a case or is a false alarm. Steps in the life of an incident that was told before are no new
-/// alerts: one may find a case, and is counted nowhere. An alert that finds no malicious case is a false alarm, also where it
-/// falls on a hard negative. [`Report::ranking`], the budget and the calibration are left empty: alerts do not tell them.
+/// Only an alert that pages finds a case or is a false alarm. Further steps of a known incident are no new alerts: one may find a case, and is
+/// not counted. An alert that finds no malicious case is a false alarm, even where it matches a hard negative. [`Report::ranking`], the budget
+/// and the calibration are left empty: they do not follow from alerts.
 pub fn evaluate(alerts: &[Alert], labels: &Labels, from: i64, to: i64) -> Report {
     let matcher = Matcher::new(&labels.cases);
     let mut outcomes: Vec<Outcome> = labels.cases.iter().map(Outcome::missed).collect();
-    let (mut told, mut paged) = (HashSet::new(), HashSet::new());
+    let (mut seen, mut paged) = (HashSet::new(), HashSet::new());
     let mut days = Days::new(from, to);
     let in_time = |alert: &&Alert| (from..to.saturating_add(matching::GRACE)).contains(&alert.time);
     for alert in alerts.iter().filter(in_time) {
-        let is_new = told.insert(alert.id.as_str());
+        let is_new = seen.insert(alert.id.as_str());
         if alert.severity < Severity::Medium {
             continue;
         }
@@ -62,7 +62,7 @@ pub fn evaluate(alerts: &[Alert], labels: &Labels, from: i64, to: i64) -> Report
     summed_up(outcomes, days.0, to.saturating_sub(from) as f64 / MICROSECONDS_A_DAY)
 }
 
-/// What an analyst who knew the labels would say of each incident: true if a step of it finds a malicious case, else a benign change
+/// The verdict of an analyst who knew the labels, for each incident: true if a step of it finds a malicious case, else a benign change
 /// if one finds a harmless case, else a false positive.
 pub fn verdicts<'a>(alerts: &'a [Alert], labels: &Labels) -> BTreeMap<&'a str, Verdict> {
     let matcher = Matcher::new(&labels.cases);
@@ -189,5 +189,48 @@ mod tests {
         let report = evaluate(&[], &Labels::default(), 0, 0);
         assert_eq!((report.total.recall(), report.false_alarms_per_day, report.alerts_per_found), (None, None, None));
         assert_eq!(report.median_minutes_to_detect, None);
+    }
+
+    #[test]
+    fn a_verdict_is_true_if_any_step_finds_malice_whatever_its_severity() {
+        let cases = vec![scenario("P", true, ["payroll", "", ""]), scenario("N", false, ["mailer", "", ""])];
+        let alerts = [
+            alert("theft", 5, Severity::Informational, "somebody", "x.com"),
+            alert("theft", 6, Severity::Informational, "payroll", "x.com"),
+            alert("theft", 7, Severity::Critical, "somebody", "x.com"),
+            alert("campaign", 5, Severity::High, "mailer", "x.com"),
+            alert("campaign", 400, Severity::High, "mailer", "x.com"),
+            alert("noise", 5, Severity::High, "somebody", "x.com"),
+        ];
+        let verdicts = verdicts(&alerts, &Labels { cases, records: vec![] });
+        let expected =
+            [("campaign", Verdict::BenignChange), ("noise", Verdict::FalsePositive), ("theft", Verdict::TruePositive)];
+        assert_eq!(verdicts.into_iter().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn one_alert_may_find_two_cases_and_is_one_page_and_no_false_alarm() {
+        let cases = vec![scenario("P1", true, ["payroll", "", ""]), scenario("P2", true, ["", "x.com", ""])];
+        let report =
+            evaluate(&[alert("a", 5, Severity::High, "payroll", "x.com")], &Labels { cases, records: vec![] }, 0, DAY);
+        assert_eq!((report.total.found, report.false_alarms, report.by_day[0].pages), (2, 0, 1));
+        assert_eq!(report.alerts_per_found, Some(1.0));
+    }
+
+    #[test]
+    fn an_alert_in_the_hour_after_the_end_still_finds_and_is_counted_on_the_last_day() {
+        let case = Case { start: DAY - 10 * MINUTE, end: DAY - MINUTE, ..scenario("P", true, ["payroll", "", ""]) };
+        let labels = Labels { cases: vec![case], records: vec![] };
+        let minute = DAY / MINUTE;
+        let found = evaluate(&[alert("a", minute + 30, Severity::High, "payroll", "x.com")], &labels, 0, DAY);
+        assert_eq!((found.total.found, found.by_day.len(), found.by_day[0].pages), (1, 1, 1));
+        let late = evaluate(&[alert("a", minute + 60, Severity::High, "payroll", "x.com")], &labels, 0, DAY);
+        assert_eq!((late.total.found, late.false_alarms), (0, 0));
+    }
+
+    #[test]
+    fn the_median_of_an_even_number_is_the_upper_of_the_two_in_the_middle() {
+        assert_eq!(median(vec![4.0, 1.0, 3.0, 2.0]), Some(3.0));
+        assert_eq!(median(vec![5.0, 1.0, 3.0]), Some(3.0));
     }
 }

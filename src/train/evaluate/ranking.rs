@@ -1,6 +1,6 @@
-//! How well scores put attacks before harmless records, whatever the threshold.
+//! How well scores rank attacks above harmless records, independent of a threshold.
 //!
-//! Not here: what a team at its budget would have seen. That is what counts, and the alerts tell it (`evaluate`).
+//! Not here: what a team sees at its budget, which matters more and follows from alerts (`evaluate`).
 
 use std::cmp::Ordering;
 
@@ -81,6 +81,9 @@ fn levels(scored: &[(f64, bool)]) -> Vec<(f64, f64)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     const RANKED: [(f64, bool); 5] = [(5.0, true), (4.0, false), (3.0, true), (2.0, false), (1.0, false)];
@@ -132,5 +135,55 @@ mod tests {
         let ranking = rank(&records, |id| id.parse().ok());
         assert_eq!((ranking.attacks, ranking.benign, ranking.unscored), (1, 1, 1));
         assert_eq!(ranking.auroc, Some(1.0));
+    }
+
+    /// Few different scores, so that ties are common.
+    fn any_scored() -> impl Strategy<Value = Vec<(f64, bool)>> {
+        vec(((0..6_u8).prop_map(f64::from), any::<bool>()), 1..40)
+    }
+
+    /// The definition, pair by pair.
+    fn auroc_by_pairs(scored: &[(f64, bool)]) -> Option<f64> {
+        let of = |kind: bool| scored.iter().filter(move |(_, attack)| *attack == kind).map(|(score, _)| *score);
+        let wins = of(true).flat_map(|attack| {
+            of(false).map(move |benign| match attack.partial_cmp(&benign) {
+                Some(Ordering::Greater) => 1.0,
+                Some(Ordering::Equal) => 0.5,
+                _ => 0.0,
+            })
+        });
+        let wins: Vec<f64> = wins.collect();
+        (!wins.is_empty()).then(|| wins.iter().sum::<f64>() / wins.len() as f64)
+    }
+
+    proptest! {
+        #[test]
+        fn auroc_is_the_share_of_pairs_in_the_right_order(scored in any_scored()) {
+            match (auroc(&scored), auroc_by_pairs(&scored)) {
+                (Some(area), Some(expected)) => prop_assert!((area - expected).abs() < 1e-12, "{area} for {expected}"),
+                (area, expected) => prop_assert_eq!(area, expected),
+            }
+        }
+
+        #[test]
+        fn only_the_order_of_scores_counts_and_not_that_of_records(scored in any_scored(), turn in 0..40_usize) {
+            let mut other: Vec<(f64, bool)> = scored.iter().map(|(score, attack)| (score.exp() - 7.0, *attack)).collect();
+            let length = other.len();
+            other.rotate_left(turn % length);
+            prop_assert_eq!(auroc(&scored), auroc(&other));
+            prop_assert_eq!(average_precision(&scored), average_precision(&other));
+        }
+
+        #[test]
+        fn average_precision_lies_between_the_share_of_attacks_below_it_and_one(scored in any_scored()) {
+            let attacks = scored.iter().filter(|(_, attack)| *attack).count();
+            let precision = average_precision(&scored);
+            prop_assert_eq!(precision.is_some(), attacks > 0);
+            // At worst all harmless records come first: the sum over k of k/(benign + k).
+            let benign = scored.len() - attacks;
+            let worst = (1..=attacks).map(|k| k as f64 / (benign + k) as f64).sum::<f64>() / attacks.max(1) as f64;
+            let bounds = worst - 1e-9..=1.0 + 1e-9;
+            prop_assert!(precision.is_none_or(|precision| bounds.contains(&precision)), "{precision:?}, at worst {worst}");
+        }
     }
 }

@@ -1,6 +1,6 @@
-//! What an evaluation comes to: JSON by serde, a table by `Display`.
+//! The evaluation report: JSON by serde, a table by `Display`.
 //!
-//! Not here: how it is counted (`evaluate`).
+//! Not here: counting (`evaluate`).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use std::fmt;
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
-use super::calibration::{Calibration, calibration_table};
+use super::calibration::{Calibration, NOMINAL};
 use super::labels::Case;
 use super::ranking::Ranking;
 
@@ -34,7 +34,7 @@ impl fmt::Display for Tally {
     }
 }
 
-/// What became of a case.
+/// The outcome of a case.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Outcome {
     /// The case's id.
@@ -52,7 +52,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Of a case that no alert has found yet.
+    /// The outcome of a case that no alert has found.
     pub(super) fn missed(case: &Case) -> Self {
         Self {
             id: case.id.clone(),
@@ -186,6 +186,19 @@ impl Report {
         }
         table
     }
+}
+
+/// Shares beside nominal, by age.
+fn calibration_table(ages: &[Calibration]) -> Table {
+    let mut table = plain_table();
+    let nominal = NOMINAL.map(|nominal| format!("p ≤ {nominal:.0e}"));
+    let header = ["days of history", "entity-days"].map(str::to_owned);
+    table.set_header(header.into_iter().chain(nominal));
+    for Calibration { age, entity_days, shares } in ages {
+        let measured = shares.map(|shares| shares.map(|share| format!("{share:.1e}"))).unwrap_or_default();
+        table.add_row([(*age).to_owned(), entity_days.to_string()].into_iter().chain(measured));
+    }
+    table
 }
 
 fn or_none(value: Option<f64>, words: impl Fn(f64) -> String) -> String {
