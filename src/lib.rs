@@ -1,6 +1,6 @@
 //! apiwarden learns how a company's services use third-party APIs, and alerts on drift, abuse and data exfiltration.
 //!
-//! The modules stand in the order in which data passes through them, and each uses only those before it.
+//! Modules are listed in the order in which data passes through them, and each uses only those before it.
 //! `ARCHITECTURE.md` is the map.
 
 #![warn(missing_docs)]

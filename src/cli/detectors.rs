@@ -1,6 +1,6 @@
 //! `apiwarden detectors`: the list of detectors, and the page of each.
 //!
-//! Not here: the pages' text, which stands in the header of each file in `detect`.
+//! Not here: the text of the pages, which is the header of each file in `detect`.
 
 use std::io::Write;
 

@@ -158,7 +158,7 @@ pub struct Inspection {
     pub manifest: Manifest,
     /// Entities, finest level first.
     pub profiles: Vec<Profile>,
-    /// Learned rates of novelties, rarest first. Empty without a history of egress logs: the priors then stand.
+    /// Learned rates of novelties, rarest first. Empty without a history of egress logs, where only priors exist.
     pub novelties: Vec<NoveltyRate>,
     /// Multivariate models that were fitted, by view.
     pub multivariate: BTreeMap<&'static str, MultivariateModels>,
