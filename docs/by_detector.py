@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Which detector paged for which planted scenario: the table in evaluation.md.
+"""Which detector paged for which injected scenario: the table in evaluation.md.
 
-    by_detector.py PLANTED.csv=ALERTS.ndjson …    # labels of `apiwarden inject`, alerts of `apiwarden scan` on its log
+    by_detector.py LABELS.csv=ALERTS.ndjson …    # labels of `apiwarden inject`, alerts of `apiwarden scan` on its log
 
-A page is a scenario's from its start to an hour after its end, if it names its caller, host or credential. Standard library only.
+A page belongs to a scenario if it names its caller, host or credential, from the start to an hour after the end. Standard library only.
 """
 import csv
 import json

@@ -1,6 +1,7 @@
 //! apiwarden learns how a company's services use third-party APIs, and alerts on drift, abuse and data exfiltration.
 //!
-//! The rooms, in the order in which data visits them; a room uses only those before it. `ARCHITECTURE.md` is the map.
+//! Modules are listed in the order in which data passes through them, and each uses only those before it.
+//! `ARCHITECTURE.md` is the map.
 
 #![warn(missing_docs)]
 #![deny(unsafe_code)]

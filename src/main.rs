@@ -1,4 +1,6 @@
-//! Parses the command line, runs its command, prints what went wrong with its causes, and sets the exit code.
+//! Parses the command line, runs the command, prints an error with its causes, and sets the exit code.
+//!
+//! Not here: the commands (`cli`).
 
 use std::process::ExitCode;
 
@@ -9,7 +11,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     if std::env::var_os("POLARS_MAX_THREADS").is_none() {
-        // Frames are small: a second thread in polars costs more than it brings, and only this variable says so.
+        // Frames are small, so a second polars thread costs more than it saves. Only this variable sets the number.
         // SAFETY: no other thread exists yet.
         unsafe { std::env::set_var("POLARS_MAX_THREADS", "1") };
     }

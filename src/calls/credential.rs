@@ -1,9 +1,9 @@
-//! The credential: a secret comes in, a keyed fingerprint goes out. Past this file no secret exists.
+//! Credentials: a secret comes in, a keyed fingerprint goes out. Past this file no secret exists.
 //!
-//! The fingerprint must be keyed: key ids and short tokens could be found again from a plain hash by trying. Views are
-//! joined by fingerprint, so all replicas and all trainings of one house share one key.
+//! The fingerprint is keyed, because key ids and short tokens could be recovered from a plain hash by brute force. Training and
+//! stream compare fingerprints, so all processes and all trainings of one company share one key.
 //!
-//! Not here: what looks like a secret in other texts (`secret`).
+//! Not here: detection of secrets in other fields (`secret`).
 
 use std::fmt;
 use std::fs::{self, OpenOptions};
@@ -14,41 +14,41 @@ use rand::RngCore;
 use rand::rngs::OsRng;
 use thiserror::Error;
 
-/// Shortest passphrase that may stand for a key, bytes.
+/// Minimum length of a passphrase, bytes.
 const MIN_PASSPHRASE_BYTES: usize = 16;
-/// Words that say how a secret is used and are no part of it.
+/// Authentication schemes that precede a secret and are no part of it.
 const SCHEME_WORDS: [&str; 7] = ["bearer", "basic", "token", "apikey", "api-key", "digest", "negotiate"];
 
-/// Why there is no fingerprint key. Never says what was read.
+/// Why there is no fingerprint key. Never holds what was read.
 #[derive(Debug, Error)]
 pub enum KeyError {
-    /// The environment variable or file holds neither 64 hex digits nor a passphrase that is long enough.
+    /// The environment variable or file holds neither 64 hex digits nor a passphrase of at least 16 bytes.
     #[error("{place}: expected 64 hex digits or a passphrase of at least 16 bytes, found {length} bytes")]
     TooShort {
         /// Name of the variable or path of the file.
         place: String,
-        /// What was found, bytes.
+        /// Length found, bytes.
         length: usize,
     },
     /// The environment variable is not UTF-8.
     #[error("{0}: expected UTF-8")]
     NotText(String),
-    /// The file could not be read or made.
+    /// The file could not be read or created.
     #[error("{}: {action}", path.display())]
     File {
-        /// The key's file.
+        /// The key file.
         path: PathBuf,
-        /// What was tried.
+        /// What was attempted.
         action: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The system gave no randomness.
-    #[error("the system gave no random bytes for a fingerprint key")]
+    /// The system provided no randomness.
+    #[error("the system provided no random bytes for a fingerprint key")]
     Randomness(#[source] rand::Error),
 }
 
-/// The key that fingerprints are made with: 32 bytes, never printed.
+/// The key of the fingerprints: 32 bytes, never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct FingerprintKey([u8; 32]);
 
@@ -62,7 +62,7 @@ impl FingerprintKey {
     /// The key in an environment variable: 64 hex digits, or any passphrase of at least 16 bytes. `None` where it is unset.
     ///
     /// # Errors
-    /// Where the variable is too short or no text.
+    /// Where the variable is too short or not UTF-8.
     pub fn from_env(variable: &str) -> Result<Option<Self>, KeyError> {
         match std::env::var(variable) {
             Ok(text) => Self::from_text(&text, variable).map(Some),
@@ -80,11 +80,11 @@ impl FingerprintKey {
         Self::from_text(&text, &path.display().to_string())
     }
 
-    /// The key in a file, made at first use from the system's randomness, readable by its owner alone. Of processes that
-    /// race to make it one wins, and all read that one's key.
+    /// The key in a file, created at first use from the system's randomness, readable by its owner alone. Of processes that
+    /// race to create it one wins, and all read the winner's key.
     ///
     /// # Errors
-    /// Where the file can be neither read nor made.
+    /// Where the file can be neither read nor created.
     pub fn load_or_create(path: &Path) -> Result<Self, KeyError> {
         if !path.try_exists().map_err(file_error(path, "looking for the fingerprint key"))? {
             create(path)?;
@@ -92,6 +92,7 @@ impl FingerprintKey {
         Self::from_file(path)
     }
 
+    /// The key that `text` holds; a passphrase is hashed by BLAKE3's key derivation. `place` names the source in errors.
     pub(crate) fn from_text(text: &str, place: &str) -> Result<Self, KeyError> {
         let text = text.trim();
         match decode_hex(text) {
@@ -103,19 +104,19 @@ impl FingerprintKey {
         }
     }
 
-    /// A public name of the key, 16 hex digits. A bundle remembers it, and so refuses fingerprints of another key.
+    /// Public id of the key, 16 hex digits. A bundle stores it, and refuses another key.
     pub fn id(&self) -> String {
         let bytes = blake3::derive_key("apiwarden 2026-11 public id of a fingerprint key", &self.0);
         blake3::Hash::from_bytes(bytes).to_hex()[..16].to_owned()
     }
 
-    /// `fp_` and 16 hex digits of a secret's keyed hash. `Bearer k` and `k` are one secret.
+    /// `fp_` and 16 hex digits of a secret's keyed BLAKE3 hash. `Bearer k` and `k` are the same secret.
     pub fn fingerprint(&self, secret: &str) -> String {
         let hash = blake3::keyed_hash(&self.0, without_scheme(secret).as_bytes());
         format!("fp_{}", &hash.to_hex()[..16])
     }
 
-    /// What stands in the place of a secret that was found where none belongs: `redacted_` and 8 hex digits.
+    /// The replacement for a secret found in another field: `redacted_` and 8 hex digits of its keyed hash.
     pub(super) fn redact(&self, text: &str) -> String {
         format!("redacted_{}", &blake3::keyed_hash(&self.0, text.as_bytes()).to_hex()[..8])
     }
@@ -129,7 +130,7 @@ fn without_scheme(secret: &str) -> &str {
     }
 }
 
-/// Whether a logged credential tells nothing: absent, a dash, or masked by whoever logged it.
+/// Whether a logged credential carries no information: absent, a dash, or masked at the source.
 pub(super) fn is_masked(credential: &str) -> bool {
     let credential = without_scheme(credential);
     let inner = credential.trim_matches(|c: char| !c.is_ascii_alphanumeric());
@@ -146,14 +147,14 @@ fn file_error(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> Ke
     move |source| KeyError::File { path, action, source }
 }
 
-/// Writes a new key beside `path`, then links it there: the link is refused where another process was faster.
+/// Writes a new key to a draft next to `path`, then hard-links it: the link fails where another process was faster.
 fn create(path: &Path) -> Result<(), KeyError> {
     let mut bytes = [0; 32];
     OsRng.try_fill_bytes(&mut bytes).map_err(KeyError::Randomness)?;
     let unique = &blake3::hash(&bytes).to_hex()[..16];
     let draft = path.with_extension(format!("new-{unique}"));
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(file_error(path, "making the folder of the fingerprint key"))?;
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory).map_err(file_error(path, "creating the directory of the fingerprint key"))?;
     }
     let linked = write_privately(&draft, &bytes).and_then(|()| fs::hard_link(&draft, path));
     let removed = fs::remove_file(&draft);
@@ -161,7 +162,7 @@ fn create(path: &Path) -> Result<(), KeyError> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => removed,
     }
-    .map_err(file_error(path, "making the fingerprint key"))
+    .map_err(file_error(path, "creating the fingerprint key"))
 }
 
 fn write_privately(path: &Path, bytes: &[u8; 32]) -> io::Result<()> {
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn the_word_before_a_secret_is_no_part_of_it() {
+    fn the_scheme_before_a_secret_is_no_part_of_it() {
         let plain = key().fingerprint("k-123");
         assert!(plain.starts_with("fp_") && plain.len() == 19);
         for logged in ["Bearer k-123", "token  k-123", " k-123 ", "BASIC k-123"] {
@@ -218,14 +219,14 @@ mod tests {
     }
 
     #[test]
-    fn a_short_passphrase_is_refused_without_being_told() {
+    fn a_short_passphrase_is_refused_without_being_printed() {
         let error = FingerprintKey::from_text("hunter2", "KEY").unwrap_err().to_string();
         assert!(error.contains("7 bytes") && !error.contains("hunter2"), "{error}");
         assert!(FingerprintKey::from_text("correct horse battery", "KEY").is_ok());
     }
 
     #[test]
-    fn a_masked_credential_is_none() {
+    fn a_masked_credential_is_no_credential() {
         for masked in ["", "-", "****", "Bearer ****", "[REDACTED]", "Basic [redacted]"] {
             assert!(is_masked(masked), "{masked}");
         }

@@ -1,9 +1,9 @@
-//! Exclusions: calls of the history that are not to be learned from, since they were not ordinary.
+//! Exclusions: calls of the history that training skips because they were not ordinary.
 //!
-//! A rule is written as conditions with commas between them, all of which must hold: `caller=payroll-svc`,
-//! `vendor=stripe,from=2026-09-03T00:00:00Z,to=2026-09-03T06:00:00Z`. A call that any rule matches is left out.
+//! A rule is a list of conditions separated by commas, all of which must hold: `caller=payroll-svc`,
+//! `vendor=stripe,from=2026-09-03T00:00:00Z,to=2026-09-03T06:00:00Z`. A call is excluded if any rule matches.
 //!
-//! Not here: oddities that training finds by itself (`models::multivariate`, trimming).
+//! Not here: outliers that training trims by itself (`models::multivariate`).
 
 use std::collections::BTreeMap;
 
@@ -26,40 +26,40 @@ const COLUMNS: [Dimension; 7] = [
     Dimension::Client,
 ];
 
-/// Why a rule is none. Names the condition, not what was written in it.
+/// Why a rule is invalid. Names the condition, not its value.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub enum ExcludeError {
     /// A condition is not `name=value`.
     #[error("condition {condition}: write NAME=VALUE, as in caller=payroll-svc")]
     NoCondition {
-        /// Which of the rule's conditions, from 1.
+        /// Number of the condition in the rule, from 1.
         condition: usize,
     },
     /// A condition names what no rule knows.
     #[error("condition {condition}: unknown name: write one of {}, from, to", COLUMNS.map(Dimension::name).join(", "))]
     UnknownName {
-        /// Which of the rule's conditions, from 1.
+        /// Number of the condition in the rule, from 1.
         condition: usize,
     },
-    /// A condition is there twice.
+    /// Two conditions of one rule have the same name.
     #[error("{name}: written twice: write a rule for each, since within one all conditions must hold")]
     Twice {
         /// Its name.
         name: String,
     },
-    /// A time is none.
+    /// A time is not RFC 3339.
     #[error("{name}: write an RFC 3339 time, as in 2026-09-03T00:00:00Z")]
     NoTime {
-        /// Which end.
+        /// `from` or `to`.
         name: &'static str,
     },
-    /// A value looks like a secret: rules are written into reports and bundles.
+    /// A value looks like a secret. Rules are written into reports and bundles.
     #[error("{name}: looks like a secret: write the fingerprint that alerts show")]
     Secret {
-        /// Of which column.
+        /// Name of the column.
         name: &'static str,
     },
-    /// A window ends before it begins.
+    /// The window ends before it begins.
     #[error("to: must be later than from")]
     EmptyWindow,
 }
@@ -131,7 +131,7 @@ impl Exclude {
     }
 }
 
-/// Leaves calls out by rules, and counts them.
+/// Filters calls by rules, and counts the excluded ones.
 #[derive(Clone, Debug, Default)]
 pub struct Excluded {
     rules: Vec<Exclude>,
@@ -139,7 +139,7 @@ pub struct Excluded {
 }
 
 impl Excluded {
-    /// By these rules; nothing is left out yet.
+    /// A filter with these rules and all counts at 0.
     pub fn new(rules: Vec<Exclude>) -> Self {
         Self { counts: vec![0; rules.len()], rules }
     }
@@ -159,7 +159,7 @@ impl Excluded {
         });
     }
 
-    /// Each rule as written, and the calls that it left out.
+    /// Each rule as written, with the number of calls it excluded.
     pub fn counts(&self) -> BTreeMap<String, u64> {
         self.rules.iter().map(|rule| rule.rule.clone()).zip(self.counts.iter().copied()).collect()
     }
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_of_one_rule_must_all_hold_and_any_rule_leaves_out() {
+    fn conditions_of_one_rule_must_all_hold_and_any_rule_excludes() {
         assert_eq!(left(&["caller=payroll,vendor=stripe"]), (vec![0, 2, 3], vec![1]));
         assert_eq!(left(&["caller=payroll", "vendor=stripe"]), (vec![], vec![2, 2]));
         assert_eq!(left(&[]), (vec![0, 1, 2, 3], vec![]));
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_begins_with_its_first_moment_and_ends_before_its_last() {
+    fn a_window_includes_its_start_and_not_its_end() {
         let window = "from=1970-01-01T01:00:00Z, to=1970-01-01T03:00:00Z";
         assert_eq!(left(&[window]), (vec![0, 3], vec![2]));
         assert_eq!(left(&["from=1970-01-01T01:00:00Z"]), (vec![0], vec![3]));

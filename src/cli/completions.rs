@@ -1,7 +1,11 @@
-//! `apiwarden completions`: for the shell, from the same list as the help.
+//! `apiwarden completions`: a completion script for the shell, generated from the same definitions as the help.
+
+use std::io::Write;
 
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
+
+use super::output::stdout;
 
 /// Prints a completion script for a shell.
 #[derive(Debug, Args)]
@@ -13,7 +17,11 @@ pub(super) struct Completions {
 }
 
 impl Completions {
-    pub fn run(self) {
-        clap_complete::generate(self.shell, &mut super::Arguments::command(), "apiwarden", &mut std::io::stdout());
+    pub fn run(self) -> anyhow::Result<()> {
+        // Generated in memory: clap_complete panics where it cannot write.
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut super::Arguments::command(), "apiwarden", &mut script);
+        stdout().write_all(&script)?;
+        Ok(())
     }
 }

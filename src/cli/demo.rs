@@ -1,7 +1,9 @@
-//! `apiwarden demo`: the whole way, from a Kafka-protocol broker to alerts, with nothing to set up.
+//! `apiwarden demo`: the whole pipeline, from a Kafka-protocol broker to alerts, with nothing to set up.
 //!
-//! The broker is librdkafka's in-process mock cluster. It keeps only 5 MiB a partition and drops the rest silently, so the
-//! replay waits for what was consumed; the summary shows that as much was read as was sent.
+//! The broker is librdkafka's in-process mock cluster. It keeps only 5 MiB per partition and silently drops the rest, so the
+//! producer waits for the consumer; the summary shows that every record sent was read.
+//!
+//! Not here: checkpoints and sinks. The demo keeps no state and prints its alerts as cards.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, IsTerminal};
@@ -20,6 +22,7 @@ use rdkafka::message::Message;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
+use super::output::print_line;
 use super::reading::{Setup, bytes_bar};
 use crate::alerts::{Activity, Alert, Severity, Style, card};
 use crate::calls::Calls;
@@ -29,27 +32,27 @@ use crate::ingest::{Decoder, Place};
 use crate::stream::{Engine, EngineSettings};
 use crate::train::{History, Settings, train};
 
-/// Two weeks of seven services' calls: ten benign days, then four with attacks, faults and harmless changes in them.
+/// Two weeks of calls by seven services: ten benign days, then four days with attacks, faults and harmless changes.
 const SAMPLE: &[u8] = include_bytes!("../../datasets/demo/egress.ndjson.zst");
-/// What lies before is learned from, what lies after is judged: 2026-09-15T00:00:00Z, microseconds.
+/// Start of the test days: earlier calls are the training history. 2026-09-15T00:00:00Z, microseconds since the epoch.
 const SPLIT: i64 = 1_789_430_400_000_000;
 const TOPIC: &str = "api-logs";
-/// Bytes that may be on their way: less than the mock cluster keeps.
+/// Limit on bytes sent and not yet read: less than the mock cluster keeps.
 const MAX_IN_FLIGHT: u64 = 3 << 20;
-/// The demo gives up when nothing arrives for so long.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time without a record after which the demo gives up.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Shows the whole way in about twenty seconds: a broker in this process, two weeks of logs, training, alerts.
+/// Runs the whole pipeline in about twenty seconds: an in-process broker, two weeks of logs, training, alerts.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   apiwarden demo")]
 pub(super) struct Demo {
-    /// Directory for the sample and the bundle that the demo trains; default: apiwarden-demo in the temporary directory.
+    /// Directory for the sample logs and the trained bundle [default: apiwarden-demo in the temporary directory].
     #[arg(long, value_name = "DIRECTORY")]
     directory: Option<PathBuf>,
 }
 
-/// What is on its way, in bytes; and what was sent and read, in records.
+/// Counters that producer and consumer share: bytes sent and read, records sent.
 #[derive(Debug, Default)]
 struct Traffic {
     sent_bytes: AtomicU64,
@@ -64,10 +67,12 @@ impl Demo {
         std::fs::create_dir_all(&directory).with_context(|| directory.display().to_string())?;
         let setup = Setup::of(None)?;
 
-        let cluster = MockCluster::new(1).context("the embedded broker does not start")?;
-        cluster.create_topic(TOPIC, 1, 1).context("the embedded broker makes no topic")?;
+        let cluster = MockCluster::new(1).context("cannot start the embedded broker")?;
+        cluster.create_topic(TOPIC, 1, 1).context("cannot create the topic on the embedded broker")?;
         let brokers = cluster.bootstrap_servers();
-        println!("Embedded broker at {brokers}, topic {TOPIC}. Replaying two weeks of calls of seven services …\n");
+        print_line(format_args!(
+            "Embedded broker at {brokers}, topic {TOPIC}. Replaying two weeks of calls by seven services …\n"
+        ))?;
         let traffic = Arc::new(Traffic::default());
         let replay = {
             let (brokers, traffic) = (brokers.clone(), Arc::clone(&traffic));
@@ -75,12 +80,12 @@ impl Demo {
         };
         let mut show = Show::new(setup, directory.join("model"))?;
         consume(&brokers, &traffic, &replay, &mut show)?;
-        replay.join().map_err(|_| anyhow::anyhow!("the replay stopped"))??;
+        replay.join().map_err(|_| anyhow::anyhow!("the producer panicked"))??;
         show.finish(&traffic, began.elapsed(), &directory)
     }
 }
 
-/// Sends the sample, never more than the broker keeps.
+/// Sends the sample, with never more in flight than the broker keeps.
 fn replay(brokers: &str, traffic: &Traffic) -> anyhow::Result<()> {
     let producer: BaseProducer =
         ClientConfig::new().set("bootstrap.servers", brokers).set("linger.ms", "5").create()?;
@@ -104,7 +109,7 @@ fn replay(brokers: &str, traffic: &Traffic) -> anyhow::Result<()> {
         traffic.sent.fetch_add(1, Ordering::AcqRel);
         line.clear();
     }
-    producer.flush(PATIENCE)?;
+    producer.flush(TIMEOUT)?;
     Ok(())
 }
 
@@ -122,11 +127,11 @@ fn consume(
         properties: BTreeMap::new(),
     };
     let consumer = Consumer::open(&source.check(Path::new("."))?)?;
-    let mut heard = Instant::now();
+    let mut last_read = Instant::now();
     loop {
         match consumer.poll()? {
             Event::Records(batches) => {
-                heard = Instant::now();
+                last_read = Instant::now();
                 for batch in &batches {
                     let mut bytes = 0;
                     for record in &batch.records {
@@ -146,13 +151,13 @@ fn consume(
                 if replay.is_finished() && show.records >= traffic.sent.load(Ordering::Acquire) {
                     return Ok(());
                 }
-                anyhow::ensure!(heard.elapsed() < PATIENCE, "the embedded broker fell silent");
+                anyhow::ensure!(last_read.elapsed() < TIMEOUT, "no record from the embedded broker for 30 seconds");
             }
         }
     }
 }
 
-/// What the demo does with calls: learns from the first ones, judges the rest, and shows what it finds.
+/// What the demo does with calls: trains on those before [`SPLIT`], judges the rest, and prints the alerts.
 struct Show {
     setup: Setup,
     model: PathBuf,
@@ -223,7 +228,7 @@ impl Show {
         let progress = &self.progress;
         let (mut bundle, report) = train(history, &settings, &|stage| progress.set_message(stage.to_owned()))?;
         bundle.save(&self.model)?;
-        self.progress.suspend(|| println!("{report}\nJudging the four days after …\n"));
+        self.progress.suspend(|| print_line(format_args!("{report}\nJudging the four days after …\n")))?;
         self.engine = Some(Engine::new(Arc::new(bundle), EngineSettings::from(&self.setup.detection)));
         Ok(())
     }
@@ -231,52 +236,51 @@ impl Show {
     fn push(&mut self, calls: Calls) -> anyhow::Result<()> {
         let Some(engine) = &mut self.engine else { return Ok(()) };
         let alerts = engine.push(TOPIC, calls)?;
-        self.show(&alerts);
-        Ok(())
+        self.show(&alerts)
     }
 
-    fn show(&mut self, alerts: &[Alert]) {
+    fn show(&mut self, alerts: &[Alert]) -> anyhow::Result<()> {
         for alert in alerts {
             if alert.severity < Severity::Medium {
                 self.notices.insert(alert.id.clone());
             } else if self.pages.insert(alert.id.clone()) && alert.activity != Activity::Close {
-                self.progress.suspend(|| println!("{}", card(alert, self.style)));
+                self.progress.suspend(|| print_line(card(alert, self.style)))?;
             }
         }
+        Ok(())
     }
 
     fn finish(mut self, traffic: &Traffic, took: Duration, directory: &Path) -> anyhow::Result<()> {
         if let Some(engine) = &mut self.engine {
             let alerts = engine.finish()?;
-            self.show(&alerts);
+            self.show(&alerts)?;
         }
         self.progress.finish_and_clear();
         let sample = directory.join("egress.ndjson.zst");
         std::fs::write(&sample, SAMPLE).with_context(|| sample.display().to_string())?;
         let sent = traffic.sent.load(Ordering::Acquire);
-        println!(
-            "Sent {sent} records, read {}, unreadable {}. {} incidents that page, {} notices below that. {:.0} seconds.",
+        print_line(format_args!(
+            "Sent {sent} records, read {}, unreadable {}. {} incidents page, {} notices do not. {:.0} seconds.",
             self.records,
             self.unreadable,
             self.pages.len(),
             self.notices.len(),
             took.as_secs_f64()
-        );
-        anyhow::ensure!(sent == self.records, "{} records were lost between broker and reader", sent - self.records);
+        ))?;
+        anyhow::ensure!(sent == self.records, "sent {sent} records, read {}", self.records);
         let (model, sample) = (self.model.display(), sample.display());
-        println!(
+        print_line(format_args!(
             "\nNext:
-  # the same from a file, as OCSF
+  # the same from a file, with alerts as OCSF
   apiwarden scan --model {model} --input {sample} --output alerts.ndjson
-  # learn from your own logs, then judge your Kafka topic
+  # train on your own logs, then watch your Kafka topic
   apiwarden train --input YOUR-LOGS/ --out models/egress
   apiwarden run --pipeline pipelines/egress-ecs.toml"
-        );
-        Ok(())
+        ))
     }
 }
 
-/// Bytes of the sample, unpacked: the length of the progress bar.
+/// Length of the progress bar: size of the uncompressed sample, bytes.
 const UNPACKED_BYTES: u64 = 107_138_652;
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
-//! `apiwarden detectors`: what is told of, and the page of each detector.
+//! `apiwarden detectors`: the list of detectors, and the page of each.
+//!
+//! Not here: the text of the pages, which is the header of each file in `detect`.
 
 use std::io::Write;
 
@@ -6,12 +8,13 @@ use anyhow::Context;
 use clap::Args;
 use comfy_table::{Table, presets};
 
+use super::output::{print_line, stdout};
 use crate::detect::{DETECTORS, detector_named};
 
 /// Lists the detectors, or prints the page of one.
 #[derive(Debug, Args)]
 pub(super) struct Detectors {
-    /// Print what this one sees, what it misses, and how to tune it.
+    /// Print the page of this detector: what it finds, what it misses, and how to tune it.
     #[arg(value_name = "NAME")]
     name: Option<String>,
 }
@@ -20,8 +23,8 @@ impl Detectors {
     pub fn run(self) -> anyhow::Result<()> {
         if let Some(name) = self.name {
             let detector =
-                detector_named(&name).context("no detector of that name: `apiwarden detectors` lists them")?;
-            std::io::stdout().write_all(detector.page().as_bytes())?;
+                detector_named(&name).context("no detector of that name; `apiwarden detectors` lists them")?;
+            stdout().write_all(detector.page().as_bytes())?;
             return Ok(());
         }
         let mut table = Table::new();
@@ -31,7 +34,6 @@ impl Detectors {
             let techniques = detector.techniques().join(", ");
             table.add_row([detector.name, detector.title, detector.category.as_str(), &techniques]);
         }
-        writeln!(std::io::stdout(), "{table}")?;
-        Ok(())
+        print_line(table)
     }
 }

@@ -1,4 +1,6 @@
-//! `apiwarden evaluate`: a bundle against labels.
+//! `apiwarden evaluate`: the quality of a bundle on labelled logs.
+//!
+//! Not here: what counts as found (`train::evaluate`).
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -7,6 +9,7 @@ use clap::Args;
 use foldhash::HashMap;
 use jiff::Timestamp;
 
+use super::output::print_line;
 use super::reading::{Reading, Setup};
 use super::scan::scan;
 use crate::calls::{Calls, record_hash};
@@ -15,32 +18,32 @@ use crate::models::novelty::surprise_of_calls;
 use crate::stream::Engine;
 use crate::train::evaluate::{EntityDays, Labels, evaluate, rank};
 
-/// Scores a model bundle against labelled logs: found and missed, false alarms a day, minutes to detect.
+/// Measures a model bundle on labelled logs: scenarios found and missed, false alarms a day, minutes to detect.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   apiwarden evaluate --model models/egress --input test.ndjson.zst --labels labels.csv
 
 Labels are a CSV of scenarios (scenario,kind,category,malicious,start,end,caller,vendor_host,credential), of time windows
-(technique,tactic,start,end) or of records (event_id,score_use): then AUROC and average precision are told as well.")]
+(technique,tactic,start,end), or of records (event_id,score_use); labels of records add AUROC and average precision.")]
 pub(super) struct Evaluate {
     #[command(flatten)]
     reading: Reading,
-    /// The model bundle to judge by.
+    /// The model bundle to evaluate.
     #[arg(long, value_name = "BUNDLE")]
     model: PathBuf,
-    /// What `alerts learn` wrote: scores each alert, and lowers what analysts dismiss once that has proved right.
+    /// Triage model from `alerts learn`: scores each alert, and lowers the severity of alerts that analysts dismiss.
     #[arg(long, value_name = "FILE")]
     triage: Option<PathBuf>,
     /// Labels, CSV.
     #[arg(long, value_name = "FILE")]
     labels: PathBuf,
-    /// Count from this time on, RFC 3339; else from the start of the first call's day.
+    /// Start of the evaluated period, RFC 3339 [default: start of the first call's day].
     #[arg(long, value_name = "TIME")]
     from: Option<Timestamp>,
-    /// Count up to this time; else to the end of the last call's day.
+    /// End of the evaluated period, RFC 3339 [default: end of the last call's day].
     #[arg(long, value_name = "TIME")]
     to: Option<Timestamp>,
-    /// Tell also how often entity-days are as rare as the model says, by age of the entity.
+    /// Also report whether p-values hold on days without an incident, by age of the entity.
     #[arg(long)]
     calibration: bool,
     /// Print JSON.
@@ -48,6 +51,7 @@ pub(super) struct Evaluate {
     json: bool,
 }
 
+/// Microseconds.
 const DAY: i64 = 86_400_000_000;
 
 impl Evaluate {
@@ -99,11 +103,6 @@ impl Evaluate {
         {
             report.calibration = entity_days.calibration(&bundle.baselines, &labels, from, to);
         }
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&report)?);
-        } else {
-            println!("{report}");
-        }
-        Ok(())
+        if self.json { print_line(serde_json::to_string_pretty(&report)?) } else { print_line(report) }
     }
 }

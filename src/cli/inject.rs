@@ -1,4 +1,6 @@
-//! `apiwarden inject`: attacks and harmless changes, labelled, in a log of one's own.
+//! `apiwarden inject`: labelled attacks and harmless changes, injected into the user's own logs.
+//!
+//! Not here: the scenarios and how they change records (`inject`).
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -8,11 +10,12 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
+use super::output::print_line;
 use super::reading::Setup;
 use crate::ingest::Inputs;
 use crate::inject::{Outputs, Report, Scenario, Strength, Wish, choose, inject, scenarios};
 
-/// Plants labelled attacks and benign changes into your own logs, so that you can measure what would be found.
+/// Injects labelled attacks and harmless changes into your own logs, to measure detection on them.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   apiwarden inject --list
@@ -20,42 +23,42 @@ use crate::inject::{Outputs, Report, Scenario, Strength, Wish, choose, inject, s
   apiwarden inject --input logs/ --out injected.ndjson.zst --labels labels.csv --scenario slow-leak stolen-credential --strength all
   apiwarden evaluate --model models/egress --input injected.ndjson.zst --labels labels.csv
 
-ECS and CloudTrail, a JSON record a line, plain, gzip or zstd. See docs/inject.md.")]
+ECS and CloudTrail, one JSON record a line, uncompressed, gzip or zstd. See docs/inject.md.")]
 pub(super) struct Inject {
-    /// Benign log files, directories or globs, in the order of time. They are read twice: no standard input.
+    /// Benign log files, directories or globs, in time order. They are read twice, so standard input is not accepted.
     #[arg(long = "input", short, value_name = "PATH", num_args = 1.., required_unless_present = "list")]
     inputs: Vec<String>,
-    /// File to write the log to; packed if its name ends in .zst or .gz.
+    /// File to write the log to; compressed if its name ends in .zst or .gz.
     #[arg(long, value_name = "FILE", required_unless_present = "list")]
     out: Option<PathBuf>,
     /// File to write the labels to, CSV.
     #[arg(long, value_name = "FILE", required_unless_present = "list")]
     labels: Option<PathBuf>,
-    /// Scenarios to plant; all that fit the log's view without.
+    /// Scenarios to inject [default: all that fit the view of the log].
     #[arg(long = "scenario", value_name = "NAME", num_args = 1..)]
     names: Vec<String>,
-    /// Directory of scenarios of your own (TOML), beside those shipped.
+    /// Directory with scenarios of your own (TOML), in addition to those shipped.
     #[arg(long, value_name = "DIR")]
     scenarios: Option<PathBuf>,
-    /// How plain they are.
+    /// How easy the scenarios are to detect.
     #[arg(long, value_name = "STRENGTH", default_value = "medium")]
     strength: Strengths,
-    /// Another seed: other victims, times and values.
+    /// Seed for victims, times and values.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Plant each so many times.
+    /// How many times to inject each scenario.
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     repeat: u32,
-    /// Plant only from this time on, RFC 3339: what is before is history.
+    /// Inject only after this time, RFC 3339; earlier records are history.
     #[arg(long, value_name = "TIME")]
     from: Option<Timestamp>,
-    /// File for the history, what is before --from: train on this one, not on the log as it was.
+    /// File for the history, the records before --from. Train on this file, not on the original log.
     #[arg(long, value_name = "FILE", requires = "from")]
     history_out: Option<PathBuf>,
-    /// Pipeline file, for its [fingerprint]: labels name credentials by fingerprints, as alerts do.
+    /// Pipeline file; uses its [fingerprint], so that labels name credentials by the fingerprints that alerts show.
     #[arg(long, value_name = "FILE")]
     pipeline: Option<PathBuf>,
-    /// List the scenarios, and do nothing.
+    /// List the scenarios and exit.
     #[arg(long)]
     list: bool,
 }
@@ -84,18 +87,17 @@ impl Inject {
         let all = scenarios(self.scenarios.as_deref())?;
         let chosen = choose(all, &self.names)?;
         if self.list {
-            list(&chosen);
-            return Ok(());
+            return list(&chosen);
         }
         let (Some(out), Some(labels)) = (&self.out, &self.labels) else {
-            anyhow::bail!("--out and --labels are needed");
+            anyhow::bail!("--out and --labels are required");
         };
         let setup = Setup::of(self.pipeline.as_deref())?;
         let inputs = Inputs::resolve(&self.inputs)?;
         for path in [Some(out), self.history_out.as_ref()].into_iter().flatten() {
             let is_input = |input: &std::sync::Arc<Path>| input.canonicalize().ok() == path.canonicalize().ok();
             let exists = path.exists();
-            anyhow::ensure!(!(exists && inputs.paths().iter().any(is_input)), "{}: is an input too", path.display());
+            anyhow::ensure!(!(exists && inputs.paths().iter().any(is_input)), "{}: is also an input", path.display());
         }
         let wish = Wish {
             scenarios: chosen,
@@ -115,37 +117,37 @@ impl Inject {
         let report = inject(&inputs, &wish, &setup.key, outputs)?;
         log.finish().with_context(|| out.display().to_string())?;
         history.map_or(Ok(()), Output::finish)?;
-        tell(&report);
+        report_injected(&report);
         Ok(())
     }
 }
 
-fn list(chosen: &[Scenario]) {
+fn list(chosen: &[Scenario]) -> anyhow::Result<()> {
     let mut table = comfy_table::Table::new();
-    table.load_preset(comfy_table::presets::NOTHING).set_header(["scenario", "view", "category", "what happens"]);
+    table.load_preset(comfy_table::presets::NOTHING).set_header(["scenario", "view", "category", "description"]);
     for scenario in chosen {
         table.add_row([&*scenario.name, scenario.view.as_str(), scenario.category.as_str(), &*scenario.kind]);
     }
-    println!("{table}");
+    print_line(table)
 }
 
-fn tell(report: &Report) {
+fn report_injected(report: &Report) {
     let mut table = comfy_table::Table::new();
     table.load_preset(comfy_table::presets::NOTHING);
-    table.set_header(["planted", "from", "to", "caller", "host", "made", "altered", "dropped"]);
+    table.set_header(["injected", "from", "to", "caller", "host", "added", "altered", "dropped"]);
     let time = |micros| Timestamp::from_microsecond(micros).map(|time| time.strftime("%m-%d %H:%M").to_string());
     for planted in &report.planted {
-        let [made, altered, dropped] = planted.records.map(|count| count.to_string());
+        let [added, altered, dropped] = planted.records.map(|count| count.to_string());
         let [from, to] = [planted.start, planted.end].map(|at| time(at).unwrap_or_default());
-        table.add_row([&planted.label, &from, &to, &planted.caller, &planted.host, &made, &altered, &dropped]);
+        table.add_row([&planted.label, &from, &to, &planted.caller, &planted.host, &added, &altered, &dropped]);
     }
     eprintln!("{table}");
     for skipped in &report.skipped {
-        eprintln!("apiwarden: not planted: {}: {}", skipped.label, skipped.reason);
+        eprintln!("apiwarden: not injected: {}: {}", skipped.label, skipped.reason);
     }
     let survey = &report.survey;
     eprintln!(
-        "{} records read, {} of them calls; {} scenarios planted, {} not",
+        "{} records read, {} of them calls; {} scenarios injected, {} not",
         survey.records,
         survey.calls,
         report.planted.len(),
@@ -153,7 +155,7 @@ fn tell(report: &Report) {
     );
 }
 
-/// A file, packed as its name says.
+/// A file, compressed according to its extension.
 enum Output {
     Plain(BufWriter<File>),
     Gzip(flate2::write::GzEncoder<BufWriter<File>>),
@@ -166,7 +168,7 @@ impl Output {
         let file = BufWriter::new(file);
         Ok(match path.extension().and_then(std::ffi::OsStr::to_str) {
             Some("gz") => Self::Gzip(flate2::write::GzEncoder::new(file, flate2::Compression::default())),
-            Some("zst" | "zstd") => Self::Zstd(zstd::Encoder::new(file, 3).context("packing")?),
+            Some("zst" | "zstd") => Self::Zstd(zstd::Encoder::new(file, 3).context("cannot start the zstd encoder")?),
             _ => Self::Plain(file),
         })
     }

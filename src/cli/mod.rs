@@ -1,6 +1,9 @@
 //! The command line: one file a command.
 //!
-//! Commands read arguments, call the rooms below, and print. Results go to standard output, all else to standard error.
+//! Commands read arguments, call the modules below, and print. Results go to standard output (`output`), all else to standard
+//! error.
+//!
+//! Not here: anything that decides. A command that computes more than it prints belongs in a module.
 
 mod alerts;
 mod completions;
@@ -9,6 +12,7 @@ mod detectors;
 mod evaluate;
 mod inject;
 mod model;
+mod output;
 mod reading;
 mod run;
 mod scan;
@@ -50,12 +54,12 @@ enum Command {
 }
 
 impl Arguments {
-    /// Runs the command.
+    /// Runs the command. A closed standard output, as in `apiwarden detectors | head`, ends it quietly.
     ///
     /// # Errors
-    /// Whatever hindered it, with its causes.
+    /// Whatever stopped the command, with its causes.
     pub fn run(self) -> anyhow::Result<()> {
-        match self.command {
+        output::end(match self.command {
             Command::Demo(command) => command.run(),
             Command::Train(command) => command.run(),
             Command::Scan(command) => command.run(),
@@ -66,11 +70,8 @@ impl Arguments {
             Command::Detectors(command) => command.run(),
             Command::Inject(command) => command.run(),
             Command::Simulate(command) => command.run(),
-            Command::Completions(command) => {
-                command.run();
-                Ok(())
-            }
-        }
+            Command::Completions(command) => command.run(),
+        })
     }
 }
 
@@ -80,7 +81,7 @@ fn log() {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info,librdkafka=warn"));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // Another one may be set already: in tests.
+    // In tests another subscriber may be set already.
     let _ = if std::io::stderr().is_terminal() {
         subscriber.try_init()
     } else {

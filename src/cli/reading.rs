@@ -1,4 +1,6 @@
-//! Reading logs from files, with a progress bar: what train, scan, evaluate and the demo share.
+//! Reading logs from files, with a progress bar: shared by train, scan, evaluate and the demo.
+//!
+//! Not here: decoding (`ingest`), and the pipeline file (`pipeline`).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,19 +21,19 @@ const CALLS_PER_BATCH: usize = 16_384;
 /// Complaints that are printed; the rest is counted.
 const MAX_DIAGNOSTICS: usize = 5;
 
-/// Where logs are read from, and how.
+/// Arguments: which logs to read, and how.
 #[derive(Debug, Args)]
 pub(super) struct Reading {
     /// Log files, directories or globs; `-` for standard input. NDJSON, gzip, zstd, Parquet.
     #[arg(long = "input", short, value_name = "PATH", num_args = 1.., required = true)]
     pub inputs: Vec<String>,
-    /// Pipeline file: its [decode], [fingerprint], [vendors], [enrichment], [detection] and [triage] model count. Without one the
+    /// Pipeline file; uses its [decode], [fingerprint], [vendors], [enrichment], [detection] and [triage] model. Without one the
     /// format is detected.
     #[arg(long, value_name = "FILE")]
     pub pipeline: Option<PathBuf>,
 }
 
-/// How calls are read and judged: from the pipeline file, or by default.
+/// How calls are read and judged: the pipeline file's settings, or the defaults.
 pub(super) struct Setup {
     pub key: Arc<FingerprintKey>,
     pub decode: DecodeSpec,
@@ -39,15 +41,19 @@ pub(super) struct Setup {
     pub vendors: Arc<VendorPack>,
     pub exclude: Vec<Exclude>,
     pub owners: OwnerDatabases,
-    /// What analysts' verdicts taught, if anything is to be made of it.
+    /// The triage model, if one is configured.
     pub triage: Option<Triage>,
 }
 
 impl Setup {
+    /// The setup of a pipeline file, or the defaults without one.
+    ///
+    /// # Errors
+    /// Where the pipeline file, the fingerprint key or the triage model cannot be used.
     pub fn of(file: Option<&Path>) -> anyhow::Result<Self> {
         let plan = file.map(pipeline::load).transpose()?;
         let key_file = plan.as_ref().map_or_else(default_key_file, |plan| plan.key_file.clone());
-        let key = Plan::key(&key_file).context("the fingerprint key")?;
+        let key = Plan::key(&key_file).context("fingerprint key")?;
         let vendors = plan.as_ref().map_or_else(VendorPack::embedded, |plan| Arc::clone(&plan.vendors));
         let plan = plan.map(|plan| (plan.decode, plan.detection, plan.exclude, plan.owners, plan.triage.model));
         let (decode, detection, exclude, owners, triage) = plan.unwrap_or_default();
@@ -55,14 +61,20 @@ impl Setup {
         Ok(Self { key: Arc::new(key), decode, detection, vendors, exclude, owners, triage })
     }
 
-    /// The bundle in a directory, with the vendors of this setup.
+    /// Loads the bundle in a directory, with the vendors of this setup.
+    ///
+    /// # Errors
+    /// [`BundleError`].
     pub fn bundle(&self, directory: &Path) -> Result<Arc<Bundle>, BundleError> {
         let mut bundle = Bundle::load(directory, &self.key.id())?;
         bundle.known.set_vendors(Arc::clone(&self.vendors));
         Ok(Arc::new(bundle))
     }
 
-    /// The same with another triage model, if one is given.
+    /// The same setup with another triage model, if one is given.
+    ///
+    /// # Errors
+    /// Where the model cannot be read.
     pub fn triaged_by(self, model: Option<&Path>) -> anyhow::Result<Self> {
         Ok(match model {
             Some(model) => Self { triage: Some(Triage::load(model)?), ..self },
@@ -71,13 +83,13 @@ impl Setup {
     }
 }
 
-/// What was read, and what was left out.
+/// Counts of records read and skipped.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub records: u64,
     pub calls: u64,
     pub skipped: u64,
-    /// Complaints by reason.
+    /// Diagnostics by reason.
     pub diagnostics: BTreeMap<&'static str, u64>,
     /// Files that could not be read to their end.
     pub unreadable: Vec<String>,
@@ -85,6 +97,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
+    /// Records that were no calls or could not be decoded.
     pub fn left_out(&self) -> u64 {
         self.skipped + self.diagnostics.values().sum::<u64>()
     }
@@ -95,7 +108,7 @@ impl Tally {
             if self.printed < MAX_DIAGNOSTICS {
                 progress.suspend(|| eprintln!("apiwarden: {error}"));
             } else if self.printed == MAX_DIAGNOSTICS {
-                progress.suspend(|| eprintln!("apiwarden: further records that cannot be read are only counted"));
+                progress.suspend(|| eprintln!("apiwarden: further unreadable records are only counted"));
             }
             self.printed = (self.printed + 1).min(MAX_DIAGNOSTICS + 1);
         }
@@ -143,13 +156,13 @@ pub(super) fn read(
     progress.finish_and_clear();
     anyhow::ensure!(
         tally.calls > 0 || tally.unreadable.is_empty(),
-        "nothing could be read: {}",
+        "no input could be read: {}",
         tally.unreadable.join("; ")
     );
     Ok(tally)
 }
 
-/// A progress bar over bytes; silent where standard error is no terminal.
+/// A progress bar over `total` bytes; hidden where standard error is no terminal.
 pub(super) fn bytes_bar(total: u64) -> ProgressBar {
     let bar = if total == 0 { ProgressBar::new_spinner() } else { ProgressBar::new(total) };
     let template = "{spinner} {bytes:>10} of {total_bytes:10} [{wide_bar}] {msg} {eta:>4}";

@@ -1,4 +1,6 @@
 //! `apiwarden run`: the streaming service.
+//!
+//! Not here: the loop itself (`stream::run`).
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,13 +13,13 @@ use crate::pipeline;
 use crate::stream::run::run;
 use crate::stream::shutdown::Shutdown;
 
-/// Reads API call logs from Kafka and writes alerts, until it is told to stop.
+/// Consumes API call logs from Kafka and writes alerts, until it receives SIGTERM or SIGINT.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   apiwarden run --pipeline pipelines/egress-ecs.toml
 
-SIGTERM and Ctrl-C drain: what was read is judged, delivered and committed. Metrics and health are on the admin port.
-Logs go to standard error; APIWARDEN_LOG=debug tells more.")]
+On SIGTERM and Ctrl-C it drains: records already read are judged, their alerts delivered, their offsets committed. Metrics
+and health checks are on the admin port. Logs go to standard error; APIWARDEN_LOG=debug logs more.")]
 pub(super) struct Run {
     /// The pipeline file.
     #[arg(long, value_name = "FILE")]
@@ -31,7 +33,7 @@ impl Run {
         let key = Arc::new(plan.fingerprint_key()?);
         let mut bundle = Bundle::load(&plan.bundle, &key.id()).context("[model] bundle")?;
         bundle.known.set_vendors(Arc::clone(&plan.vendors));
-        let shutdown = Shutdown::on_signals().context("signals cannot be watched")?;
+        let shutdown = Shutdown::on_signals().context("cannot install signal handlers")?;
         run(&plan, Arc::new(bundle), key, &shutdown)?;
         Ok(())
     }

@@ -1,4 +1,6 @@
-//! `apiwarden scan`: files → alerts. The same engine as the stream, for hunting and backfill.
+//! `apiwarden scan`: files → alerts, through the engine of the stream, for hunting and backfill.
+//!
+//! Not here: decoding and detection (`ingest`, `stream`).
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -8,13 +10,14 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Args;
 
+use super::output::stdout;
 use super::reading::{Reading, Setup, Tally, read};
 use crate::alerts::{Alert, Severity, to_ocsf};
 use crate::calls::Calls;
 use crate::models::bundle::Bundle;
 use crate::stream::{Counters, Engine, EngineSettings};
 
-/// Judges log files by a model bundle, and writes alerts as OCSF NDJSON.
+/// Detects anomalies in log files with a model bundle, and writes alerts as OCSF NDJSON.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   apiwarden scan --model models/egress --input today.ndjson.zst --output alerts.ndjson
@@ -22,10 +25,10 @@ use crate::stream::{Counters, Engine, EngineSettings};
 pub(super) struct Scan {
     #[command(flatten)]
     reading: Reading,
-    /// The model bundle to judge by.
+    /// The model bundle.
     #[arg(long, value_name = "BUNDLE")]
     model: PathBuf,
-    /// What `alerts learn` wrote: scores each alert, and lowers what analysts dismiss once that has proved right.
+    /// Triage model from `alerts learn`: scores each alert, and lowers the severity of alerts that analysts dismiss.
     #[arg(long, value_name = "FILE")]
     triage: Option<PathBuf>,
     /// File to write alerts to; `-` for standard output.
@@ -33,27 +36,30 @@ pub(super) struct Scan {
     output: PathBuf,
 }
 
-/// All that a scan found.
+/// The result of a scan.
 pub(super) struct Scanned {
     pub alerts: Vec<Alert>,
     pub tally: Tally,
     pub counters: Counters,
 }
 
-/// Reads inputs through an engine, which `prepare` sees first; `see` is shown each frame before it is judged.
+/// Runs inputs through an engine. `prepare` configures the engine, `observe` gets each frame of calls before the engine does.
+///
+/// # Errors
+/// Where no input can be read, or a callback fails.
 pub(super) fn scan(
     inputs: &[String],
     setup: &Setup,
     bundle: &Arc<Bundle>,
     prepare: impl FnOnce(&mut Engine),
-    mut see: impl FnMut(&Calls) -> anyhow::Result<()>,
+    mut observe: impl FnMut(&Calls) -> anyhow::Result<()>,
 ) -> anyhow::Result<Scanned> {
     let settings = EngineSettings { is_bounded: true, ..EngineSettings::from(&setup.detection) };
     let mut engine = Engine::new(Arc::clone(bundle), settings);
     prepare(&mut engine);
     let mut alerts = Vec::new();
     let tally = read(inputs, setup, |calls| {
-        see(&calls)?;
+        observe(&calls)?;
         alerts.extend(engine.push("files", calls)?);
         Ok(())
     })?;
@@ -68,17 +74,16 @@ impl Scan {
     pub fn run(self) -> anyhow::Result<()> {
         let setup = Setup::of(self.reading.pipeline.as_deref())?.triaged_by(self.triage.as_deref())?;
         let bundle = setup.bundle(&self.model)?;
-        // Opened first: a path that cannot be written is better known before an hour of reading.
+        // Opened first: a path that cannot be written is reported before an hour of reading.
         let mut output: Box<dyn Write> = if self.output.as_os_str() == "-" {
-            Box::new(BufWriter::new(std::io::stdout().lock()))
+            Box::new(BufWriter::new(stdout()))
         } else {
             let file = File::create(&self.output).with_context(|| self.output.display().to_string())?;
             Box::new(BufWriter::new(file))
         };
         let scanned = scan(&self.reading.inputs, &setup, &bundle, |_| (), |_| Ok(()))?;
         for alert in &scanned.alerts {
-            serde_json::to_writer(&mut output, &to_ocsf(alert))?;
-            output.write_all(b"\n")?;
+            writeln!(output, "{}", to_ocsf(alert))?;
         }
         output.flush()?;
         let pages: std::collections::BTreeSet<&str> = scanned
@@ -89,7 +94,7 @@ impl Scan {
             .collect();
         let (tally, counters) = (&scanned.tally, scanned.counters);
         eprintln!(
-            "{} calls judged in {} buckets; {} records left out; {} alerts, {} incidents that page",
+            "{} calls in {} buckets; {} records skipped; {} alerts, {} incidents that page",
             counters.calls,
             counters.buckets,
             tally.left_out() + counters.repeated,

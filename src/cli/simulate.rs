@@ -1,4 +1,6 @@
-//! `apiwarden simulate`: a specification → the logs of a company on harmless days, with labels.
+//! `apiwarden simulate`: a specification → synthetic logs of harmless days, with labels.
+//!
+//! Not here: what happens on those days (`simulate`).
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -9,23 +11,24 @@ use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::output::print_line;
 use crate::simulate::{Format, Simulated, Spec, simulate, write_labels};
 
-/// Fast, and still a twelfth of the size.
+/// zstd level: fast, and still reduces the logs to a twelfth.
 const COMPRESSION: i32 = 1;
 
-/// Writes the logs of a made-up company on harmless days, with labels of what changes on them.
+/// Writes synthetic logs of a company on harmless days, with labels for every harmless change.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   apiwarden simulate datasets/simulations/egress.toml --out /tmp/company/
   apiwarden simulate datasets/simulations/audit.toml --out audit.ndjson.zst
 
-Beside the logs stands labels.csv: harmless changes (releases, campaigns, outages, …), none malicious.")]
+labels.csv in the same directory lists the harmless changes (releases, campaigns, outages, …); none is malicious.")]
 pub(super) struct Simulate {
-    /// What to simulate, TOML.
+    /// Specification, TOML; see datasets/simulations.
     #[arg(value_name = "SPEC")]
     spec: PathBuf,
-    /// File to write (zstd when its name ends in .zst), or a directory, in which it is called egress.ndjson.zst or audit.ndjson.zst.
+    /// File to write (compressed with zstd if its name ends in .zst), or a directory for egress.ndjson.zst or audit.ndjson.zst.
     #[arg(long, short, value_name = "PATH")]
     out: PathBuf,
 }
@@ -44,7 +47,7 @@ impl Simulate {
         let labels = directory.join("labels.csv");
         let out = BufWriter::new(File::create(&labels).with_context(|| at(&labels))?);
         write_labels(&simulated.labels, out).with_context(|| at(&labels))?;
-        println!(
+        print_line(format_args!(
             "{}: {} records of {} days in {:.1} seconds; {}: {} harmless changes",
             file.display(),
             simulated.records,
@@ -52,8 +55,7 @@ impl Simulate {
             began.elapsed().as_secs_f64(),
             labels.display(),
             simulated.labels.len()
-        );
-        Ok(())
+        ))
     }
 
     fn file(&self, format: Format) -> PathBuf {
@@ -76,9 +78,9 @@ fn write(spec: &Spec, file: &Path) -> anyhow::Result<Simulated> {
     let mut progress = |day: usize| bar.set_position(day as u64);
     let mut out = BufWriter::new(File::create(file)?);
     let simulated = if file.extension().is_some_and(|ending| ending == "zst") {
-        let mut packed = zstd::Encoder::new(&mut out, COMPRESSION)?;
-        let simulated = simulate(spec, &mut packed, &mut progress)?;
-        packed.finish()?;
+        let mut compressed = zstd::Encoder::new(&mut out, COMPRESSION)?;
+        let simulated = simulate(spec, &mut compressed, &mut progress)?;
+        compressed.finish()?;
         simulated
     } else {
         simulate(spec, &mut out, &mut progress)?
@@ -96,7 +98,7 @@ mod tests {
     const SPEC: &str = "seed = 1\nformat = \"ecs\"\nstart = \"2026-09-01\"\ndays = 6\ncalls_a_day = 200\n";
 
     #[test]
-    fn a_directory_gets_packed_logs_and_labels_that_evaluate_reads() {
+    fn a_directory_gets_compressed_logs_and_labels_that_evaluate_reads() {
         let folder = tempfile::tempdir().unwrap();
         let (spec, out) = (folder.path().join("spec.toml"), folder.path().join("company"));
         std::fs::write(&spec, SPEC).unwrap();
@@ -108,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_a_file_is_kept() {
+    fn a_file_name_is_kept() {
         let file = |out: &str| Simulate { spec: PathBuf::new(), out: out.into() }.file(Format::Cloudtrail);
         assert_eq!(file("logs/a.ndjson"), Path::new("logs/a.ndjson"));
         assert_eq!(file("logs"), Path::new("logs/audit.ndjson.zst"));

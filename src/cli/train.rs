@@ -1,4 +1,6 @@
 //! `apiwarden train`: historical logs → model bundle.
+//!
+//! Not here: what is learned (`train`).
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,6 +8,7 @@ use std::sync::Arc;
 use clap::Args;
 use indicatif::ProgressBar;
 
+use super::output::print_line;
 use super::reading::{Setup, Tally, read};
 use crate::calls::Exclude;
 use crate::train::{History, Settings, train};
@@ -19,22 +22,23 @@ use crate::train::{History, Settings, train};
   apiwarden train --input logs/ --out models/egress --exclude caller=payroll-svc \\
     --exclude from=2026-09-03T00:00:00Z,to=2026-09-03T06:00:00Z,vendor=stripe
 
-Two weeks of logs are a good start; days that were not ordinary are better left out.")]
+Start with two weeks of logs. Exclude days that were not ordinary.")]
 pub(super) struct Train {
     /// Log files, directories or globs; `-` for standard input. NDJSON, gzip, zstd, Parquet.
     #[arg(long, short, value_name = "PATH", num_args = 1.., required_unless_present = "without_history")]
     input: Vec<String>,
-    /// Learn from nothing: audit logs are judged by how rare such steps are anywhere, until there is a history.
+    /// Build a bundle without a history: audit logs are judged by prior rates alone (cold start), egress logs not at all.
     #[arg(long, conflicts_with = "input")]
     without_history: bool,
-    /// Pipeline file: its [decode], [fingerprint] and [detection] count. Without one the format is detected.
+    /// Pipeline file; uses its [decode], [fingerprint], [vendors], [enrichment], [train] and [detection]. Without one the format
+    /// is detected.
     #[arg(long, value_name = "FILE")]
     pipeline: Option<PathBuf>,
-    /// Leave calls out by a rule: NAME=VALUE conditions with commas between them, all of which must hold. Names: caller,
-    /// vendor, host, endpoint, credential, network, client, from, to. Repeatable; adds to the pipeline's [train] exclude.
+    /// Exclude calls that match a rule: NAME=VALUE conditions separated by commas, all of which must hold. Names: caller,
+    /// vendor, host, endpoint, credential, network, client, from, to. Repeatable; adds to [train] exclude of the pipeline.
     #[arg(long, value_name = "RULE")]
     exclude: Vec<Exclude>,
-    /// Directory to write the bundle to; a bundle that is there is replaced.
+    /// Directory to write the bundle to; replaces an existing bundle.
     #[arg(long, value_name = "BUNDLE")]
     out: PathBuf,
     /// Print the report as JSON.
@@ -71,11 +75,10 @@ impl Train {
         progress.finish_and_clear();
         report.leave_out(tally.skipped, &tally.diagnostics, &tally.unreadable);
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&report)?);
+            print_line(serde_json::to_string_pretty(&report)?)
         } else {
-            println!("{report}");
-            println!("Wrote {} (bundle {}).", self.out.display(), bundle.manifest.version);
+            let (out, version) = (self.out.display(), &bundle.manifest.version);
+            print_line(format_args!("{report}\nWrote {out} (bundle {version})."))
         }
-        Ok(())
     }
 }

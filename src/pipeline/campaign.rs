@@ -1,12 +1,14 @@
-//! Campaigns that somebody declares: many more calls than usual, known beforehand.
+//! Declared campaigns: many more calls than usual, known in advance.
 //!
-//! What a campaign brings (calls, spending) is told at severity Informational while it lasts. Nothing else is hushed: whoever steals
-//! during a campaign moves a ratio, not the number of calls.
+//! While a campaign lasts, alerts on its calls and spending have severity Informational. Nothing else is lowered: a theft during a
+//! campaign moves a ratio, not the number of calls.
+//!
+//! Not here: which detectors a campaign lowers (`stream`).
 
 use jiff::Timestamp;
 use serde::Deserialize;
 
-/// `[[detection.campaigns]]`: who, whom, from when to when.
+/// `[[detection.campaigns]]`: caller, vendor or both, and the time window.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Written")]
 pub struct Campaign {
@@ -17,7 +19,7 @@ pub struct Campaign {
     to: i64,
 }
 
-/// As written: times are RFC 3339.
+/// The section as written: times are RFC 3339.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -37,7 +39,7 @@ impl TryFrom<Written> for Campaign {
         };
         let (from, to) = (time("from", &written.from)?, time("to", &written.to)?);
         if from >= to {
-            return Err("to: must come after from".to_owned());
+            return Err("to: must be later than from".to_owned());
         }
         if written.caller.is_none() && written.vendor.is_none() {
             return Err("caller, vendor: name at least one of them".to_owned());
@@ -47,8 +49,8 @@ impl TryFrom<Written> for Campaign {
 }
 
 impl Campaign {
-    /// Whether calls of a caller at a vendor, in a window that ends at `time` (microseconds), are part of it. What a trailing window
-    /// still holds of a campaign is the campaign's for a day after.
+    /// Whether a window of calls from `caller` to `vendor` that ends at `time` (microseconds since the epoch) belongs to the campaign.
+    /// Trailing windows reach back a day, so the campaign covers a day after its end too.
     pub fn covers(&self, caller: &str, vendor: &str, time: i64) -> bool {
         const TRAILING: i64 = 86_400_000_000;
         let is = |declared: &Option<String>, own: &str| declared.as_deref().is_none_or(|declared| declared == own);
@@ -76,12 +78,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_campaign_is_said() {
-        let says = |text: &str| read(text).unwrap_err();
+    fn a_campaign_that_makes_no_sense_is_refused_with_the_reason() {
+        let error = |text: &str| read(text).unwrap_err();
         assert!(
-            says("caller = \"a\"\nfrom = \"noon\"\nto = \"2026-11-28T00:00:00Z\"").contains("from: write an RFC 3339")
+            error("caller = \"a\"\nfrom = \"noon\"\nto = \"2026-11-28T00:00:00Z\"").contains("from: write an RFC 3339")
         );
         let days = "from = \"2026-11-27T00:00:00Z\"\nto = \"2026-11-28T00:00:00Z\"";
-        assert!(says(days).contains("name at least one"));
+        assert!(error(days).contains("name at least one"));
     }
 }

@@ -1,6 +1,6 @@
-//! What is wrong with a file of settings (a pipeline, a simulation), and where.
+//! Diagnostics of a configuration file (a pipeline, a simulation): file, line, field, and what to write instead.
 //!
-//! Not here: what makes a field wrong (`plan`, and the rooms whose sections they are).
+//! Not here: the rules that a field must obey (`plan`, and the module that a section configures).
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -9,18 +9,18 @@ use toml::de::{DeTable, DeValue};
 
 use crate::calls::PackError;
 
-/// Why a file of settings cannot be used.
+/// Why a configuration file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PipelineError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("{}: {problem}", file.display())]
     Unreadable {
         /// The file.
         file: PathBuf,
-        /// What the system says.
+        /// The system's error.
         problem: std::io::Error,
     },
-    /// A file of the vendors' directory cannot be used.
+    /// A file in the vendor directory cannot be used.
     #[error(transparent)]
     Vendors(#[from] PackError),
     /// A field is missing, unknown or wrong.
@@ -30,21 +30,21 @@ pub enum PipelineError {
         file: PathBuf,
         /// Line, from 1.
         line: usize,
-        /// The section and field (`source.kafka.brokers`), as far as it is known.
+        /// Section and field (`source.kafka.brokers`), as far as known.
         field: String,
         /// What is wrong, and what to write instead.
         problem: String,
     },
 }
 
-/// The file's text, for finding lines in.
+/// The text of the file, in which diagnostics find their lines.
 pub(crate) struct Text<'a> {
     pub(crate) file: &'a Path,
     pub(crate) text: &'a str,
 }
 
 impl Text<'_> {
-    /// A diagnostic of TOML or serde: it knows the place, the line knows the field.
+    /// A diagnostic from an error of TOML or serde: the error has the span, the line at the span has the field's name.
     pub(crate) fn diagnostic(&self, section: &str, error: &toml::de::Error) -> PipelineError {
         let span = error.span().unwrap_or_default();
         let line_text = self.text.get(self.line_start(&span)..).unwrap_or_default().lines().next().unwrap_or_default();
@@ -61,12 +61,13 @@ impl Text<'_> {
         self.field(&span, field, error.message().to_owned())
     }
 
-    /// A diagnostic about the field at `path`, or about the nearest section above it that is written.
+    /// A diagnostic about the field at `path`, or about the nearest enclosing section that the file has.
     pub(crate) fn at(&self, path: &[&str], problem: impl ToString) -> PipelineError {
         let span = DeTable::parse(self.text).ok().map(|table| span_of(table.get_ref(), path)).unwrap_or_default();
         self.field(&span, path.join("."), problem.to_string())
     }
 
+    /// A diagnostic about a named field at a byte range.
     pub(super) fn field(&self, span: &Range<usize>, field: String, problem: String) -> PipelineError {
         let before = self.text.as_bytes().iter().take(span.start);
         let line = 1 + before.filter(|&&byte| byte == b'\n').count();

@@ -1,9 +1,9 @@
-//! The pipeline file as written: every room's section under one roof.
+//! The pipeline file as written: the configuration sections of all modules.
 //!
-//! [`load`] reads it and checks it once into a [`Plan`]; a diagnostic names the file, the line and the field, and says what
-//! to write instead. Relative paths begin at the pipeline file. Whatever has a default that works may be left out.
+//! [`load`] reads and checks it once into a [`Plan`]. A diagnostic names the file, the line and the field, and what to write
+//! instead. Relative paths are relative to the pipeline file. Everything that has a usable default is optional.
 //!
-//! Not here: what a section does (its room knows), and anything that connects or opens (`stream`).
+//! Not here: what a section does (its own module), and anything that connects or opens files (`stream`).
 
 mod campaign;
 pub(crate) mod diagnostic;
@@ -21,7 +21,7 @@ pub use campaign::Campaign;
 pub use diagnostic::PipelineError;
 pub use plan::{DeadLetterPlan, Plan, TriagePlan, default_key_file, load};
 
-/// The file, but for its `[[sinks]]`: those are read by the registry in `alerts::sinks`.
+/// The file without `[[sinks]]`, which the registry in `alerts::sinks` reads.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Spec {
@@ -56,43 +56,43 @@ struct Source {
     kafka: kafka::Spec,
 }
 
-/// `[fingerprint]`: where the key lies that turns credentials into fingerprints.
+/// `[fingerprint]`: the key file for credential fingerprints.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Fingerprint {
     key_file: Option<PathBuf>,
 }
 
-/// `[vendors]`: what the user knows of vendors.
+/// `[vendors]`: the user's own vendor files.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Vendors {
     directory: Option<PathBuf>,
 }
 
-/// `[model]`: what was learned.
+/// `[model]`: the model bundle.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Model {
     bundle: PathBuf,
 }
 
-/// `[train]`: what the history is learned from.
+/// `[train]`: which calls of a history are excluded.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Train {
     exclude: Vec<Exclude>,
 }
 
-/// `[detection]`: how loud, and how patient with late calls.
+/// `[detection]`: alert budget, tolerance for late calls, declared campaigns.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Detection {
-    /// Alerts a day that page, over all entities: the budget that sets every threshold.
+    /// The budget: alerts a day that page, over all entities. It sets every threshold.
     pub alerts_per_day: f64,
-    /// Seconds of event time that a call may come late by and still count.
+    /// How late a call may be and still count, seconds of event time.
     pub allowed_lateness_seconds: u64,
-    /// Campaigns that are known beforehand.
+    /// Campaigns known in advance.
     pub campaigns: Vec<Campaign>,
 }
 
@@ -102,7 +102,7 @@ impl Default for Detection {
     }
 }
 
-/// `[triage]`: what analysts say, and what was learned from it.
+/// `[triage]`: analysts' verdicts, and the model trained on them.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Triage {
@@ -111,7 +111,7 @@ struct Triage {
     verdicts: Option<PathBuf>,
 }
 
-/// `[dead_letter]`: where records go that could not be read. At most one of the two.
+/// `[dead_letter]`: where unreadable records go. At most one of the two.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct DeadLetter {
@@ -119,16 +119,17 @@ struct DeadLetter {
     file: Option<PathBuf>,
 }
 
-/// `[state]`: what survives a crash.
+/// `[state]`: the checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct State {
-    /// Where the checkpoint lies; one directory a process.
+    /// Directory of the checkpoint; one per process.
     pub directory: PathBuf,
     /// Seconds between checkpoints.
     pub checkpoint_seconds: u64,
-    /// Seconds of wall clock at its end after which a partition no longer holds the others up, and after which, if all are
-    /// at their ends, the newest bucket is judged. Long enough for a bucket and its stragglers: what comes later is too late.
+    /// Idle timeout, seconds of wall clock. A partition that has been read to its end and stays idle this long no longer holds back
+    /// the watermark; if all partitions are idle, the newest bucket is closed. It must cover a bucket and the allowed lateness:
+    /// calls that arrive later are dropped as late.
     pub idle_seconds: u64,
 }
 
@@ -142,7 +143,7 @@ impl Default for State {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Admin {
-    /// Address and port; port 0 takes a free one.
+    /// Address and port; port 0 picks a free one.
     pub listen: SocketAddr,
 }
 

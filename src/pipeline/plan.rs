@@ -1,6 +1,6 @@
-//! The pipeline file as checked: what the stream runs by.
+//! The pipeline file as checked: the configuration of the stream.
 //!
-//! Not here: connecting, opening, loading the model.
+//! Not here: connecting, opening files, loading the model.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -17,62 +17,62 @@ use crate::calls::{Exclude, FingerprintKey, KeyError, OwnerDatabases, VendorPack
 use crate::ingest::connection::ConnectionError;
 use crate::ingest::{DecodeSpec, Decoder, SpecError, kafka};
 
-/// Variable that holds the fingerprint key and wins over the file.
+/// Environment variable that holds the fingerprint key and overrides the key file.
 const KEY_VARIABLE: &str = "APIWARDEN_FINGERPRINT_KEY";
 
-/// A pipeline that makes sense. Nothing is open yet.
+/// A valid pipeline. Nothing is open yet.
 #[derive(Debug)]
 pub struct Plan {
     /// The pipeline file.
     pub file: PathBuf,
     /// Where records come from.
     pub source: kafka::Source,
-    /// How they are read.
+    /// How records are decoded.
     pub decode: DecodeSpec,
-    /// Where the fingerprint key lies, unless the environment has it.
+    /// File of the fingerprint key, unless the environment has the key.
     pub key_file: PathBuf,
-    /// What is known of vendors.
+    /// Vendors: hosts, categories, endpoints, prices.
     pub vendors: Arc<VendorPack>,
-    /// Who owns which network, where somebody has a database of it.
+    /// Databases of network owners, if any.
     pub owners: OwnerDatabases,
     /// Directory of the model bundle.
     pub bundle: PathBuf,
-    /// Calls of a history that are not to be learned from.
+    /// Rules for calls that training skips.
     pub exclude: Vec<Exclude>,
-    /// How loud, and how patient.
+    /// Alert budget, tolerance for late calls, declared campaigns.
     pub detection: Detection,
-    /// What analysts say, and what was learned from it.
+    /// Analysts' verdicts, and the model trained on them.
     pub triage: TriagePlan,
     /// Where alerts go.
     pub sinks: Vec<Box<dyn SinkPlan>>,
-    /// Where records go that could not be read.
+    /// Where unreadable records go.
     pub dead_letter: DeadLetterPlan,
-    /// What survives a crash.
+    /// The checkpoint: directory and intervals.
     pub state: State,
     /// Metrics and health.
     pub admin: Admin,
 }
 
-/// What analysts say, and what was learned from it.
+/// Analysts' verdicts, and the model trained on them.
 #[derive(Clone, Debug, Default)]
 pub struct TriagePlan {
-    /// What `alerts learn` wrote.
+    /// The triage model, as `alerts learn` wrote it.
     pub model: Option<PathBuf>,
-    /// The topic of verdicts, read by a consumer group of its own, and the file that they are kept in.
+    /// The topic of verdicts, read by a consumer group of its own, and the file that stores them.
     pub verdicts: Option<(kafka::Source, PathBuf)>,
 }
 
-/// Where dead letters go, and so in which form.
+/// Where dead letters go, and in which form.
 #[derive(Debug)]
 pub enum DeadLetterPlan {
-    /// Records as they came, with the reason in headers.
+    /// A topic: records unchanged, with the reason in headers.
     Topic(Box<dyn SinkPlan>),
-    /// A line of JSON each.
+    /// A file: one JSON object a line.
     File(Box<dyn SinkPlan>),
 }
 
 impl Plan {
-    /// The key for fingerprints: from the environment, else from the key file, which is made if it is not there.
+    /// The fingerprint key: from the environment, else from the key file, which is created if missing.
     ///
     /// # Errors
     /// [`KeyError`].
@@ -80,7 +80,7 @@ impl Plan {
         Self::key(&self.key_file)
     }
 
-    /// The same, for a key file that no pipeline file names.
+    /// As [`Plan::fingerprint_key`], for a key file given directly.
     ///
     /// # Errors
     /// [`KeyError`].
@@ -151,7 +151,7 @@ fn check_fields(text: &Text<'_>, spec: &Spec) -> Result<(), PipelineError> {
     let (path, problem): (&[&str], _) = if topics.is_empty() || topics.iter().any(String::is_empty) {
         (&["source", "kafka", "topics"], "name at least one topic, as in [\"api-logs\"]")
     } else if spec.source.kafka.group.is_empty() {
-        (&["source", "kafka", "group"], "is empty: name the consumer group, or leave it out for `apiwarden`")
+        (&["source", "kafka", "group"], "is empty: name the consumer group, or remove the line for `apiwarden`")
     } else if !(rate.is_finite() && rate > 0.0) {
         (&["detection", "alerts_per_day"], "write a number above 0, as in 1.0 (one alert a day)")
     } else if !(1..=3600).contains(&spec.state.checkpoint_seconds) {
@@ -159,7 +159,7 @@ fn check_fields(text: &Text<'_>, spec: &Spec) -> Result<(), PipelineError> {
     } else if !(1..=86_400).contains(&spec.state.idle_seconds) {
         (&["state", "idle_seconds"], "write 1 to 86400")
     } else if spec.triage.topic.as_ref().is_some_and(String::is_empty) {
-        (&["triage", "topic"], "is empty: name the topic of verdicts, or leave it out")
+        (&["triage", "topic"], "is empty: name the topic of verdicts, or remove the line")
     } else if spec.triage.verdicts.is_some() && spec.triage.topic.is_none() {
         (&["triage", "verdicts"], "is the file for verdicts of a topic: name `topic` too")
     } else if spec.dead_letter.topic.is_some() && spec.dead_letter.file.is_some() {
@@ -193,7 +193,7 @@ fn read_sinks(
         let span = section.span();
         let plan = read_sink(text, section, around)?;
         if !names.insert(plan.name()) {
-            let problem = format!("{} is there twice: remove one", plan.name());
+            let problem = format!("{} is defined twice: remove one", plan.name());
             return Err(text.field(&span, "sinks".to_owned(), problem));
         }
         plans.push(plan);
@@ -231,7 +231,7 @@ fn read_vendors(
 ) -> Result<Arc<VendorPack>, PipelineError> {
     let Some(directory) = directory.map(|directory| around.path(&directory)) else { return Ok(VendorPack::embedded()) };
     if !directory.is_dir() {
-        let problem = "is no directory: name one that holds a file a vendor, as in \"vendors\"";
+        let problem = "is not a directory: name one with a file per vendor, as in \"vendors\"";
         return Err(text.at(&["vendors", "directory"], problem));
     }
     Ok(Arc::new(VendorPack::with_directory(&directory)?))
@@ -264,12 +264,12 @@ fn read_dead_letter(
         Some(path) => around.path(&path),
         None => state.directory.join("dead-letters.ndjson"),
     };
-    // The path is complete: a second join leaves an absolute one alone, and must not see a relative one.
+    // The path is resolved already: empty surroundings leave it unchanged.
     let here = Surroundings::default();
     sinks::File { path }.check(&here).map(DeadLetterPlan::File).map_err(report)
 }
 
-/// `$XDG_STATE_HOME/apiwarden/fingerprint.key`, else under `~/.local/state`.
+/// The default key file: `$XDG_STATE_HOME/apiwarden/fingerprint.key`, else under `~/.local/state`.
 pub fn default_key_file() -> PathBuf {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let state = variable("XDG_STATE_HOME")
@@ -282,7 +282,7 @@ pub fn default_key_file() -> PathBuf {
 mod tests {
     use super::*;
 
-    const SMALLEST: &str = "[source.kafka]\nbrokers = \"localhost:9092\"\ntopics = [\"api-logs\"]\n\
+    const MINIMAL: &str = "[source.kafka]\nbrokers = \"localhost:9092\"\ntopics = [\"api-logs\"]\n\
                             [model]\nbundle = \"models/demo\"\n";
 
     fn read(text: &str) -> Result<Plan, String> {
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn every_pipeline_file_that_we_ship_opens() {
+    fn every_shipped_pipeline_file_is_valid() {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines");
         let files: Vec<_> = std::fs::read_dir(directory)
             .unwrap()
@@ -304,8 +304,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_has_a_default_and_paths_begin_at_the_file() {
-        let plan = read(SMALLEST).unwrap();
+    fn optional_sections_have_defaults_and_paths_are_relative_to_the_file() {
+        let plan = read(MINIMAL).unwrap();
         assert_eq!(plan.sinks.iter().map(|sink| sink.name()).collect::<Vec<_>>(), ["stdout"]);
         assert_eq!(plan.bundle, Path::new("/etc/apiwarden/models/demo"));
         assert_eq!(plan.state.directory, Path::new("/etc/apiwarden/state"));
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_complaint_names_file_line_and_field_and_what_to_write() {
+    fn a_diagnostic_names_file_line_and_field_and_what_to_write() {
         for (more, diagnostic) in [
             ("[state]\ncheckpoint_seconds = 0\n", "p.toml:7: state.checkpoint_seconds: write 1 to 3600"),
             ("[state]\ncheckpoint_seconds = \"x\"\n", "p.toml:7: state.checkpoint_seconds: invalid type"),
@@ -322,13 +322,16 @@ mod tests {
             ("[[sinks]]\ntype = \"pager\"\n", "p.toml:7: sinks.type: is missing or unknown: write one of \"kafka\""),
             ("[[sinks]]\ntype = \"file\"\n", "p.toml:6: sinks: missing field `path`"),
             ("[[sinks]]\ntype = \"file\"\npth = \"x\"\n", "p.toml:8: sinks.pth: unknown field `pth`"),
-            ("[[sinks]]\ntype = \"stdout\"\n[[sinks]]\ntype = \"stdout\"\n", "p.toml:8: sinks: stdout is there twice"),
-            ("[vendors]\ndirectory = \"/no/such\"\n", "p.toml:7: vendors.directory: is no directory"),
+            (
+                "[[sinks]]\ntype = \"stdout\"\n[[sinks]]\ntype = \"stdout\"\n",
+                "p.toml:8: sinks: stdout is defined twice",
+            ),
+            ("[vendors]\ndirectory = \"/no/such\"\n", "p.toml:7: vendors.directory: is not a directory"),
             ("[enrichment]\nasn = \"x\"\n", "p.toml:7: enrichment.asn: unknown field `asn`, expected `asn_database`"),
             ("[train]\nexclude = [\"from=noon\"]\n", "p.toml:7: train.exclude: from: write an RFC 3339 time"),
             ("[detection]\nalerts_per_day = nan\n", "p.toml:7: detection.alerts_per_day: write a number above 0"),
         ] {
-            let error = read(&format!("{SMALLEST}{more}")).unwrap_err();
+            let error = read(&format!("{MINIMAL}{more}")).unwrap_err();
             assert!(error.contains(diagnostic), "expected {diagnostic}\nfound    {error}");
         }
         let error = read("[model]\nbundle = \"x\"\n").unwrap_err();

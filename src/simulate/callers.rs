@@ -1,7 +1,9 @@
-//! Callers: what kind of program each is, whom it calls how often, and how it is set up today.
+//! Callers: what kind of program each is, which vendors it calls how often, and its current setup.
 //!
-//! A setup is what a release replaces: client version, pods, sizes, mix of endpoints, keys. While a day is drawn, the setup before and
-//! after that day's change are both at hand.
+//! A setup is what a release replaces: client version, pods, sizes, mix of endpoints, keys. While a day is simulated, the setups
+//! before and after that day's change are both available.
+//!
+//! Not here: when a setup changes (`changes`), and single calls (`traffic`).
 
 use rand::Rng;
 
@@ -9,19 +11,19 @@ use super::random::{Purpose, Random, count, happens, mix, pick, spread, stream, 
 use super::spec::Spec;
 use super::vendors::Vendor;
 
-/// Five-minute buckets of a day: rates are constant within one.
+/// Five-minute buckets in a day; rates are constant within a bucket.
 pub(super) const BUCKETS: usize = 288;
-/// Microseconds of a bucket.
+/// Length of a bucket, microseconds.
 pub(super) const BUCKET: i64 = 300_000_000;
 
-/// What a caller is, which tells when it calls.
+/// What a caller is: it decides when the caller calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A service behind a website: by day more than by night.
+    /// A service behind a website: more calls by day than by night.
     WebService,
     /// A tool of people in offices.
     OfficeTool,
-    /// A job each night.
+    /// A nightly job.
     NightlyJob,
     /// A job every five minutes.
     FrequentJob,
@@ -31,7 +33,7 @@ pub(super) enum Kind {
     BuildAgent,
 }
 
-/// Each kind with its share of callers and the names of such programs.
+/// Each kind with its share of callers and typical names.
 const KINDS: [(Kind, f64, &[&str]); 6] = [
     (
         Kind::WebService,
@@ -63,7 +65,7 @@ impl Kind {
         self == Self::NightlyJob
     }
 
-    /// How much it calls at this hour (UTC), relative to its other hours.
+    /// Relative call rate at an hour of the day (UTC).
     pub(super) fn level(self, hour: f64) -> f64 {
         let day = (((hour - 14.0) / 24.0 * std::f64::consts::TAU).cos() + 1.0) / 2.0;
         match self {
@@ -80,7 +82,7 @@ impl Kind {
         }
     }
 
-    /// How much it calls on a day without work, as a share, if a web service calls `level`.
+    /// Call rate on a day off as a share of a working day's; `level` is a web service's.
     pub(super) fn day_off(self, level: f64) -> f64 {
         match self {
             Self::WebService | Self::ModelGateway => level,
@@ -95,20 +97,20 @@ pub(super) struct Caller {
     pub(super) name: String,
     pub(super) team: &'static str,
     pub(super) kind: Kind,
-    /// Third byte of its pods' addresses: its pods stay in one subnet.
+    /// Third byte of its pods' addresses: all its pods are in one subnet.
     pub(super) subnet: u8,
     pub(super) client: (&'static str, u8),
-    /// Calls of a usual working day, to all its vendors.
+    /// Calls on a usual working day, to all its vendors.
     pub(super) calls_a_day: f64,
-    /// Bucket in which its nightly job begins.
+    /// Bucket in which its nightly job starts.
     pub(super) job_start: usize,
-    /// Buckets that its nightly job usually takes.
+    /// Usual length of its nightly job, buckets.
     pub(super) job_length: usize,
-    /// Whether it has more to do when a month ends.
+    /// Whether it has more calls at the end of a month.
     pub(super) has_month_end: bool,
     /// First day on which it calls again.
     pub(super) silent_until: usize,
-    /// The setup until the bucket `changed_at` of today, and from then on.
+    /// The setup before today's change, in the buckets before `changed_at`; then `setup` holds.
     pub(super) before: Option<Setup>,
     pub(super) setup: Setup,
     pub(super) changed_at: usize,
@@ -130,22 +132,22 @@ pub(super) struct Pair {
     pub(super) vendor: usize,
     /// Share of the caller's calls.
     pub(super) share: f64,
-    /// How much larger its bodies are than usual.
+    /// Factor on the sizes of its bodies.
     pub(super) size_factor: f64,
     /// How often its key was rotated.
     pub(super) key: u8,
-    /// Endpoints with their weights; 0: not used yet.
+    /// Weight of each endpoint of the vendor; 0: not used yet.
     pub(super) endpoints: Vec<f64>,
 }
 
 impl Caller {
-    /// The setup in this bucket of today.
+    /// The setup in a bucket of today.
     pub(super) fn setup_at(&self, bucket: usize) -> &Setup {
         self.before.as_ref().filter(|_| bucket < self.changed_at).unwrap_or(&self.setup)
     }
 }
 
-/// The label of a pair's key: public by design, it is no secret.
+/// The id of a pair's API key, as logs show it. Not a secret.
 pub(super) fn credential(seed: u64, caller: &str, vendor: &Vendor, key: u8) -> String {
     let hash =
         caller.bytes().chain(vendor.host.bytes()).fold(seed ^ u64::from(key), |hash, b| mix(hash ^ u64::from(b)));
@@ -154,7 +156,7 @@ pub(super) fn credential(seed: u64, caller: &str, vendor: &Vendor, key: u8) -> S
     label
 }
 
-/// Letters and digits out of a hash, at most ten.
+/// Ten letters and digits derived from a hash.
 pub(super) fn letters(mut hash: u64) -> impl Iterator<Item = char> {
     const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     (0..10).map(move |_| {
@@ -164,7 +166,7 @@ pub(super) fn letters(mut hash: u64) -> impl Iterator<Item = char> {
     })
 }
 
-/// All callers of the first day; their calls a day sum up to what is asked.
+/// The callers of the first day; their calls a day sum to the specification's.
 pub(super) fn first_callers(spec: &Spec, vendors: &[Vendor]) -> Vec<Caller> {
     let mut callers: Vec<Caller> = (0..spec.callers).map(|number| caller(spec, vendors, number)).collect();
     let sum: f64 = callers.iter().map(|caller| caller.calls_a_day).sum();
@@ -208,12 +210,12 @@ fn caller(spec: &Spec, vendors: &[Vendor], number: usize) -> Caller {
     }
 }
 
-/// Kinds in their shares; a company of six callers or more has one of each.
+/// Index of a kind, drawn by share; the first six callers have one kind each.
 fn kind_number(random: &mut Random, number: usize) -> usize {
     if number < KINDS.len() { number } else { weighted(random, KINDS.iter().map(|(_, share, _)| *share)) }
 }
 
-/// Popular vendors are used by many callers, the rest by a few; each vendor's number is its rank.
+/// Draws a caller's vendors: popularity falls with a vendor's index, so many callers share the first vendors.
 fn pairs(random: &mut Random, kind: Kind, vendors: &[Vendor]) -> Vec<Pair> {
     let wanted = (1 + count(random, 2.2) as usize).min(6).min(vendors.len());
     let fits = |vendor: &Vendor| vendor.counts_tokens == (kind == Kind::ModelGateway);
@@ -240,7 +242,7 @@ fn pairs(random: &mut Random, kind: Kind, vendors: &[Vendor]) -> Vec<Pair> {
     chosen.iter().zip(&shares).map(pair).collect()
 }
 
-/// Weights of a vendor's endpoints: some are not used.
+/// Draws the weights of a vendor's endpoints; some stay unused.
 fn endpoints(random: &mut Random, number: usize) -> Vec<f64> {
     let mut weights: Vec<f64> =
         (0..number).map(|_| if happens(random, 0.65) { spread(random, 1.1) } else { 0.0 }).collect();
@@ -252,7 +254,7 @@ fn endpoints(random: &mut Random, number: usize) -> Vec<f64> {
     weights
 }
 
-/// A new caller of its peer's kind, with its peer's vendors.
+/// A new caller with the kind and the vendors of `peer`.
 pub(super) fn newcomer(random: &mut Random, number: usize, peer: &Caller) -> Caller {
     let mut setup = peer.setup.clone();
     setup.version = 100;

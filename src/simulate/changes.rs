@@ -1,19 +1,21 @@
 //! Harmless changes: what happens to callers and vendors from day to day, each with a label.
 //!
-//! A day's changes follow from the seed, the day, and the days before: so a longer run begins with the same days.
+//! A day's changes follow from the seed, the day and the days before, so a longer run begins with the same days.
+//!
+//! Not here: the calls that show a change (`traffic`).
 
 use rand::Rng;
 
 use super::callers::{BUCKET, BUCKETS, Caller, credential, first_callers, newcomer};
-use super::random::{Purpose, Random, Wander, happens, normal, pick, stream};
-use super::spec::{Spec, Untidiness, Vendors};
+use super::random::{AutoRegressive, Purpose, Random, happens, normal, pick, stream};
+use super::spec::{Spec, Variability, Vendors};
 use super::vendors::{Vendor, invented, known};
 use super::{DAY, Label};
 
-/// Days of a silence.
-const SILENCE: usize = 14;
+/// Length of a silence, days.
+const SILENCE_DAYS: usize = 14;
 
-/// All callers and vendors, as they are today.
+/// The company: all callers and vendors in their current state.
 pub(super) struct Company {
     pub(super) spec: Spec,
     pub(super) vendors: Vec<Vendor>,
@@ -27,27 +29,27 @@ pub(super) struct Today {
     /// Its first instant, microseconds since the epoch.
     pub(super) start: i64,
     pub(super) is_day_off: bool,
-    /// Each vendor's weather.
-    pub(super) weather: Vec<Weather>,
-    /// Hours with more calls than usual.
+    /// Latency and errors of each vendor.
+    pub(super) conditions: Vec<VendorConditions>,
+    /// Periods with more calls than usual.
     pub(super) boosts: Vec<Boost>,
     /// Debugging by hand: caller, bucket.
     pub(super) debugging: Vec<(usize, usize)>,
     pub(super) labels: Vec<Label>,
 }
 
-/// How a vendor answers today, bucket by bucket.
-pub(super) struct Weather {
-    /// Factor of its latency.
+/// A vendor's latency and errors today, by bucket.
+pub(super) struct VendorConditions {
+    /// Factor on its latency.
     pub(super) latency: Vec<f64>,
-    /// Share of calls that end in a server's error.
+    /// Share of calls that fail with a server error.
     pub(super) errors: Vec<f64>,
 }
 
-/// A caller's calls to one vendor are so many times the usual, for some buckets.
+/// A factor on a caller's calls, for some buckets of today.
 pub(super) struct Boost {
     pub(super) caller: usize,
-    /// Number of its pair; `None`: all.
+    /// Index of its pair; `None`: all pairs.
     pub(super) pair: Option<usize>,
     pub(super) from: usize,
     pub(super) to: usize,
@@ -65,8 +67,8 @@ impl Company {
             }
             Some(Vendors::Hosts(hosts)) => {
                 let vendor = |(number, host): (usize, &String)| {
-                    let place = vendors.iter().position(|vendor| vendor.host == *host);
-                    place.map_or_else(|| invented(spec.seed, number, Some(host)), |place| vendors.swap_remove(place))
+                    let index = vendors.iter().position(|vendor| vendor.host == *host);
+                    index.map_or_else(|| invented(spec.seed, number, Some(host)), |index| vendors.swap_remove(index))
                 };
                 vendors = hosts.iter().enumerate().map(vendor).collect();
             }
@@ -75,33 +77,33 @@ impl Company {
         Self { spec: spec.clone(), vendors, callers }
     }
 
-    /// The next day begins: what changes on it.
+    /// Starts the next day, and applies its changes.
     pub(super) fn begin(&mut self, day: usize) -> Today {
         let start = self.spec.first_instant() + day as i64 * DAY;
         let mut today = Today {
             day,
             start,
             is_day_off: false,
-            weather: Vec::new(),
+            conditions: Vec::new(),
             boosts: Vec::new(),
             debugging: Vec::new(),
             labels: Vec::new(),
         };
-        let untidy = self.spec.untidiness.clone();
+        let variability = self.spec.variability.clone();
         let date = self.spec.date(day);
         let is_weekend = self.spec.is_weekend(day);
         let is_month_end = date.day() == 1 || date.day() + 1 >= date.days_in_month();
         let calendar = &mut stream(self.spec.seed, Purpose::Calendar, &[day]);
-        let is_holiday = !is_weekend && happens(calendar, untidy.holidays);
+        let is_holiday = !is_weekend && happens(calendar, variability.holidays);
         today.is_day_off = is_weekend || is_holiday;
         if is_holiday {
             today.label("holiday", 0..BUCKETS, "", "", "");
         }
         for vendor in 0..self.vendors.len() {
-            let weather = self.weather(vendor, &untidy, &mut today);
-            today.weather.push(weather);
+            let conditions = self.conditions(vendor, &variability, &mut today);
+            today.conditions.push(conditions);
         }
-        if !today.is_day_off && happens(calendar, untidy.new_callers) {
+        if !today.is_day_off && happens(calendar, variability.new_callers) {
             let number = self.callers.len();
             if let Some(peer) = pick(calendar, &self.callers) {
                 let caller = newcomer(calendar, number, peer);
@@ -110,51 +112,51 @@ impl Company {
             }
         }
         for number in 0..self.callers.len() {
-            self.change(number, &untidy, &mut today);
+            self.change(number, &variability, &mut today);
             let Some(caller) = self.callers.get(number) else { continue };
-            if is_month_end && caller.has_month_end && untidy.month_end_peak > 1.0 && caller.silent_until <= day {
-                today.boost(number, None, 0..BUCKETS, untidy.month_end_peak);
+            if is_month_end && caller.has_month_end && variability.month_end_peak > 1.0 && caller.silent_until <= day {
+                today.boost(number, None, 0..BUCKETS, variability.month_end_peak);
                 today.label("month end", 0..BUCKETS, &caller.name, "", "");
             }
         }
         today
     }
 
-    fn weather(&self, vendor: usize, untidy: &Untidiness, today: &mut Today) -> Weather {
-        let random = &mut stream(self.spec.seed, Purpose::Weather, &[vendor, today.day]);
-        let mut wander = Wander::new(random, 0.8, untidy.latency_wander);
-        let hours: Vec<f64> = (0..24).map(|_| wander.next(random)).collect();
+    fn conditions(&self, vendor: usize, variability: &Variability, today: &mut Today) -> VendorConditions {
+        let random = &mut stream(self.spec.seed, Purpose::Conditions, &[vendor, today.day]);
+        let mut levels = AutoRegressive::new(random, 0.8, variability.latency_sigma);
+        let hours: Vec<f64> = (0..24).map(|_| levels.next(random)).collect();
         let latency = hours.iter().flat_map(|&level| std::iter::repeat_n(level, BUCKETS / 24)).collect();
-        let mut weather = Weather { latency, errors: vec![0.0; BUCKETS] };
+        let mut conditions = VendorConditions { latency, errors: vec![0.0; BUCKETS] };
         let host = self.vendors.get(vendor).map_or("", |vendor| vendor.host.as_str());
-        let mut spell = |kind: &str, rate: f64, length: std::ops::Range<usize>, latency: f64, errors: f64| {
+        let mut episode = |kind: &str, rate: f64, length: std::ops::Range<usize>, latency: f64, errors: f64| {
             if !happens(random, rate) {
                 return;
             }
             let from = random.gen_range(0..BUCKETS - length.end);
             let buckets = from..from + random.gen_range(length);
-            for slot in weather.latency.iter_mut().take(buckets.end).skip(buckets.start) {
+            for slot in conditions.latency.iter_mut().take(buckets.end).skip(buckets.start) {
                 *slot *= latency;
             }
-            for slot in weather.errors.iter_mut().take(buckets.end).skip(buckets.start) {
+            for slot in conditions.errors.iter_mut().take(buckets.end).skip(buckets.start) {
                 *slot = errors;
             }
             today.label(kind, buckets, "", host, "");
         };
-        spell("vendor brownout: slow", untidy.brownouts, 2..9, 3.0, 0.004);
-        spell("vendor's burst of server errors", untidy.error_bursts, 1..5, 1.2, 0.3);
-        spell("vendor outage", untidy.outages, 3..19, 5.0, 0.85);
-        weather
+        episode("vendor brownout: slow", variability.brownouts, 2..9, 3.0, 0.004);
+        episode("vendor's burst of server errors", variability.error_bursts, 1..5, 1.2, 0.3);
+        episode("vendor outage", variability.outages, 3..19, 5.0, 0.85);
+        conditions
     }
 
-    /// At most one change a caller and day.
-    fn change(&mut self, number: usize, untidy: &Untidiness, today: &mut Today) {
+    /// Applies at most one change per caller and day.
+    fn change(&mut self, number: usize, variability: &Variability, today: &mut Today) {
         let seed = self.spec.seed;
         let Some(caller) = self.callers.get_mut(number) else { return };
         let random = &mut stream(seed, Purpose::Changes, &[number, today.day]);
         caller.before = None;
-        caller.calls_a_day *=
-            (1.0 + untidy.growth_a_month).powf(1.0 / 30.0) * (untidy.level_wander * 0.1 * normal(random)).exp();
+        caller.calls_a_day *= (1.0 + variability.growth_a_month).powf(1.0 / 30.0)
+            * (variability.level_sigma * 0.1 * normal(random)).exp();
         if today.day < caller.silent_until || today.day == 0 {
             return;
         }
@@ -164,23 +166,23 @@ impl Company {
         }
         let works = !today.is_day_off;
         let at = random.gen_range(9 * 12..17 * 12);
-        // A nightly job shows what is new in its next night.
+        // A nightly job shows the change in its next night.
         let after = at..at + if caller.kind.is_batch() { BUCKETS } else { 48 };
         let pair = random.gen_range(0..caller.setup.pairs.len().max(1));
         let vendor = caller.setup.pairs.get(pair).and_then(|pair| self.vendors.get(pair.vendor));
         let host = vendor.map_or("", |vendor| vendor.host.as_str());
         let mut happens = |rate: f64| happens(random, rate);
-        if works && happens(untidy.releases) {
+        if works && happens(variability.releases) {
             caller.before = Some(caller.setup.clone());
             caller.changed_at = at;
             let what = release(random, caller, pair);
             today.label(what, after, &caller.name, if what == "release" { "" } else { host }, "");
-        } else if happens(untidy.new_pods) {
+        } else if happens(variability.new_pods) {
             caller.before = Some(caller.setup.clone());
             caller.changed_at = at;
             replace_pods(random, caller);
             today.label("new pods", after, &caller.name, "", "");
-        } else if works && happens(untidy.key_rotations) {
+        } else if works && happens(variability.key_rotations) {
             caller.before = Some(caller.setup.clone());
             caller.changed_at = at;
             if let (Some(pair), Some(vendor)) = (caller.setup.pairs.get_mut(pair), vendor) {
@@ -188,24 +190,24 @@ impl Company {
                 let key = credential(seed, &caller.name, vendor, pair.key);
                 today.label("planned key rotation", after, &caller.name, host, &key);
             }
-        } else if !caller.kind.is_batch() && happens(untidy.campaigns) {
+        } else if !caller.kind.is_batch() && happens(variability.campaigns) {
             let hours = at..(at + random.gen_range(12..48)).min(BUCKETS);
             today.boost(number, Some(pair), hours.clone(), random.gen_range(5.0..14.0));
             today.label("campaign", hours, &caller.name, host, "");
-        } else if caller.kind.is_batch() && happens(untidy.backfills) {
+        } else if caller.kind.is_batch() && happens(variability.backfills) {
             let hours = at..at + random.gen_range(6..36);
             today.boost(number, None, hours.clone(), random.gen_range(1.0..4.0));
             today.label("backfill", hours, &caller.name, "", "");
-        } else if works && happens(untidy.debugging) {
+        } else if works && happens(variability.debugging) {
             today.debugging.push((number, at));
             today.label("debugging by hand", at..at + 6, &caller.name, host, "");
-        } else if happens(untidy.silences) {
-            caller.silent_until = today.day + SILENCE;
+        } else if happens(variability.silences) {
+            caller.silent_until = today.day + SILENCE_DAYS;
         }
     }
 }
 
-/// A new version on new pods; now and then it calls otherwise than before. Says what it brought.
+/// A release: a new version on new pods, some with other sizes, endpoints or mix. Returns the kind of change for the label.
 fn release(random: &mut Random, caller: &mut Caller, pair: usize) -> &'static str {
     caller.setup.version += 1;
     replace_pods(random, caller);

@@ -1,39 +1,42 @@
-//! A call as a record of the Elastic Common Schema, written by hand: a generic serializer would be the slowest part.
+//! Calls as records of the Elastic Common Schema, formatted directly: a generic serializer would be the slowest part.
 //!
-//! No text needs escapes: all come from tables of this room, and hosts that a specification names are checked there.
+//! No string needs escaping: all come from tables of this module, and `spec` checks the hosts that a specification names.
+//!
+//! Not here: which calls are made (`traffic`).
 
 use std::io::{self, Write};
 
 use super::callers::{Caller, credential, letters};
 use super::changes::{Company, Today};
-use super::clock::Clock;
 use super::random::mix;
-use super::traffic::{Exchange, tokens};
+use super::time::TimeFormat;
+use super::traffic::{SimulatedCall, tokens};
 use super::vendors::{Endpoint, Vendor};
 
+/// User agent of debugging by hand.
 const CURL: &str = "curl/8.5.0";
-/// Last byte of the address of the machine in a caller's subnet from which people debug.
+/// Last byte of the address of the jump host in a caller's subnet, from which people debug.
 const JUMP_HOST: u16 = 251;
 
-/// Texts of a day that are the same in many records.
+/// Writes the calls of one day.
 pub(super) struct Writer<'a> {
     company: &'a Company,
-    clock: Clock,
+    time: TimeFormat,
 }
 
 impl<'a> Writer<'a> {
     pub(super) fn new(company: &'a Company, today: &Today) -> Self {
-        Self { company, clock: Clock::of(today.start) }
+        Self { company, time: TimeFormat::of(today.start) }
     }
 
     /// Writes a call as a line.
-    pub(super) fn write(&self, call: &Exchange, out: &mut Vec<u8>) -> io::Result<()> {
+    pub(super) fn write(&self, call: &SimulatedCall, out: &mut Vec<u8>) -> io::Result<()> {
         let Some(caller) = self.company.callers.get(call.caller as usize) else { return Ok(()) };
         let Some(pair) = caller.setup.pairs.get(usize::from(call.pair)) else { return Ok(()) };
         let Some(vendor) = self.company.vendors.get(pair.vendor) else { return Ok(()) };
         let Some(endpoint) = vendor.endpoints.get(usize::from(call.endpoint)) else { return Ok(()) };
         out.write_all(b"{\"@timestamp\":\"")?;
-        self.clock.write(call.time, out)?;
+        self.time.write(call.time, out)?;
         let outcome = if call.status < 400 { "success" } else { "failure" };
         write!(
             out,
@@ -67,7 +70,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-fn source(caller: &Caller, call: &Exchange, out: &mut Vec<u8>) -> io::Result<()> {
+fn source(caller: &Caller, call: &SimulatedCall, out: &mut Vec<u8>) -> io::Result<()> {
     let (name, team, subnet) = (&caller.name, caller.team, caller.subnet);
     let (machine, pod) = if call.by_hand { (JUMP_HOST, JUMP_HOST) } else { (call.pod % 240 + 5, call.pod) };
     write!(
@@ -76,7 +79,7 @@ fn source(caller: &Caller, call: &Exchange, out: &mut Vec<u8>) -> io::Result<()>
     )
 }
 
-fn destination(vendor: &Vendor, endpoint: &Endpoint, call: &Exchange, out: &mut Vec<u8>) -> io::Result<()> {
+fn destination(vendor: &Vendor, endpoint: &Endpoint, call: &SimulatedCall, out: &mut Vec<u8>) -> io::Result<()> {
     let host = &vendor.host;
     let network = vendor.host.bytes().fold(7, |hash, byte| mix(hash ^ u64::from(byte)));
     let [_, _, _, _, _, second, third, _] = network.to_be_bytes();
@@ -90,7 +93,7 @@ fn destination(vendor: &Vendor, endpoint: &Endpoint, call: &Exchange, out: &mut 
     out.write_all(br#""},"#)
 }
 
-/// A templated path with an object's id in it.
+/// Writes a path template with an object's id filled in.
 fn path(template: &str, id: u64, out: &mut Vec<u8>) -> io::Result<()> {
     let Some((before, rest)) = template.split_once('{') else { return out.write_all(template.as_bytes()) };
     let (kind, after) = rest.split_once('}').unwrap_or((rest, ""));

@@ -1,21 +1,21 @@
-//! Simulated logs: what a company's calls look like on days without attack or fault of its own.
+//! Simulated logs: a company's calls on days without attacks.
 //!
-//! A specification goes in, records and labels come out, a day at a time: memory holds one day. The same specification gives the same
-//! bytes, and a longer run begins with the days of a shorter one. What makes real days differ (releases, campaigns, month ends,
-//! outages, rotations) is in it, and each such change is labelled, so that alerts on harmless changes can be counted.
+//! A specification goes in, records and labels come out, one day at a time, so memory holds one day. The same specification gives the
+//! same bytes, and a longer run begins with the days of a shorter one. What makes real days differ (releases, campaigns, month ends,
+//! outages, rotations) is simulated, and each such change is labelled, so that alerts on harmless changes can be counted.
 //!
-//! Not here: attacks. Whoever wants them adds them to these records.
+//! Not here: attacks. `inject` adds them to these records.
 
 mod audit;
 mod callers;
 mod changes;
-mod clock;
 mod cloudtrail;
 mod ecs;
 mod operations;
 mod principals;
 mod random;
 mod spec;
+mod time;
 mod traffic;
 mod vendors;
 
@@ -25,33 +25,33 @@ use jiff::Timestamp;
 
 use audit::Account;
 use changes::Company;
-pub use spec::{Format, Spec, Untidiness, Vendors};
+pub use spec::{Format, Spec, Variability, Vendors};
 
 /// Microseconds of a day.
 const DAY: i64 = 86_400_000_000;
-/// Bytes that are gathered before they are written.
+/// Size of the write buffer, bytes.
 const CHUNK: usize = 1 << 20;
 
-/// A harmless change, and the entities that it is seen at. An empty text matches any.
+/// A harmless change, and the entities it affects. An empty string matches any.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label {
-    /// What happens.
+    /// Kind of change.
     pub kind: String,
     /// First instant, microseconds since the epoch.
     pub start: i64,
     /// Last instant, microseconds since the epoch.
     pub end: i64,
-    /// Who calls.
+    /// Affected caller.
     pub caller: String,
-    /// Whom it calls.
+    /// Affected vendor, by host.
     pub vendor_host: String,
-    /// The key's label.
+    /// Id of the API key.
     pub credential: String,
 }
 
 impl Label {
-    /// Whether one of a day's calls (time, caller, host) shows it, or one of a later day may. Nobody may have called a vendor while it
-    /// was slow: then nothing happened, as far as the log can tell.
+    /// Whether a call of the day (time, caller, host) shows the change, or a call of a later day may (`end` is the end of the day).
+    /// If nobody called a vendor while it was slow, the log does not show it, and the label is dropped.
     fn is_seen<'a>(&self, end: i64, mut calls: impl Iterator<Item = (i64, &'a str, &'a str)>) -> bool {
         let is = |wanted: &str, name: &str| wanted.is_empty() || wanted == name;
         let is_here = |time| (self.start..=self.end).contains(&time);
@@ -61,16 +61,17 @@ impl Label {
     }
 }
 
-/// What was written.
+/// The result of a simulation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Simulated {
-    /// Records, one a line.
+    /// Records written, one a line.
     pub records: u64,
-    /// All harmless changes, by day.
+    /// The harmless changes, by day.
     pub labels: Vec<Label>,
 }
 
-/// Writes the records of all days, by time, and returns what changed on them; `progress` hears of each day that is done.
+/// Writes the records of all days, by time, and returns the labels of their changes. `progress` is called with the number of days
+/// done.
 ///
 /// # Errors
 /// If `out` cannot be written to.
@@ -89,14 +90,14 @@ fn egress(spec: &Spec, lines: &mut Lines<'_, impl Write>, progress: &mut dyn FnM
     let mut company = Company::new(spec);
     for day in 0..spec.days {
         let mut today = company.begin(day);
-        let exchanges = traffic::exchanges(&company, &today);
-        let calls = exchanges.iter().filter_map(|call| call.names(&company));
-        today.labels.retain(|label| label.is_seen(today.start + DAY, calls.clone()));
+        let calls = traffic::calls(&company, &today);
+        let names = calls.iter().filter_map(|call| call.names(&company));
+        today.labels.retain(|label| label.is_seen(today.start + DAY, names.clone()));
         let writer = ecs::Writer::new(&company, &today);
-        for exchange in &exchanges {
-            lines.add(|bytes| writer.write(exchange, bytes))?;
+        for call in &calls {
+            lines.add(|bytes| writer.write(call, bytes))?;
         }
-        simulated.records += exchanges.len() as u64;
+        simulated.records += calls.len() as u64;
         simulated.labels.append(&mut today.labels);
         progress(day + 1);
     }
@@ -107,21 +108,21 @@ fn audit(spec: &Spec, lines: &mut Lines<'_, impl Write>, progress: &mut dyn FnMu
     let mut simulated = Simulated::default();
     let mut account = Account::new(spec);
     for day in 0..spec.days {
-        let mut today = account.live(day);
-        let calls = today.acts.iter().filter_map(|act| account.names(act));
-        today.labels.retain(|label| label.is_seen(today.start + DAY, calls.clone()));
+        let mut today = account.simulate_day(day);
+        let names = today.events.iter().filter_map(|event| account.names(event));
+        today.labels.retain(|label| label.is_seen(today.start + DAY, names.clone()));
         let writer = cloudtrail::Writer::new(&account, today.start);
-        for act in &today.acts {
-            lines.add(|bytes| writer.write(act, bytes))?;
+        for event in &today.events {
+            lines.add(|bytes| writer.write(event, bytes))?;
         }
-        simulated.records += today.acts.len() as u64;
+        simulated.records += today.events.len() as u64;
         simulated.labels.append(&mut today.labels);
         progress(day + 1);
     }
     Ok(simulated)
 }
 
-/// Lines on their way out, a chunk at a time.
+/// A buffer of lines, written in chunks.
 struct Lines<'a, W> {
     out: &'a mut W,
     bytes: Vec<u8>,
@@ -140,7 +141,7 @@ impl<W: Write> Lines<'_, W> {
     }
 }
 
-/// Writes labels as `evaluate` reads them: none is malicious.
+/// Writes labels in the CSV format that `evaluate` reads. None is malicious.
 ///
 /// # Errors
 /// If `out` cannot be written to.
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn every_record_is_a_call_and_none_is_refused() {
+    fn every_record_decodes_to_a_call() {
         for format in FORMATS {
             let (text, simulated) = log(&spec(format, 2));
             let folder = tempfile::tempdir().unwrap();
@@ -245,9 +246,9 @@ mod tests {
     }
 
     #[test]
-    fn a_working_day_has_about_as_many_calls_as_asked() {
+    fn a_working_day_has_about_as_many_calls_as_specified() {
         for format in FORMATS {
-            // 2026-09-02 is a Wednesday in the middle of nothing.
+            // 2026-09-02 is an ordinary Wednesday.
             let (text, _) = log(&spec(format, 2));
             let calls = text.lines().filter(|line| line.contains("\":\"2026-09-02T")).count();
             assert!((2_100..3_900).contains(&calls), "{calls}");
@@ -260,7 +261,7 @@ mod tests {
             let spec = Spec { calls_a_day: 4_000.0, ..spec(format, 10) };
             let (text, simulated) = log(&spec);
             let mut kinds = BTreeSet::new();
-            // A nightly job's change on the last day would be seen after it.
+            // The log would show a nightly job's change on the last day only on the day after.
             let last_instant = spec.first_instant() + 10 * DAY;
             for label in simulated.labels.iter().filter(|label| label.end <= last_instant) {
                 let time = |instant: i64| Timestamp::from_microsecond(instant).unwrap().to_string();
@@ -281,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn every_shipped_specification_can_be_read() {
+    fn every_shipped_specification_is_valid() {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets/simulations");
         let files: Vec<PathBuf> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert!(files.len() >= 4);

@@ -1,6 +1,8 @@
-//! Operations of AWS, by who performs them: names only, grouped as a log of an ordinary company shows them.
+//! AWS operations, grouped by who performs them in an ordinary company. Names only.
+//!
+//! Not here: how sensitive an operation is (`calls::operation`).
 
-/// What services do all day with data.
+/// Data access by services, all day.
 pub(super) const DATA: [&str; 14] = [
     "s3:GetObject",
     "s3:PutObject",
@@ -18,7 +20,7 @@ pub(super) const DATA: [&str; 14] = [
     "bedrock:InvokeModel",
 ];
 
-/// What looks and changes nothing: consoles, scanners and plans of infrastructure code.
+/// Read-only operations: consoles, scanners, plans of infrastructure as code.
 pub(super) const READS: [&str; 64] = [
     "ec2:DescribeInstances",
     "ec2:DescribeVolumes",
@@ -86,7 +88,7 @@ pub(super) const READS: [&str; 64] = [
     "ce:GetCostAndUsage",
 ];
 
-/// What changes things in the course of work.
+/// Changes in the course of work.
 pub(super) const WRITES: [&str; 20] = [
     "ec2:RunInstances",
     "ec2:CreateTags",
@@ -110,7 +112,7 @@ pub(super) const WRITES: [&str; 20] = [
     "route53:ChangeResourceRecordSets",
 ];
 
-/// What gives rights, as infrastructure code does.
+/// Grants of permissions, as by infrastructure as code.
 pub(super) const GRANTS: [&str; 6] = [
     "iam:CreateRole",
     "iam:AttachRolePolicy",
@@ -120,7 +122,7 @@ pub(super) const GRANTS: [&str; 6] = [
     "lambda:AddPermission20150331v2",
 ];
 
-/// What takes things away again.
+/// Deletions.
 pub(super) const DELETES: [&str; 7] = [
     "ec2:TerminateInstances",
     "ec2:DeleteSecurityGroup",
@@ -131,11 +133,11 @@ pub(super) const DELETES: [&str; 7] = [
     "logs:DeleteLogGroup",
 ];
 
-/// A night's backup, in order.
+/// The nightly backup, in order.
 pub(super) const BACKUP: [&str; 4] =
     ["ec2:DescribeVolumes", "ec2:CreateSnapshot", "rds:CreateDBSnapshot", "ec2:DeleteSnapshot"];
 
-/// What is done in haste when something is down.
+/// Incident response.
 pub(super) const INCIDENT: [&str; 12] = [
     "logs:FilterLogEvents",
     "logs:StartQuery",
@@ -151,12 +153,12 @@ pub(super) const INCIDENT: [&str; 12] = [
     "rds:DescribeEvents",
 ];
 
-/// Whether an operation reads or writes an object of S3: a data event, which counts bytes.
+/// Whether an operation reads, writes or lists objects of S3: a data event, which reports bytes.
 pub(super) fn is_data(operation: &str) -> bool {
     matches!(operation, "s3:GetObject" | "s3:PutObject" | "s3:ListObjects")
 }
 
-/// Whether an operation only looks.
+/// Whether an operation is read-only.
 pub(super) fn is_read_only(operation: &str) -> bool {
     let name = operation.split_once(':').map_or(operation, |(_service, name)| name);
     ["Get", "List", "Describe", "Lookup", "Filter", "Query", "Start"].iter().any(|verb| name.starts_with(verb))

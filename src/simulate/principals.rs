@@ -1,34 +1,36 @@
-//! Principals of an account: services, people, builders, scanners, and AWS itself.
+//! Principals of a cloud account: services, people, builders, scanners, and AWS itself.
 //!
-//! Each person has a permission set of their own: decoders know people by their role, and one role for all would be one caller.
+//! Each person has a permission set of their own: the decoder identifies people by their role, so a shared role would be one caller.
+//!
+//! Not here: what principals do on a day (`audit`).
 
 use rand::Rng;
 
 use super::operations::{DATA, READS, WRITES};
 use super::random::{Purpose, Random, happens, pick, spread, stream};
 
-/// What a principal is, which tells what it does and when.
+/// What a principal is: it decides what the principal does and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     /// A service with a role of its own.
     Service,
     /// A person, through single sign-on.
     Engineer,
-    /// Infrastructure code, with a lasting key.
+    /// Infrastructure as code, with a long-lived key.
     Builder,
-    /// An old job with a lasting key.
+    /// A legacy job with a long-lived key.
     Job,
-    /// A posture scanner of another company.
+    /// A third party's posture scanner.
     Scanner,
     /// The nightly backup.
     Backup,
-    /// A service of AWS that acts on our behalf.
+    /// An AWS service that acts on the account's behalf.
     Internal,
 }
 
 use Role::{Backup, Builder, Engineer, Internal, Job, Scanner, Service};
 
-/// Of twenty principals, in this order; a larger company has more of each.
+/// Roles of twenty principals, in this order; a larger company repeats them.
 const ROLES: [Role; 20] = [
     Service, Engineer, Service, Builder, Engineer, Service, Scanner, Engineer, Service, Internal, Engineer, Service,
     Job, Engineer, Service, Engineer, Backup, Service, Engineer, Service,
@@ -43,39 +45,39 @@ const INTERNAL: [&str; 4] =
     ["autoscaling.amazonaws.com", "inspector2.amazonaws.com", "config.amazonaws.com", "backup.amazonaws.com"];
 const SDKS: [&str; 4] = ["Boto3/1.34.", "aws-sdk-go-v2/1.30.", "aws-sdk-java/2.25.", "aws-sdk-nodejs/3.58."];
 
-/// The company's own exits, its office, its builds' cloud, the scanner's: all of one /24 each.
-pub(super) const EXITS: [u8; 3] = [52, 18, 44];
+/// Networks, one /24 each: egress of the company's own services, office, CI, scanner.
+pub(super) const EGRESS: [u8; 3] = [52, 18, 44];
 pub(super) const OFFICE: [u8; 3] = [81, 2, 69];
 pub(super) const BUILDS: [u8; 3] = [20, 55, 12];
 pub(super) const SCANNER: [u8; 3] = [34, 90, 7];
 
-/// Someone or something that acts in the account.
+/// A person or program that acts in the account.
 #[derive(Clone)]
 pub(super) struct Principal {
     pub(super) name: String,
     pub(super) role: Role,
-    /// Client and its version without the last part.
+    /// User agent without the last part of the version.
     pub(super) client: &'static str,
     pub(super) version: u16,
     /// Operations with their weights.
     pub(super) operations: Vec<(&'static str, f64)>,
-    /// Where a person lives: a network.
+    /// A person's home network, /24.
     pub(super) home: [u8; 3],
-    /// When a person begins to work, hours (UTC).
-    pub(super) begins: f64,
-    /// Whether a service has more to do by day.
+    /// Hour at which a person starts to work (UTC).
+    pub(super) work_start: f64,
+    /// Whether a service has a daily pattern.
     pub(super) is_diurnal: bool,
     /// Median size of the objects that it reads and writes, bytes.
     pub(super) object_bytes: f64,
-    /// How often its lasting key was rotated.
+    /// How often its long-lived key was rotated.
     pub(super) key: u8,
-    /// Calls of a usual working day.
+    /// Calls on a usual working day.
     pub(super) calls_a_day: f64,
-    /// First day on which it acts again.
+    /// First day on which it is active again.
     pub(super) absent_until: usize,
 }
 
-/// Those of the first day; their calls a day sum up to what is asked.
+/// The principals of the first day; their calls a day sum to `calls_a_day`.
 pub(super) fn first_principals(seed: u64, number: usize, calls_a_day: f64) -> Vec<Principal> {
     let mut principals: Vec<Principal> = (0..number).map(|number| principal(seed, number, None)).collect();
     let sum: f64 = principals.iter().map(|principal| principal.calls_a_day).sum();
@@ -85,7 +87,7 @@ pub(super) fn first_principals(seed: u64, number: usize, calls_a_day: f64) -> Ve
     principals
 }
 
-/// One principal; `role` where it is known, as that of a newcomer.
+/// One principal; `role` where it is given, as for a new principal.
 pub(super) fn principal(seed: u64, number: usize, role: Option<Role>) -> Principal {
     let random = &mut stream(seed, Purpose::World, &[2, number]);
     let role = role.or_else(|| ROLES.get(number % ROLES.len()).copied()).unwrap_or(Service);
@@ -138,7 +140,7 @@ pub(super) fn principal(seed: u64, number: usize, role: Option<Role>) -> Princip
         version: random.gen_range(10..60),
         operations,
         home: [random.gen_range(77..96), random.gen_range(1..250), random.gen_range(1..250)],
-        begins: random.gen_range(6.5..9.5),
+        work_start: random.gen_range(6.5..9.5),
         is_diurnal: happens(random, 0.6),
         object_bytes: 18_000.0 * spread(random, 1.2),
         key: 0,
@@ -147,7 +149,7 @@ pub(super) fn principal(seed: u64, number: usize, role: Option<Role>) -> Princip
     }
 }
 
-/// Some of a list, each with a weight.
+/// A random subset of a list, each item with a weight.
 fn some(random: &mut Random, from: &[&'static str], number: std::ops::Range<usize>) -> Vec<(&'static str, f64)> {
     let wanted = random.gen_range(number);
     let mut chosen: Vec<(&'static str, f64)> = Vec::new();

@@ -1,4 +1,6 @@
-//! What a simulation is asked for: a TOML file as written, and as checked.
+//! The specification of a simulation: a TOML file, read and checked.
+//!
+//! Not here: what the settings do (`changes`, `traffic`, `audit`).
 
 use std::path::Path;
 
@@ -10,35 +12,35 @@ use serde::{Deserialize, Deserializer, de};
 use crate::pipeline::PipelineError;
 use crate::pipeline::diagnostic::Text;
 
-/// The file, as anyone may write it.
+/// A checked specification.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spec {
-    /// All chance follows from it.
+    /// Seed of all random numbers.
     pub seed: u64,
-    /// What the records look like.
+    /// Format of the records.
     pub format: Format,
     /// First day, UTC, as `2026-09-01`.
     #[serde(deserialize_with = "date")]
     pub start: Date,
-    /// How many days.
+    /// Number of days.
     pub days: usize,
-    /// Who calls: services, jobs and tools; in an audit log, principals.
+    /// Number of callers: services, jobs and tools; in an audit log, principals.
     #[serde(default = "callers")]
     pub callers: usize,
-    /// Whom they call: how many, or which hosts. Not for an audit log, which has one vendor.
+    /// Vendors, by number or by host. Not for an audit log, which has one vendor.
     pub vendors: Option<Vendors>,
-    /// Calls of all callers on a usual working day.
+    /// Calls on a usual working day, over all callers.
     pub calls_a_day: f64,
-    /// Calls of a weekend's day, as a share of a working day's.
+    /// Calls on a day of the weekend, as a share of a working day's.
     #[serde(default = "weekend_level")]
     pub weekend_level: f64,
-    /// In what ways days differ.
+    /// How days differ.
     #[serde(default)]
-    pub untidiness: Untidiness,
+    pub variability: Variability,
 }
 
-/// A log format that can be written.
+/// Log format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
@@ -52,69 +54,69 @@ pub enum Format {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub enum Vendors {
-    /// The first so many of the table, then invented ones.
+    /// This many: those of the table first, then invented ones.
     Number(usize),
-    /// These hosts; those that the table does not know get invented endpoints.
+    /// These hosts; those not in the table get invented endpoints.
     Hosts(Vec<String>),
 }
 
-/// In what ways days differ: rates and strengths of what is harmless and happens anyway. The defaults are realistic; 0 is off.
+/// How days differ: rates and strengths of harmless changes. The defaults are realistic; 0 turns a change off.
 ///
-/// An audit log has some of them in its own way: a campaign is a service's peak, a burst of errors is throttling, new pods are an engineer
-/// at another place, silence is an engineer's absence, and a new caller is a colleague or a service.
+/// In an audit log some have another meaning: a campaign is a service's peak, a burst of errors is throttling, new pods are an engineer
+/// on another network, a silence is an engineer's absence, and a new caller is a new engineer or service.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Untidiness {
-    /// Whether sizes have tails and point masses, and latencies wander and have tails.
+pub struct Variability {
+    /// Whether sizes and latencies have heavy tails, and sizes have point masses.
     pub heavy_tails: bool,
-    /// Standard deviation of the logarithm of a relation's level, which wanders within a day and between days.
-    pub level_wander: f64,
-    /// Standard deviation of the logarithm of a vendor's latency, which wanders from hour to hour.
-    pub latency_wander: f64,
-    /// Share of calls that are answered by 404, 429 or a server's error on a good day.
+    /// Standard deviation of the logarithm of a pair's level, which varies within a day and between days.
+    pub level_sigma: f64,
+    /// Standard deviation of the logarithm of a vendor's latency, which varies from hour to hour.
+    pub latency_sigma: f64,
+    /// Share of calls that fail on a good day (404, 429, server errors …).
     pub background_errors: f64,
-    /// Growth of calls a month, as a share.
+    /// Growth of calls per month, as a share.
     pub growth_a_month: f64,
-    /// How much more callers with a month end do on its days, as a factor.
+    /// Factor on the calls at the end of a month, for callers that have one.
     pub month_end_peak: f64,
-    /// Releases a caller and working day.
+    /// Releases per caller and working day.
     pub releases: f64,
-    /// Restarts on other pods, a caller and day.
+    /// Restarts on other pods, per caller and day.
     pub new_pods: f64,
-    /// Campaigns (5 to 14 times the calls for hours), a caller and day.
+    /// Campaigns (5 to 14 times the calls for 1 to 4 hours), per caller and day.
     pub campaigns: f64,
-    /// Backfills, a batch job and day.
+    /// Backfills, per batch job and day.
     pub backfills: f64,
-    /// Planned key rotations, a caller and working day.
+    /// Planned key rotations, per caller and working day.
     pub key_rotations: f64,
-    /// Debugging by hand with curl, a caller and working day.
+    /// Debugging by hand with curl, per caller and working day.
     pub debugging: f64,
-    /// Callers that fall silent for two weeks, a caller and day.
+    /// Silences of two weeks, per caller and day.
     pub silences: f64,
-    /// New callers a working day, in the whole company: they use their peers' vendors.
+    /// New callers per working day, in the whole company; they use their peers' vendors.
     pub new_callers: f64,
-    /// Brownouts (slow for 10 to 40 minutes), a vendor and day.
+    /// Brownouts (slow for 10 to 40 minutes), per vendor and day.
     pub brownouts: f64,
-    /// Bursts of server errors for 5 to 20 minutes, a vendor and day.
+    /// Bursts of server errors (5 to 20 minutes), per vendor and day.
     pub error_bursts: f64,
-    /// Outages for 15 to 90 minutes, a vendor and day.
+    /// Outages (15 to 90 minutes), per vendor and day.
     pub outages: f64,
     /// Share of working days that are holidays.
     pub holidays: f64,
-    /// Audit log: sessions in which an engineer looks around, as a share.
+    /// Audit log: share of an engineer's sessions that explore.
     pub exploring: f64,
-    /// Audit log: responses to an incident a day, in the whole company; every third at night.
+    /// Audit log: incident responses per day, in the whole company; every third at night.
     pub incidents: f64,
-    /// Audit log: large rebuilds by infrastructure code a working day.
+    /// Audit log: large rebuilds by infrastructure as code, per working day.
     pub rebuilds: f64,
 }
 
-impl Default for Untidiness {
+impl Default for Variability {
     fn default() -> Self {
         Self {
             heavy_tails: true,
-            level_wander: 0.16,
-            latency_wander: 0.14,
+            level_sigma: 0.16,
+            latency_sigma: 0.14,
             background_errors: 0.012,
             growth_a_month: 0.04,
             month_end_peak: 1.8,
@@ -164,17 +166,17 @@ impl Spec {
     fn parse(file: &Path, text: &str) -> Result<Self, PipelineError> {
         let text = Text { file, text };
         let spec: Self = toml::from_str(text.text).map_err(|error| text.diagnostic("", &error))?;
-        let whole = |field: &str, value: usize, most: usize| {
-            if (1..=most).contains(&value) {
+        let whole = |field: &str, value: usize, max: usize| {
+            if (1..=max).contains(&value) {
                 return Ok(());
             }
-            Err(text.at(&[field], format!("expected 1 to {most}")))
+            Err(text.at(&[field], format!("expected 1 to {max}")))
         };
         whole("days", spec.days, 3660)?;
         whole("callers", spec.callers, 5_000)?;
         match (&spec.vendors, spec.format) {
             (Some(_), Format::Cloudtrail) => {
-                return Err(text.at(&["vendors"], "an audit log has one vendor: leave this out"));
+                return Err(text.at(&["vendors"], "an audit log has one vendor: remove this line"));
             }
             (Some(Vendors::Number(number)), Format::Ecs) => whole("vendors", *number, 5_000)?,
             (Some(Vendors::Hosts(hosts)), Format::Ecs) => {
@@ -194,37 +196,37 @@ impl Spec {
         if !(0.0..=2.0).contains(&spec.weekend_level) {
             return Err(text.at(&["weekend_level"], "expected 0 to 2"));
         }
-        for (field, value, most) in spec.untidiness.numbers() {
-            if !(0.0..=most).contains(&value) {
-                return Err(text.at(&["untidiness", field], format!("expected 0 to {most}")));
+        for (field, value, max) in spec.variability.numbers() {
+            if !(0.0..=max).contains(&value) {
+                return Err(text.at(&["variability", field], format!("expected 0 to {max}")));
             }
         }
         Ok(spec)
     }
 
-    /// Whether the day after so many days is a Saturday or Sunday.
+    /// Whether a day (from 0) is a Saturday or Sunday.
     pub(super) fn is_weekend(&self, day: usize) -> bool {
         self.date(day).weekday().to_monday_zero_offset() >= 5
     }
 
-    /// The date after so many days.
+    /// The date of a day (from 0).
     pub(super) fn date(&self, day: usize) -> Date {
         self.start.saturating_add(Span::new().days(day as i32))
     }
 
-    /// The first instant, microseconds since the epoch.
+    /// Start of the first day, microseconds since the epoch.
     pub(super) fn first_instant(&self) -> i64 {
         let midnight = Offset::UTC.to_timestamp(self.start.at(0, 0, 0, 0));
         midnight.map_or(0, |midnight| midnight.as_microsecond())
     }
 }
 
-impl Untidiness {
-    /// Each number with its name and what it may be at most.
+impl Variability {
+    /// Each number with its name and its maximum.
     fn numbers(&self) -> [(&'static str, f64, f64); 20] {
         [
-            ("level_wander", self.level_wander, 2.0),
-            ("latency_wander", self.latency_wander, 2.0),
+            ("level_sigma", self.level_sigma, 2.0),
+            ("latency_sigma", self.latency_sigma, 2.0),
             ("background_errors", self.background_errors, 0.5),
             ("growth_a_month", self.growth_a_month, 1.0),
             ("month_end_peak", self.month_end_peak, 20.0),
@@ -251,24 +253,24 @@ impl Untidiness {
 mod tests {
     use super::*;
 
-    const MIN_RATE: &str = "seed = 1\nformat = \"ecs\"\nstart = \"2026-09-01\"\ndays = 2\ncalls_a_day = 100\n";
+    const MINIMAL: &str = "seed = 1\nformat = \"ecs\"\nstart = \"2026-09-01\"\ndays = 2\ncalls_a_day = 100\n";
 
-    fn complaint(more: &str) -> String {
-        Spec::parse(Path::new("a.toml"), &format!("{MIN_RATE}{more}")).unwrap_err().to_string()
+    fn diagnostic(more: &str) -> String {
+        Spec::parse(Path::new("a.toml"), &format!("{MINIMAL}{more}")).unwrap_err().to_string()
     }
 
     #[test]
-    fn a_complaint_names_line_and_field() {
-        assert!(complaint("vendor = 3\n").starts_with("a.toml:6: vendor: unknown field"));
-        assert_eq!(complaint("[untidiness]\nreleases = 2\n"), "a.toml:7: untidiness.releases: expected 0 to 1");
-        assert!(complaint("vendors = [\"a\\\"b\"]\n").starts_with("a.toml:6: vendors: expected host names"));
-        assert_eq!(complaint("callers = 0\n"), "a.toml:6: callers: expected 1 to 5000");
+    fn a_diagnostic_names_line_and_field() {
+        assert!(diagnostic("vendor = 3\n").starts_with("a.toml:6: vendor: unknown field"));
+        assert_eq!(diagnostic("[variability]\nreleases = 2\n"), "a.toml:7: variability.releases: expected 0 to 1");
+        assert!(diagnostic("vendors = [\"a\\\"b\"]\n").starts_with("a.toml:6: vendors: expected host names"));
+        assert_eq!(diagnostic("callers = 0\n"), "a.toml:6: callers: expected 1 to 5000");
     }
 
     #[test]
     fn an_audit_log_has_no_list_of_vendors() {
-        let text = MIN_RATE.replace("ecs", "cloudtrail") + "vendors = 3\n";
-        let complaint = Spec::parse(Path::new("a.toml"), &text).unwrap_err().to_string();
-        assert_eq!(complaint, "a.toml:6: vendors: an audit log has one vendor: leave this out");
+        let text = MINIMAL.replace("ecs", "cloudtrail") + "vendors = 3\n";
+        let diagnostic = Spec::parse(Path::new("a.toml"), &text).unwrap_err().to_string();
+        assert_eq!(diagnostic, "a.toml:6: vendors: an audit log has one vendor: remove this line");
     }
 }

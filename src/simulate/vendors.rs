@@ -1,68 +1,71 @@
-//! Vendors: their endpoints with usual sizes and latencies. The known ones stand in `vendors.txt`; beyond them they are invented.
+//! Vendors: endpoints with typical sizes and latencies. Known vendors are in `vendors.txt`; more are invented on demand.
 //!
-//! Sizes and latencies are plausible for such an API, and measured nowhere.
+//! Sizes and latencies are plausible for such APIs, not measured.
+//!
+//! Not here: a vendor's latency and errors on a given day (`changes`).
 
 use rand::Rng;
 
 use super::random::{Purpose, Random, happens, pareto, pick, spread, stream};
 
 const KNOWN: &str = include_str!("vendors.txt");
-/// Items that a full page holds.
+/// Items on a full page.
 const PAGE: u32 = 100;
-/// Share of pages that are full: the answers of a cursor that walks a long list.
+/// Share of full pages, as a client gets that pages through a long list.
 const FULL_PAGES: f64 = 0.45;
-/// Share of sizes that come from the Pareto tail, its index, and how far it reaches.
+/// Pareto tail of sizes: share of calls, tail index, cap (factor).
 const TAIL: (f64, f64, f64) = (0.006, 1.7, 60.0);
 
 /// A third party with an HTTP API.
 pub(super) struct Vendor {
     pub(super) host: String,
-    /// How its keys begin.
+    /// Prefix of its API keys.
     pub(super) key_prefix: String,
-    /// Median of a small answer, milliseconds.
+    /// Median latency of a small response, milliseconds.
     pub(super) latency_ms: f64,
-    /// Whether it counts tokens.
+    /// Whether its responses report tokens: a language model.
     pub(super) counts_tokens: bool,
     pub(super) endpoints: Vec<Endpoint>,
 }
 
-/// A method and a templated path, with the sizes of its bodies.
+/// A method and a path template, with the sizes of request and response bodies.
 pub(super) struct Endpoint {
     pub(super) method: String,
     pub(super) path: String,
     pub(super) request: Size,
-    pub(super) answer: Size,
+    pub(super) response: Size,
 }
 
 impl Endpoint {
-    /// Whether a path names one object, which may be missing.
+    /// Whether the path names one object, which may be missing (404).
     pub(super) fn names_an_object(&self) -> bool {
         self.method == "GET" && self.path.contains('{')
     }
 }
 
-/// How many bytes a body has.
+/// Distribution of a body's size, bytes.
 #[derive(Clone, Copy)]
 pub(super) enum Size {
-    /// Always so many.
+    /// Always the same size.
     Fixed(f64),
-    /// About so many: a log-normal body and a Pareto tail.
+    /// Log-normal with this median, and a Pareto tail.
     Body(f64),
-    /// Up to 100 items of so many.
+    /// A page of 1 to 100 items of this size.
     Page(f64),
 }
 
 impl Size {
-    /// One size, bytes; `factor` is how much larger than usual the caller's are, `is_tidy` leaves tails and full pages out.
-    pub(super) fn draw(self, random: &mut Random, factor: f64, is_tidy: bool) -> u64 {
+    /// Draws a size, bytes. `factor` scales it for the caller; `is_regular` turns tails and full pages off.
+    pub(super) fn draw(self, random: &mut Random, factor: f64, is_regular: bool) -> u64 {
         let bytes = match self {
             Self::Fixed(bytes) => bytes,
             Self::Body(median) => {
-                let tail = if !is_tidy && happens(random, TAIL.0) { 2.0 * pareto(random, TAIL.1, TAIL.2) } else { 1.0 };
+                let tail =
+                    if !is_regular && happens(random, TAIL.0) { 2.0 * pareto(random, TAIL.1, TAIL.2) } else { 1.0 };
                 median * factor * tail * spread(random, 0.4)
             }
             Self::Page(item) => {
-                let is_full = !is_tidy && happens(random, FULL_PAGES);
+                let is_full = !is_regular && happens(random, FULL_PAGES);
                 let items = if is_full { PAGE } else { random.gen_range(1..=PAGE) };
                 40.0 + item * factor * f64::from(items) * spread(random, 0.06)
             }
@@ -84,7 +87,7 @@ impl Size {
     }
 }
 
-/// All vendors of the table.
+/// All vendors in `vendors.txt`.
 pub(super) fn known() -> Vec<Vendor> {
     let mut vendors: Vec<Vendor> = Vec::new();
     for line in KNOWN.lines().filter(|line| !line.starts_with('#')) {
@@ -112,7 +115,7 @@ fn vendor(line: &str) -> Option<Vendor> {
 fn endpoint(line: &str) -> Option<Endpoint> {
     let mut words = line.split(' ');
     let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
-    Some(Endpoint { method, path, request: Size::parse(words.next()?)?, answer: Size::parse(words.next()?)? })
+    Some(Endpoint { method, path, request: Size::parse(words.next()?)?, response: Size::parse(words.next()?)? })
 }
 
 const FIRST: [&str; 14] = [
@@ -140,7 +143,7 @@ const RESOURCES: [&str; 16] = [
     "messages",
 ];
 
-/// A vendor that does not exist, with three to fifteen endpoints; `host` where the specification names it.
+/// An invented vendor with three to fifteen endpoints; `host` where the specification names one.
 pub(super) fn invented(seed: u64, number: usize, host: Option<&str>) -> Vendor {
     let random = &mut stream(seed, Purpose::World, &[1, number]);
     let word = |random: &mut Random, from: &[&'static str]| pick(random, from).copied().unwrap_or_default();
@@ -150,17 +153,17 @@ pub(super) fn invented(seed: u64, number: usize, host: Option<&str>) -> Vendor {
     let mut endpoints = Vec::new();
     let wanted = random.gen_range(3..=15);
     let offset = random.gen_range(0..RESOURCES.len());
-    for place in 0..wanted {
-        let resource = RESOURCES.get((offset + place / 3) % RESOURCES.len()).copied().unwrap_or_default();
+    for index in 0..wanted {
+        let resource = RESOURCES.get((offset + index / 3) % RESOURCES.len()).copied().unwrap_or_default();
         let item = 900.0 * spread(random, 0.8);
         let sent = 700.0 * spread(random, 0.7);
-        let line = |size: f64| size.round();
-        let (method, path, request, answer) = match place % 3 {
-            0 => ("GET", format!("/v1/{resource}"), Size::Fixed(230.0), Size::Page(line(item))),
-            1 => ("POST", format!("/v1/{resource}"), Size::Body(line(sent)), Size::Body(line(item))),
-            _ => ("GET", format!("/v1/{resource}/{{number}}"), Size::Fixed(220.0), Size::Body(line(2.0 * item))),
+        let rounded = |size: f64| size.round();
+        let (method, path, request, response) = match index % 3 {
+            0 => ("GET", format!("/v1/{resource}"), Size::Fixed(230.0), Size::Page(rounded(item))),
+            1 => ("POST", format!("/v1/{resource}"), Size::Body(rounded(sent)), Size::Body(rounded(item))),
+            _ => ("GET", format!("/v1/{resource}/{{number}}"), Size::Fixed(220.0), Size::Body(rounded(2.0 * item))),
         };
-        endpoints.push(Endpoint { method: method.to_owned(), path, request, answer });
+        endpoints.push(Endpoint { method: method.to_owned(), path, request, response });
     }
     let latency_ms = 180.0 * spread(random, 0.6);
     let key_prefix = format!("{}_", name.get(..3).unwrap_or_default());

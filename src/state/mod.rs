@@ -1,9 +1,9 @@
-//! State: what must survive a crash, written as a whole or not at all.
+//! State: the checkpoint that survives a crash, written atomically.
 //!
-//! A [`Checkpoint`] holds the engine, the offsets up to which it has seen the records, and where the sinks stood: one
-//! moment, one transaction, synced to disk. It is read back only if its format number is known and its checksum holds.
+//! A [`Checkpoint`] holds the engine's snapshot, the consumed offsets and the sinks' positions of one moment, written in one
+//! transaction and synced to disk. It is read back only if its format number is known and its checksum matches.
 //!
-//! Not here: when a checkpoint is due (`stream`), and what the engine's bytes mean.
+//! Not here: when a checkpoint is due (`stream`), and the layout of the engine's snapshot (`stream::engine`).
 
 mod store;
 
@@ -15,14 +15,14 @@ use crate::alerts::sinks::SinkPosition;
 
 pub use store::{StateError, Store};
 
-/// One moment of the stream.
+/// The state of the stream at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// The engine's snapshot.
     pub engine: Vec<u8>,
-    /// Partition (`topic/3`) → offset of the next record that the engine has not seen.
+    /// Partition (`topic/3`) → next offset to consume: every record before it is in the engine's snapshot.
     pub offsets: BTreeMap<String, i64>,
-    /// Name of the sink → where it stood.
+    /// Name of the sink → its position.
     pub sinks: BTreeMap<String, SinkPosition>,
     /// Version of the model bundle that the engine ran with.
     pub bundle: String,

@@ -2,11 +2,13 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `format` | [`FORMAT`], 4 bytes, little end first |
+//! | `format` | [`FORMAT`], 4 bytes, little-endian |
 //! | `checkpoint` | the checkpoint in postcard, the engine's part compressed with zstd |
 //! | `checksum` | BLAKE3 of `format` and `checkpoint` |
 //!
 //! redb replaces all three in one synced transaction, and locks the file against a second process.
+//!
+//! Not here: what the checkpoint's parts mean ([`Checkpoint`]).
 
 use std::path::{Path, PathBuf};
 
@@ -14,59 +16,59 @@ use redb::{Database, DatabaseError, ReadableDatabase, TableDefinition, TableErro
 
 use super::Checkpoint;
 
-/// Number of the format written here. A file with another is refused.
+/// Format version written here. A file with another version is refused.
 const FORMAT: u32 = 1;
 const TABLE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("checkpoint");
-/// Memory that redb may keep pages in: a checkpoint is written over and over and read once.
+/// Size of redb's page cache, bytes: a checkpoint is written repeatedly and read once.
 const CACHE_BYTES: usize = 8 << 20;
-/// zstd's fastest usual level: a checkpoint is written every few seconds.
+/// zstd level: the fastest regular one, since a checkpoint is written every few seconds.
 const COMPRESSION_LEVEL: i32 = 1;
-/// An engine larger than this is taken for a corrupted length.
+/// Limit on the uncompressed engine snapshot, bytes: a larger length is taken for corruption.
 const MAX_ENGINE_BYTES: usize = 8 << 30;
 
-/// Why the state cannot be used. Each names the file.
+/// Why the state cannot be used. Each variant names the file.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
-    /// Another process has it open.
+    /// Another process has the file open.
     #[error("{}: another apiwarden is using this state; give each its own [state] directory", path.display())]
     InUse {
         /// The file.
         path: PathBuf,
     },
-    /// The directory or the file cannot be made, read or written.
+    /// The directory or the file cannot be created, read or written.
     #[error("{}: {problem}", path.display())]
     Storage {
         /// The file.
         path: PathBuf,
-        /// What redb or the system says.
+        /// The error of redb or the system.
         problem: redb::Error,
     },
-    /// Written by a version of the program that we do not know.
-    #[error("{}: checkpoint format {found} is not known here (known: {FORMAT}); run the version that wrote it", path.display())]
+    /// Written by another version of the program, in an unknown format.
+    #[error("{}: checkpoint format {found} is unknown (this program reads {FORMAT}); run the version that wrote it", path.display())]
     Format {
         /// The file.
         path: PathBuf,
-        /// The number found.
+        /// The version found.
         found: u32,
     },
-    /// The content is not what was written.
+    /// The content is not what was written: it is corrupted.
     #[error("{}: the checkpoint is damaged ({what}); remove the file to start from the group's committed offsets", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What does not fit.
+        /// The part that does not match.
         what: &'static str,
     },
 }
 
-/// The store: open in one process at a time.
+/// The checkpoint file, open in one process at a time.
 pub struct Store {
     path: PathBuf,
     database: Database,
 }
 
 impl Store {
-    /// Opens or makes the store in `directory`.
+    /// Opens the store in `directory`, or creates it.
     ///
     /// # Errors
     /// [`StateError::InUse`] or [`StateError::Storage`].
@@ -81,25 +83,25 @@ impl Store {
         }
     }
 
-    /// Replaces the checkpoint, and returns its size in bytes when it is on disk.
+    /// Replaces the checkpoint, and returns its size in bytes once it is on disk.
     ///
     /// # Errors
-    /// [`StateError::Storage`]; the former checkpoint then still stands.
+    /// [`StateError::Storage`]; the previous checkpoint then stays valid.
     pub fn save(&self, checkpoint: &Checkpoint) -> Result<usize, StateError> {
         let body = encode(checkpoint).map_err(|what| self.damaged(what))?;
         self.write(&body).map_err(|problem| self.storage(problem))?;
         Ok(body.len())
     }
 
-    /// The checkpoint, if one was ever saved.
+    /// The last saved checkpoint, if any.
     ///
     /// # Errors
-    /// [`StateError`], by what does not fit.
+    /// [`StateError::Storage`], [`StateError::Format`] or [`StateError::Damaged`].
     pub fn load(&self) -> Result<Option<Checkpoint>, StateError> {
         let Some([format, body, checksum]) = self.read().map_err(|problem| self.storage(problem))? else {
             return Ok(None);
         };
-        let format: [u8; 4] = format.try_into().map_err(|_| self.damaged("format number"))?;
+        let format: [u8; 4] = format.try_into().map_err(|_| self.damaged("format version"))?;
         if u32::from_le_bytes(format) != FORMAT {
             return Err(StateError::Format { path: self.path.clone(), found: u32::from_le_bytes(format) });
         }
@@ -150,8 +152,8 @@ fn checksum_of(format: [u8; 4], body: &[u8]) -> blake3::Hash {
 }
 
 fn encode(checkpoint: &Checkpoint) -> Result<Vec<u8>, &'static str> {
-    let engine =
-        zstd::bulk::compress(&checkpoint.engine, COMPRESSION_LEVEL).map_err(|_| "the engine does not compress")?;
+    let engine = zstd::bulk::compress(&checkpoint.engine, COMPRESSION_LEVEL)
+        .map_err(|_| "the engine snapshot does not compress")?;
     let rest = (&checkpoint.offsets, &checkpoint.sinks, &checkpoint.bundle);
     postcard::to_stdvec(&(checkpoint.engine.len(), engine, rest)).map_err(|_| "the checkpoint does not serialize")
 }
@@ -160,9 +162,9 @@ fn decode(body: &[u8]) -> Result<Checkpoint, &'static str> {
     let (length, engine, (offsets, sinks, bundle)): (usize, Vec<u8>, _) =
         postcard::from_bytes(body).map_err(|_| "layout")?;
     if length > MAX_ENGINE_BYTES {
-        return Err("length of the engine");
+        return Err("length of the engine snapshot");
     }
-    let engine = zstd::bulk::decompress(&engine, length).map_err(|_| "compression of the engine")?;
+    let engine = zstd::bulk::decompress(&engine, length).map_err(|_| "compression of the engine snapshot")?;
     Ok(Checkpoint { engine, offsets, sinks, bundle })
 }
 
@@ -213,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_written_by_us_is_refused_by_name() {
+    fn a_corrupted_or_unknown_file_is_refused_by_name() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path()).unwrap();
         store.save(&checkpoint(1)).unwrap();

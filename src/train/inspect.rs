@@ -1,9 +1,10 @@
-//! Inspection: what a bundle knows, of one entity or of all, in words with units.
+//! Inspection: the contents of a bundle, of one entity or of all, in words with units.
 //!
-//! [`Inspection`] is for programs (serde) and for people (`Display`). Sizes and latencies are typical ones: the medians that
-//! the learned means of logarithms stand for. Credentials are fingerprints, as in alerts.
+//! [`Inspection`] is for programs (serde) and for people (`Display`). Sizes and latencies are medians: the exponential of the
+//! learned means of logarithms. Credentials are fingerprints, as in alerts. Only what was learned is listed: a prior that no
+//! history has updated, and a model that was not fitted, are not.
 //!
-//! Not here: learning (`train`), and what was left out of the history (`report`).
+//! Not here: training (the rest of `train`), and what was excluded from the history (`report`).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,20 +13,20 @@ use comfy_table::Table;
 use serde::Serialize;
 
 use super::evaluate::{plain_table, write_table};
-use crate::calls::Name;
+use crate::calls::{Name, View};
 use crate::detect::{in_bytes, in_numbers};
 use crate::features::{Entity, Level, WINDOWS};
 use crate::models::baseline::Baseline;
 use crate::models::bundle::{Bundle, Manifest};
 use crate::models::expectation::{Expected, FAILURES};
-use crate::models::multivariate::MODELS;
-use crate::models::novelty::NOVELTIES;
+use crate::models::multivariate::Multivariate;
+use crate::models::novelty::{NOVELTIES, NoveltyClass};
 use crate::models::statistic::tests_at;
 
-/// Endpoints of an entity that are printed, those with the largest shares; JSON has all.
+/// Endpoints printed for an entity, those with the largest shares; JSON has all.
 const MAX_ENDPOINTS: usize = 12;
-/// Width of the longest bar, in characters.
-const BAR: f64 = 20.0;
+/// Width of the longest bar, characters.
+const BAR_WIDTH: f64 = 20.0;
 
 /// What is usual for the calls of an entity or of one of its endpoints.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -36,7 +37,7 @@ pub struct Usual {
     pub bytes_in: f64,
     /// Typical latency, milliseconds.
     pub latency_ms: f64,
-    /// Share of calls that end so, by name of the failure.
+    /// Share of calls (0 to 1) that end in each kind of failure, by name.
     pub failures: BTreeMap<&'static str, f64>,
 }
 
@@ -59,13 +60,13 @@ pub struct Endpoint {
     pub usual: Usual,
 }
 
-/// By whose history an entity is judged.
+/// Whose history an entity is judged by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "by")]
 pub enum JudgedBy {
-    /// By its own: there is enough of it.
+    /// Its own: there is enough of it.
     Itself,
-    /// By those that behave like it.
+    /// That of its peers, pairs that behave like it.
     Peers {
         /// Number of the group.
         group: usize,
@@ -74,81 +75,102 @@ pub enum JudgedBy {
     },
 }
 
-/// How much a statistic of an entity wanders from day to day beyond chance, over one window.
+/// Overdispersion of one statistic of an entity: its day-to-day variance beyond chance, over one window.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Wander {
+pub struct Dispersion {
     /// Name of the statistic.
     pub statistic: &'static str,
     /// Name of the window.
     pub window: &'static str,
-    /// Squared: of a count, relative to its square; of a mean, in variances of a call. 0 is chance alone.
+    /// Excess variance: of a count, relative to the squared count; of a mean, in variances of a single call. 0 is chance alone.
     pub dispersion: f64,
 }
 
 /// What was learned of one entity.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Profile {
-    /// Who.
+    /// The entity.
     pub entity: Entity,
     /// Days of the history with calls.
     pub days: u32,
     /// Calls in the history.
     pub calls: i64,
-    /// By whose history it is judged.
+    /// Whose history it is judged by.
     pub judged: JudgedBy,
-    /// Expected calls by hour (UTC), on weekdays and at weekends; of a pair.
-    pub clock: Option<[Vec<f64>; 2]>,
-    /// What is usual for a call, over its endpoints; what is usual at its vendor where it has none.
+    /// Expected calls by hour (UTC, 24 numbers), on weekdays and at weekends; of a pair.
+    pub seasonality: Option<[Vec<f64>; 2]>,
+    /// What is usual for a call, over its endpoints; without endpoints, what is usual at its vendor.
     pub usual: Usual,
     /// Endpoints with enough calls, the largest share first; of a pair.
     pub endpoints: Vec<Endpoint>,
-    /// Wander of each test.
-    pub dispersion: Vec<Wander>,
-    /// Longest silence of its history, in expected calls; of a pair.
+    /// Overdispersion by statistic and window.
+    pub dispersion: Vec<Dispersion>,
+    /// Longest silence in the history, in expected calls; of a pair.
     pub longest_silence: Option<f64>,
 }
 
-/// A class of first-seen events.
+/// The learned rate of a class of novelty.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct NoveltyRate {
     /// Name of the class.
     pub class: &'static str,
     /// What it is, in words.
-    pub says: &'static str,
-    /// Times a day that it is expected.
-    pub a_day: f64,
+    pub summary: &'static str,
+    /// Expected times a day, over all callers.
+    pub per_day: f64,
 }
 
 /// The multivariate models of a view.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MultivariateModels {
-    /// Which models.
+    /// Names of the models that were fitted.
     pub models: Vec<&'static str>,
-    /// What they look at.
+    /// Columns of the rows that they score.
     pub columns: Vec<String>,
-    /// Entities that they judge.
+    /// Entities that they were calibrated on.
     pub entities: usize,
 }
 
-/// What a bundle knows.
+/// What was learned of the audit view.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AuditModel {
+    /// Days of audit logs in the history.
+    pub days: usize,
+    /// Principals with habits of their own.
+    pub principals: usize,
+    /// Whether the history is too short for habits, so that prior rates judge alone.
+    pub is_cold_start: bool,
+}
+
+impl fmt::Display for AuditModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { days, principals, .. } = self;
+        let basis = if self.is_cold_start { "prior rates (cold start)" } else { "their own habits and their role's" };
+        write!(f, "Audit view: {principals} principals, {days} days of history; judged by {basis}")
+    }
+}
+
+/// The contents of a bundle.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Inspection {
-    /// What it was made by and from, with the budget.
+    /// Versions, history and budget.
     pub manifest: Manifest,
     /// Entities, finest level first.
     pub profiles: Vec<Profile>,
-    /// How often something new is seen, rarest first.
+    /// Learned rates of novelties, rarest first. Empty without a history of egress logs, where only priors exist.
     pub novelties: Vec<NoveltyRate>,
-    /// Multivariate models, by view.
+    /// Multivariate models that were fitted, by view.
     pub multivariate: BTreeMap<&'static str, MultivariateModels>,
-    /// Whether one entity was asked for.
+    /// What was learned of the audit view; `None` without audit logs in the history.
+    pub audit: Option<AuditModel>,
+    /// Whether one entity was asked for: then nothing else is printed.
     #[serde(skip)]
     is_of_one: bool,
 }
 
 impl Inspection {
-    /// Of all entities, or of those that `asked` names: a caller, `caller@vendor`, a vendor or a credential's fingerprint.
-    /// `None` if it names none.
+    /// Inspects all entities, or those that `asked` names: a caller, `caller@vendor`, a vendor or the fingerprint of a credential.
+    /// `None` where `asked` names none.
     pub fn of(bundle: &Bundle, asked: Option<&str>) -> Option<Self> {
         let mut members: BTreeMap<_, usize> = BTreeMap::new();
         for (entity, baseline) in bundle.baselines.sorted() {
@@ -169,28 +191,53 @@ impl Inspection {
             return None;
         }
         profiles.sort_by(|a, b| (a.entity.level, &a.entity).cmp(&(b.entity.level, &b.entity)));
-        let rate = |class: &&'static crate::models::novelty::NoveltyClass| {
-            let a_day = bundle.novelty_rates.learned(class)?;
-            Some(NoveltyRate { class: class.name, says: class.summary, a_day })
-        };
-        let mut novelties: Vec<NoveltyRate> = NOVELTIES.iter().filter_map(rate).collect();
-        novelties.sort_by(|a, b| a.a_day.total_cmp(&b.a_day));
         let multivariate = bundle.multivariate.iter().map(|(view, calibrated)| {
-            let models = MODELS.iter().map(|kind| kind.name).collect();
+            let models = fitted_models(&calibrated.multivariate);
             let columns = calibrated.multivariate.columns().to_vec();
             (view.as_str(), MultivariateModels { models, columns, entities: calibrated.entities })
         });
         Some(Self {
             manifest: bundle.manifest.clone(),
             profiles,
-            novelties,
+            novelties: learned_rates(bundle),
             multivariate: multivariate.collect(),
+            audit: AuditModel::of(bundle),
             is_of_one: asked.is_some(),
         })
     }
 }
 
-/// Whether a person who writes `asked` means this entity. Callers of audit logs may have an `@` of their own.
+/// Names of the models in a fitted ensemble: fewer than `MODELS` lists, since a training spec chooses.
+fn fitted_models(multivariate: &Multivariate) -> Vec<&'static str> {
+    multivariate.models().collect()
+}
+
+/// The rates of novelties that a history has updated, rarest first. The replay that updates them needs two folds of egress logs.
+fn learned_rates(bundle: &Bundle) -> Vec<NoveltyRate> {
+    if !bundle.views.contains_key(&View::Egress) || bundle.span.fold_count() < 2 {
+        return Vec::new();
+    }
+    let rate = |class: &&'static NoveltyClass| {
+        let per_day = bundle.novelty_rates.learned(class)?;
+        Some(NoveltyRate { class: class.name, summary: class.summary, per_day })
+    };
+    let mut rates: Vec<NoveltyRate> = NOVELTIES.iter().filter_map(rate).collect();
+    rates.sort_by(|a, b| a.per_day.total_cmp(&b.per_day));
+    rates
+}
+
+impl AuditModel {
+    fn of(bundle: &Bundle) -> Option<Self> {
+        let audit = &bundle.audit;
+        (audit.days > 0).then(|| Self {
+            days: audit.days,
+            principals: audit.habits.len(),
+            is_cold_start: !audit.is_warm(),
+        })
+    }
+}
+
+/// Whether `asked`, as a user writes it, names this entity. Callers in audit logs may contain an `@`.
 fn is_named(entity: &Entity, asked: &str) -> bool {
     let Entity { caller, vendor, part, .. } = entity;
     match entity.level {
@@ -217,11 +264,12 @@ impl Profile {
             .map(|(name, known)| Endpoint { name: name.to_string(), share: known.share, usual: usual_of(name) })
             .collect();
         endpoints.sort_by(|a, b| b.share.total_cmp(&a.share).then_with(|| a.name.cmp(&b.name)));
-        let dispersion = tests_at(entity.level).iter().zip(&baseline.dispersion).map(|(test, dispersion)| Wander {
-            statistic: test.statistic().name,
-            window: WINDOWS[test.window].name,
-            dispersion: f64::from(*dispersion),
-        });
+        let dispersion =
+            tests_at(entity.level).into_iter().zip(&baseline.dispersion).map(|(test, dispersion)| Dispersion {
+                statistic: test.statistic().name,
+                window: WINDOWS[test.window].name,
+                dispersion: f64::from(*dispersion),
+            });
         Self {
             days: baseline.days,
             calls: baseline.calls,
@@ -230,7 +278,7 @@ impl Profile {
             } else {
                 JudgedBy::Peers { group: baseline.peers, members }
             },
-            clock: baseline.seasonality.as_ref().map(|clock| clock.by_hour().map(Vec::from)),
+            seasonality: baseline.seasonality.as_ref().map(|seasonality| seasonality.by_hour().map(Vec::from)),
             usual: mixed(&of_endpoints).map_or_else(|| usual_of(&entity.part), Usual::from),
             endpoints,
             dispersion: dispersion.collect(),
@@ -239,8 +287,8 @@ impl Profile {
         }
     }
 
-    /// Who, as alerts say it.
-    fn who(&self) -> String {
+    /// The entity's name, as in alerts.
+    fn name(&self) -> String {
         let Entity { level, caller, vendor, part, .. } = &self.entity;
         match level {
             Level::Pair => format!("{caller} → {vendor}"),
@@ -257,16 +305,16 @@ impl Profile {
     }
 
     fn line(&self) -> [String; 9] {
-        let a_weekday = self.clock.as_ref().map(|[weekday, _]| in_numbers(weekday.iter().sum()));
+        let per_weekday = self.seasonality.as_ref().map(|[weekday, _]| in_numbers(weekday.iter().sum()));
         let [request, answer, latency, failures] = self.usual.in_words();
         let level = self.entity.level.as_str().to_owned();
-        let calls = a_weekday.unwrap_or_else(|| self.calls.to_string());
-        [level, self.who(), self.days.to_string(), calls, request, answer, latency, failures, self.judged_in_words()]
+        let calls = per_weekday.unwrap_or_else(|| self.calls.to_string());
+        [level, self.name(), self.days.to_string(), calls, request, answer, latency, failures, self.judged_in_words()]
     }
 
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { entity, days, calls, .. } = self;
-        writeln!(f, "{} {} ({})", entity.level.as_str(), self.who(), entity.view.as_str())?;
+        writeln!(f, "{} {} ({})", entity.level.as_str(), self.name(), entity.view.as_str())?;
         writeln!(f, "  {calls} calls on {days} days; judged by {}", self.judged_in_words())?;
         if let Some(silence) = self.longest_silence {
             writeln!(f, "  longest silence: about {} expected calls", in_numbers(silence))?;
@@ -278,13 +326,13 @@ impl Profile {
             let [request, answer, latency, failures] = self.usual.in_words();
             writeln!(f, "  request {request}, answer {answer}, latency {latency}, failures: {failures}")?;
         }
-        if let Some(clock) = &self.clock {
+        if let Some(seasonality) = &self.seasonality {
             writeln!(f, "\n  Expected calls by hour, UTC")?;
-            write_table(f, &clock_table(clock))?;
+            write_table(f, &seasonality_table(seasonality))?;
         }
         if !self.dispersion.is_empty() {
-            writeln!(f, "\n  Wander beyond chance, by window (0: chance alone)")?;
-            write_table(f, &self.wander_table())?;
+            writeln!(f, "\n  Overdispersion by window (0: chance alone)")?;
+            write_table(f, &self.dispersion_table())?;
         }
         writeln!(f)
     }
@@ -303,9 +351,9 @@ impl Profile {
         table
     }
 
-    fn wander_table(&self) -> Table {
+    fn dispersion_table(&self) -> Table {
         let mut rows: Vec<(&str, BTreeMap<&str, f64>)> = Vec::new();
-        for Wander { statistic, window, dispersion } in &self.dispersion {
+        for Dispersion { statistic, window, dispersion } in &self.dispersion {
             if rows.last().is_none_or(|(last, _)| last != statistic) {
                 rows.push((statistic, BTreeMap::new()));
             }
@@ -324,14 +372,14 @@ impl Profile {
     }
 }
 
-/// What is usual for a call of so many endpoints, each with its share of the calls; `None` without any.
+/// What is usual for a call over several endpoints, weighted by their shares of the calls; `None` without any.
 fn mixed(endpoints: &[(f64, Expected)]) -> Option<Expected> {
     let all: f64 = endpoints.iter().map(|(share, _)| share).sum();
     let (_, first) = endpoints.first().filter(|_| all > 0.0)?;
     let mean = |of: &dyn Fn(&Expected) -> f64| endpoints.iter().map(|(share, one)| share * of(one)).sum::<f64>() / all;
     Some(Expected {
-        mean: std::array::from_fn(|place| mean(&|expected| expected.mean[place])),
-        share: std::array::from_fn(|place| mean(&|expected| expected.share[place])),
+        mean: std::array::from_fn(|index| mean(&|expected| expected.mean[index])),
+        share: std::array::from_fn(|index| mean(&|expected| expected.share[index])),
         ..*first
     })
 }
@@ -342,7 +390,7 @@ impl Usual {
         let failures = self.failures.iter().filter(|(_, share)| **share >= 0.001);
         let failures: Vec<String> =
             failures.map(|(name, share)| format!("{} {}", name.replace('_', " "), in_per_cent(*share))).collect();
-        let failures = if failures.is_empty() { "hardly any".to_owned() } else { failures.join(", ") };
+        let failures = if failures.is_empty() { "under 0.1 %".to_owned() } else { failures.join(", ") };
         let latency = format!("{} ms", in_numbers(self.latency_ms));
         [in_bytes(self.bytes_out), in_bytes(self.bytes_in), latency, failures]
     }
@@ -352,9 +400,9 @@ fn in_per_cent(share: f64) -> String {
     format!("{} %", in_numbers(100.0 * share))
 }
 
-fn clock_table([weekday, weekend]: &[Vec<f64>; 2]) -> Table {
-    let most = weekday.iter().chain(weekend).copied().fold(1e-9, f64::max);
-    let bar = |calls: f64| "█".repeat((BAR * calls / most).round() as usize);
+fn seasonality_table([weekday, weekend]: &[Vec<f64>; 2]) -> Table {
+    let max = weekday.iter().chain(weekend).copied().fold(1e-9, f64::max);
+    let bar = |calls: f64| "█".repeat((BAR_WIDTH * calls / max).round() as usize);
     let mut table = plain_table();
     table.set_header(["hour", "weekday", "", "weekend", ""]);
     for (hour, (weekday, weekend)) in weekday.iter().zip(weekend).enumerate() {
@@ -369,15 +417,21 @@ impl fmt::Display for Inspection {
             return self.profiles.iter().try_for_each(|profile| profile.write(f));
         }
         let Manifest { version, trained_from, trained_to, calls, records_left_out, .. } = &self.manifest;
+        if *calls == 0 {
+            return writeln!(
+                f,
+                "Bundle {version}: no history. Audit logs are judged by prior rates alone, egress logs not at all."
+            );
+        }
         writeln!(
             f,
-            "Bundle {version}: {calls} calls, {trained_from} to {trained_to}; {records_left_out} records left out."
+            "Bundle {version}: {calls} calls, {trained_from} to {trained_to}; {records_left_out} records skipped."
         )?;
         writeln!(f, "\nEntities")?;
         let mut table = plain_table();
         table.set_header([
             "level",
-            "who",
+            "entity",
             "days",
             "calls a day",
             "request",
@@ -391,19 +445,21 @@ impl fmt::Display for Inspection {
             table.add_row(profile.line());
         });
         write_table(f, &table)?;
-        writeln!(f, "\nFirst novelties, rarest first")?;
-        let mut table = plain_table();
-        for NoveltyRate { class, says, a_day } in &self.novelties {
-            table.add_row([
-                (*class).to_owned(),
-                format!("once in {} days", in_numbers(1.0 / a_day.max(1e-9))),
-                (*says).to_owned(),
-            ]);
+        if !self.novelties.is_empty() {
+            writeln!(f, "\nNovelty rates (egress), rarest first")?;
+            let mut table = plain_table();
+            for NoveltyRate { class, summary, per_day } in &self.novelties {
+                let rate = format!("once in {} days", in_numbers(1.0 / per_day.max(1e-9)));
+                table.add_row([(*class).to_owned(), rate, (*summary).to_owned()]);
+            }
+            write_table(f, &table)?;
         }
-        write_table(f, &table)?;
         for (view, MultivariateModels { models, columns, entities }) in &self.multivariate {
-            writeln!(f, "\nJoint models ({view}, {entities} entities): {}", models.join(", "))?;
-            writeln!(f, "  of {}", columns.join(", "))?;
+            writeln!(f, "\nMultivariate models ({view}, {entities} entities): {}", models.join(", "))?;
+            writeln!(f, "  columns: {}", columns.join(", "))?;
+        }
+        if let Some(audit) = &self.audit {
+            writeln!(f, "\n{audit}")?;
         }
         writeln!(f, "\nBudget")?;
         let mut table = plain_table();
@@ -416,12 +472,14 @@ impl fmt::Display for Inspection {
 
 #[cfg(test)]
 mod tests {
+    use ndarray::Array2;
+
+    use super::super::{History, Settings, train};
     use super::*;
-    use crate::calls::Name;
-    use crate::calls::View;
+    use crate::calls::VendorPack;
 
     #[test]
-    fn a_person_names_a_caller_a_pair_a_vendor_or_a_credential() {
+    fn a_user_names_a_caller_a_pair_a_vendor_or_a_credential() {
         let mail = Entity::pair(View::Audit, "ann@example.org", "aws");
         for asked in ["ann@example.org", "ann@example.org@aws", "aws"] {
             assert!(is_named(&mail, asked), "{asked}");
@@ -434,12 +492,43 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_is_drawn_to_its_busiest_hour() {
+    fn the_seasonality_is_drawn_to_its_busiest_hour() {
         let weekday: Vec<f64> = (0..24).map(|hour| if hour == 9 { 120.0 } else { 0.0 }).collect();
         let weekend = vec![30.0; 24];
-        let drawn = clock_table(&[weekday, weekend]).to_string();
+        let drawn = seasonality_table(&[weekday, weekend]).to_string();
         let nine = drawn.lines().find(|line| line.trim_start().starts_with("09")).unwrap();
         assert_eq!(nine.split_whitespace().collect::<Vec<_>>(), ["09", "120", &"█".repeat(20), "30", &"█".repeat(5)]);
         assert_eq!(drawn.lines().count(), 25);
+    }
+
+    #[test]
+    fn only_models_that_were_fitted_are_listed() {
+        let rows = Array2::from_shape_fn((60, 2), |(row, column)| ((row * 7 + column * 3) % 11) as f64);
+        let fitted = Multivariate::fit(rows.view(), &["a".to_owned(), "b".to_owned()], 1).unwrap();
+        assert_eq!(fitted_models(&fitted), ["isolation_forest", "neighbours"], "the mixture is off by default");
+    }
+
+    #[test]
+    fn a_bundle_without_a_history_lists_no_learned_rate_and_is_named_so() {
+        let settings = Settings {
+            fingerprint_key: "0".repeat(16),
+            alerts_per_day: 1.0,
+            records_left_out: 0,
+            vendors: VendorPack::embedded(),
+        };
+        let (bundle, _) = train(History::none(), &settings, &|_| {}).unwrap();
+        assert!(bundle.manifest.version.starts_with("without-history-"), "{}", bundle.manifest.version);
+        let inspection = Inspection::of(&bundle, None).unwrap();
+        assert_eq!(inspection.novelties, []);
+        assert_eq!(inspection.audit, None);
+        let printed = inspection.to_string();
+        assert!(printed.contains("no history") && !printed.contains("once in"), "{printed}");
+    }
+
+    #[test]
+    fn a_class_of_the_audit_view_is_no_rate_of_the_egress_view() {
+        let of_audit: Vec<&str> = NOVELTIES.iter().filter(|class| is_of_audit(class)).map(|class| class.name).collect();
+        assert!(of_audit.contains(&"operation_grant") && of_audit.contains(&"principal_new"));
+        assert!(!of_audit.contains(&"credential_new") && !of_audit.contains(&"beacon"));
     }
 }

@@ -244,9 +244,10 @@ fn manifest(rows: &[Row], span: Span, settings: &Settings) -> Result<Manifest, T
         jiff::Timestamp::from_microsecond(micros.unwrap_or_default()).unwrap_or_default().to_string()
     };
     let last_day = time(Some(bucket_start(span.last)));
+    let last_day = if rows.is_empty() { "without-history" } else { &last_day[..10.min(last_day.len())] };
     Ok(Manifest {
         format_version: FORMAT_VERSION,
-        version: format!("{}-{}", &last_day[..10.min(last_day.len())], &data_hash[..8]),
+        version: format!("{last_day}-{}", &data_hash[..8]),
         feature_catalogue: catalogue_hash(),
         fingerprint_key: settings.fingerprint_key.clone(),
         trained_from: time(rows.iter().map(Row::first_seen).min()),

@@ -1,4 +1,4 @@
-//! Files of alerts and verdicts: what the commands about verdicts share.
+//! Files of alerts and verdicts: the arguments and readers that the commands about verdicts share.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -12,10 +12,10 @@ use super::show::alert_of;
 use crate::alerts::Alert;
 use crate::alerts::triage::Verdicts;
 
-/// Where alerts and verdicts lie.
+/// The files of alerts and of verdicts.
 #[derive(Debug, Args)]
 pub(super) struct Files {
-    /// Files of alerts as OCSF NDJSON; `-` for standard input.
+    /// Files of alerts, OCSF NDJSON; `-` for standard input.
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     pub alerts: Vec<PathBuf>,
     /// File of verdicts (NDJSON).
@@ -24,7 +24,10 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Every step of every alert, each once.
+    /// Every revision of every alert, each once.
+    ///
+    /// # Errors
+    /// Where a file cannot be read, or a line is no alert: with file and line, never with what the line holds.
     pub fn alerts(&self) -> anyhow::Result<Vec<Alert>> {
         let (mut alerts, mut seen) = (Vec::new(), BTreeSet::new());
         for path in &self.alerts {
@@ -51,8 +54,11 @@ fn open(path: &Path) -> anyhow::Result<Box<dyn BufRead>> {
     })
 }
 
-/// Verdicts to learn from: unlike where one is added, a file that is not there is a mistake.
+/// Verdicts to learn from. Here a missing file is a mistake; where a verdict is added, it is made.
+///
+/// # Errors
+/// Where the file is missing or is no file of verdicts.
 pub(super) fn existing(path: &Path) -> anyhow::Result<Verdicts> {
-    anyhow::ensure!(path.exists(), "{}: no such file: give verdicts with `apiwarden alerts verdict`", path.display());
+    anyhow::ensure!(path.exists(), "{}: no such file; record verdicts with `apiwarden alerts verdict`", path.display());
     Ok(Verdicts::open(path)?)
 }

@@ -1,13 +1,15 @@
-//! `apiwarden alerts learn`: verdicts → a triage model, and how well it does.
+//! `apiwarden alerts learn`: verdicts → a triage model and its measured quality.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
 use super::files::existing;
+use crate::cli::output::print_line;
 use crate::train::triage::learn;
 
-/// Learns from verdicts, tells how well on verdicts held out, and writes a model for `[triage] model` or `scan --triage`.
+/// Trains a triage model on verdicts, reports its quality on held-out verdicts, and writes it for `[triage] model` or
+/// `scan --triage`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   apiwarden alerts learn --verdicts verdicts.ndjson --out triage.json")]
@@ -29,9 +31,9 @@ impl Learn {
         let (triage, report) = learn(&store.newest())?;
         triage.save(&self.out)?;
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&report)?);
+            print_line(serde_json::to_string_pretty(&report)?)?;
         } else {
-            println!("{report}");
+            print_line(&report)?;
             eprintln!("\nWrote {}.", self.out.display());
         }
         Ok(())

@@ -1,4 +1,6 @@
-//! `apiwarden alerts`: what can be done with alerts after they were raised, one file a command.
+//! `apiwarden alerts`: commands on alerts that were raised, one file a command.
+//!
+//! Not here: raising alerts (`scan`, `run`), and the triage model itself (`alerts::triage`, `train::triage`).
 
 mod files;
 mod label;
@@ -9,7 +11,7 @@ mod verdict;
 
 use clap::{Args, Subcommand};
 
-/// Shows alerts that were written as OCSF NDJSON, takes verdicts on them, and learns from those.
+/// Shows alerts written as OCSF NDJSON, records verdicts on them, and learns from the verdicts.
 #[derive(Debug, Args)]
 pub(super) struct Alerts {
     #[command(subcommand)]

@@ -1,4 +1,6 @@
-//! `apiwarden alerts show`: alerts as cards, an incident's together.
+//! `apiwarden alerts show`: alerts as cards, grouped by incident.
+//!
+//! Not here: what a card looks like (`alerts::card`).
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -9,18 +11,19 @@ use anyhow::Context;
 use clap::Args;
 
 use crate::alerts::{Alert, Severity, Style, card, from_ocsf};
+use crate::cli::output::stdout;
 
-/// Prints the alerts of a file as cards, each incident as it stood last, in the order in which they began.
+/// Prints the alerts of a file as cards: the newest revision of each incident, in the order in which incidents were opened.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   apiwarden alerts show alerts.ndjson
   apiwarden alerts show alerts.ndjson --all --pages
   kcat -C -t apiwarden-alerts -e | apiwarden alerts show -")]
 pub(super) struct Show {
-    /// File of alerts as OCSF NDJSON; `-` for standard input.
+    /// File of alerts, OCSF NDJSON; `-` for standard input.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Every step of an incident, not only the newest.
+    /// Every revision of an incident, not only the newest.
     #[arg(long)]
     all: bool,
     /// Only incidents that page.
@@ -44,7 +47,7 @@ impl Show {
             }
         }
         let style = if std::io::stdout().is_terminal() { Style::Colour } else { Style::Plain };
-        let mut output = std::io::stdout().lock();
+        let mut output = stdout();
         for alert in incidents.newest(self.all).filter(|alert| !self.pages || alert.severity >= Severity::Medium) {
             writeln!(output, "{}", card(alert, style))?;
         }
@@ -56,39 +59,44 @@ fn open(path: &Path) -> anyhow::Result<File> {
     File::open(path).with_context(|| path.display().to_string())
 }
 
+/// The alert in a line of OCSF NDJSON.
+///
+/// # Errors
+/// Where the line is no Detection Finding; the line is not quoted, since it may hold a secret.
 pub(super) fn alert_of(line: &str) -> anyhow::Result<Alert> {
     let value = serde_json::from_str(line).map_err(|error| {
-        // What serde_json says may quote the line.
+        // serde_json's own message may quote the line.
         anyhow::anyhow!("column {}: expected one JSON object a line", error.column())
     })?;
     from_ocsf(&value)
         .context("expected an OCSF Detection Finding with time, severity_id, activity_id and finding_info.uid")
 }
 
-/// The steps of incidents, in the order in which they began.
+/// The revisions of each incident, incidents in the order in which they were opened.
 #[derive(Debug, Default)]
 struct Incidents {
-    steps: Vec<Vec<Alert>>,
-    places: BTreeMap<String, usize>,
+    revisions: Vec<Vec<Alert>>,
+    /// Index in `revisions` by incident id.
+    index: BTreeMap<String, usize>,
 }
 
 impl Incidents {
     fn add(&mut self, alert: Alert) {
-        let place = *self.places.entry(alert.id.clone()).or_insert(self.steps.len());
-        match self.steps.get_mut(place) {
-            Some(steps) => steps.push(alert),
-            None => self.steps.push(vec![alert]),
+        let index = *self.index.entry(alert.id.clone()).or_insert(self.revisions.len());
+        match self.revisions.get_mut(index) {
+            Some(revisions) => revisions.push(alert),
+            None => self.revisions.push(vec![alert]),
         }
     }
 
-    /// Each incident's newest step, or all in the order of its life.
+    /// The newest revision of each incident, or all of them from the first to the newest.
     fn newest(&mut self, all: bool) -> impl Iterator<Item = &Alert> {
-        self.steps.iter_mut().flat_map(move |steps| {
-            // A sink that delivers at least once may repeat a step.
-            steps.sort_by_key(|alert| alert.revision);
-            steps.dedup_by_key(|alert| alert.revision);
-            let from = if all { 0 } else { steps.len().saturating_sub(1) };
-            steps.iter().skip(from)
+        self.revisions.iter_mut().flat_map(move |revisions| {
+            // A sink that delivers at least once may repeat a revision.
+            revisions.sort_by_key(|alert| alert.revision);
+            revisions.dedup_by_key(|alert| alert.revision);
+            let from = if all { 0 } else { revisions.len().saturating_sub(1) };
+            revisions.iter().skip(from)
         })
     }
 }
@@ -97,7 +105,7 @@ impl Incidents {
 mod tests {
     use super::*;
 
-    fn step(id: &str, revision: u32) -> String {
+    fn revision(id: &str, revision: u32) -> String {
         serde_json::json!({
             "class_uid": 2004, "activity_id": 2, "severity_id": 3, "time": revision,
             "finding_info": { "uid": id }, "metadata": { "uid": format!("{id}-{revision}") },
@@ -112,9 +120,9 @@ mod tests {
     }
 
     #[test]
-    fn an_incident_is_shown_once_as_it_stood_last_or_step_by_step() {
-        let lines = [step("a", 1), step("b", 1), step("a", 2), step("a", 2)];
-        let named = |steps: &[(&str, u32)]| steps.iter().map(|(id, n)| ((*id).to_owned(), *n)).collect::<Vec<_>>();
+    fn an_incident_is_shown_by_its_newest_revision_or_by_all() {
+        let lines = [revision("a", 1), revision("b", 1), revision("a", 2), revision("a", 2)];
+        let named = |shown: &[(&str, u32)]| shown.iter().map(|(id, n)| ((*id).to_owned(), *n)).collect::<Vec<_>>();
         assert_eq!(shown(&lines, false), named(&[("a", 2), ("b", 1)]));
         assert_eq!(shown(&lines, true), named(&[("a", 1), ("a", 2), ("b", 1)]));
     }
@@ -122,8 +130,8 @@ mod tests {
     #[test]
     fn a_line_that_is_no_finding_is_refused_without_being_quoted() {
         for line in ["sk_live_secret", r#"{"class_uid": 2004, "key": "sk_live_secret"}"#] {
-            let said = format!("{:#}", alert_of(line).expect_err("no finding"));
-            assert!(!said.contains("sk_live_secret"), "{said}");
+            let error = format!("{:#}", alert_of(line).expect_err("no finding"));
+            assert!(!error.contains("sk_live_secret"), "{error}");
         }
     }
 }

@@ -1,6 +1,7 @@
-//! `apiwarden alerts triage`: alerts by how likely an analyst would confirm them.
+//! `apiwarden alerts triage`: alerts ranked by how likely an analyst would confirm them.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use clap::Args;
 use comfy_table::{Table, presets};
@@ -8,9 +9,10 @@ use comfy_table::{Table, presets};
 use super::files::{Files, existing};
 use crate::alerts::triage::{self, Verdict, representatives};
 use crate::alerts::{Alert, printable, to_ocsf};
+use crate::cli::output::{print_line, stdout};
 use crate::train::triage::learn;
 
-/// Ranks alerts by how likely an analyst would confirm them, one an incident.
+/// Ranks incidents by how likely an analyst would confirm them.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   apiwarden alerts triage --alerts alerts.ndjson --verdicts verdicts.ndjson")]
@@ -29,17 +31,19 @@ impl Triage {
         let (triage, _) = learn(&store.newest())?;
         let ranked = ranked(&triage, &alerts);
         if self.json {
-            ranked.iter().for_each(|alert| println!("{}", to_ocsf(alert)));
+            let mut output = stdout();
+            for alert in &ranked {
+                writeln!(output, "{}", to_ocsf(alert))?;
+            }
             return Ok(());
         }
-        let said: BTreeMap<&str, Verdict> =
+        let verdicts: BTreeMap<&str, Verdict> =
             store.newest().into_iter().map(|line| (line.id.as_str(), line.verdict)).collect();
-        println!("{}", table(&ranked, &said));
-        Ok(())
+        print_line(table(&ranked, &verdicts))
     }
 }
 
-/// One alert an incident with its score, the likeliest first.
+/// One alert per incident with its score, the most likely first.
 fn ranked(triage: &triage::Triage, alerts: &[Alert]) -> Vec<Alert> {
     let mut ranked: Vec<Alert> =
         representatives(alerts).into_values().map(|alert| triage.apply(untriaged(alert))).collect();
@@ -58,17 +62,17 @@ fn untriaged(alert: &Alert) -> Alert {
     Alert { severity: alert.untriaged_severity(), triaged: None, ..alert.clone() }
 }
 
-fn table(ranked: &[Alert], said: &BTreeMap<&str, Verdict>) -> Table {
+fn table(ranked: &[Alert], verdicts: &BTreeMap<&str, Verdict>) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
-    table.set_header(["true", "severity", "alert", "detector", "what", "verdict"]);
+    table.set_header(["probability", "severity", "alert", "detector", "message", "verdict"]);
     for alert in ranked {
         let triaged = alert.triaged;
         let severity = match triaged.and_then(|triaged| triaged.lowered_from) {
             Some(before) => format!("{} (was {})", alert.severity.as_str(), before.as_str()),
             None => alert.severity.as_str().to_owned(),
         };
-        let verdict = match said.get(alert.id.as_str()) {
+        let verdict = match verdicts.get(alert.id.as_str()) {
             Some(Verdict::TruePositive) => "true positive",
             Some(Verdict::FalsePositive) => "false positive",
             Some(Verdict::BenignChange) => "benign change",

@@ -1,4 +1,4 @@
-//! `apiwarden alerts verdict`: what an analyst says of an alert.
+//! `apiwarden alerts verdict`: records an analyst's verdict on an alert.
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -7,33 +7,33 @@ use jiff::Timestamp;
 use super::files::Files;
 use crate::alerts::triage::{self, Judged, Line, Said, Verdicts, representatives};
 
-/// Records what you say of an alert. The newest verdict of an alert counts.
+/// Records your verdict on an alert. The newest verdict on an alert counts.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   apiwarden alerts verdict aw-272450a70c45d8c1 false-positive --note 'nightly backup' \\
                            --alerts alerts.ndjson --verdicts verdicts.ndjson")]
 pub(super) struct Verdict {
-    /// Id of the alert (`finding_info.uid`).
+    /// Id of the incident (`finding_info.uid`).
     id: String,
-    /// What it was.
+    /// What the alert was.
     verdict: Choice,
     #[command(flatten)]
     files: Files,
-    /// Why. What looks like a secret is not kept.
+    /// The reason. A note that looks like a secret is not kept.
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
-    /// Who says so.
+    /// Name of the analyst.
     #[arg(long, value_name = "NAME", env = "USER")]
     analyst: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Choice {
-    /// It is what it says, and somebody must act.
+    /// What the alert claims happened, and somebody must act.
     TruePositive,
     /// Nothing of the kind happened.
     FalsePositive,
-    /// It happened, and was meant to.
+    /// It happened, and was intended.
     BenignChange,
 }
 
@@ -50,8 +50,8 @@ impl From<Choice> for triage::Verdict {
 impl Verdict {
     pub fn run(self) -> anyhow::Result<()> {
         let alerts = self.files.alerts()?;
-        let told = representatives(&alerts);
-        let alert = told.get(self.id.as_str()).context("no alert has this id: it stands in finding_info.uid")?;
+        let by_id = representatives(&alerts);
+        let alert = by_id.get(self.id.as_str()).context("no alert has this id; it is in finding_info.uid")?;
         let said = Said { id: self.id, verdict: self.verdict.into(), analyst: self.analyst, note: self.note };
         let line = Line::new(said, Judged::of(alert), Timestamp::now().as_microsecond());
         let is_new = Verdicts::open(&self.files.verdicts)?.add(line)?;
@@ -74,7 +74,7 @@ mod tests {
         .to_string()
     }
 
-    fn say(directory: &Path, id: &str, verdict: Choice) -> anyhow::Result<()> {
+    fn judge(directory: &Path, id: &str, verdict: Choice) -> anyhow::Result<()> {
         let files =
             Files { alerts: vec![directory.join("alerts.ndjson")], verdicts: directory.join("verdicts.ndjson") };
         Verdict { id: id.to_owned(), verdict, files, note: None, analyst: Some("ada".to_owned()) }.run()
@@ -84,9 +84,9 @@ mod tests {
     fn a_verdict_is_kept_with_its_alert_and_one_on_nothing_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("alerts.ndjson"), [alert("aw-1"), alert("aw-2")].join("\n")).unwrap();
-        say(directory.path(), "aw-1", Choice::TruePositive).unwrap();
-        say(directory.path(), "aw-1", Choice::BenignChange).unwrap();
-        let refused = say(directory.path(), "aw-3", Choice::TruePositive).unwrap_err().to_string();
+        judge(directory.path(), "aw-1", Choice::TruePositive).unwrap();
+        judge(directory.path(), "aw-1", Choice::BenignChange).unwrap();
+        let refused = judge(directory.path(), "aw-3", Choice::TruePositive).unwrap_err().to_string();
         assert!(refused.contains("finding_info.uid"), "{refused}");
         let verdicts = Verdicts::open(&directory.path().join("verdicts.ndjson")).unwrap();
         let kept: Vec<_> = verdicts.newest().iter().map(|line| (line.id.clone(), line.verdict)).collect();

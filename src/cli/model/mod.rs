@@ -1,10 +1,10 @@
-//! `apiwarden model`: what can be done with a bundle besides judging by it, one file a command.
+//! `apiwarden model`: commands on model bundles, one file a command.
 
 mod inspect;
 
 use clap::{Args, Subcommand};
 
-/// Looks into model bundles.
+/// Inspects model bundles.
 #[derive(Debug, Args)]
 pub(super) struct Model {
     #[command(subcommand)]

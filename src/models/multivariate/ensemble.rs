@@ -137,6 +137,11 @@ impl Multivariate {
     pub fn columns(&self) -> &[String] {
         &self.columns
     }
+
+    /// Names of the models that were fitted (n_models), in their order.
+    pub fn models(&self) -> impl Iterator<Item = &'static str> {
+        self.models.iter().map(|model| model.kind().name)
+    }
 }
 
 #[cfg(test)]
