@@ -12,8 +12,8 @@ use crate::detect::{Category, CauseClass};
 use crate::ingest::kafka::mock::Mock;
 use crate::pipeline;
 
-const RECORDS_A_PARTITION: usize = 20;
-const PEAKS: usize = 2 * RECORDS_A_PARTITION;
+const RECORDS_PER_PARTITION: usize = 20;
+const RECORDS: usize = 2 * RECORDS_PER_PARTITION;
 
 /// Raises an alert for every call; remembers all callers that it saw.
 struct Echo {
@@ -143,7 +143,7 @@ fn run_until(plan: &Plan, crash_at: usize) -> bool {
         std::thread::sleep(Duration::from_secs(60));
         watchdog.request();
     });
-    let machine = Echo { seen, crash_at, stop_at: PEAKS, shutdown: shutdown.clone() };
+    let machine = Echo { seen, crash_at, stop_at: RECORDS, shutdown: shutdown.clone() };
     let key = Arc::new(plan.fingerprint_key().unwrap());
     let run = || run_machine(plan, machine, "1".to_owned(), key, store, saved, &shutdown);
     std::thread::scope(|scope| scope.spawn(run).join()).is_ok_and(|ended| ended.is_ok())
@@ -153,7 +153,7 @@ fn run_until(plan: &Plan, crash_at: usize) -> bool {
 fn a_crash_loses_nothing_and_doubles_nothing() {
     let mock = Mock::with_topics(&[("calls", 2), ("alerts", 2), ("dead", 1)]);
     for partition in 0..2 {
-        let callers = (0..RECORDS_A_PARTITION).map(|number| record(&format!("caller-{partition}-{number:02}")));
+        let callers = (0..RECORDS_PER_PARTITION).map(|number| record(&format!("caller-{partition}-{number:02}")));
         mock.produce("calls", partition, callers);
     }
     mock.produce("calls", 0, ["not json".to_owned()]);
@@ -161,17 +161,17 @@ fn a_crash_loses_nothing_and_doubles_nothing() {
     let plan = plan(&mock, directory.path());
 
     // The first partition's alerts are out, and no checkpoint knows of them.
-    assert!(!run_until(&plan, RECORDS_A_PARTITION));
+    assert!(!run_until(&plan, RECORDS_PER_PARTITION));
     let before = mock.read("alerts", 2).len();
-    assert!((1..PEAKS).contains(&before), "{before}");
+    assert!((1..RECORDS).contains(&before), "{before}");
     assert!(run_until(&plan, usize::MAX));
 
     let uids: Vec<_> = mock.read("alerts", 2).into_iter().map(|record| record.headers["aw-uid"].clone()).collect();
-    assert_eq!(uids.len(), PEAKS);
-    assert_eq!(uids.iter().collect::<BTreeSet<_>>().len(), PEAKS);
+    assert_eq!(uids.len(), RECORDS);
+    assert_eq!(uids.iter().collect::<BTreeSet<_>>().len(), RECORDS);
     let lines = std::fs::read_to_string(directory.path().join("alerts.ndjson")).unwrap();
-    assert_eq!(lines.lines().collect::<BTreeSet<_>>().len(), PEAKS);
-    assert_eq!(lines.lines().count(), PEAKS);
+    assert_eq!(lines.lines().collect::<BTreeSet<_>>().len(), RECORDS);
+    assert_eq!(lines.lines().count(), RECORDS);
 
     let dead = mock.read("dead", 1);
     assert_eq!(dead.len(), 1);
