@@ -117,7 +117,7 @@ impl Partitions {
     }
 
     /// The partitions of which the leaders are to be asked now, and up to where each was read.
-    pub(super) fn to_ask(&mut self, now: Instant) -> BTreeMap<String, Option<i64>> {
+    pub(super) fn next_question(&mut self, now: Instant) -> BTreeMap<String, Option<i64>> {
         if self.asked_at.is_some_and(|asked| now.saturating_duration_since(asked) < ASK_INTERVAL) {
             return BTreeMap::new();
         }
@@ -206,7 +206,7 @@ mod tests {
         fn pass(&mut self, seconds: u64) -> Vec<String> {
             for _ in 0..seconds {
                 self.now += Duration::from_secs(1);
-                let question = self.partitions.to_ask(self.now);
+                let question = self.partitions.next_question(self.now);
                 let answer = self.answer(&question);
                 self.idle.extend(self.partitions.confirm(&answer));
             }
@@ -289,7 +289,7 @@ mod tests {
         let mut bench = bench(&["t/0", "t/1"]);
         assert!(bench.flow(PATIENCE - 1).is_empty());
         bench.stall(1);
-        let question = bench.partitions.to_ask(bench.now);
+        let question = bench.partitions.next_question(bench.now);
         let answer = bench.answer(&question);
         bench.stall(1);
         bench.produce("t/0");

@@ -162,7 +162,7 @@ pub(crate) fn run_machine<M: Machine>(
             Event::Quiet => {}
         }
         shell.report(&consumer);
-        consumer.ask_ends(shell.partitions.to_ask(Instant::now()));
+        consumer.ask_ends(shell.partitions.next_question(Instant::now()));
         if shell.is_checkpoint_due() {
             shell.checkpoint(&consumer, false)?;
         }
