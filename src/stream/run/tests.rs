@@ -98,12 +98,13 @@ fn record(caller: &str) -> String {
     .to_string()
 }
 
-fn plan(mock: &Mock, directory: &Path) -> Plan {
+fn plan(mock: &Mock, directory: &Path, idle_seconds: u64) -> Plan {
     let file = directory.join("pipeline.toml");
+    let brokers = &mock.brokers;
     let text = format!(
         r#"
         [source.kafka]
-        brokers = "{}"
+        brokers = "{brokers}"
         topics = ["calls"]
         properties = {{ "session.timeout.ms" = 6000, "heartbeat.interval.ms" = 500, "max.poll.interval.ms" = 60000 }}
         [decode]
@@ -122,10 +123,10 @@ fn plan(mock: &Mock, directory: &Path) -> Plan {
         topic = "dead"
         [state]
         checkpoint_seconds = 3600
+        idle_seconds = {idle_seconds}
         [admin]
         listen = "127.0.0.1:0"
-        "#,
-        mock.brokers
+        "#
     );
     std::fs::write(&file, text).unwrap();
     pipeline::load(&file).unwrap()
@@ -158,7 +159,7 @@ fn a_crash_loses_nothing_and_doubles_nothing() {
     }
     mock.produce("calls", 0, ["not json".to_owned()]);
     let directory = tempfile::tempdir().unwrap();
-    let plan = plan(&mock, directory.path());
+    let plan = plan(&mock, directory.path(), 600);
 
     // The first partition's alerts are out, and no checkpoint knows of them.
     assert!(!run_until(&plan, RECORDS_PER_PARTITION));
@@ -181,4 +182,90 @@ fn a_crash_loses_nothing_and_doubles_nothing() {
     let checkpoint = store.load().unwrap().unwrap();
     assert_eq!(checkpoint.offsets, BTreeMap::from([("calls/0".to_owned(), 21), ("calls/1".to_owned(), 20)]));
     assert_eq!(mock.committed("apiwarden", "calls", 2), [Offset::Offset(21), Offset::Offset(20)]);
+}
+
+/// Expects that a partition is idle only while all of its records were pushed, and that none is when another's are.
+struct Strict {
+    mock: Arc<Mock>,
+    /// Records of each partition, as produced and as pushed.
+    produced: BTreeMap<String, usize>,
+    pushed: BTreeMap<String, usize>,
+    idle: BTreeSet<String>,
+    /// Stalls that are still to come: each a push that takes longer than it takes to be idle.
+    stalls: usize,
+    /// Whether the next push stalls.
+    is_stall_due: bool,
+    shutdown: Shutdown,
+}
+
+impl Strict {
+    fn produce(&mut self, count: usize) {
+        for partition in 0..2 {
+            self.mock.produce("calls", partition, (0..count).map(|_| record("billing")));
+            *self.produced.entry(format!("calls/{partition}")).or_default() += count;
+        }
+    }
+}
+
+impl Machine for Strict {
+    fn push(&mut self, partition: &str, calls: DataFrame) -> Result<Vec<Alert>, EngineError> {
+        assert!(self.idle.is_empty(), "{:?} may have unread records as well", self.idle);
+        *self.pushed.entry(partition.to_owned()).or_default() += calls.height();
+        if std::mem::take(&mut self.is_stall_due) {
+            self.stalls -= 1;
+            self.produce(5);
+            std::thread::sleep(Duration::from_secs(3));
+        }
+        Ok(Vec::new())
+    }
+    fn assign(&mut self, partitions: &[String]) {
+        self.idle.retain(|idle| !partitions.contains(idle));
+    }
+    fn idle(&mut self, partition: &str) -> Result<Vec<Alert>, EngineError> {
+        assert_eq!(self.pushed.get(partition), self.produced.get(partition), "{partition} has unread records");
+        self.idle.insert(partition.to_owned());
+        if self.idle.len() == 2 && self.stalls == 0 {
+            self.shutdown.request();
+        } else if self.idle.len() == 2 {
+            self.produce(1);
+            self.is_stall_due = true;
+        }
+        Ok(Vec::new())
+    }
+    fn snapshot(&self) -> Result<Vec<u8>, EngineError> {
+        Ok(Vec::new())
+    }
+    fn watermark(&self) -> Option<i64> {
+        None
+    }
+    fn counters(&self) -> Counters {
+        Counters::default()
+    }
+}
+
+#[test]
+fn a_partition_with_unread_records_is_never_idle_and_none_is_when_another_is_read() {
+    let mock = Arc::new(Mock::with_topics(&[("calls", 2), ("alerts", 2), ("dead", 1)]));
+    let directory = tempfile::tempdir().unwrap();
+    let plan = plan(&mock, directory.path(), 1);
+    let shutdown = Shutdown::default();
+    let watchdog = shutdown.clone();
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_secs(60));
+        watchdog.request();
+    });
+    let machine = Strict {
+        mock,
+        produced: BTreeMap::new(),
+        pushed: BTreeMap::new(),
+        idle: BTreeSet::new(),
+        stalls: 2,
+        is_stall_due: false,
+        shutdown: shutdown.clone(),
+    };
+    let key = Arc::new(plan.fingerprint_key().unwrap());
+    let store = Store::open(&plan.state.directory).unwrap();
+    let started = Instant::now();
+    run_machine(&plan, machine, "1".to_owned(), key, store, None, &shutdown).unwrap();
+    assert!(started.elapsed() < Duration::from_secs(60), "the partitions were never idle again");
 }
