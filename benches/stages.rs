@@ -7,14 +7,13 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use apiwarden::calls::{CallsBuilder, FingerprintKey, VendorPack};
+use apiwarden::calls::{Calls, CallsBuilder, FingerprintKey, VendorPack};
 use apiwarden::ingest::{DecodeSpec, Decoder, FORMATS, FileReader, FormatKind, Inputs, Place};
 use apiwarden::models::bundle::Bundle;
 use apiwarden::rollup::Rollup;
 use apiwarden::stream::{Engine, EngineSettings};
 use apiwarden::train::{History, Settings, train};
 use criterion::{Criterion, Throughput};
-use polars::frame::DataFrame;
 use tempfile::NamedTempFile;
 
 #[global_allocator]
@@ -36,7 +35,7 @@ struct Bench {
     file: NamedTempFile,
     format: &'static FormatKind,
     key: Arc<FingerprintKey>,
-    frames: Vec<DataFrame>,
+    frames: Vec<Calls>,
     bundle: Arc<Bundle>,
 }
 
@@ -53,7 +52,7 @@ impl Bench {
 
         let mut history = History::default();
         for frame in frames(&lines, &key) {
-            history.add(&frame).expect("calls");
+            history.add(frame);
         }
         let vendors = VendorPack::embedded();
         let settings = Settings { fingerprint_key: key.id(), alerts_per_day: 1.0, records_left_out: 0, vendors };
@@ -74,13 +73,14 @@ impl Bench {
     }
 
     /// The decoder and the builder, to frames of calls.
-    fn build(&self) -> Vec<DataFrame> {
+    fn build(&self) -> Vec<Calls> {
         frames(&self.lines, &self.key)
     }
 
     fn roll_up(&self) -> Rollup {
-        let parts = self.frames.iter().map(|calls| Rollup::of(calls).expect("calls"));
-        Rollup::merge(parts.collect()).expect("rollups")
+        let mut rollup = Rollup::default();
+        self.frames.iter().for_each(|calls| rollup.add(calls));
+        rollup
     }
 
     /// Rollups, features and the judgement of closed buckets, frame after frame as the stream does.
@@ -122,7 +122,7 @@ fn read_lines(path: &Path) -> Vec<String> {
     reader.lines().map(|line| line.expect("UTF-8")).collect()
 }
 
-fn frames(lines: &[String], key: &Arc<FingerprintKey>) -> Vec<DataFrame> {
+fn frames(lines: &[String], key: &Arc<FingerprintKey>) -> Vec<Calls> {
     let (mut decoder, mut calls) = (decoder(), CallsBuilder::new(Arc::clone(key)));
     let path: Arc<Path> = Path::new("records").into();
     let mut frames = Vec::new();

@@ -5,9 +5,9 @@ mod common;
 use std::sync::{Arc, OnceLock};
 
 use apiwarden::alerts::Alert;
+use apiwarden::calls::Calls;
 use apiwarden::stream::{Engine, EngineSettings};
 use common::{bundle, decode, later, written};
-use polars::prelude::*;
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -23,24 +23,24 @@ fn engine() -> Engine {
 }
 
 /// A day and a half in which a stolen key is used and a bill is run up.
-fn calls() -> &'static DataFrame {
-    static CALLS: OnceLock<DataFrame> = OnceLock::new();
+fn calls() -> &'static Calls {
+    static CALLS: OnceLock<Calls> = OnceLock::new();
     CALLS.get_or_init(|| decode(&later("2026-09-16T00", "2026-09-17T05")).0)
 }
 
 /// Frames of calls, cut behind each of `places`.
-fn cut(calls: &DataFrame, places: impl Iterator<Item = usize>) -> Vec<DataFrame> {
+fn cut(calls: &Calls, places: impl Iterator<Item = usize>) -> Vec<Calls> {
     let mut frames = Vec::new();
     let mut from = 0;
-    for to in places.chain([calls.height()]).filter(|to| *to <= calls.height()) {
-        frames.push(calls.slice(from as i64, to - from));
+    for to in places.chain([calls.len()]).filter(|to| *to <= calls.len()) {
+        frames.push(calls.slice(from..to));
         from = to;
     }
     frames
 }
 
 /// The alerts of frames that one engine is given.
-fn alerts_of(mut engine: Engine, frames: &[DataFrame]) -> Vec<Value> {
+fn alerts_of(mut engine: Engine, frames: &[Calls]) -> Vec<Value> {
     let mut alerts: Vec<Alert> = Vec::new();
     for frame in frames {
         alerts.extend(engine.push("logs-0", frame.clone()).expect("calls are judged"));
@@ -63,19 +63,13 @@ fn expected() -> &'static Vec<Value> {
 }
 
 /// Calls in the order in which they come if each is held up for less than the allowed lateness.
-fn delayed(calls: &DataFrame, seed: u64) -> DataFrame {
+fn delayed(calls: &Calls, seed: u64) -> Calls {
     use rand::{Rng, SeedableRng};
     let mut random = rand_xoshiro::Xoshiro256PlusPlus::seed_from_u64(seed);
-    let times = calls.column("time").and_then(Column::i64).expect("time");
-    let mut arrivals: Vec<(i64, IdxSize)> = times
-        .iter()
-        .flatten()
-        .zip(0..)
-        .map(|(time, row)| (time + random.gen_range(0..SETTINGS.allowed_lateness_seconds as i64 * 1_000_000), row))
-        .collect();
+    let delay = |time: i64| time + random.gen_range(0..SETTINGS.allowed_lateness_seconds as i64 * 1_000_000);
+    let mut arrivals: Vec<(i64, usize)> = calls.rows().iter().map(|call| call.time).map(delay).zip(0..).collect();
     arrivals.sort_unstable();
-    let order: IdxCa = arrivals.into_iter().map(|(_, row)| Some(row)).collect();
-    calls.take(&order).expect("rows of the frame")
+    calls.select(arrivals.into_iter().map(|(_, row)| row))
 }
 
 proptest! {
@@ -83,7 +77,7 @@ proptest! {
 
     #[test]
     fn any_batch_size_gives_the_alerts_of_one_go(size in prop_oneof![20_usize..200, 200_usize..3000]) {
-        let frames = cut(calls(), (1..).map(|batch| batch * size).take_while(|place| *place < calls().height()));
+        let frames = cut(calls(), (1..).map(|batch| batch * size).take_while(|place| *place < calls().len()));
         prop_assert_eq!(&alerts_of(engine(), &frames), expected());
     }
 
@@ -91,7 +85,7 @@ proptest! {
     fn an_engine_that_was_stopped_and_restored_anywhere_gives_the_alerts_of_one_go(
         stops in proptest::collection::btree_set(0_usize..10_000, 1..6)
     ) {
-        let places = stops.iter().map(|share| calls().height() * share / 10_000);
+        let places = stops.iter().map(|share| calls().len() * share / 10_000);
         let mut engine = engine();
         let mut alerts: Vec<Alert> = Vec::new();
         for frame in cut(calls(), places) {
@@ -106,7 +100,7 @@ proptest! {
     #[test]
     fn calls_that_come_late_within_what_is_allowed_give_the_same_alerts(seed in any::<u64>(), size in 100_usize..2000) {
         let calls = delayed(calls(), seed);
-        let frames = cut(&calls, (1..).map(|batch| batch * size).take_while(|place| *place < calls.height()));
+        let frames = cut(&calls, (1..).map(|batch| batch * size).take_while(|place| *place < calls.len()));
         prop_assert_eq!(&alerts_of(engine(), &frames), expected());
     }
 
@@ -114,15 +108,15 @@ proptest! {
     fn calls_spread_over_partitions_give_the_same_alerts(seed in any::<u64>(), size in 100_usize..2000) {
         use rand::{Rng, SeedableRng};
         let mut random = rand_xoshiro::Xoshiro256PlusPlus::seed_from_u64(seed);
-        let is_first: BooleanChunked = (0..calls().height()).map(|_| Some(random.gen_bool(0.3))).collect();
-        let partitions = [calls().filter(&is_first), calls().filter(&!&is_first)].map(|calls| calls.expect("a mask"));
+        let (first, second): (Vec<usize>, Vec<usize>) = (0..calls().len()).partition(|_| random.gen_bool(0.3));
+        let partitions = [calls().select(first), calls().select(second)];
         let mut engine = engine();
         engine.assign(&["logs-0".to_owned(), "logs-1".to_owned()]);
         let mut alerts: Vec<Alert> = Vec::new();
         // Batches of one size: the partition with fewer calls is far ahead, and at its end first.
-        for batch in 0..=calls().height() / size {
+        for batch in 0..=calls().len() / size {
             for (name, calls) in ["logs-0", "logs-1"].iter().zip(&partitions) {
-                let frame = calls.slice((batch * size) as i64, size);
+                let frame = calls.slice(batch * size..(batch + 1) * size);
                 alerts.extend(engine.push(name, frame).expect("calls are judged"));
             }
         }

@@ -1,7 +1,7 @@
-//! How a Kafka cluster is reached: brokers and librdkafka properties, with passwords fetched from where they are kept.
+//! How a Kafka cluster is reached: brokers and librdkafka properties, with passwords read from the environment or from files.
 //!
 //! A property's value may be `${NAME}` (an environment variable) or `file:PATH`, so that no password stands in a pipeline
-//! file. What the guarantees of this program rest on (acknowledgements, commits) cannot be set here.
+//! file. Properties that delivery guarantees depend on (acknowledgements, commits) cannot be set.
 //!
 //! Not here: what is read or written (`kafka`, `alerts::sinks`).
 
@@ -12,18 +12,18 @@ use std::path::{Path, PathBuf};
 use rdkafka::ClientConfig;
 use serde::Deserialize;
 
-/// Properties that librdkafka knows, as the pipeline file has them.
+/// librdkafka properties as the pipeline file has them.
 pub type Properties = BTreeMap<String, Property>;
 
-/// Properties that we set ourselves, and what to write instead.
-const OURS: &[(&str, &str)] = &[
+/// Properties that the pipeline file may not set, and what to write instead.
+const RESERVED: &[(&str, &str)] = &[
     ("bootstrap.servers", "write `brokers`"),
     ("metadata.broker.list", "write `brokers`"),
     ("group.id", "write `group`"),
     ("auto.offset.reset", "write `start`"),
     ("enable.auto.commit", "leave it out: offsets are committed once alerts and state are durable"),
     ("enable.auto.offset.store", "leave it out: offsets are committed once alerts and state are durable"),
-    ("enable.partition.eof", "leave it out: the end of a partition is found otherwise"),
+    ("enable.partition.eof", "leave it out: the end of a partition is asked of its leader"),
     ("enable.idempotence", "leave it out: it is always on"),
     ("acks", "leave it out: it is always `all`"),
     ("request.required.acks", "leave it out: it is always `all`"),
@@ -53,9 +53,9 @@ pub enum ConnectionError {
     /// The list of brokers is empty.
     #[error("names no broker: write `host:port`, several with commas between")]
     NoBrokers,
-    /// The property is ours to set.
+    /// The property cannot be set in the pipeline file.
     #[error("property {property} cannot be set here: {instead}")]
-    Ours {
+    Reserved {
         /// Its name.
         property: String,
         /// What to write instead.
@@ -76,10 +76,10 @@ pub enum ConnectionError {
         property: String,
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         problem: std::io::Error,
     },
-    /// librdkafka does not know the property, or not this value.
+    /// librdkafka does not know the property, or rejects its value.
     #[error("property {property}: librdkafka does not know it, or refuses its value; see its CONFIGURATION.md")]
     Refused {
         /// Name of the property.
@@ -103,7 +103,7 @@ impl Connection {
     /// Resolves `properties`; files are sought relative to `directory`.
     ///
     /// # Errors
-    /// No broker, a property that is ours or unknown, or a value that is not where the file says.
+    /// No broker, a reserved or unknown property, or a value that cannot be read from the environment or a file.
     pub fn new(brokers: &str, properties: &Properties, directory: &Path) -> Result<Self, ConnectionError> {
         if brokers.split(',').all(|broker| broker.trim().is_empty()) {
             return Err(ConnectionError::NoBrokers);
@@ -118,8 +118,8 @@ impl Connection {
     /// As [`Connection::new`].
     pub fn with(mut self, properties: &Properties, directory: &Path) -> Result<Self, ConnectionError> {
         for (property, value) in properties {
-            if let Some((_, instead)) = OURS.iter().find(|(ours, _)| ours == property) {
-                return Err(ConnectionError::Ours { property: property.clone(), instead });
+            if let Some((_, instead)) = RESERVED.iter().find(|(reserved, _)| reserved == property) {
+                return Err(ConnectionError::Reserved { property: property.clone(), instead });
             }
             let value = resolve(property, value, directory)?;
             let probe = ClientConfig::from_iter([(property.clone(), value.clone())]);
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_comes_from_where_it_is_kept_and_no_message_shows_it() {
+    fn a_password_is_read_from_a_file_and_no_message_shows_it() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("password"), "hunter2\n").unwrap();
         let properties = Properties::from([("sasl.password".into(), Property::Text("file:password".into()))]);
@@ -198,9 +198,9 @@ mod tests {
     }
 
     #[test]
-    fn what_the_guarantees_rest_on_cannot_be_set() {
+    fn properties_that_guarantees_depend_on_cannot_be_set() {
         let error = connect("enable.auto.commit", "true").unwrap_err();
-        assert!(matches!(error, ConnectionError::Ours { .. }), "{error}");
+        assert!(matches!(error, ConnectionError::Reserved { .. }), "{error}");
         assert!(matches!(connect("no.such.property", "1"), Err(ConnectionError::Refused { .. })));
     }
 }

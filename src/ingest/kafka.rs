@@ -4,41 +4,50 @@
 //! with [`Consumer::take`] or [`Consumer::release`]. So a checkpoint before a partition is given away is plain code in the
 //! run loop, and no callback knows the engine.
 //!
-//! Memory is bounded: [`BATCH_RECORDS`] and [`BATCH_BYTES`] a batch, `queued.max.messages.kbytes` fetched ahead.
+//! Memory is bounded: [`MAX_BATCH_RECORDS`] and [`MAX_BATCH_BYTES`] a batch, `queued.max.messages.kbytes` fetched ahead.
+//!
+//! Whether a partition was read to its end is a question to its leader ([`Consumer::ask_ends`]), never a matter of statistics.
 //!
 //! Not here: decoding (`decoder`), when to commit (`stream`).
 
+mod ends;
+mod membership;
 #[cfg(test)]
 pub(crate) mod mock;
+#[cfg(test)]
+mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::base_consumer::BaseConsumer;
-use rdkafka::consumer::{CommitMode, Consumer as _, ConsumerContext, RebalanceProtocol};
+use rdkafka::consumer::{CommitMode, Consumer as _, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::statistics::{Partition as PartitionStatistics, Statistics};
-use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{ClientContext, Offset, TopicPartitionList};
+use rdkafka::{Offset, TopicPartitionList};
 use serde::Deserialize;
 
+use self::ends::{ENDS_TIMEOUT, EndQuery};
+use self::membership::{Change, Membership};
 use super::connection::{Connection, ConnectionError, Properties};
 
+pub use self::ends::Ends;
+
 /// Most records in one [`Event::Records`].
-pub const BATCH_RECORDS: usize = 10_000;
+pub const MAX_BATCH_RECORDS: usize = 10_000;
 /// Bytes of values after which a batch takes no more records.
-pub const BATCH_BYTES: usize = 32 << 20;
-/// Longest time that a batch is collected for.
-pub const BATCH_WAIT: Duration = Duration::from_millis(200);
-/// How long a broker may take to tell offsets at an assignment.
+pub const MAX_BATCH_BYTES: usize = 32 << 20;
+/// Longest time for which a batch is collected.
+pub const MAX_BATCH_WAIT: Duration = Duration::from_millis(200);
+/// How long a broker may take to answer with offsets at an assignment.
 const OFFSETS_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a broker may take to acknowledge a commit that is waited for.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long leaving the group waits for an answer that is under way.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 const DEFAULTS: &[(&str, &str)] = &[
     ("partition.assignment.strategy", "cooperative-sticky"),
@@ -46,7 +55,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("fetch.message.max.bytes", "4194304"),
     ("fetch.wait.max.ms", "100"),
     ("session.timeout.ms", "45000"),
-    // Where the readiness and the lag come from.
+    // Source of readiness and of the lag metric.
     ("statistics.interval.ms", "1000"),
 ];
 
@@ -147,7 +156,7 @@ pub enum Event<'a> {
     Assigned(Vec<Partition>),
     /// The group takes these away: write the checkpoint, then answer with [`Consumer::release`].
     Revoked(Vec<Partition>),
-    /// Nothing for [`BATCH_WAIT`].
+    /// Nothing for [`MAX_BATCH_WAIT`].
     Quiet,
 }
 
@@ -176,6 +185,7 @@ pub struct Consumer {
     /// Shared with a commit that waits, which may outlive us.
     inner: Arc<BaseConsumer<Membership>>,
     start: Start,
+    ends: EndQuery,
 }
 
 impl Consumer {
@@ -199,24 +209,26 @@ impl Consumer {
             config.create_with_context(Membership::default()).map_err(ConsumerError::Start)?;
         let topics: Vec<&str> = source.topics.iter().map(String::as_str).collect();
         inner.subscribe(&topics).map_err(ConsumerError::Start)?;
-        Ok(Self { inner: Arc::new(inner), start: source.start })
+        Ok(Self { inner: Arc::new(inner), start: source.start, ends: EndQuery::default() })
     }
 
-    /// The next event; waits at most [`BATCH_WAIT`].
+    /// The next event; waits at most [`MAX_BATCH_WAIT`].
     ///
     /// # Errors
     /// [`ConsumerError::Fatal`].
     pub fn poll(&self) -> Result<Event<'_>, ConsumerError> {
-        if let Some(change) = self.inner.context().next_change() {
+        let membership = self.inner.context();
+        if let Some(change) = membership.next_change() {
             return Ok(match change {
                 Change::Assigned(partitions) => Event::Assigned(partitions),
                 Change::Revoked(partitions) => Event::Revoked(partitions),
             });
         }
-        let deadline = Instant::now() + BATCH_WAIT;
+        let deadline = Instant::now() + MAX_BATCH_WAIT;
         let (mut batches, mut records, mut bytes) = (Vec::new(), 0, 0);
-        while records < BATCH_RECORDS && bytes < BATCH_BYTES {
+        while records < MAX_BATCH_RECORDS && bytes < MAX_BATCH_BYTES {
             let left = deadline.saturating_duration_since(Instant::now());
+            let callbacks = membership.callbacks();
             match self.inner.poll(left) {
                 Some(Ok(message)) => {
                     records += 1;
@@ -224,8 +236,14 @@ impl Consumer {
                     sort_in(&mut batches, message);
                 }
                 Some(Err(error)) => tolerate(error)?,
-                None if left.is_zero() || self.inner.context().has_change() => break,
-                None => {}
+                None => {
+                    if membership.callbacks() == callbacks {
+                        membership.drained();
+                    }
+                    if left.is_zero() || membership.has_change() {
+                        break;
+                    }
+                }
             }
         }
         Ok(if batches.is_empty() { Event::Quiet } else { Event::Records(batches) })
@@ -253,7 +271,7 @@ impl Consumer {
             };
             let offset = match known {
                 Some(next) => Offset::Offset(next),
-                // The broker did not tell: librdkafka asks again, and falls back to the start by itself.
+                // The broker did not answer: librdkafka asks again, and falls back to the start by itself.
                 None if committed.is_none() => Offset::Stored,
                 None => self.first_offset(partition),
             };
@@ -262,6 +280,7 @@ impl Consumer {
             }
             list.add_partition_offset(&partition.topic, partition.number, offset).map_err(ConsumerError::Assignment)?;
         }
+        self.inner.context().reassigned();
         attach(&self.inner, &list).map_err(ConsumerError::Assignment)?;
         Ok(settled)
     }
@@ -271,6 +290,7 @@ impl Consumer {
     /// # Errors
     /// [`ConsumerError::Assignment`].
     pub fn release(&self, partitions: &[Partition]) -> Result<(), ConsumerError> {
+        self.inner.context().reassigned();
         release(&self.inner, &list_of(partitions)).map_err(ConsumerError::Assignment)
     }
 
@@ -307,14 +327,34 @@ impl Consumer {
         committed.map_err(ConsumerError::Commit)
     }
 
-    /// Whether a broker answers and the group has settled; a second old at most.
+    /// Whether a broker answers and the group has settled; a second old at most while [`Consumer::poll`] is called.
     pub fn is_connected(&self) -> bool {
-        self.inner.context().novelty().connected
+        self.inner.context().status().connected
     }
 
-    /// Records that stand behind the next one to be read, for each partition (`topic/3`) whose leader answers.
+    /// Records that stand behind the next one to be read, for each partition (`topic/3`) whose leader answers. For metrics: it may be
+    /// as old as the last statistics. Whether a partition was read to its end, [`Consumer::ends`] knows.
     pub fn lag(&self) -> BTreeMap<String, i64> {
-        self.inner.context().novelty().lag.clone()
+        self.inner.context().status().lag.clone()
+    }
+
+    /// Asks the leaders where partitions end, in the background; does nothing while a question is under way. Call it when
+    /// everything that [`Consumer::poll`] returned has been taken in. `read_to` holds next offsets (`topic/3` → offset; `None`
+    /// where nothing was read yet and nobody knows where reading began).
+    pub fn ask_ends(&self, read_to: BTreeMap<String, Option<i64>>) {
+        let membership = self.inner.context();
+        // Behind the last record there may be control records, which are fetched but never returned.
+        let read_to = read_to
+            .into_iter()
+            .filter_map(|(name, next)| next.max(membership.handed_out(&name)).map(|next| (name, next)))
+            .collect();
+        let consumer = Arc::clone(&self.inner);
+        self.ends.start(read_to, move |list| consumer.offsets_for_times(list, ENDS_TIMEOUT));
+    }
+
+    /// The answer to [`Consumer::ask_ends`], if it comes within `wait`; each is returned once.
+    pub fn ends(&self, wait: Duration) -> Option<Ends> {
+        self.ends.answer(wait)
     }
 
     fn committed(&self, partitions: &[Partition]) -> Option<BTreeMap<String, i64>> {
@@ -351,7 +391,9 @@ impl Drop for Consumer {
     fn drop(&mut self) {
         // From now on nobody polls for changes, and leaving the group waits for an answer to each.
         let membership = Arc::clone(self.inner.context());
-        membership.closing.store(true, Ordering::SeqCst);
+        membership.close();
+        // A question under way shares the client, and only its last owner leaves the group.
+        self.ends.answer(CLOSE_TIMEOUT);
         while let Some(change) = membership.next_change() {
             let answered = match change {
                 Change::Assigned(partitions) => attach(&self.inner, &list_of(&partitions)),
@@ -401,7 +443,7 @@ fn tolerate(error: KafkaError) -> Result<(), ConsumerError> {
     match error {
         KafkaError::MessageConsumptionFatal(_) => Err(ConsumerError::Fatal(error)),
         _ => {
-            tracing::warn!(%error, "kafka: reading is hindered");
+            tracing::warn!(%error, "kafka: reading failed for now");
             Ok(())
         }
     }
@@ -413,105 +455,4 @@ fn list_of(partitions: &[Partition]) -> TopicPartitionList {
         list.add_partition(&partition.topic, partition.number);
     }
     list
-}
-
-enum Change {
-    Assigned(Vec<Partition>),
-    Revoked(Vec<Partition>),
-}
-
-/// What librdkafka told about the cluster when it last spoke.
-#[derive(Default)]
-struct Novelty {
-    connected: bool,
-    lag: BTreeMap<String, i64>,
-}
-
-/// Our side of librdkafka's callbacks: writes down what happens, decides nothing.
-#[derive(Default)]
-struct Membership {
-    changes: Mutex<VecDeque<Change>>,
-    novelty: Mutex<Novelty>,
-    closing: AtomicBool,
-}
-
-impl Membership {
-    fn next_change(&self) -> Option<Change> {
-        self.changes().pop_front()
-    }
-
-    fn has_change(&self) -> bool {
-        !self.changes().is_empty()
-    }
-
-    fn changes(&self) -> MutexGuard<'_, VecDeque<Change>> {
-        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn novelty(&self) -> MutexGuard<'_, Novelty> {
-        self.novelty.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl ClientContext for Membership {
-    fn stats(&self, statistics: Statistics) {
-        let up: BTreeSet<i32> = statistics
-            .brokers
-            .values()
-            .filter(|broker| broker.state == "UP" && broker.nodeid >= 0)
-            .map(|broker| broker.nodeid)
-            .collect();
-        let settled = statistics.cgrp.as_ref().is_some_and(|group| group.join_state == "steady");
-        let lag = statistics
-            .topics
-            .values()
-            .flat_map(|topic| topic.partitions.values().map(move |partition| (topic, partition)))
-            .filter(|(_, partition)| up.contains(&partition.leader))
-            .filter_map(|(topic, partition)| {
-                Some((format!("{}/{}", topic.topic, partition.partition), lag_of(partition)?))
-            })
-            .collect();
-        *self.novelty() = Novelty { connected: settled && !up.is_empty(), lag };
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(%error, reason, "kafka: the client has trouble");
-    }
-}
-
-/// Records not yet handed out, if the partition is being read and its end is known. Control records at the end (of
-/// transactions) are never handed out, so the fetch position tells whether the end was reached.
-fn lag_of(partition: &PartitionStatistics) -> Option<i64> {
-    let end = if partition.ls_offset >= 0 { partition.ls_offset } else { partition.hi_offset };
-    if partition.fetch_state != "active" || end < 0 || partition.next_offset < 0 {
-        return None;
-    }
-    if partition.fetchq_cnt == 0 && partition.next_offset >= end {
-        return Some(0);
-    }
-    let next = if partition.app_offset >= 0 { partition.app_offset } else { partition.next_offset };
-    Some((end - next).max(0))
-}
-
-impl ConsumerContext for Membership {
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, list: &mut TopicPartitionList) {
-        let is_assignment = event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
-        if self.closing.load(Ordering::SeqCst) {
-            let answered = if is_assignment { attach(consumer, list) } else { release(consumer, list) };
-            return warn_unanswered(answered);
-        }
-        let partitions = list
-            .elements()
-            .iter()
-            .map(|element| Partition { topic: element.topic().into(), number: element.partition() })
-            .collect();
-        let change = if is_assignment { Change::Assigned(partitions) } else { Change::Revoked(partitions) };
-        self.changes().push_back(change);
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
-        if let Err(error) = result {
-            tracing::warn!(%error, "kafka: offsets could not be committed; the checkpoint holds");
-        }
-    }
 }

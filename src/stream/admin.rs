@@ -22,7 +22,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// Notes what the run loop sees.
+    /// Sets readiness, and logs a change.
     pub fn set_ready(&self, is_ready: bool) {
         metrics::ready(is_ready);
         if self.ready.swap(is_ready, Ordering::Relaxed) != is_ready {
@@ -30,15 +30,15 @@ impl Health {
         }
     }
 
-    /// What the run loop last saw.
+    /// Readiness as set last.
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Relaxed)
     }
 }
 
-/// The server; it stops when dropped.
+/// The admin server; it stops when dropped.
 pub struct Admin {
-    /// Where it listens.
+    /// The address it listens at.
     pub address: SocketAddr,
     _runtime: Runtime,
 }

@@ -17,18 +17,15 @@ use crate::models::audit::{
     Audit, COLD_START_PAGE, COMPANY_TESTS, ColdStart, Evidence, Expected, Group, HOUR_BUCKETS, Known, Observer, Over,
     Principal, Role, Row, Tick, Verdict, advance, judge, operation_class, values_of,
 };
+use crate::models::dispersion::UNKNOWN_COUNT_DISPERSION;
 use crate::rollup::day_of;
 
 /// Reasons that a finding tells.
 const MAX_REASONS: usize = 4;
 /// Reasons below this are told in the sentence.
 const WORTH_A_WORD: f64 = 0.05;
-/// Tests of a company are dependent: about so many independent ones.
-const TESTS_OF_COMPANY: f64 = 4.0;
 /// A window of a day that an incident has told says it again for as long, and while the incident goes on.
 const ECHO: i64 = 30 * 3_600_000_000;
-/// Over-dispersion of a company in whose history nobody failed to sign in.
-const UNKNOWN_COMPANY: f32 = 1.0;
 /// Principals that nothing was learned of and that are remembered.
 const MAX_STRANGERS: usize = 100_000;
 
@@ -196,11 +193,12 @@ fn verdict_of(
 }
 
 fn company_verdict(audit: &Audit, company: &Principal, recent: &VecDeque<Tick>, bucket: i64) -> Option<Verdict> {
-    let unknown = || vec![Expected { dispersion: UNKNOWN_COMPANY, ..Expected::default() }; COMPANY_TESTS.len()];
+    let unknown =
+        || vec![Expected { dispersion: UNKNOWN_COUNT_DISPERSION as f32, ..Expected::default() }; COMPANY_TESTS.len()];
     let expected = audit.company.get(&company.vendor).cloned().unwrap_or_else(unknown);
     let mut over = Over::of_company(&values_of(recent, bucket), bucket, &expected);
     over.sort_by(|a, b| a.p.total_cmp(&b.p));
-    let rate = TESTS_OF_COMPANY * over.first()?.p;
+    let rate = over.first()?.company_rate();
     let evidence = over.into_iter().map(|over| (over.p, Evidence::Over(over))).collect();
     Some(Verdict { rate, p_value: rate.min(1.0), may_page: true, evidence })
 }

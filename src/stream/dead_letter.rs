@@ -1,6 +1,6 @@
 //! Dead letters: records that could not be read, kept with the reason.
 //!
-//! A dead letter is a delivery like an alert, so it is neither lost nor doubled. To a topic goes the record as it came,
+//! A dead letter is a delivery like an alert, so it is neither lost nor duplicated. To a topic goes the record as it came,
 //! with its own headers and ours beside them; to a file goes a line of JSON. Both hold what the record held, secrets too:
 //! guard them as the source topic is guarded.
 //!
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::alerts::sinks::Delivery;
 use crate::ingest::DecodeError;
 
-/// In which form dead letters are kept.
+/// The form in which dead letters are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// The record as it came; the reason in headers.
@@ -21,7 +21,7 @@ pub(super) enum Form {
     Line,
 }
 
-/// The delivery that keeps `record`, of which `error` is the first that is wrong.
+/// The delivery that keeps `record`; `error` is its first decode error.
 pub(super) fn letter(record: &BorrowedMessage<'_>, error: &DecodeError, form: Form) -> Delivery {
     let uid = format!("{}/{}@{}", record.topic(), record.partition(), record.offset());
     match form {

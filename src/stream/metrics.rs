@@ -1,6 +1,6 @@
-//! What the stream counts about itself, for Prometheus.
+//! The metrics of the stream, for Prometheus.
 //!
-//! Names and help texts stand here and nowhere else. Labels are topics, partitions, severities and reasons: bounded, and
+//! Names and help texts are defined here and nowhere else. Labels are topics, partitions, severities and reasons: bounded, and
 //! never a value from a record.
 //!
 //! Not here: how they are served (`admin`).
@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
-const PEAKS: &str = "apiwarden_records_total";
+const RECORDS: &str = "apiwarden_records_total";
 const CALLS: &str = "apiwarden_calls_total";
 const LATE: &str = "apiwarden_late_calls_total";
 const TOO_LATE: &str = "apiwarden_too_late_calls_total";
@@ -28,9 +28,9 @@ const COMMIT_FAILURES: &str = "apiwarden_commit_failures_total";
 /// From a hundredth of a second to ten.
 const SECONDS_BUCKETS: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// Installs the recorder on first use, and returns what renders it.
+/// Installs the recorder on first use, and returns the handle that renders it.
 ///
-/// `None` where another recorder was installed before: the process then counts elsewhere.
+/// `None` where another recorder was installed before: the metrics then go there.
 pub fn install() -> Option<&'static PrometheusHandle> {
     static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
     HANDLE.get_or_init(build).as_ref()
@@ -45,16 +45,20 @@ fn build() -> Option<PrometheusHandle> {
 }
 
 fn describe() {
-    describe_counter!(PEAKS, Unit::Count, "Records read from Kafka.");
+    describe_counter!(RECORDS, Unit::Count, "Records read from Kafka.");
     describe_counter!(CALLS, Unit::Count, "Calls that the engine counted, since the state was begun.");
     describe_counter!(LATE, Unit::Count, "Calls that came out of order but in time to count.");
     describe_counter!(TOO_LATE, Unit::Count, "Calls that came too late to count: raise allowed_lateness_seconds.");
-    describe_counter!(REPEATED, Unit::Count, "Calls left out because the same record had been delivered before.");
+    describe_counter!(REPEATED, Unit::Count, "Calls skipped because the same record had been read before.");
     describe_counter!(DEAD_LETTERS, Unit::Count, "Records that could not be read, by reason.");
     describe_counter!(ALERTS, Unit::Count, "Alerts delivered to every sink, by severity.");
     describe_counter!(RETRIES, Unit::Count, "Attempts of a sink that failed and were made again.");
-    describe_gauge!(WATERMARK, Unit::Seconds, "Event time up to which everything is judged, seconds since the epoch.");
-    describe_gauge!(LAG, Unit::Count, "Records in Kafka that were not read yet.");
+    describe_gauge!(
+        WATERMARK,
+        Unit::Seconds,
+        "Event time up to which everything is evaluated, seconds since the epoch."
+    );
+    describe_gauge!(LAG, Unit::Count, "Records in Kafka that were not read yet, as of the last fetch.");
     describe_gauge!(READY, "1 while records can be read and alerts delivered, else 0.");
     describe_histogram!(CHECKPOINT_SECONDS, Unit::Seconds, "Time that a checkpoint took.");
     describe_gauge!(CHECKPOINT_BYTES, Unit::Bytes, "Size of the last checkpoint.");
@@ -63,10 +67,10 @@ fn describe() {
 
 /// Counts records of a topic.
 pub(super) fn records(topic: &str, count: usize) {
-    counter!(PEAKS, "topic" => topic.to_owned()).increment(count as u64);
+    counter!(RECORDS, "topic" => topic.to_owned()).increment(count as u64);
 }
 
-/// Takes over what the engine counts: its numbers live in the checkpoint.
+/// Sets the engine's counters, which live in the checkpoint, and the watermark (microseconds since the epoch).
 pub(super) fn engine(counters: &super::Counters, watermark: Option<i64>) {
     counter!(CALLS).absolute(counters.calls);
     counter!(LATE).absolute(counters.late);
@@ -102,7 +106,7 @@ pub(super) fn ready(is_ready: bool) {
     gauge!(READY).set(f64::from(u8::from(is_ready)));
 }
 
-/// Notes a checkpoint.
+/// Records a checkpoint.
 pub(super) fn checkpoint(seconds: f64, bytes: usize) {
     histogram!(CHECKPOINT_SECONDS).record(seconds);
     gauge!(CHECKPOINT_BYTES).set(bytes as f64);

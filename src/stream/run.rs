@@ -4,7 +4,7 @@
 //! after a crash the records since the checkpoint are read again, the engine gives the same alerts again, and the sinks
 //! leave out what had landed.
 //!
-//! Seasonality, network and disk are touched here and in what is called from here, and nowhere else in this room.
+//! Clock, network and disk are touched here and in what is called from here, and nowhere else in this module.
 //!
 //! Not here: what is unusual (`Engine`).
 
@@ -24,18 +24,20 @@ use crate::alerts::Alert;
 use crate::alerts::sinks::{Delivery, Sink, SinkError, SinkPlan};
 use crate::alerts::triage::{Triage, TriageError, VerdictsError};
 use crate::calls::{Calls, CallsBuilder, FingerprintKey, KeyError, OwnerError, Owners};
-use crate::ingest::kafka::{Batch, Consumer, ConsumerError, Event, Partition};
+use crate::ingest::kafka::{Batch, Consumer, ConsumerError, Event, MAX_BATCH_WAIT, Partition};
 use crate::ingest::{DecodeSpec, Decoder, Place, SpecError};
 use crate::models::bundle::Bundle;
 use crate::pipeline::{DeadLetterPlan, Plan};
 use crate::state::{Checkpoint, StateError, Store};
 
 /// Records after which a checkpoint is due before its time: bounds what a crash repeats.
-const CHECKPOINT_RECORDS: usize = 500_000;
-/// How far a call's time may be ahead of the clock: nobody's log is a day early, and the newest time ends the others' buckets.
-const AHEAD: Duration = Duration::from_secs(86_400);
-/// First and longest pause between the attempts of a sink.
-const RETRY_PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
+const MAX_RECORDS_SINCE_CHECKPOINT: usize = 500_000;
+/// How far a call's time may be ahead of the clock: no log is a day early, and the newest time closes the others' buckets.
+const MAX_AHEAD: Duration = Duration::from_secs(86_400);
+/// First pause between the attempts of a sink; each is twice as long as the one before.
+const MIN_RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// Longest pause between the attempts of a sink.
+const MAX_RETRY_PAUSE: Duration = Duration::from_secs(30);
 
 /// Why the run ended before it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +47,7 @@ pub enum RunError {
     Admin {
         /// The address.
         address: std::net::SocketAddr,
-        /// What the system says.
+        /// The system's error.
         problem: std::io::Error,
     },
     /// The fingerprint key is missing or unfit.
@@ -54,7 +56,7 @@ pub enum RunError {
     /// A database of network owners is missing or unfit.
     #[error(transparent)]
     Owners(#[from] OwnerError),
-    /// What was learned from verdicts cannot be used.
+    /// The triage model cannot be used.
     #[error("[triage] model: {0}")]
     Triage(#[from] TriageError),
     /// The file of verdicts cannot be used.
@@ -79,12 +81,12 @@ pub enum RunError {
     Sink {
         /// Name of the sink.
         sink: String,
-        /// What hindered it last.
+        /// Its last error.
         problem: Box<SinkError>,
     },
 }
 
-/// What the shell needs of an engine. The one there is implements it; tests bring a simpler one.
+/// What the shell needs of an engine. [`Engine`] implements it, and so does a simpler one for tests.
 pub(crate) trait Machine {
     fn push(&mut self, partition: &str, calls: Calls) -> Result<Vec<Alert>, EngineError>;
     fn assign(&mut self, partitions: &[String]);
@@ -149,17 +151,17 @@ pub(crate) fn run_machine<M: Machine>(
     let mut shell = Shell::open(plan, machine, bundle, key, store, saved, &health, shutdown)?;
     let consumer = Consumer::open(&plan.source)?;
     while !shutdown.is_requested() {
-        match consumer.poll()? {
-            Event::Records(batches) => {
-                for batch in &batches {
-                    shell.read(batch)?;
-                }
-            }
+        let event = consumer.poll()?;
+        // Before anything new is taken in: what the leaders answered is about what was read until now.
+        shell.close_idle(&consumer, &event)?;
+        match event {
+            Event::Records(batches) => shell.read(&batches)?,
             Event::Assigned(partitions) => shell.take(&consumer, &partitions)?,
             Event::Revoked(partitions) => shell.release(&consumer, &partitions)?,
             Event::Quiet => {}
         }
-        shell.look_around(&consumer)?;
+        shell.report(&consumer);
+        consumer.ask_ends(shell.partitions.next_question(Instant::now()));
         if shell.is_checkpoint_due() {
             shell.checkpoint(&consumer, false)?;
         }
@@ -181,6 +183,8 @@ struct Shell<'a, M> {
     dead_letters: Outlet,
     form: Form,
     partitions: Partitions,
+    /// The furthest watermark so far, for the metric: the engine's own goes back while partitions are waited for again.
+    watermark: Option<i64>,
     saved_at: Instant,
     records_since: usize,
     health: &'a Health,
@@ -206,6 +210,7 @@ impl<'a, M: Machine> Shell<'a, M> {
         shutdown: &'a Shutdown,
     ) -> Result<Self, RunError> {
         let is_first_start = saved.is_none();
+        let patience = Duration::from_secs(plan.state.idle_seconds);
         let saved = saved.unwrap_or_default();
         let open = |sink: &dyn SinkPlan| Outlet::open(sink, &saved, health, shutdown);
         let (dead_letters, form) = match &plan.dead_letter {
@@ -223,7 +228,8 @@ impl<'a, M: Machine> Shell<'a, M> {
             form,
             decoders: BTreeMap::new(),
             calls,
-            partitions: Partitions::resume(saved.offsets),
+            partitions: Partitions::resume(saved.offsets, patience, Instant::now()),
+            watermark: machine.watermark(),
             saved_at: Instant::now(),
             records_since: 0,
             plan,
@@ -240,13 +246,21 @@ impl<'a, M: Machine> Shell<'a, M> {
         Ok(shell)
     }
 
-    /// Takes in one partition's records: what they are, what is wrong with some, and what the engine says to the rest.
-    fn read(&mut self, batch: &Batch<'_>) -> Result<(), RunError> {
+    /// Takes in records of several partitions. What waits in the others is not known yet: none is idle until its leader was asked.
+    fn read(&mut self, batches: &[Batch<'_>]) -> Result<(), RunError> {
+        if let Some(partitions) = self.partitions.begin_reading(Instant::now()) {
+            self.machine.assign(&partitions);
+        }
+        batches.iter().try_for_each(|batch| self.read_batch(batch))
+    }
+
+    /// Takes in one partition's records: those that cannot be decoded become dead letters, the rest goes to the engine.
+    fn read_batch(&mut self, batch: &Batch<'_>) -> Result<(), RunError> {
         let Partition { topic, number } = &batch.partition;
         let name = batch.partition.to_string();
         let decoder = decoder_of(&mut self.decoders, &self.plan.decode, topic)?;
         let mut letters = Vec::new();
-        self.calls.refuse_after(micros_since_epoch(SystemTime::now() + AHEAD));
+        self.calls.refuse_after(micros_since_epoch(SystemTime::now() + MAX_AHEAD));
         for record in &batch.records {
             let place = Place::Kafka { topic: Arc::clone(topic), partition: *number, offset: record.offset() };
             let decoded = decoder.decode(record.payload().unwrap_or_default(), &place, &mut self.calls);
@@ -291,7 +305,7 @@ impl<'a, M: Machine> Shell<'a, M> {
     fn take(&mut self, consumer: &Consumer, partitions: &[Partition]) -> Result<(), RunError> {
         let begin = consumer.take(partitions, self.partitions.next())?;
         self.partitions.add(partitions.iter().map(Partition::to_string), begin, Instant::now());
-        self.machine.assign(&self.partitions.assigned());
+        self.machine.assign(&self.partitions.expect_all());
         self.save()?;
         tracing::info!(count = partitions.len(), "partitions taken");
         Ok(())
@@ -304,35 +318,41 @@ impl<'a, M: Machine> Shell<'a, M> {
             self.partitions.remove(&partition.to_string());
             metrics::lag(&partition.topic, partition.number, 0);
         }
-        self.machine.assign(&self.partitions.assigned());
+        self.machine.assign(&self.partitions.expect_all());
         tracing::info!(count = partitions.len(), "partitions released");
         Ok(())
     }
 
-    /// What only the clock and the cluster tell: readiness, lags, and partitions that have fallen idle.
-    fn look_around(&mut self, consumer: &Consumer) -> Result<(), RunError> {
-        self.health.set_ready(consumer.is_connected());
-        let lag = consumer.lag();
-        for (name, records) in &lag {
-            if let Some(partition) = Partition::parse(name) {
-                metrics::lag(&partition.topic, partition.number, *records);
-            }
-        }
-        let patience = Duration::from_secs(self.plan.state.idle_seconds);
-        for name in self.partitions.fallen_idle(&lag, patience, Instant::now()) {
+    /// Partitions that their leaders confirm to be idle no longer hold the others up.
+    fn close_idle(&mut self, consumer: &Consumer, event: &Event<'_>) -> Result<(), RunError> {
+        // Records that wait make the answer worth waiting for: once they are taken in, it comes too late.
+        let is_awaited = matches!(event, Event::Records(_)) && self.partitions.await_answer();
+        let Some(ends) = consumer.ends(if is_awaited { MAX_BATCH_WAIT } else { Duration::ZERO }) else { return Ok(()) };
+        for name in self.partitions.confirm(&ends) {
             let alerts = self.machine.idle(&name)?;
             self.deliver(alerts)?;
         }
-        metrics::engine(&self.machine.counters(), self.machine.watermark());
         Ok(())
     }
 
+    /// Readiness and metrics.
+    fn report(&mut self, consumer: &Consumer) {
+        self.health.set_ready(consumer.is_connected());
+        for (name, records) in consumer.lag() {
+            if let Some(partition) = Partition::parse(&name) {
+                metrics::lag(&partition.topic, partition.number, records);
+            }
+        }
+        self.watermark = self.watermark.max(self.machine.watermark());
+        metrics::engine(&self.machine.counters(), self.watermark);
+    }
+
     fn is_checkpoint_due(&self) -> bool {
-        self.records_since >= CHECKPOINT_RECORDS
+        self.records_since >= MAX_RECORDS_SINCE_CHECKPOINT
             || self.saved_at.elapsed() >= Duration::from_secs(self.plan.state.checkpoint_seconds)
     }
 
-    /// Makes state and offsets durable, then tells Kafka. With `wait`, Kafka has heard when this returns.
+    /// Makes state and offsets durable, then commits the offsets to Kafka. With `wait`, returns once Kafka has acknowledged.
     fn checkpoint(&mut self, consumer: &Consumer, wait: bool) -> Result<(), RunError> {
         self.save()?;
         // With no broker there, waiting would only end in the same warning.
@@ -364,7 +384,7 @@ fn micros_since_epoch(time: SystemTime) -> i64 {
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// The decoder of a topic: each topic has one format, and what was found out about it is kept.
+/// The decoder of a topic. Each topic has one format, and the decoder remembers which.
 fn decoder_of<'a>(
     decoders: &'a mut BTreeMap<Arc<str>, Decoder>,
     spec: &DecodeSpec,
@@ -406,7 +426,7 @@ fn patiently<T>(
     shutdown: &Shutdown,
     mut attempt: impl FnMut() -> Result<T, SinkError>,
 ) -> Result<T, RunError> {
-    let (mut pause, longest) = RETRY_PAUSES;
+    let mut pause = MIN_RETRY_PAUSE;
     loop {
         match attempt() {
             Ok(value) => return Ok(value),
@@ -414,11 +434,11 @@ fn patiently<T>(
                 return Err(RunError::Sink { sink: name.to_owned(), problem: Box::new(problem) });
             }
             Err(problem) => {
-                tracing::warn!(sink = name, %problem, "the sink is hindered: trying again");
+                tracing::warn!(sink = name, %problem, "the sink failed: trying again");
                 metrics::retry(name);
                 health.set_ready(false);
                 shutdown.sleep(pause);
-                pause = (pause * 2).min(longest);
+                pause = (pause * 2).min(MAX_RETRY_PAUSE);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Shutdown: asked for once, noticed everywhere.
+//! Shutdown: requested once, seen by everything that must stop.
 //!
 //! Not here: what draining means (`run`).
 
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-/// A request to stop, shared by whoever asks and whoever must notice.
+/// A request to stop, shared by those that make it and those that obey it.
 #[derive(Clone, Debug)]
 pub struct Shutdown {
     requested: watch::Sender<bool>,
@@ -26,29 +26,29 @@ impl Shutdown {
     pub fn on_signals() -> std::io::Result<Self> {
         let shutdown = Self::default();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let asker = shutdown.clone();
+        let requester = shutdown.clone();
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             if let Err(error) = runtime.block_on(signal()) {
-                tracing::error!(%error, "signals are not heard");
+                tracing::error!(%error, "signals cannot be received");
                 return;
             }
             tracing::info!("shutdown requested: draining");
-            asker.request();
+            requester.request();
         })?;
         Ok(shutdown)
     }
 
-    /// Asks to stop.
+    /// Requests to stop.
     pub fn request(&self) {
         self.requested.send_replace(true);
     }
 
-    /// Whether stopping was asked for.
+    /// Whether a stop was requested.
     pub fn is_requested(&self) -> bool {
         *self.requested.borrow()
     }
 
-    /// Returns when stopping is asked for.
+    /// Returns once a stop is requested.
     pub async fn wait(&self) {
         // The sender is ourselves, so the channel cannot close.
         let _ = self.requested.subscribe().wait_for(|requested| *requested).await;

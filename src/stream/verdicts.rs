@@ -1,13 +1,13 @@
-//! Verdicts from a topic: what analysts say where they work, kept for learning.
+//! Verdicts from a topic: analysts' verdicts on alerts, kept for training the triage model.
 //!
-//! A thread with a consumer group of its own reads `{"id": "aw-…", "verdict": "false-positive"}`, looks up what was told under that
-//! id, and adds a line to the file of verdicts before it commits: what a crash makes it read again says nothing new. Detection
-//! does not wait for it, and goes on if it fails.
+//! A thread with a consumer group of its own reads `{"id": "aw-…", "verdict": "false-positive"}`, looks up the alert with that id,
+//! and appends a line to the file of verdicts before it commits: reading a verdict again after a crash changes nothing. Detection
+//! does not wait for the thread, and goes on if it fails.
 //!
-//! Of what was told it remembers the last [`MAX_REPORTED`] incidents since the start. A verdict on an older one is passed over with a
-//! warning: `apiwarden alerts verdict` takes it, from the file of alerts.
+//! The last [`MAX_REPORTED`] incidents since the start are remembered. A verdict on an older one is skipped with a warning:
+//! `apiwarden alerts verdict` takes it, from the file of alerts.
 //!
-//! Not here: learning (`train::triage`); what was learned is applied by `run`.
+//! Not here: training (`train::triage`); `run` applies the model.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
@@ -25,7 +25,7 @@ use crate::ingest::kafka::{Batch, Consumer, ConsumerError, Event, Source};
 /// Incidents that are remembered: about 10 MB, and years of a budget of one alert a day.
 const MAX_REPORTED: usize = 10_000;
 
-/// The incidents that were told, the oldest forgotten first.
+/// The incidents that were reported; the oldest are dropped first.
 #[derive(Debug, Default)]
 struct Details {
     by_id: BTreeMap<String, (Severity, Judged)>,
@@ -33,11 +33,11 @@ struct Details {
 }
 
 impl Details {
-    /// Remembers the first of an incident's loudest steps: that is what an analyst is asked about.
+    /// Remembers an incident by its first update at maximum severity: that is what an analyst is asked about.
     fn remember(&mut self, alert: &Alert) {
         let severity = alert.untriaged_severity();
         match self.by_id.get_mut(&alert.id) {
-            Some((loudest, _)) if alert.activity == Activity::Close || severity <= *loudest => {}
+            Some((maximum, _)) if alert.activity == Activity::Close || severity <= *maximum => {}
             Some(known) => *known = (severity, Judged::of(alert)),
             None => {
                 self.by_id.insert(alert.id.clone(), (severity, Judged::of(alert)));
@@ -52,14 +52,14 @@ impl Details {
     }
 }
 
-/// What thread and run loop share.
+/// State shared by the thread and the run loop.
 #[derive(Debug, Default)]
 struct Shared {
-    told: Mutex<Details>,
+    reported: Mutex<Details>,
     is_over: AtomicBool,
 }
 
-/// The thread that listens. Dropping it stops the thread.
+/// The thread that reads verdicts. Dropping it stops the thread.
 pub(super) struct Listener {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -83,10 +83,10 @@ impl Listener {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Remembers alerts that are about to be told.
+    /// Remembers alerts that are about to be delivered.
     pub(super) fn remember(&self, alerts: &[Alert]) {
-        let mut told = self.shared.told.lock().unwrap_or_else(PoisonError::into_inner);
-        alerts.iter().for_each(|alert| told.remember(alert));
+        let mut reported = self.shared.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        alerts.iter().for_each(|alert| reported.remember(alert));
     }
 }
 
@@ -100,7 +100,7 @@ impl Drop for Listener {
     }
 }
 
-/// Why listening ended.
+/// Why the thread ended.
 #[derive(Debug, thiserror::Error)]
 enum ListenError {
     #[error(transparent)]
@@ -141,18 +141,18 @@ fn take(batch: &Batch<'_>, shared: &Shared, verdicts: &mut Verdicts) -> Result<i
             tracing::warn!(place = place(), "not a verdict: expected {{\"id\": …, \"verdict\": …}}");
             continue;
         };
-        let told = shared.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let alert = told.by_id.get(&said.id).map(|(_, alert)| alert.clone());
-        drop(told);
+        let reported = shared.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        let alert = reported.by_id.get(&said.id).map(|(_, alert)| alert.clone());
+        drop(reported);
         match alert {
             Some(alert) => {
-                // The broker's clock, which says the same when a crash makes us read it again.
+                // The broker's timestamp, the same when the record is read again after a crash.
                 let time = record.timestamp().to_millis().unwrap_or_default().saturating_mul(1_000);
                 verdicts.add(Line::new(said, alert, time))?;
             }
             None => tracing::warn!(
                 place = place(),
-                "a verdict on an alert that was not told since the start: give it with `apiwarden alerts verdict`"
+                "a verdict on an alert that was not reported since the start: give it with `apiwarden alerts verdict`"
             ),
         }
     }
@@ -170,7 +170,7 @@ mod tests {
     use crate::stream::run::tests::alert;
 
     #[test]
-    fn a_verdict_from_the_topic_is_kept_with_the_alert_that_was_told() {
+    fn a_verdict_from_the_topic_is_kept_with_its_alert() {
         let mock = Mock::with_topics(&[("verdicts", 1)]);
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("verdicts.ndjson");
@@ -187,7 +187,7 @@ mod tests {
             0,
             [
                 "not json".to_owned(),
-                r#"{"id": "aw-unheard-of", "verdict": "true-positive"}"#.to_owned(),
+                r#"{"id": "aw-unknown", "verdict": "true-positive"}"#.to_owned(),
                 r#"{"id": "aw-billing", "verdict": "benign-change", "analyst": "ada"}"#.to_owned(),
             ],
         );
@@ -206,14 +206,14 @@ mod tests {
     }
 
     #[test]
-    fn an_end_teaches_nothing_new_and_the_oldest_is_forgotten_first() {
-        let mut told = Details::default();
-        told.remember(&alert("first"));
-        let louder_end = Alert { activity: Activity::Close, severity: Severity::Critical, ..alert("first") };
-        told.remember(&louder_end);
-        assert_eq!(told.by_id["aw-first"].0, Severity::High);
-        (0..MAX_REPORTED).for_each(|number| told.remember(&alert(&format!("{number}"))));
-        assert_eq!(told.by_id.len(), MAX_REPORTED);
-        assert!(!told.by_id.contains_key("aw-first"));
+    fn a_close_is_not_remembered_and_the_oldest_incident_is_dropped_first() {
+        let mut reported = Details::default();
+        reported.remember(&alert("first"));
+        let closed = Alert { activity: Activity::Close, severity: Severity::Critical, ..alert("first") };
+        reported.remember(&closed);
+        assert_eq!(reported.by_id["aw-first"].0, Severity::High);
+        (0..MAX_REPORTED).for_each(|number| reported.remember(&alert(&format!("{number}"))));
+        assert_eq!(reported.by_id.len(), MAX_REPORTED);
+        assert!(!reported.by_id.contains_key("aw-first"));
     }
 }

@@ -1,8 +1,10 @@
-//! The watermark: up to when every partition has been heard.
+//! The watermark: the event time up to which every partition has been read.
 //!
-//! Each partition has its own clock, the newest event time it has shown; the slowest partition that is being read rules. A
+//! Each partition has its own watermark, the newest event time that it has shown; the slowest partition that is being read rules. A
 //! call is late if it lies before its own partition's watermark, and too late if its bucket does: that depends on the order
 //! within the partition alone, not on how records were batched nor on what other partitions do.
+//!
+//! Not here: when a partition is idle (`partitions`), and any clock.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +19,7 @@ struct Progress {
     newest: Option<i64>,
     /// Whether nothing more is expected for now.
     is_idle: bool,
-    /// Whether somebody else reads it for now: how far it was heard is kept for when it comes back.
+    /// Whether another member reads it for now: its progress is kept for when it comes back.
     is_away: bool,
 }
 
@@ -48,12 +50,12 @@ impl Watermark {
         (progress.is_idle, progress.is_away) = (false, false);
         times
             .map(|time| {
-                let heard = progress.newest.map(|newest| newest.saturating_sub(lateness));
+                let own = progress.newest.map(|newest| newest.saturating_sub(lateness));
                 progress.newest = Some(progress.newest.map_or(time, |newest| newest.max(time)));
                 let end = bucket_start(bucket_of(time) + 1);
-                if open_from.is_some_and(|open| bucket_of(time) < open) || heard.is_some_and(|heard| end <= heard) {
+                if open_from.is_some_and(|open| bucket_of(time) < open) || own.is_some_and(|own| end <= own) {
                     Arrival::TooLate
-                } else if heard.is_some_and(|heard| time < heard) {
+                } else if own.is_some_and(|own| time < own) {
                     Arrival::Late
                 } else {
                     Arrival::OnTime
@@ -62,15 +64,16 @@ impl Watermark {
             .collect()
     }
 
-    /// The partitions that are read from now on; others no longer hold the watermark back.
+    /// The partitions that are read from now on: each holds the watermark back until it is idle (again). Others no longer do.
     pub fn assign(&mut self, partitions: &[String]) {
-        self.partitions.iter_mut().for_each(|(partition, progress)| progress.is_away = !partitions.contains(partition));
+        self.partitions.values_mut().for_each(|progress| progress.is_away = true);
         for partition in partitions {
-            self.partitions.entry(partition.clone()).or_default();
+            let progress = self.partitions.entry(partition.clone()).or_default();
+            (progress.is_idle, progress.is_away) = (false, false);
         }
     }
 
-    /// Nothing more is expected of a partition for now.
+    /// Nothing more is expected of a partition until it is observed or assigned again.
     pub fn idle(&mut self, partition: &str) {
         if let Some(progress) = self.partitions.get_mut(partition) {
             progress.is_idle = true;
@@ -82,7 +85,8 @@ impl Watermark {
         self.partitions.values_mut().for_each(|progress| progress.is_idle = true);
     }
 
-    /// Up to when all has been heard; with no partition left to wait for, up to the end of the newest bucket.
+    /// Event time (microseconds) up to which all has been read, less `lateness` (microseconds); with no partition left to wait
+    /// for, the end of the newest bucket. It may go back, when an idle partition is waited for again; what is closed stays closed.
     pub fn time(&self, lateness: i64) -> Option<i64> {
         let read = || self.partitions.values().filter(|progress| !progress.is_away);
         let mut waited_for = read().filter(|progress| !progress.is_idle).peekable();
@@ -90,7 +94,7 @@ impl Watermark {
             let newest = read().filter_map(|progress| progress.newest).max()?;
             return Some(bucket_start(bucket_of(newest) + 1));
         }
-        // A partition that was never heard holds all back.
+        // A partition of which nothing was read yet holds all back.
         let times: Option<Vec<i64>> = waited_for.map(|progress| progress.newest).collect();
         Some(times?.into_iter().min()?.saturating_sub(lateness))
     }
@@ -129,7 +133,7 @@ mod tests {
         let mut watermark = Watermark::default();
         watermark.assign(&["a".to_owned(), "b".to_owned()]);
         watermark.observe("a", std::iter::once(10 * BUCKET_MICROS), 0);
-        assert_eq!(watermark.time(0), None, "b was never heard");
+        assert_eq!(watermark.time(0), None, "nothing of b was read");
         watermark.observe("b", std::iter::once(2 * BUCKET_MICROS), 0);
         assert_eq!(watermark.time(0), Some(2 * BUCKET_MICROS));
         watermark.idle("b");
@@ -139,16 +143,31 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_that_comes_back_was_heard_as_far_as_before() {
+    fn a_partition_that_comes_back_goes_on_where_it_was() {
         let mut watermark = Watermark::default();
         watermark.observe("a", std::iter::once(10 * BUCKET_MICROS), 0);
         watermark.observe("b", std::iter::once(4 * BUCKET_MICROS), 0);
         watermark.assign(&["a".to_owned()]);
         assert_eq!(watermark.time(0), Some(10 * BUCKET_MICROS));
         watermark.assign(&[]);
-        assert_eq!(watermark.time(0), None, "nothing is read: nothing is heard");
+        assert_eq!(watermark.time(0), None, "no partition, no progress");
         watermark.assign(&["a".to_owned(), "b".to_owned()]);
         assert_eq!(watermark.time(0), Some(4 * BUCKET_MICROS));
+    }
+
+    #[test]
+    fn an_idle_partition_that_is_assigned_again_is_waited_for() {
+        let both = ["a".to_owned(), "b".to_owned()];
+        let mut watermark = Watermark::default();
+        watermark.assign(&both);
+        watermark.observe("a", std::iter::once(10 * BUCKET_MICROS), 0);
+        watermark.observe("b", std::iter::once(10 * BUCKET_MICROS), 0);
+        watermark.idle("b");
+        // As after a restart, with a backlog in both.
+        watermark.assign(&both);
+        watermark.observe("a", std::iter::once(20 * BUCKET_MICROS), 0);
+        assert_eq!(watermark.open_from(0), Some(10));
+        assert_eq!(watermark.observe("b", std::iter::once(11 * BUCKET_MICROS), 0), [Arrival::OnTime]);
     }
 
     #[test]

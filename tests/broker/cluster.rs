@@ -54,6 +54,11 @@ impl Cluster {
         Some(Self { brokers, prefix: format!("apiwarden-test-{}", started.as_millis()) })
     }
 
+    /// Another cluster, under the same names.
+    pub fn elsewhere(&self, brokers: String) -> Self {
+        Self { brokers, prefix: self.prefix.clone() }
+    }
+
     /// A name for a topic or group of this test.
     pub fn name(&self, of: &str) -> String {
         format!("{}-{of}", self.prefix)

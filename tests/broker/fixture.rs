@@ -82,6 +82,21 @@ fn text_after<'a>(record: &'a str, start: &str) -> &'a str {
     record.split_once(start).and_then(|(_, rest)| rest.split_once('"')).map_or("", |(text, _)| text)
 }
 
+/// Cuts records near each of `places` where a five-minute bucket begins: what comes then is in time, whatever was closed before.
+pub fn cut_at_buckets<'r>(records: &[&'r str], places: &[usize]) -> Vec<Vec<&'r str>> {
+    let bucket_of = |record: &&str| (time_of(record) / 300.0).floor();
+    let mut parts = Vec::new();
+    let mut from = 0;
+    for &place in places {
+        let closed = records[..place].iter().map(|record| bucket_of(record)).fold(f64::MIN, f64::max);
+        let to = place + records[place..].iter().take_while(|record| bucket_of(record) <= closed).count();
+        parts.push(records[from..to].to_vec());
+        from = to;
+    }
+    parts.push(records[from..].to_vec());
+    parts
+}
+
 /// A number that the environment may replace.
 pub fn number_from_env(variable: &str, default: usize) -> usize {
     std::env::var(variable).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{variable} is no number")))

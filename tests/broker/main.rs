@@ -1,4 +1,4 @@
-//! apiwarden against a real Apache Kafka: killed, stopped, cut off, and what leaves the house all the same.
+//! apiwarden against a real Apache Kafka: killed, stopped, stalled, cut off, and the alerts that it delivers all the same.
 //!
 //! Without a broker in `KAFKA_BOOTSTRAP_SERVERS` (`tests/kafka`) the tests skip themselves and one line says so; with
 //! `APIWARDEN_REQUIRE_BROKER=1` they fail instead. `APIWARDEN_BINARY` names another binary than the one just built,
@@ -13,6 +13,7 @@
 mod cluster;
 mod fixture;
 mod service;
+mod stalls;
 
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ const MAX_LIFETIME: Duration = Duration::from_millis(4000);
 const MAX_AFTERLIFE: Duration = Duration::from_millis(300);
 
 #[test]
-fn a_run_that_is_killed_again_and_again_tells_what_an_undisturbed_one_tells() {
+fn a_run_that_is_killed_again_and_again_gives_the_alerts_of_an_undisturbed_one() {
     let Some(cluster) = Cluster::given() else { return };
     let fixture = Fixture::shared();
     let (count, kills) = (number_from_env("APIWARDEN_KILL_RECORDS", 40_000), number_from_env("APIWARDEN_KILLS", 6));
@@ -40,7 +41,7 @@ fn a_run_that_is_killed_again_and_again_tells_what_an_undisturbed_one_tells() {
     cluster.produce(&undisturbed.calls, &records);
     undisturbed.run_to_the_end(newest);
     let expected = cluster.alerts(&undisturbed.alerts);
-    assert!(expected.len() >= 20, "too few alerts to tell anything: {}", expected.len());
+    assert!(expected.len() >= 20, "too few alerts to compare: {}", expected.len());
 
     // Records come in slices, so that each life has some before it and none sees the end of the stream.
     let killed = Deployment::new(&cluster, fixture, "killed", 4);
@@ -62,9 +63,11 @@ fn a_run_that_is_killed_again_and_again_tells_what_an_undisturbed_one_tells() {
     killed.run_to_the_end(newest);
 
     println!("{count} records, {kills} kills, {} alerts; those landed at each kill: {landed:?}", expected.len());
-    let told = cluster.alerts(&killed.alerts);
-    assert_same(&told, &expected);
-    assert!(landed.windows(2).any(|ends| ends[0] < ends[1]), "no life told anything before it was killed: {landed:?}");
+    assert_same(&cluster.alerts(&killed.alerts), &expected);
+    assert!(
+        landed.windows(2).any(|ends| ends[0] < ends[1]),
+        "no life delivered an alert before it was killed: {landed:?}"
+    );
 }
 
 #[test]
@@ -78,7 +81,7 @@ fn a_scan_and_a_run_give_the_same_alerts_however_the_records_are_partitioned() {
         cluster.produce(&run.calls, &records);
         run.run_to_the_end(newest);
         let scanned = run.scan(&records);
-        assert!(scanned.len() >= 20, "too few alerts to tell anything: {}", scanned.len());
+        assert!(scanned.len() >= 20, "too few alerts to compare: {}", scanned.len());
         assert_same(&cluster.alerts(&run.alerts), &scanned);
     }
 }
@@ -103,9 +106,9 @@ fn what_cannot_be_read_goes_to_the_dead_letters_and_the_stream_goes_on() {
 
     let dead = cluster.read(&run.dead_letters);
     let headers = ["aw-reason", "aw-topic", "aw-partition", "aw-offset"];
-    let told: Vec<_> = dead.iter().map(|letter| headers.map(|name| letter.headers[name].as_str())).collect();
+    let delivered: Vec<_> = dead.iter().map(|letter| headers.map(|name| letter.headers[name].as_str())).collect();
     let topic = run.calls.as_str();
-    assert_eq!(told, [["not_json", topic, "0", "1000"], ["time_ahead", topic, "0", "1001"]]);
+    assert_eq!(delivered, [["not_json", topic, "0", "1000"], ["time_ahead", topic, "0", "1001"]]);
     assert_eq!(dead[0].value, "{\"@timestamp\": poison", "kept as it came");
 }
 
@@ -175,19 +178,19 @@ fn a_broker_that_is_away_for_a_while_is_survived() {
     assert_same(&cluster.alerts(&run.alerts), &run.scan(&records));
 }
 
-/// Compares alerts by uid; tells those that differ, not all.
+/// Compares alerts by uid; a failure names those that differ, not all.
 #[track_caller]
-fn assert_same(told: &cluster::Alerts, expected: &cluster::Alerts) {
-    let missing: Vec<_> = expected.keys().filter(|uid| !told.contains_key(*uid)).collect();
-    let surplus: Vec<_> = told.keys().filter(|uid| !expected.contains_key(*uid)).collect();
+fn assert_same(delivered: &cluster::Alerts, expected: &cluster::Alerts) {
+    let missing: Vec<_> = expected.keys().filter(|uid| !delivered.contains_key(*uid)).collect();
+    let surplus: Vec<_> = delivered.keys().filter(|uid| !expected.contains_key(*uid)).collect();
     let changed: Vec<_> =
-        expected.iter().filter(|(uid, body)| told.get(*uid).is_some_and(|told| told != *body)).collect();
+        expected.iter().filter(|(uid, body)| delivered.get(*uid).is_some_and(|delivered| delivered != *body)).collect();
     assert!(
         missing.is_empty() && surplus.is_empty() && changed.is_empty(),
         "of {} alerts missing: {missing:?}, not expected: {surplus:?}, different: {} like {:?} instead of {:?}",
         expected.len(),
         changed.len(),
-        changed.first().map(|(uid, _)| &told[*uid]),
+        changed.first().map(|(uid, _)| &delivered[*uid]),
         changed.first().map(|(_, body)| body),
     );
 }

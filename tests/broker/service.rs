@@ -13,8 +13,10 @@ use super::fixture::Fixture;
 
 /// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(180);
-const KEY: &str = "only for the tests of this house";
-/// How far calls may come late, seconds. More than the steps in which [`Deployment::run_to_the_end`] tells times apart.
+/// `idle_seconds` of tests that wait for idleness.
+pub const IDLE: Duration = Duration::from_secs(3);
+const KEY: &str = "only for the tests of this project";
+/// How far calls may come late, seconds. More than the steps in which [`Deployment::run_to_the_end`] distinguishes times.
 const LATENESS: f64 = 300.0;
 
 /// A pipeline: its file, its state, its topics.
@@ -25,6 +27,10 @@ pub struct Deployment {
     pub alerts: String,
     pub dead_letters: String,
     pub checkpoint_seconds: u64,
+    /// Brokers of the alerts' topic, if they are others.
+    pub alert_brokers: Option<String>,
+    /// Longest time between two polls before the group takes the partitions away, milliseconds.
+    pub max_poll_interval_ms: u64,
     brokers: String,
     bundle: PathBuf,
     directory: TempDir,
@@ -44,6 +50,8 @@ impl Deployment {
             alerts: topic("alerts", 3),
             dead_letters: topic("dead", 1),
             checkpoint_seconds: 1,
+            alert_brokers: None,
+            max_poll_interval_ms: 300_000,
             brokers: cluster.brokers.clone(),
             bundle: fixture.bundle.clone(),
             directory: tempfile::tempdir().unwrap(),
@@ -55,11 +63,16 @@ impl Deployment {
         self.start_with(3600)
     }
 
-    /// Runs until all that is there was read and the newest bucket was judged, then stops.
+    /// Starts the service with partitions that fall idle after [`IDLE`].
+    pub fn start_impatient(&self) -> Service {
+        self.start_with(IDLE.as_secs())
+    }
+
+    /// Runs until all that is there was read and the newest bucket was closed, then stops.
     pub fn run_to_the_end(&self, newest: f64) {
-        let service = self.start_with(3);
+        let service = self.start_impatient();
         // Only idleness moves the watermark past the newest call.
-        eventually("the newest bucket to be judged", || {
+        eventually("the newest bucket to be closed", || {
             service.metric("apiwarden_watermark_seconds") > newest - LATENESS / 2.0
         });
         assert!(service.stop().success());
@@ -87,6 +100,10 @@ impl Deployment {
     fn write_pipeline(&self, port: u16, idle_seconds: u64) -> PathBuf {
         let file = self.directory.path().join("pipeline.toml");
         let Self { name, calls, alerts, dead_letters, checkpoint_seconds, brokers, bundle, .. } = self;
+        let max_poll_interval_ms = self.max_poll_interval_ms;
+        let alert_brokers = self.alert_brokers.as_ref().map_or_else(String::new, |brokers| {
+            format!("brokers = \"{brokers}\"\nproperties = {{ \"message.timeout.ms\" = 1000 }}")
+        });
         let bundle = bundle.display();
         let text = format!(
             r#"
@@ -100,6 +117,7 @@ impl Deployment {
             "session.timeout.ms" = 6000
             "heartbeat.interval.ms" = 1000
             "socket.timeout.ms" = 6000
+            "max.poll.interval.ms" = {max_poll_interval_ms}
             [decode]
             format = "ecs"
             [model]
@@ -110,6 +128,7 @@ impl Deployment {
             [[sinks]]
             type = "kafka"
             topic = "{alerts}"
+            {alert_brokers}
             [dead_letter]
             topic = "{dead_letters}"
             [state]
@@ -130,7 +149,7 @@ pub struct Service {
     admin: SocketAddr,
 }
 
-/// What the admin server says.
+/// An answer of the admin server.
 pub struct Answer {
     pub status: u16,
     pub body: String,
@@ -150,10 +169,31 @@ impl Service {
         std::thread::sleep(life);
     }
 
+    /// Stops it where it stands (SIGSTOP) for a while, in which `meanwhile` happens.
+    pub fn freeze(&self, time: Duration, meanwhile: impl FnOnce()) {
+        self.signal("-STOP");
+        meanwhile();
+        std::thread::sleep(time);
+        self.signal("-CONT");
+    }
+
+    /// Waits until it has taken in `count` calls, and expects that none of them came too late.
+    #[track_caller]
+    pub fn await_calls(&self, count: usize) {
+        let metric = |name| self.metric(name) as usize;
+        eventually("all calls to be read", || {
+            metric("apiwarden_calls_total") + metric("apiwarden_too_late_calls_total") >= count
+        });
+        assert_eq!(metric("apiwarden_too_late_calls_total"), 0, "of {count} calls these were dropped as too late");
+    }
+
+    fn signal(&self, signal: &str) {
+        succeed(Command::new("kill").args([signal, &self.child.id().to_string()]));
+    }
+
     /// Asks it to stop (SIGTERM), and waits until it has.
     pub fn stop(mut self) -> ExitStatus {
-        let id = self.child.id().to_string();
-        succeed(Command::new("kill").args(["-TERM", &id]));
+        self.signal("-TERM");
         let mut ended = None;
         eventually("the service to stop", || {
             ended = self.child.try_wait().unwrap();

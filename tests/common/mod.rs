@@ -9,11 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use apiwarden::alerts::{Alert, to_ocsf};
-use apiwarden::calls::{CallsBuilder, FingerprintKey, VendorPack};
+use apiwarden::calls::{Calls, CallsBuilder, FingerprintKey, VendorPack};
 use apiwarden::ingest::{DecodeError, DecodeSpec, Decoder, Place};
 use apiwarden::models::bundle::Bundle;
 use apiwarden::train::{History, Report, Settings, train};
-use polars::prelude::DataFrame;
 use serde_json::Value;
 
 /// What the fingerprint key is made of.
@@ -68,7 +67,7 @@ pub fn time(line: &str) -> &str {
 }
 
 /// The calls of records, and what could not be read.
-pub fn decode(lines: &[String]) -> (DataFrame, Vec<DecodeError>) {
+pub fn decode(lines: &[String]) -> (Calls, Vec<DecodeError>) {
     let mut decoder = Decoder::new(&DecodeSpec::default()).expect("no specification, nothing wrong");
     let mut calls = CallsBuilder::new(key());
     let path: Arc<Path> = Path::new("records").into();
@@ -83,7 +82,7 @@ pub fn decode(lines: &[String]) -> (DataFrame, Vec<DecodeError>) {
 /// Learns a bundle from records.
 pub fn learn(lines: &[String]) -> (Bundle, Report) {
     let mut history = History::default();
-    history.add(&decode(lines).0).expect("calls");
+    history.add(decode(lines).0);
     let vendors = VendorPack::embedded();
     let settings =
         Settings { fingerprint_key: key().id(), alerts_per_day: ALERTS_PER_DAY, records_left_out: 0, vendors };

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A real Apache Kafka for the broker tests: one node on loopback, without a container. `kafka.sh help` tells the rest.
+# A real Apache Kafka for the broker tests: one node on loopback, without a container. `kafka.sh help` lists the commands.
 #
 # Standard output is for programs (one line from `up`, one from `status`). All that a person reads goes to standard error.
 set -euo pipefail
