@@ -159,7 +159,7 @@ fn a_crash_loses_nothing_and_doubles_nothing() {
 
 /// Expects that a partition is idle only while all of its records were pushed, and that none is when another's are.
 struct Strict {
-    mock: Arc<Mock>,
+    mock: Mock,
     /// Records of each partition, as produced and as pushed.
     produced: BTreeMap<String, usize>,
     pushed: BTreeMap<String, usize>,
@@ -218,7 +218,7 @@ impl Machine for Strict {
 
 #[test]
 fn a_partition_with_unread_records_is_never_idle_and_none_is_when_another_is_read() {
-    let mock = Arc::new(Mock::with_topics(&[("calls", 2), ("alerts", 2), ("dead", 1)]));
+    let mock = Mock::with_topics(&[("calls", 2), ("alerts", 2), ("dead", 1)]);
     let directory = tempfile::tempdir().unwrap();
     let plan = plan(&mock, directory.path(), 1);
     let shutdown = Shutdown::default();
