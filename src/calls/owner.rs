@@ -8,6 +8,7 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use maxminddb::{Reader, geoip2};
 use serde::Deserialize;
@@ -95,10 +96,10 @@ pub enum OwnerError {
 }
 
 /// Opened databases; by default none, and then nobody owns anything.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Owners {
-    asn: Option<Reader<Vec<u8>>>,
-    country: Option<Reader<Vec<u8>>>,
+    asn: Option<Arc<Reader<Vec<u8>>>>,
+    country: Option<Arc<Reader<Vec<u8>>>>,
 }
 
 impl Owners {
@@ -110,7 +111,7 @@ impl Owners {
         let asn = databases.asn_database.as_deref().map(|path| open(path, "asn_database", &["ASN", "ISP"]));
         let country = databases.country_database.as_deref();
         let country = country.map(|path| open(path, "country_database", &["Country", "City", "Enterprise"]));
-        Ok(Self { asn: asn.transpose()?, country: country.transpose()? })
+        Ok(Self { asn: asn.transpose()?.map(Arc::new), country: country.transpose()?.map(Arc::new) })
     }
 
     /// The label of an address's owner, `None` for an address that no database knows. `network` is its /24 or /48, which

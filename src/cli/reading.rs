@@ -12,12 +12,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::alerts::triage::Triage;
 use crate::calls::{Calls, CallsBuilder, Exclude, FingerprintKey, OwnerDatabases, Owners, VendorPack};
-use crate::ingest::{DecodeError, DecodeSpec, Decoder, FileReader, Inputs};
+use crate::ingest::{Batch, DecodeError, DecodeSpec, Decoder, FileReader, Inputs, Piece};
 use crate::models::bundle::{Bundle, BundleError};
 use crate::pipeline::{self, Detection, Plan, default_key_file};
 
-/// Calls of a batch.
-const CALLS_PER_BATCH: usize = 16_384;
+/// Records that are decoded at once.
+const RECORDS_PER_PIECE: usize = 4_096;
+/// Pieces that are read, and decoded, ahead of whoever takes them, by each worker.
+const PIECES_AHEAD: usize = 2;
 /// Complaints that are printed; the rest is counted.
 const MAX_DIAGNOSTICS: usize = 5;
 
@@ -115,44 +117,103 @@ impl Tally {
     }
 }
 
-/// Reads all inputs, and hands on each batch of calls.
+/// A decoder and a builder of calls: what each worker has of its own.
+struct Worker {
+    decoder: Decoder,
+    calls: CallsBuilder,
+}
+
+impl Worker {
+    fn new(setup: &Setup, owners: &Owners) -> anyhow::Result<Self> {
+        let mut calls = CallsBuilder::with_vendors(Arc::clone(&setup.key), Arc::clone(&setup.vendors));
+        calls.name_owners(owners.clone());
+        Ok(Self { decoder: Decoder::new(&setup.decode)?, calls })
+    }
+
+    fn decode(&mut self, piece: &Piece) -> (Batch, Calls) {
+        let batch = piece.decode(&mut self.decoder, &mut self.calls);
+        (batch, self.calls.finish())
+    }
+}
+
+/// Reads all inputs, and passes each batch of calls to `take`, in the order in which they lie there. One thread reads, as many as
+/// there are cores decode; what `take` sees does not depend on their number.
+///
+/// # Errors
+/// Where no input can be read, or `take` fails. A record that cannot be decoded is a diagnostic, no error.
 pub(super) fn read(
     inputs: &[String],
     setup: &Setup,
     mut take: impl FnMut(Calls) -> anyhow::Result<()>,
 ) -> anyhow::Result<Tally> {
     let mut reader = FileReader::new(&Inputs::resolve(inputs)?);
-    let mut decoder = Decoder::new(&setup.decode)?;
-    let mut calls = CallsBuilder::with_vendors(Arc::clone(&setup.key), Arc::clone(&setup.vendors));
-    calls.name_owners(Owners::open(&setup.owners)?);
+    let owners = Owners::open(&setup.owners)?;
     let progress = bytes_bar(reader.bytes_total());
     let mut tally = Tally::default();
-    loop {
-        match reader.next_batch(&mut decoder, &mut calls, CALLS_PER_BATCH) {
-            Ok(batch) => {
-                tally.records += batch.records;
-                tally.skipped += batch.skipped as u64;
-                tally.report(&progress, &batch.errors);
-                if !calls.is_empty() {
-                    tally.calls += calls.len() as u64;
-                    take(calls.finish())?;
+    let threads = rayon::current_num_threads();
+    let mut workers = (0..threads).map(|_| Worker::new(setup, &owners)).collect::<anyhow::Result<Vec<_>>>()?;
+    std::thread::scope(|scope| {
+        // Each worker has its own two channels, served in turn: the order of the pieces is that of the turns.
+        let mut lanes = Vec::with_capacity(threads);
+        for worker in &mut workers {
+            let (pieces, work) = std::sync::mpsc::sync_channel::<Piece>(PIECES_AHEAD);
+            let (done, decoded) = std::sync::mpsc::sync_channel(PIECES_AHEAD);
+            scope.spawn(move || {
+                for piece in work {
+                    if done.send(worker.decode(&piece)).is_err() {
+                        return;
+                    }
                 }
-                progress.set_position(reader.bytes_read());
-                progress.set_message(format!("{} calls", tally.calls));
-                if batch.finished {
-                    break;
-                }
-            }
-            Err(error) => {
-                progress.suspend(|| eprintln!("apiwarden: {error}"));
-                tally.unreadable.push(error.to_string());
-                if !calls.is_empty() {
-                    tally.calls += calls.len() as u64;
-                    take(calls.finish())?;
-                }
-            }
+            });
+            lanes.push((pieces, decoded));
         }
-    }
+        let (inputs, outputs): (Vec<_>, Vec<_>) = lanes.into_iter().unzip();
+        let (positions, read_to) = std::sync::mpsc::channel();
+        scope.spawn(move || {
+            let mut turn = 0;
+            loop {
+                let piece = reader.next_piece(RECORDS_PER_PIECE);
+                let position = reader.bytes_read();
+                let is_last = piece.as_ref().is_ok_and(Piece::is_last);
+                let message = match piece {
+                    Ok(piece) => {
+                        if inputs[turn].send(piece).is_err() {
+                            return;
+                        }
+                        turn = (turn + 1) % inputs.len();
+                        Ok(position)
+                    }
+                    Err(error) => Err(error),
+                };
+                if positions.send(message).is_err() || is_last {
+                    return;
+                }
+            }
+        });
+        let mut turn = 0;
+        for message in read_to {
+            let position = match message {
+                Ok(position) => position,
+                Err(error) => {
+                    progress.suspend(|| eprintln!("apiwarden: {error}"));
+                    tally.unreadable.push(error.to_string());
+                    continue;
+                }
+            };
+            let Ok((batch, calls)) = outputs[turn].recv() else { break };
+            turn = (turn + 1) % outputs.len();
+            tally.records += batch.records;
+            tally.skipped += batch.skipped as u64;
+            tally.report(&progress, &batch.errors);
+            if !calls.is_empty() {
+                tally.calls += calls.len() as u64;
+                take(calls)?;
+            }
+            progress.set_position(position);
+            progress.set_message(format!("{} calls", tally.calls));
+        }
+        anyhow::Ok(())
+    })?;
     progress.finish_and_clear();
     anyhow::ensure!(
         tally.calls > 0 || tally.unreadable.is_empty(),

@@ -21,6 +21,8 @@ use crate::calls::CallsBuilder;
 
 /// Bytes that are read at once.
 const BUFFER: usize = 256 << 10;
+/// Bytes from which a piece is full, whatever its number of records.
+const MAX_PIECE_BYTES: usize = 8 << 20;
 const PARQUET: &[u8] = b"PAR1";
 
 /// What was read of one file.
@@ -45,16 +47,89 @@ impl Batch {
         Self { source: Arc::clone(source), records: 0, calls: 0, skipped: 0, errors: Vec::new(), finished: false }
     }
 
-    pub(super) fn add(&mut self, decoded: Decoded) {
+    fn add(&mut self, decoded: Decoded) {
         self.records += 1;
         self.calls += decoded.calls;
         self.skipped += decoded.skipped;
         self.errors.extend(decoded.errors);
     }
+}
 
-    /// A batch is full with its calls, and with as many records that are none: diagnostics must not pile up.
-    pub(super) fn is_full(&self, max_calls: usize) -> bool {
-        self.calls >= max_calls || self.records >= max_calls as u64
+/// Records as they lie in one file, not decoded yet: what one thread reads and another may decode.
+#[derive(Debug)]
+pub struct Piece {
+    source: Arc<Path>,
+    /// Line, row or document of the first record, from 1.
+    first: u64,
+    bytes: Vec<u8>,
+    /// Where each record ends in `bytes`; `None` for one that is too large to be held.
+    ends: Vec<Option<usize>>,
+    /// Nothing is left to read, in this file and after it.
+    finished: bool,
+}
+
+impl Piece {
+    fn new(source: &Arc<Path>, first: u64) -> Self {
+        Self { source: Arc::clone(source), first, bytes: Vec::new(), ends: Vec::new(), finished: false }
+    }
+
+    /// Adds a record that was appended to the bytes; a part of one that is too large is dropped.
+    fn end_record(&mut self, fits: bool, begin: usize) {
+        if !fits {
+            self.bytes.truncate(begin);
+        }
+        self.ends.push(fits.then_some(self.bytes.len()));
+    }
+
+    /// Its first record is at this line, row or document.
+    pub(super) fn start_at(&mut self, first: u64) {
+        self.first = first;
+    }
+
+    /// Adds a record.
+    pub(super) fn add(&mut self, record: &[u8]) {
+        let begin = self.bytes.len();
+        self.bytes.extend_from_slice(record);
+        self.end_record(true, begin);
+    }
+
+    /// Number of records.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Whether nothing is left to read, in this file and after it.
+    pub fn is_last(&self) -> bool {
+        self.finished
+    }
+
+    /// Decodes all records into `calls`.
+    pub fn decode(&self, decoder: &mut Decoder, calls: &mut CallsBuilder) -> Batch {
+        let mut batch = Batch {
+            source: Arc::clone(&self.source),
+            records: 0,
+            calls: 0,
+            skipped: 0,
+            errors: Vec::new(),
+            finished: self.finished,
+        };
+        let mut begin = 0;
+        for (line, end) in (self.first..).zip(&self.ends) {
+            let place = Place::File { path: Arc::clone(&self.source), line };
+            if let Some(end) = *end {
+                batch.add(decoder.decode(&self.bytes[begin..end], &place, calls));
+                begin = end;
+            } else {
+                let error = RecordError::from(Problem::TooLarge { limit: MAX_CONTENT_BYTES }).at(&place, None);
+                batch.add(Decoded { errors: vec![error], ..Decoded::default() });
+            }
+        }
+        batch
     }
 }
 
@@ -84,16 +159,11 @@ impl FileReader {
         }
     }
 
-    /// Reads on, until about `max_calls` calls or records, or the end of the file. A document counts as one record, whatever it holds.
+    /// Reads on, up to `max_records` records or the end of the file. A document counts as one record, whatever it holds.
     ///
     /// # Errors
     /// A file cannot be read, or not to its end. What was read of it stands; the next call goes on with the next file.
-    pub fn next_batch(
-        &mut self,
-        decoder: &mut Decoder,
-        calls: &mut CallsBuilder,
-        max_calls: usize,
-    ) -> Result<Batch, InputError> {
+    pub fn next_piece(&mut self, max_records: usize) -> Result<Piece, InputError> {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
@@ -103,16 +173,29 @@ impl FileReader {
             self.last = Arc::clone(&path);
             self.current = Some(Source::open(path, &self.bytes_read)?);
         }
-        let mut batch = Batch::of(&self.last);
+        let mut piece = Piece::new(&self.last, 1);
         if let Some(mut source) = self.current.take() {
-            match source.read(decoder, calls, max_calls, &mut batch) {
+            match source.read(max_records, &mut piece) {
                 Ok(true) => {}
                 Ok(false) => self.current = Some(source),
                 Err(failure) => self.failure = Some(failure),
             }
         }
-        batch.finished = self.current.is_none() && self.failure.is_none() && self.waiting.len() == 0;
-        Ok(batch)
+        piece.finished = self.current.is_none() && self.failure.is_none() && self.waiting.len() == 0;
+        Ok(piece)
+    }
+
+    /// Reads on and decodes, up to `max_records` records or the end of the file.
+    ///
+    /// # Errors
+    /// As [`Self::next_piece`].
+    pub fn next_batch(
+        &mut self,
+        decoder: &mut Decoder,
+        calls: &mut CallsBuilder,
+        max_records: usize,
+    ) -> Result<Batch, InputError> {
+        Ok(self.next_piece(max_records)?.decode(decoder, calls))
     }
 
     /// Bytes read so far, as they lie on disk.
@@ -144,19 +227,10 @@ impl Source {
     }
 
     /// Whether the file is at its end.
-    fn read(
-        &mut self,
-        decoder: &mut Decoder,
-        calls: &mut CallsBuilder,
-        max_calls: usize,
-        batch: &mut Batch,
-    ) -> Result<bool, InputError> {
+    fn read(&mut self, max_records: usize, piece: &mut Piece) -> Result<bool, InputError> {
         match &mut self.content {
-            Content::Parquet(rows) => rows.read(decoder, calls, max_calls, batch),
-            Content::Text(text) => {
-                let read = text.read(&self.path, decoder, calls, max_calls, batch);
-                read.map_err(InputError::unreadable(&self.path))
-            }
+            Content::Parquet(rows) => rows.read(max_records, piece),
+            Content::Text(text) => text.read(max_records, piece).map_err(InputError::unreadable(&self.path)),
         }
     }
 }
@@ -210,47 +284,57 @@ impl Text {
         Ok(Self { reader, is_document, line: 0, buffer: Vec::new() })
     }
 
-    fn read(
-        &mut self,
-        path: &Arc<Path>,
-        decoder: &mut Decoder,
-        calls: &mut CallsBuilder,
-        max_calls: usize,
-        batch: &mut Batch,
-    ) -> io::Result<bool> {
-        while !batch.is_full(max_calls) {
-            let fits = if self.is_document { self.next_document()? } else { self.next_line()? };
-            if self.buffer.is_empty() {
+    /// Whether the text is at its end. Of a text that breaks off within a record, the records before it are there.
+    fn read(&mut self, max_records: usize, piece: &mut Piece) -> io::Result<bool> {
+        piece.first = self.line + 1;
+        while piece.len() < max_records && piece.bytes.len() < MAX_PIECE_BYTES {
+            let begin = piece.bytes.len();
+            let read = if self.is_document {
+                self.append_document(&mut piece.bytes)
+            } else {
+                self.append_line(&mut piece.bytes)
+            };
+            let fits = read.inspect_err(|_| piece.bytes.truncate(begin))?;
+            if piece.bytes.len() == begin {
                 return Ok(true);
             }
             self.line += 1;
-            let place = Place::File { path: Arc::clone(path), line: self.line };
-            if fits {
-                batch.add(decoder.decode(&self.buffer, &place, calls));
-            } else {
-                let error = RecordError::from(Problem::TooLarge { limit: MAX_CONTENT_BYTES }).at(&place, None);
-                batch.add(Decoded { errors: vec![error], ..Decoded::default() });
-            }
+            piece.end_record(fits, begin);
         }
         Ok(false)
     }
 
     /// Fills the buffer with the next line; empty at the end. Whether the line fits: of one that does not, the rest is passed over.
     pub fn next_line(&mut self) -> io::Result<bool> {
-        self.buffer.clear();
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        let fits = self.append_line(&mut buffer);
+        self.buffer = buffer;
+        fits
+    }
+
+    /// Fills the buffer with all the rest; empty at the end. Whether it fits.
+    pub fn next_document(&mut self) -> io::Result<bool> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        let fits = self.append_document(&mut buffer);
+        self.buffer = buffer;
+        fits
+    }
+
+    fn append_line(&mut self, out: &mut Vec<u8>) -> io::Result<bool> {
+        let begin = out.len();
         let one_more = MAX_CONTENT_BYTES as u64 + 1;
-        self.reader.by_ref().take(one_more).read_until(b'\n', &mut self.buffer)?;
-        let fits = self.buffer.len() <= MAX_CONTENT_BYTES;
-        if !fits && !self.buffer.ends_with(b"\n") {
+        self.reader.by_ref().take(one_more).read_until(b'\n', out)?;
+        let fits = out.len() - begin <= MAX_CONTENT_BYTES;
+        if !fits && !out.ends_with(b"\n") {
             self.reader.skip_until(b'\n')?;
         }
         Ok(fits)
     }
 
-    /// Fills the buffer with all the rest; empty at the end. Whether it fits.
-    pub fn next_document(&mut self) -> io::Result<bool> {
-        self.buffer.clear();
-        let read = self.reader.by_ref().take(MAX_CONTENT_BYTES as u64 + 1).read_to_end(&mut self.buffer)?;
+    fn append_document(&mut self, out: &mut Vec<u8>) -> io::Result<bool> {
+        let read = self.reader.by_ref().take(MAX_CONTENT_BYTES as u64 + 1).read_to_end(out)?;
         let fits = read <= MAX_CONTENT_BYTES;
         if !fits {
             io::copy(&mut self.reader, &mut io::sink())?;

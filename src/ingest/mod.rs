@@ -23,7 +23,7 @@ mod raw;
 mod time;
 
 pub use decoder::{DecodeSpec, Decoded, Decoder, SpecError};
-pub use file::{Batch, FileReader};
+pub use file::{Batch, FileReader, Piece};
 pub use formats::{FORMATS, FormatKind, Probe};
 pub use inputs::{InputError, Inputs};
 pub use place::{DecodeError, JsonFault, Place, Problem, RecordError, Shape};

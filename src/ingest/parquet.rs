@@ -14,11 +14,8 @@ use polars_io::SerReader;
 use polars_io::parquet::read::ParquetReader;
 use serde_json::{Map, Value};
 
-use super::decoder::Decoder;
-use super::file::Batch;
+use super::file::Piece;
 use super::inputs::InputError;
-use super::place::Place;
-use crate::calls::CallsBuilder;
 
 /// Rows that are held at once.
 const SLICE: usize = 50_000;
@@ -49,22 +46,15 @@ impl Rows {
     }
 
     /// Whether the file is at its end.
-    pub(super) fn read(
-        &mut self,
-        decoder: &mut Decoder,
-        calls: &mut CallsBuilder,
-        max_calls: usize,
-        batch: &mut Batch,
-    ) -> Result<bool, InputError> {
-        while !batch.is_full(max_calls) {
+    pub(super) fn read(&mut self, max_records: usize, piece: &mut Piece) -> Result<bool, InputError> {
+        piece.start_at((self.before + self.at) as u64 + 1);
+        while piece.len() < max_records {
             if self.at == self.slice.height() && !self.next_slice()? {
                 return Ok(true);
             }
             let record = record(&self.slice, self.at).map_err(broken(&self.path))?;
             self.at += 1;
-            let line = (self.before + self.at) as u64;
-            let place = Place::File { path: Arc::clone(&self.path), line };
-            batch.add(decoder.decode(record.as_bytes(), &place, calls));
+            piece.add(record.as_bytes());
         }
         Ok(false)
     }
@@ -139,8 +129,8 @@ mod tests {
     use polars_io::parquet::write::ParquetWriter;
 
     use super::*;
-    use crate::calls::FingerprintKey;
-    use crate::ingest::{DecodeSpec, FORMATS, FileReader, Inputs};
+    use crate::calls::{CallsBuilder, FingerprintKey};
+    use crate::ingest::{DecodeSpec, Decoder, FORMATS, FileReader, Inputs};
 
     /// The calls of a frame that was written as Parquet.
     fn calls_of(mut frame: DataFrame) -> crate::calls::Calls {
