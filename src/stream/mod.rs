@@ -18,5 +18,6 @@ pub mod shutdown;
 mod tracking;
 mod verdicts;
 mod watermark;
+mod workers;
 
 pub use engine::{Counters, Engine, EngineError, EngineSettings};
