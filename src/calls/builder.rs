@@ -514,6 +514,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::calls::Dimension;
 
     const NOON: i64 = 1_788_264_000_000_000;
 

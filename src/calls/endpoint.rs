@@ -1,6 +1,6 @@
 //! The endpoint: method and path without what varies, `POST /v1/charges/{id}`.
 //!
-//! Here is what one path tells by itself: numbers, tokens and names of people are `{id}`, query and fragment are cut.
+//! What is recognised in a single path: numbers, tokens and names of people are `{id}`, query and fragment are cut.
 //! Audit operations (`s3:GetObject`) are endpoints as they stand.
 //!
 //! Not here: what only many paths tell together (`template`).

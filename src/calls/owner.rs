@@ -1,7 +1,7 @@
 //! Who owns a public address: its autonomous system and country, from MaxMind databases that somebody has at hand.
 //!
 //! A network then is called by its owner (`AS16509 amazon-02 (US)`): offices and clouds change addresses, seldom providers.
-//! Networks of hosting providers are told from others by words of the owner's name, since anybody can rent one for an hour.
+//! Networks of hosting providers are recognised by words of the owner's name, since anybody can rent one for an hour.
 //! Private addresses have no owner, and without a database every network stays a /24 or /48.
 //!
 //! Not here: databases themselves (their licences are their owners'), and networks without them (`network`).
@@ -89,7 +89,7 @@ pub enum OwnerError {
         path: PathBuf,
         /// Field of the pipeline file.
         field: &'static str,
-        /// What the database says that it is.
+        /// The type that the database declares.
         found: String,
     },
 }

@@ -5,7 +5,7 @@
 //! What training saw keeps its name in the stream, or no expectation would fit; children that come later are counted
 //! apart, so a hostile or careless path never makes the state grow without end.
 //!
-//! Not here: what one path tells by itself (`endpoint`).
+//! Not here: what is recognised in a single path (`endpoint`).
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ pub const MAX_CHILDREN: usize = 12;
 /// Most positions that are remembered, of all vendors; past it, new ones are `{rest}`.
 const MAX_NODES: usize = 50_000;
 
-/// Gathers endpoints of the training span, then tells which positions vary. The order of endpoints does not matter.
+/// Gathers endpoints of the training span, then finds which positions vary. The order of endpoints does not matter.
 #[derive(Debug, Default)]
 pub struct TemplateLearner(Templates);
 
@@ -55,7 +55,7 @@ struct Node {
 }
 
 impl Templates {
-    /// The template of an endpoint. Positions that were never seen stay as they are while there is room for them.
+    /// The template of an endpoint. Positions that were never seen stay as they are up to the limit.
     pub fn apply<'a>(&self, vendor: &str, endpoint: &'a str) -> Cow<'a, str> {
         self.renamed(vendor, endpoint).map_or(Cow::Borrowed(endpoint), Cow::Owned)
     }

@@ -41,7 +41,7 @@ impl Party {
         let name = bare.rsplit_once(':').map_or(bare, |(name, _port)| name);
         // A dash is how access logs write that there was none.
         let host = name.trim_end_matches(['.', '-']).to_ascii_lowercase();
-        let place = parents(&host).find_map(|domain| vendors.place_of_domain(domain));
+        let place = parents(&host).find_map(|domain| vendors.index_of_domain(domain));
         let known = place.and_then(|place| vendors.vendors().get(place));
         let vendor = known.map_or_else(|| registrable(&host), |known| known.name.as_str()).to_owned();
         Self { host: without_bucket(host), vendor, place }

@@ -259,6 +259,7 @@ fn content<'a>(bytes: &'a [u8], limit: usize, inflated: &'a mut Vec<u8>) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::calls::Dimension;
     use crate::calls::FingerprintKey;
     use std::io::Write;
     use std::path::Path;
@@ -288,9 +289,9 @@ mod tests {
     }
 
     fn texts(calls: &mut CallsBuilder, column: &str) -> Vec<String> {
-        let frame = calls.finish();
-        let column = frame.column(column).unwrap().str().unwrap().clone();
-        column.iter().map(|text| text.unwrap_or_default().to_owned()).collect()
+        let calls = calls.finish();
+        let dimension = Dimension::ALL.iter().find(|dimension| dimension.name() == column).unwrap();
+        calls.rows().iter().map(|call| calls.relation(call).name(*dimension).to_string()).collect()
     }
 
     #[test]

@@ -367,28 +367,6 @@ mod tests {
         assert_eq!(check(&files, 1_000), expected);
     }
 
-    /// Prints records a second, and all errors, for the files that `APIWARDEN_LOGS` names.
-    #[test]
-    #[ignore = "a measurement"]
-    fn measure() {
-        let inputs = Inputs::resolve(&[std::env::var("APIWARDEN_LOGS").unwrap()]).unwrap();
-        let (mut decoder, mut calls) = (Decoder::new(&DecodeSpec::default()).unwrap(), builder());
-        let mut reader = FileReader::new(&inputs);
-        let (start, mut read, mut skipped, mut records) = (std::time::Instant::now(), 0, 0, 0);
-        loop {
-            let batch = reader.next_batch(&mut decoder, &mut calls, 10_000).unwrap();
-            read += calls.finish().height();
-            skipped += batch.skipped;
-            records += batch.records;
-            batch.errors.iter().for_each(|error| println!("{error}"));
-            if batch.finished {
-                break;
-            }
-        }
-        let rate = records as f64 / start.elapsed().as_secs_f64();
-        println!("{records} records, {read} calls, {skipped} skipped, {rate:.0} records a second");
-    }
-
     #[test]
     fn a_batch_ends_with_enough_calls_and_goes_on_there() {
         let files = [("a", format!("{}\n", sample("ecs")).repeat(5).into_bytes())];

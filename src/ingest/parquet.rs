@@ -143,7 +143,7 @@ mod tests {
     use crate::ingest::{DecodeSpec, FORMATS, FileReader, Inputs};
 
     /// The calls of a frame that was written as Parquet.
-    fn calls_of(mut frame: DataFrame) -> DataFrame {
+    fn calls_of(mut frame: DataFrame) -> crate::calls::Calls {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("logs");
         ParquetWriter::new(File::create(&path).unwrap()).finish(&mut frame).unwrap();
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn rows_that_hold_records_as_text_and_rows_that_are_records_give_calls() {
         let samples: Vec<_> = FORMATS.iter().map(|format| format.sample).collect();
-        assert_eq!(calls_of(df!("value" => samples, "n" => [1_i64, 2]).unwrap()).height(), 2);
+        assert_eq!(calls_of(df!("value" => samples, "n" => [1_i64, 2]).unwrap()).len(), 2);
 
         let mut columns = df!(
             "@timestamp" => [1_788_220_800_905_000_i64, 1_788_220_801_000_000],
@@ -176,7 +176,7 @@ mod tests {
             .cast(&DataType::Datetime(polars::prelude::TimeUnit::Microseconds, None));
         columns.with_column(time.unwrap()).unwrap();
         let calls = calls_of(columns);
-        let sent: Vec<_> = calls.column("bytes_out").unwrap().i64().unwrap().iter().collect();
+        let sent: Vec<_> = calls.rows().iter().map(|call| call.bytes_out).collect();
         assert_eq!(sent, [Some(663), None]);
     }
 

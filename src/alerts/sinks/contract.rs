@@ -10,13 +10,16 @@ use crate::ingest::kafka::mock::Mock;
 
 const TOPIC: &str = "alerts";
 
+/// Reads back what has landed.
+type Landed = Box<dyn Fn() -> Vec<String>>;
+
 /// What the suite must know of a sink that the sink cannot tell.
 struct Trial {
     /// Its section in the pipeline file, without `type`, as the fields of an inline table.
     settings: &'static str,
     surroundings: Surroundings,
-    /// Reads back what has landed; `None` where nobody can, and then deliveries may repeat after a crash.
-    landed: Option<Box<dyn Fn() -> Vec<String>>>,
+    /// `None` where nobody can read back, and then deliveries may repeat after a crash.
+    landed: Option<Landed>,
     /// Sections that must be refused: the settings, the field and the reason that the message names.
     refused: &'static [(&'static str, &'static str, &'static str)],
     _folder: tempfile::TempDir,
@@ -25,7 +28,7 @@ struct Trial {
 fn trial(name: &str) -> Trial {
     let folder = tempfile::tempdir().unwrap();
     let mut surroundings = Surroundings { directory: folder.path().to_owned(), connection: None };
-    let (settings, refused, landed): (_, &'static [_], Option<Box<dyn Fn() -> Vec<String>>>) = match name {
+    let (settings, refused, landed): (_, &'static [_], Option<Landed>) = match name {
         "kafka" => {
             let mock = Mock::with_topics(&[(TOPIC, 1)]);
             surroundings.connection = Some(mock.connection(Properties::new()));

@@ -24,7 +24,7 @@ pub enum PackError {
     Unreadable {
         /// The file or directory.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         problem: std::io::Error,
     },
     /// A field is missing, unknown or wrong.
@@ -49,10 +49,6 @@ struct Written {
     name: Option<Spanned<String>>,
     category: VendorCategory,
     domains: Vec<Spanned<String>>,
-    #[serde(default)]
-    paging_parameters: Vec<String>,
-    #[serde(default)]
-    rate_limit_headers: Vec<String>,
     #[serde(default)]
     endpoints: Vec<WrittenEndpoint>,
 }
@@ -90,8 +86,6 @@ impl Text<'_> {
         let vendor = Vendor {
             name: String::new(),
             category: written.category,
-            paging_parameters: written.paging_parameters,
-            rate_limit_headers: written.rate_limit_headers,
             endpoints: written
                 .endpoints
                 .into_iter()
@@ -130,7 +124,7 @@ impl Text<'_> {
         Ok(Endpoint { pattern, verb: written.verb, price })
     }
 
-    /// A diagnostic of TOML or serde: it knows the place, the line knows the field.
+    /// A diagnostic of TOML or serde: the error has the position, the line of text has the field.
     fn diagnostic(self, error: &toml::de::Error) -> PackError {
         let span = error.span().unwrap_or_default();
         let is_key =

@@ -43,7 +43,7 @@ fn is_pack_file(path: &Path) -> bool {
 #[derive(Clone, Debug, Default)]
 pub struct VendorPack {
     vendors: Vec<Vendor>,
-    /// Places in `vendors`.
+    /// Indexes into `vendors`.
     by_name: HashMap<String, usize>,
     by_domain: HashMap<String, usize>,
 }
@@ -55,10 +55,6 @@ pub struct Vendor {
     pub name: String,
     /// What kind of service it offers.
     pub category: VendorCategory,
-    /// Query parameters that ask for the next page of a list.
-    pub paging_parameters: Vec<String>,
-    /// Response headers that tell how many calls are left.
-    pub rate_limit_headers: Vec<String>,
     endpoints: Vec<Endpoint>,
 }
 
@@ -118,11 +114,11 @@ impl VendorPack {
 
     /// Adds a vendor, or replaces the one of its name.
     fn add(&mut self, (vendor, domains): Owner) {
-        let place = match self.by_name.get(&vendor.name) {
-            Some(&place) => {
-                self.by_domain.retain(|_, owner| *owner != place);
-                self.vendors[place] = vendor;
-                place
+        let index = match self.by_name.get(&vendor.name) {
+            Some(&index) => {
+                self.by_domain.retain(|_, owner| *owner != index);
+                self.vendors[index] = vendor;
+                index
             }
             None => {
                 self.by_name.insert(vendor.name.clone(), self.vendors.len());
@@ -130,7 +126,7 @@ impl VendorPack {
                 self.vendors.len() - 1
             }
         };
-        self.by_domain.extend(domains.into_iter().map(|(domain, _)| (domain, place)));
+        self.by_domain.extend(domains.into_iter().map(|(domain, _)| (domain, index)));
     }
 
     /// Every vendor.
@@ -140,11 +136,11 @@ impl VendorPack {
 
     /// A vendor by its name.
     pub fn vendor(&self, name: &str) -> Option<&Vendor> {
-        self.by_name.get(name).and_then(|&place| self.vendors.get(place))
+        self.by_name.get(name).and_then(|&index| self.vendors.get(index))
     }
 
-    /// Place in [`vendors`](Self::vendors) of the vendor that owns a domain itself, or not at all.
-    pub(super) fn place_of_domain(&self, domain: &str) -> Option<usize> {
+    /// Index in [`vendors`](Self::vendors) of the vendor that owns a domain itself, or not at all.
+    pub(super) fn index_of_domain(&self, domain: &str) -> Option<usize> {
         self.by_domain.get(domain).copied()
     }
 
@@ -203,10 +199,10 @@ mod tests {
     #[test]
     fn every_endpoint_of_the_pack_can_be_met() {
         for vendor in VendorPack::embedded().vendors() {
-            for (place, endpoint) in vendor.endpoints.iter().enumerate() {
+            for (index, endpoint) in vendor.endpoints.iter().enumerate() {
                 let met = endpoint.pattern.example();
                 let first = vendor.endpoints.iter().position(|known| known.pattern.name_of(&met).is_some());
-                assert_eq!(first, Some(place), "{}: {met} is taken by an earlier pattern", vendor.name);
+                assert_eq!(first, Some(index), "{}: {met} is taken by an earlier pattern", vendor.name);
             }
         }
     }
@@ -233,14 +229,14 @@ mod tests {
         let own = "name = \"stripe\"\ncategory = \"other\"\ndomains = [\"stripe.example\", \"adyen.com\"]\n";
         let pack = with_file(own).unwrap();
         assert_eq!(pack.category("stripe"), Some(VendorCategory::Other));
-        let stripe = pack.place_of_domain("stripe.example");
-        assert!(stripe.is_some() && pack.place_of_domain("adyen.com") == stripe);
-        assert_eq!(pack.place_of_domain("stripe.com"), None);
+        let stripe = pack.index_of_domain("stripe.example");
+        assert!(stripe.is_some() && pack.index_of_domain("adyen.com") == stripe);
+        assert_eq!(pack.index_of_domain("stripe.com"), None);
         assert_eq!(pack.category("github"), Some(VendorCategory::Code));
     }
 
     #[test]
-    fn a_complaint_names_file_line_and_field() {
+    fn a_diagnostic_names_file_line_and_field() {
         let head = "name = \"acme\"\ncategory = \"other\"\ndomains = [\"acme.example\"]\n";
         for (text, diagnostic) in [
             (format!("{head}pricing = 1\n"), "own.toml:4: pricing: unknown field"),

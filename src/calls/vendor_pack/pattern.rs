@@ -30,7 +30,10 @@ enum Segment {
 }
 
 impl Pattern {
-    /// Reads `GET /v1/charges/{id}`; says what is wrong with it.
+    /// Parses `GET /v1/charges/{id}`.
+    ///
+    /// # Errors
+    /// What is wrong with the pattern.
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         let (method, path) = text.split_once(' ').ok_or("write a method and a path, as in \"GET /v1/charges/{id}\"")?;
         if method != ANY && !METHODS.contains(&method) {

@@ -170,7 +170,7 @@ mod tests {
 
     fn mark(group: Group, grade: u8, step: Option<StepClass>, role: Role) -> Mark {
         let class = Class { group, grade, step, role };
-        Mark { class, detail: "new".to_owned(), operation: "iam:CreateUser".to_owned() }
+        Mark { class, detail: "new".to_owned(), operation: "iam:CreateUser".into() }
     }
 
     fn tick(marks: Vec<Mark>) -> Tick {

@@ -68,7 +68,7 @@ mod tests {
     use crate::models::audit::Group;
 
     fn principal(name: &str) -> Principal {
-        Principal { vendor: "aws".to_owned(), name: name.to_owned() }
+        Principal { vendor: "aws".into(), account: "".into(), name: name.into() }
     }
 
     const WRITE: Class = Class { group: Group::Operation, grade: 0, step: Some(StepClass::Write), role: Role::Service };

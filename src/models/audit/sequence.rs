@@ -65,20 +65,20 @@ mod tests {
     #[test]
     fn a_step_that_never_followed_surprises_and_a_usual_one_does_not() {
         let mut sequence = Sequence::default();
-        let backup = Principal { vendor: "aws".to_owned(), name: "backup".to_owned() };
+        let backup = Principal { vendor: "aws".into(), account: "".into(), name: "backup".into() };
         for _ in 0..500 {
             sequence.add(&backup, Role::Service, StepClass::List, StepClass::Bulk);
             sequence.add(&backup, Role::Service, StepClass::Bulk, StepClass::Delete);
         }
         assert_eq!(sequence.surprise(&backup, Role::Service, StepClass::List, StepClass::Bulk), 0.0);
         assert!(sequence.surprise(&backup, Role::Service, StepClass::List, StepClass::Share) > 3.0);
-        let stranger = Principal { name: "stranger".to_owned(), ..backup };
+        let stranger = Principal { name: "stranger".into(), ..backup };
         let of_stranger = sequence.surprise(&stranger, Role::Service, StepClass::List, StepClass::Bulk);
         assert_eq!(of_stranger, 0.0, "its role does so");
     }
 
     fn principal(name: &str) -> Principal {
-        Principal { vendor: "aws".to_owned(), name: name.to_owned() }
+        Principal { vendor: "aws".into(), account: "".into(), name: name.into() }
     }
 
     #[test]

@@ -26,8 +26,7 @@ struct Echo {
 impl Machine for Echo {
     fn push(&mut self, _partition: &str, calls: crate::calls::Calls) -> Result<Vec<Alert>, EngineError> {
         assert!(self.seen.len() < self.crash_at, "the crash that the test asked for");
-        let callers = calls.column("caller").unwrap().str().unwrap();
-        let callers: Vec<String> = callers.iter().flatten().map(str::to_owned).collect();
+        let callers: Vec<String> = calls.rows().iter().map(|call| calls.relation(call).caller().to_string()).collect();
         let alerts = callers.iter().map(|caller| alert(caller)).collect();
         self.seen.extend(callers);
         if self.seen.len() >= self.stop_at {
@@ -159,7 +158,7 @@ fn a_crash_loses_nothing_and_doubles_nothing() {
 
 /// Expects that a partition is idle only while all of its records were pushed, and that none is when another's are.
 struct Strict {
-    mock: Arc<Mock>,
+    mock: Mock,
     /// Records of each partition, as produced and as pushed.
     produced: BTreeMap<String, usize>,
     pushed: BTreeMap<String, usize>,
@@ -181,9 +180,9 @@ impl Strict {
 }
 
 impl Machine for Strict {
-    fn push(&mut self, partition: &str, calls: DataFrame) -> Result<Vec<Alert>, EngineError> {
+    fn push(&mut self, partition: &str, calls: crate::calls::Calls) -> Result<Vec<Alert>, EngineError> {
         assert!(self.idle.is_empty(), "{:?} may have unread records as well", self.idle);
-        *self.pushed.entry(partition.to_owned()).or_default() += calls.height();
+        *self.pushed.entry(partition.to_owned()).or_default() += calls.len();
         if std::mem::take(&mut self.is_stall_due) {
             self.stalls -= 1;
             self.produce(5);
@@ -218,7 +217,7 @@ impl Machine for Strict {
 
 #[test]
 fn a_partition_with_unread_records_is_never_idle_and_none_is_when_another_is_read() {
-    let mock = Arc::new(Mock::with_topics(&[("calls", 2), ("alerts", 2), ("dead", 1)]));
+    let mock = Mock::with_topics(&[("calls", 2), ("alerts", 2), ("dead", 1)]);
     let directory = tempfile::tempdir().unwrap();
     let plan = plan(&mock, directory.path(), 1);
     let shutdown = Shutdown::default();

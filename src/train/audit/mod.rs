@@ -221,21 +221,31 @@ mod tests {
     use std::collections::VecDeque;
 
     use super::*;
+    use crate::calls::{Channel, PrincipalKind};
     use crate::models::audit::{Evidence, advance, values_of};
     use crate::rollup::{BUCKETS_PER_DAY, bucket_start};
 
-    fn row<'a>(bucket: i64, principal: &'a str, operation: &'a str, calls: i64) -> Row<'a> {
+    /// A name for as long as the test runs.
+    fn name(text: &str) -> &'static Name {
+        Box::leak(Box::new(Name::new(text)))
+    }
+
+    fn row(bucket: i64, principal: &str, operation: &str, calls: i64) -> Row<'static> {
         Row {
             bucket,
             time: bucket_start(bucket),
             last: bucket_start(bucket),
-            vendor: "aws",
-            principal,
-            operation,
-            credential: "",
-            network: "10.0.0.0/24",
-            client: "boto3",
-            region: "eu-west-1",
+            vendor: name("aws"),
+            account: name(""),
+            principal: name(principal),
+            operation: name(operation),
+            step: StepClass::of(operation),
+            kind: PrincipalKind::Role,
+            channel: Channel::Program,
+            credential: name(""),
+            network: name("10.0.0.0/24"),
+            client: name("boto3"),
+            region: name("eu-west-1"),
             calls,
             denied: 0,
             errors: 0,
@@ -286,7 +296,7 @@ mod tests {
     fn a_new_network_alone_is_a_move_and_beside_the_old_one_a_theft() {
         let audit = learn(&history());
         let today = 14 * BUCKETS_PER_DAY;
-        let elsewhere = Row { network: "203.0.113.0/24", ..row(today, "svc-1", "s3:GetObject", 3) };
+        let elsewhere = Row { network: name("203.0.113.0/24"), ..row(today, "svc-1", "s3:GetObject", 3) };
         assert!(verdict(&audit, &[elsewhere]).is_none_or(|moved| !moved.may_page));
         let split = verdict(&audit, &[row(today, "svc-1", "s3:GetObject", 3), elsewhere]).unwrap();
         assert!(split.may_page && split.rate <= audit.threshold(1.0), "{split:?}");

@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn the_smallest_p_value_of_each_entity_day_is_counted() {
-        let ages = observed().calibration(&Baselines::new(), &Labels::default(), 0, 5 * DAY);
+        let ages = observed().calibration(&Baselines::default(), &Labels::default(), 0, 5 * DAY);
         assert_eq!((ages[0].age, ages[0].entity_days), ("0", 10));
         assert_eq!(ages[0].shares, Some([0.2, 0.2, 0.0, 0.0]));
         assert_eq!((ages[3].entity_days, ages[3].shares), (0, None));
@@ -135,7 +135,7 @@ mod tests {
     fn days_on_which_something_happened_and_the_day_after_are_not_counted() {
         // Over the first hour: its day, and the next, whose windows still see it.
         let cases = vec![scenario("P1", true, ["payroll", "", ""])];
-        let ages = observed().calibration(&Baselines::new(), &Labels { cases, records: vec![] }, 0, 4 * DAY);
+        let ages = observed().calibration(&Baselines::default(), &Labels { cases, records: vec![] }, 0, 4 * DAY);
         assert_eq!(ages[4].entity_days, 4 + 2);
     }
 }
