@@ -22,7 +22,7 @@ fn text() -> impl Strategy<Value = String> {
 
 /// Any detector, and one that we do not have.
 fn detector() -> impl Strategy<Value = String> {
-    let names = DETECTORS.iter().map(|detector| detector.name).chain(["unheard_of"]);
+    let names = DETECTORS.iter().map(|detector| detector.meta.name).chain(["unheard_of"]);
     select(names.collect::<Vec<_>>()).prop_map(str::to_string)
 }
 

@@ -21,7 +21,7 @@ use crate::pipeline::{Campaign, Detection};
 use crate::rollup::{Rollup, Row, bucket_of, rename_endpoints};
 
 /// Version of the snapshot's layout.
-const SNAPSHOT_VERSION: u32 = 4;
+const SNAPSHOT_VERSION: u32 = 5;
 /// A minute, microseconds: the pace of novelties.
 const MINUTE: i64 = 60_000_000;
 
