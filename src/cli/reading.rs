@@ -19,9 +19,9 @@ use crate::models::bundle::{Bundle, BundleError};
 use crate::pipeline::{self, Detection, Plan, default_key_file};
 
 /// Records that are decoded at once.
-const RECORDS_PER_PIECE: usize = 4_096;
+const RECORDS_PER_PIECE: usize = 512;
 /// Pieces that are read, and decoded, ahead of whoever takes them, by each worker.
-const PIECES_AHEAD: usize = 2;
+const PIECES_AHEAD: usize = 4;
 /// Complaints that are printed; the rest is counted.
 const MAX_DIAGNOSTICS: usize = 5;
 

@@ -35,6 +35,7 @@ use crate::models::baseline::{Baseline, Baselines};
 use crate::models::calibration::p_value;
 use crate::models::silence::{at_level, is_reportable, missed_calls, times_longest};
 use crate::rollup::{BUCKET_SECONDS, Row};
+use foldhash::HashSet;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -92,7 +93,7 @@ pub(super) struct LastSeen {
     /// Pairs by the first bucket at whose end their silence could be worth reporting.
     due: BTreeMap<i64, Vec<EntityId>>,
     /// Pairs that are due or silent.
-    followed: BTreeSet<EntityId>,
+    followed: HashSet<EntityId>,
     /// Pairs whose silence could be worth reporting now.
     silent: BTreeSet<EntityId>,
 }

@@ -236,7 +236,7 @@ impl Evaluator {
     fn add(&mut self, bucket: i64, rows: &[Row], vectors: &[FeatureVector]) -> Vec<usize> {
         let (bundle, store) = (&self.by.bundle, &mut self.memory.store);
         store.advance(bucket);
-        let mut touched = indexmap::IndexSet::new();
+        let mut touched = indexmap::IndexSet::<usize, foldhash::fast::FixedState>::default();
         let keeps = |id: EntityId| bundle.baselines.contains(id);
         for (row, values) in rows.iter().zip(vectors) {
             store.add(row, values, keeps, |index| {
