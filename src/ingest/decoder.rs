@@ -6,17 +6,14 @@
 //! Not here: how payloads are cut (`payload`), what shippers wrap (`envelope`), what a format means (`formats`).
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::mem;
-
-use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
 use super::envelope;
 use super::formats::{FORMATS, FormatKind};
 use super::overrides::Overrides;
 use super::payload::{self, Codec};
 use super::place::{DecodeError, Place, Problem, RecordError};
+use super::spec::{DecodeSpec, SpecError};
 use crate::calls::{Call, CallsBuilder};
 
 /// Longest Kafka message that is read, bytes.
@@ -31,46 +28,6 @@ const DEEPEST_ENVELOPE: usize = 4;
 const MISSES_TO_SWITCH: u32 = 3;
 /// Room for inflated content that is kept between payloads, bytes.
 const KEPT_CAPACITY: usize = 1 << 20;
-
-/// How records are decoded, as written in a pipeline file.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct DecodeSpec {
-    /// Name of the format; absent, each topic's and file's records tell.
-    pub format: Option<String>,
-    /// Where a field of the call lies, if not where its format looks: `credential = "http.request.headers.x-api-key"`.
-    pub fields: BTreeMap<String, String>,
-}
-
-/// What is wrong with a [`DecodeSpec`].
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum SpecError {
-    /// No such format.
-    #[error("format `{format}` is not known; known are {known}")]
-    UnknownFormat {
-        /// The name given.
-        format: String,
-        /// The known names, each with its summary.
-        known: String,
-    },
-    /// No such field of a call, or none that may be declared.
-    #[error("field `{field}` is not known; known are {known}")]
-    UnknownField {
-        /// The name given.
-        field: String,
-        /// The names that could be.
-        known: String,
-    },
-    /// A path with an empty part.
-    #[error("field `{field}`: `{path}` is no dotted path")]
-    BadPath {
-        /// The field.
-        field: String,
-        /// The path given.
-        path: String,
-    },
-}
 
 /// What came of one payload.
 #[derive(Debug, Default)]

@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::vec;
 
-use super::decoder::{Decoded, Decoder, MAX_CONTENT_BYTES};
+use super::decoder::{Decoder, MAX_CONTENT_BYTES};
 use super::inputs::{InputError, Inputs, STDIN};
 use super::parquet::Rows;
 use super::payload::{self, Codec};
-use super::place::{DecodeError, Place, Problem, RecordError};
+use super::piece::{Batch, Piece};
 use crate::calls::CallsBuilder;
 
 /// Bytes that are read at once.
@@ -24,110 +24,6 @@ const BUFFER: usize = 256 << 10;
 /// Bytes from which a piece is full, whatever its number of records.
 const MAX_PIECE_BYTES: usize = 8 << 20;
 const PARQUET: &[u8] = b"PAR1";
-
-/// What was read of one file.
-#[derive(Debug)]
-pub struct Batch {
-    /// The file.
-    pub source: Arc<Path>,
-    /// Lines, rows and documents read.
-    pub records: u64,
-    /// Calls given to the builder.
-    pub calls: usize,
-    /// Records that tell of no call, and empty lines.
-    pub skipped: usize,
-    /// Records that could not be read, in order.
-    pub errors: Vec<DecodeError>,
-    /// Nothing is left to read, in this file and after it.
-    pub finished: bool,
-}
-
-impl Batch {
-    fn add(&mut self, decoded: Decoded) {
-        self.records += 1;
-        self.calls += decoded.calls;
-        self.skipped += decoded.skipped;
-        self.errors.extend(decoded.errors);
-    }
-}
-
-/// Records as they lie in one file, not decoded yet: what one thread reads and another may decode.
-#[derive(Debug)]
-pub struct Piece {
-    source: Arc<Path>,
-    /// Line, row or document of the first record, from 1.
-    first: u64,
-    bytes: Vec<u8>,
-    /// Where each record ends in `bytes`; `None` for one that is too large to be held.
-    ends: Vec<Option<usize>>,
-    /// Nothing is left to read, in this file and after it.
-    finished: bool,
-}
-
-impl Piece {
-    fn new(source: &Arc<Path>, first: u64) -> Self {
-        Self { source: Arc::clone(source), first, bytes: Vec::new(), ends: Vec::new(), finished: false }
-    }
-
-    /// Adds a record that was appended to the bytes; a part of one that is too large is dropped.
-    fn end_record(&mut self, fits: bool, begin: usize) {
-        if !fits {
-            self.bytes.truncate(begin);
-        }
-        self.ends.push(fits.then_some(self.bytes.len()));
-    }
-
-    /// Its first record is at this line, row or document.
-    pub(super) fn start_at(&mut self, first: u64) {
-        self.first = first;
-    }
-
-    /// Adds a record.
-    pub(super) fn add(&mut self, record: &[u8]) {
-        let begin = self.bytes.len();
-        self.bytes.extend_from_slice(record);
-        self.end_record(true, begin);
-    }
-
-    /// Number of records.
-    pub fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    /// Whether nothing is left to read, in this file and after it.
-    pub fn is_last(&self) -> bool {
-        self.finished
-    }
-
-    /// Decodes all records into `calls`.
-    pub fn decode(&self, decoder: &mut Decoder, calls: &mut CallsBuilder) -> Batch {
-        let mut batch = Batch {
-            source: Arc::clone(&self.source),
-            records: 0,
-            calls: 0,
-            skipped: 0,
-            errors: Vec::new(),
-            finished: self.finished,
-        };
-        let mut begin = 0;
-        for (line, end) in (self.first..).zip(&self.ends) {
-            let place = Place::File { path: Arc::clone(&self.source), line };
-            if let Some(end) = *end {
-                batch.add(decoder.decode(&self.bytes[begin..end], &place, calls));
-                begin = end;
-            } else {
-                let error = RecordError::from(Problem::TooLarge { limit: MAX_CONTENT_BYTES }).at(&place, None);
-                batch.add(Decoded { errors: vec![error], ..Decoded::default() });
-            }
-        }
-        batch
-    }
-}
 
 /// Reads files one after another.
 pub struct FileReader {
@@ -287,7 +183,7 @@ impl Text {
 
     /// Whether the text is at its end. Of a text that breaks off within a record, the records before it are there.
     fn read(&mut self, max_records: usize, piece: &mut Piece) -> io::Result<bool> {
-        piece.first = self.line + 1;
+        piece.start_at(self.line + 1);
         while piece.len() < max_records && piece.bytes.len() < MAX_PIECE_BYTES {
             let begin = piece.bytes.len();
             let read = if self.is_document {

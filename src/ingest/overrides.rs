@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::decoder::SpecError;
 use super::formats::values::Number;
 use super::place::{RecordError, Shape};
+use super::spec::SpecError;
 use super::time::parse_rfc3339;
 use crate::calls::Call;
 

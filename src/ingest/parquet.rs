@@ -14,8 +14,8 @@ use polars_io::SerReader;
 use polars_io::parquet::read::ParquetReader;
 use serde_json::{Map, Value};
 
-use super::file::Piece;
 use super::inputs::InputError;
+use super::piece::Piece;
 
 /// Rows that are held at once.
 const SLICE: usize = 50_000;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::EngineSettings;
+use super::settings::EngineSettings;
 use crate::alerts::{Alert, IncidentStore, Severity, severity};
 use crate::calls::{Relation, View};
 use crate::detect::{

@@ -6,13 +6,16 @@
 pub mod admin;
 mod dead_letter;
 mod engine;
+mod error;
 mod evaluator;
 pub mod metrics;
 mod partitions;
 pub mod run;
+mod settings;
 pub mod shutdown;
 mod verdicts;
 mod watermark;
 mod workers;
 
-pub use engine::{Counters, Engine, EngineError, EngineSettings};
+pub use engine::{Counters, Engine, EngineError};
+pub use settings::EngineSettings;

@@ -15,6 +15,7 @@ use rdkafka::message::Message;
 
 use super::admin::{Admin, Health};
 use super::dead_letter::Form;
+pub use super::error::RunError;
 use super::partitions::Partitions;
 use super::shutdown::Shutdown;
 use super::verdicts::Listener;
@@ -22,13 +23,12 @@ use super::workers::{Read, Workers};
 use super::{Counters, Engine, EngineError, EngineSettings, metrics};
 use crate::alerts::Alert;
 use crate::alerts::sinks::{Delivery, Sink, SinkError, SinkPlan};
-use crate::alerts::triage::{Triage, TriageError, VerdictsError};
-use crate::calls::{Calls, FingerprintKey, KeyError, OwnerError, Owners};
-use crate::ingest::SpecError;
-use crate::ingest::kafka::{Batch, Consumer, ConsumerError, Event, MAX_BATCH_WAIT, Partition};
+use crate::alerts::triage::Triage;
+use crate::calls::{Calls, FingerprintKey, Owners};
+use crate::ingest::kafka::{Batch, Consumer, Event, MAX_BATCH_WAIT, Partition};
 use crate::models::bundle::Bundle;
 use crate::pipeline::{DeadLetterPlan, Plan};
-use crate::state::{Checkpoint, StateError, Store};
+use crate::state::{Checkpoint, Store};
 
 /// Records after which a checkpoint is due before its time: bounds what a crash repeats.
 const MAX_RECORDS_SINCE_CHECKPOINT: usize = 500_000;
@@ -38,53 +38,6 @@ const MAX_AHEAD: Duration = Duration::from_secs(86_400);
 const MIN_RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// Longest pause between the attempts of a sink.
 const MAX_RETRY_PAUSE: Duration = Duration::from_secs(30);
-
-/// Why the run ended before it was asked to.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The admin address cannot be served.
-    #[error("[admin] listen {address}: {problem}")]
-    Admin {
-        /// The address.
-        address: std::net::SocketAddr,
-        /// The system's error.
-        problem: std::io::Error,
-    },
-    /// The fingerprint key is missing or unfit.
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    /// A database of network owners is missing or unfit.
-    #[error(transparent)]
-    Owners(#[from] OwnerError),
-    /// The triage model cannot be used.
-    #[error("[triage] model: {0}")]
-    Triage(#[from] TriageError),
-    /// The file of verdicts cannot be used.
-    #[error("[triage] verdicts: {0}")]
-    Verdicts(#[from] VerdictsError),
-    /// The decoder's settings are unfit.
-    #[error(transparent)]
-    Decode(#[from] SpecError),
-    /// The state cannot be used.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// The engine gave up.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// The consumer gave up.
-    #[error(transparent)]
-    Consumer(#[from] ConsumerError),
-    /// Shutdown was asked for while a sink could not deliver: nothing is lost, the next start goes on from the checkpoint.
-    #[error(
-        "sink {sink}: shut down while it could not deliver; the next start goes on from the last checkpoint: {problem}"
-    )]
-    Sink {
-        /// Name of the sink.
-        sink: String,
-        /// Its last error.
-        problem: Box<SinkError>,
-    },
-}
 
 /// What the shell needs of an engine. [`Engine`] implements it, and so does a simpler one for tests.
 pub(crate) trait Machine {

@@ -17,7 +17,7 @@ use std::thread::JoinHandle;
 
 use rdkafka::message::Message;
 
-use super::run::RunError;
+use super::error::RunError;
 use crate::alerts::triage::{Judged, Line, Said, Verdicts, VerdictsError};
 use crate::alerts::{Activity, Alert, Severity};
 use crate::ingest::kafka::{Batch, Consumer, ConsumerError, Event, Source};

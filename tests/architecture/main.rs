@@ -18,12 +18,6 @@ const MODULES: [&str; 16] = [
     "calls", "ingest", "rollup", "features", "models", "detect", "catalog", "alerts", "state", "pipeline", "inject",
     "simulate", "train", "stream", "web", "cli",
 ];
-/// Circles that are being removed.
-const BEING_REMOVED: [&[&str]; 3] = [
-    &["ingest::decoder", "ingest::overrides"],
-    &["ingest::file", "ingest::parquet"],
-    &["stream::run", "stream::verdicts"],
-];
 /// Past this many lines a file wants to be two.
 const MAX_LINES: usize = 600;
 
@@ -127,13 +121,7 @@ fn a_circle_is_seen_through_re_exports_and_directories_and_not_in_tests() {
 #[test]
 fn no_files_use_each_other_in_a_circle() {
     let circles = circles_of(&files());
-    let is_part = |circle: &[String], known: &[&str]| circle.iter().all(|module| known.contains(&module.as_str()));
-    let is_new = |circle: &&Vec<String>| !BEING_REMOVED.iter().any(|known| is_part(circle, known));
-    let new: Vec<_> = circles.iter().filter(is_new).collect();
-    assert!(new.is_empty(), "files that use each other in a circle: {new:#?}");
-    let is_gone = |known: &&&[&str]| !circles.iter().any(|circle| is_part(circle, known));
-    let gone: Vec<_> = BEING_REMOVED.iter().filter(is_gone).collect();
-    assert!(gone.is_empty(), "removed by now, so take them out of BEING_REMOVED: {gone:#?}");
+    assert!(circles.is_empty(), "files that use each other in a circle: {circles:#?}");
 }
 
 #[test]

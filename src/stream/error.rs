@@ -1,0 +1,56 @@
+//! Why a run ends before it is asked to.
+
+use super::EngineError;
+use crate::alerts::sinks::SinkError;
+use crate::alerts::triage::{TriageError, VerdictsError};
+use crate::calls::{KeyError, OwnerError};
+use crate::ingest::SpecError;
+use crate::ingest::kafka::ConsumerError;
+use crate::state::StateError;
+
+/// Why the run ended before it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The admin address cannot be served.
+    #[error("[admin] listen {address}: {problem}")]
+    Admin {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// The system's error.
+        problem: std::io::Error,
+    },
+    /// The fingerprint key is missing or unfit.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A database of network owners is missing or unfit.
+    #[error(transparent)]
+    Owners(#[from] OwnerError),
+    /// The triage model cannot be used.
+    #[error("[triage] model: {0}")]
+    Triage(#[from] TriageError),
+    /// The file of verdicts cannot be used.
+    #[error("[triage] verdicts: {0}")]
+    Verdicts(#[from] VerdictsError),
+    /// The decoder's settings are unfit.
+    #[error(transparent)]
+    Decode(#[from] SpecError),
+    /// The state cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The engine gave up.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The consumer gave up.
+    #[error(transparent)]
+    Consumer(#[from] ConsumerError),
+    /// Shutdown was asked for while a sink could not deliver: nothing is lost, the next start goes on from the checkpoint.
+    #[error(
+        "sink {sink}: shut down while it could not deliver; the next start goes on from the last checkpoint: {problem}"
+    )]
+    Sink {
+        /// Name of the sink.
+        sink: String,
+        /// Its last error.
+        problem: Box<SinkError>,
+    },
+}

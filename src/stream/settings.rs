@@ -1,0 +1,45 @@
+//! What the pipeline file decides for the engine.
+
+use crate::pipeline::{Campaign, Detection};
+
+/// What the pipeline file decides for the engine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EngineSettings {
+    /// Alerts a day that somebody is willing to look at.
+    pub alerts_per_day: f64,
+    /// How far a call may come after later ones.
+    pub allowed_lateness_seconds: u64,
+    /// Whether the input has an end: then nothing is late, and all is judged when it has come.
+    pub is_bounded: bool,
+    /// Campaigns that are known beforehand.
+    pub campaigns: Vec<Campaign>,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self { alerts_per_day: 1.0, allowed_lateness_seconds: 60, is_bounded: false, campaigns: Vec::new() }
+    }
+}
+
+impl From<&Detection> for EngineSettings {
+    fn from(detection: &Detection) -> Self {
+        Self {
+            alerts_per_day: detection.alerts_per_day,
+            allowed_lateness_seconds: detection.allowed_lateness_seconds,
+            is_bounded: false,
+            campaigns: detection.campaigns.clone(),
+        }
+    }
+}
+
+impl EngineSettings {
+    /// How long a bucket's alert waits for stragglers, microseconds.
+    pub(super) fn lateness_micros(&self) -> i64 {
+        i64::try_from(self.allowed_lateness_seconds).unwrap_or(i64::MAX / 2_000_000).saturating_mul(1_000_000)
+    }
+
+    /// How far the watermark stays behind.
+    pub(super) fn hold_back(&self) -> i64 {
+        if self.is_bounded { i64::MAX / 2 } else { self.lateness_micros() }
+    }
+}
