@@ -80,6 +80,9 @@ pub enum EngineError {
     /// The snapshot is not one of this version.
     #[error("the snapshot does not fit: {0}")]
     Snapshot(String),
+    /// The bundle holds what a detector cannot read.
+    #[error("the model bundle does not fit: {0}")]
+    Bundle(String),
 }
 
 /// What the engine has counted, over its whole life.
@@ -156,8 +159,11 @@ pub struct Engine {
 
 impl Engine {
     /// An engine that has seen nothing.
-    pub fn new(bundle: Arc<Bundle>, settings: EngineSettings) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// [`EngineError::Bundle`].
+    pub fn new(bundle: Arc<Bundle>, settings: EngineSettings) -> Result<Self, EngineError> {
+        Ok(Self {
             watermark: Watermark::default(),
             open: Rollup::default(),
             late: Rollup::default(),
@@ -165,10 +171,11 @@ impl Engine {
             records: BTreeMap::new(),
             templates: bundle.templates.clone(),
             counters: Counters::default(),
-            evaluator: Evaluator::new(Arc::clone(&bundle), settings.clone(), Memory::default()),
+            evaluator: Evaluator::new(Arc::clone(&bundle), settings.clone(), Memory::default())
+                .map_err(EngineError::Bundle)?,
             bundle,
             settings,
-        }
+        })
     }
 
     /// Takes in calls of one partition, in their order, and returns what is to be reported.
@@ -426,7 +433,7 @@ impl Engine {
             records: snapshot.records.into_owned(),
             templates: snapshot.templates.into_owned(),
             counters: snapshot.counters,
-            evaluator: Evaluator::new(Arc::clone(&bundle), settings.clone(), memory),
+            evaluator: Evaluator::new(Arc::clone(&bundle), settings.clone(), memory).map_err(EngineError::Bundle)?,
             bundle,
             settings,
         })
