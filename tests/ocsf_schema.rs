@@ -55,10 +55,11 @@ fn counterfactual() -> impl Strategy<Value = Counterfactual> {
 
 fn involved() -> impl Strategy<Value = Involved> {
     let name = || option::of(text());
-    (name(), text(), name(), name(), name(), any::<u64>()).prop_map(
-        |(caller, vendor, host, credential, endpoint, calls)| Involved {
+    (name(), text(), name(), name(), name(), name(), any::<u64>()).prop_map(
+        |(caller, vendor, account, host, credential, endpoint, calls)| Involved {
             caller,
             vendor,
+            account,
             host,
             credential,
             endpoint,
@@ -113,6 +114,7 @@ fn alert() -> impl Strategy<Value = Alert> {
             technique: technique.map(str::to_string),
             view,
             caller,
+            account: involved.first().and_then(|part: &Involved| part.account.clone()),
             vendor,
             hosts,
             credential,
