@@ -85,7 +85,7 @@ impl Bench {
 
     /// Rollups, features and the judgement of closed buckets, frame after frame as the stream does.
     fn judge(&self) -> usize {
-        let mut engine = Engine::new(Arc::clone(&self.bundle), EngineSettings::default());
+        let mut engine = Engine::new(Arc::clone(&self.bundle), EngineSettings::default()).unwrap();
         let pushed = self.frames.iter().map(|calls| engine.push("logs-0", calls.clone()).expect("calls").len());
         let alerts: usize = pushed.sum();
         alerts + engine.finish().expect("calls").len()
@@ -94,7 +94,7 @@ impl Bench {
     /// What `apiwarden scan` does, without writing the alerts.
     fn scan(&self) -> usize {
         let settings = EngineSettings { is_bounded: true, ..EngineSettings::default() };
-        let mut engine = Engine::new(Arc::clone(&self.bundle), settings);
+        let mut engine = Engine::new(Arc::clone(&self.bundle), settings).unwrap();
         let inputs = Inputs::resolve(&[self.file.path().display().to_string()]).expect("the file");
         let (mut reader, mut decoder) = (FileReader::new(&inputs), decoder());
         let mut calls = CallsBuilder::new(Arc::clone(&self.key));

@@ -19,7 +19,7 @@ const SETTINGS: EngineSettings = EngineSettings {
 };
 
 fn engine() -> Engine {
-    Engine::new(Arc::clone(bundle()), SETTINGS)
+    Engine::new(Arc::clone(bundle()), SETTINGS).unwrap()
 }
 
 /// A day and a half in which a stolen key is used and a bill is run up.

@@ -19,7 +19,7 @@ const SETTINGS: EngineSettings = EngineSettings {
 /// The alerts of records, in the order of time.
 fn alerts_of(mut lines: Vec<String>) -> Vec<Alert> {
     lines.sort_by(|a, b| common::time(a).cmp(common::time(b)));
-    let mut engine = Engine::new(Arc::clone(bundle()), SETTINGS);
+    let mut engine = Engine::new(Arc::clone(bundle()), SETTINGS).unwrap();
     let mut alerts = engine.push("logs-0", decode(&lines).0).expect("calls are judged");
     alerts.extend(engine.finish().expect("calls are judged"));
     alerts

@@ -57,9 +57,9 @@ fn involved() -> impl Strategy<Value = Involved> {
     let name = || option::of(text());
     (name(), text(), name(), name(), name(), name(), any::<u64>()).prop_map(
         |(caller, vendor, account, host, credential, endpoint, calls)| Involved {
-            account,
             caller,
             vendor,
+            account,
             host,
             credential,
             endpoint,
@@ -115,6 +115,7 @@ fn alert() -> impl Strategy<Value = Alert> {
             technique: technique.map(str::to_string),
             view,
             caller,
+            account: involved.first().and_then(|part: &Involved| part.account.clone()),
             vendor,
             account,
             hosts,

@@ -288,7 +288,8 @@ fn no_secret_is_written_anywhere() {
 
     let bundle = Arc::new(Bundle::load(&bundle, &key().id()).expect("the bundle"));
     // With a large budget, so that whatever held a key is reported.
-    let mut engine = Engine::new(bundle, EngineSettings { alerts_per_day: 1000.0, ..EngineSettings::default() });
+    let mut engine =
+        Engine::new(bundle, EngineSettings { alerts_per_day: 1000.0, ..EngineSettings::default() }).unwrap();
     let mut alerts = String::new();
     for (_, records) in &scanned {
         let (calls, diagnostics) = decode(records);

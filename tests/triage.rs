@@ -18,7 +18,7 @@ fn alerts() -> Vec<Alert> {
         is_bounded: true,
         campaigns: Vec::new(),
     };
-    let mut engine = Engine::new(Arc::clone(bundle()), settings);
+    let mut engine = Engine::new(Arc::clone(bundle()), settings).unwrap();
     let calls = decode(&later("2026-09-15T00", "2026-09-16T00")).0;
     let mut alerts = engine.push("logs-0", calls).expect("calls are judged");
     alerts.extend(engine.finish().expect("calls are judged"));

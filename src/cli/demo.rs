@@ -229,7 +229,7 @@ impl Show {
         let (mut bundle, report) = train(history, &settings, &|stage| progress.set_message(stage.to_owned()))?;
         bundle.save(&self.model)?;
         self.progress.suspend(|| print_line(format_args!("{report}\nJudging the four days after …\n")))?;
-        self.engine = Some(Engine::new(Arc::new(bundle), EngineSettings::from(&self.setup.detection)));
+        self.engine = Some(Engine::new(Arc::new(bundle), EngineSettings::from(&self.setup.detection))?);
         Ok(())
     }
 

@@ -55,7 +55,7 @@ pub(super) fn scan(
     mut observe: impl FnMut(&Calls) -> anyhow::Result<()>,
 ) -> anyhow::Result<Scanned> {
     let settings = EngineSettings { is_bounded: true, ..EngineSettings::from(&setup.detection) };
-    let mut engine = Engine::new(Arc::clone(bundle), settings);
+    let mut engine = Engine::new(Arc::clone(bundle), settings)?;
     prepare(&mut engine);
     let mut alerts = Vec::new();
     let tally = read(inputs, setup, |calls| {

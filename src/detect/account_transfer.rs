@@ -1,4 +1,4 @@
-//! Something is opened to another state: shared, replicated, made public.
+//! Something is opened to another account: shared, replicated, made public.
 //!
 //! # Finds
 //! A first sharing by a principal that never shared, or more of it than usual: a snapshot or image shared, a bucket's policy
@@ -27,7 +27,7 @@ use super::{Analytic, Category, CauseClass, Class, Detector, Impact, Meta};
 
 static META: Meta = Meta {
     name: "account_transfer",
-    title: "Data opened to another state",
+    title: "Data opened to another account",
     category: Category::Exfiltration,
     impact: Impact::High,
     analytic: Analytic::Behavioural,

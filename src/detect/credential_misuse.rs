@@ -138,3 +138,41 @@ impl Detector for CredentialMisuse {
     type Memory = ();
     type Part = ();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::{Contribution, Sentence};
+
+    #[test]
+    fn a_novelty_names_what_else_was_new() {
+        let leading = Contribution {
+            name: "credential_new".to_owned(),
+            window: String::new(),
+            observed: "a credential never seen: fp_7e00".to_owned(),
+            baseline: "expected 0.2 times a day".to_owned(),
+            observed_value: None,
+            baseline_value: Some(0.2),
+            unit: "times a day".to_owned(),
+            share: 1.0,
+            p_value: 0.2,
+        };
+        let also = ["a client that nobody here uses: evil".to_owned()];
+        let sentence = |also: &[String]| {
+            (CREDENTIAL_NEW.sentence)(&Sentence {
+                class: &CREDENTIAL_NEW,
+                is_rise: true,
+                caller: "billing",
+                vendor: "plaid",
+                endpoint: None,
+                leading: Some(&leading),
+                also,
+                others: 3,
+                sharing: None,
+            })
+        };
+        let alone = "billing called plaid with a credential never seen: fp_7e00 (expected 0.2 times a day)";
+        assert_eq!(sentence(&[]), alone);
+        assert_eq!(sentence(&also), format!("{alone}; within the hour also a client that nobody here uses: evil"));
+    }
+}

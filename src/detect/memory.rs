@@ -120,12 +120,6 @@ impl Values {
 #[derive(Clone, Debug)]
 pub struct Models(Values);
 
-impl Default for Models {
-    fn default() -> Self {
-        Self(Values::new(|kinds| kinds.model))
-    }
-}
-
 impl Models {
     /// What each detector learned, in the order of the list, as a bundle keeps it.
     ///

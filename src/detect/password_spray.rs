@@ -1,10 +1,10 @@
 //! Failed sign-ins over the company: many tries, or few tries at many entities.
 //!
 //! # Finds
-//! Bursts of failed sign-ins, and sprays of one try an state that are paced over a day.
+//! Bursts of failed sign-ins, and sprays of one try an account that are paced over a day.
 //!
 //! # Why it matters
-//! One try an state locks nobody out, and among a thousand entities one password is guessed.
+//! One try an account locks nobody out, and among a thousand accounts one password is guessed.
 //!
 //! # Misses
 //! A spray slower than the company's usual failures a day. Sign-ins at an identity provider whose log is not read.

@@ -97,3 +97,54 @@ fn answers(of: &Sentence<'_>) -> String {
     let size = if of.is_rise { "larger" } else { "smaller" };
     shifted(of, &format!("{} got {size} answers from {} than usual", of.who(), of.whom()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::{Contribution, Sharing};
+
+    fn slow(class: &'static Class, caller: &str, is_rise: bool) -> String {
+        let leading = Contribution {
+            name: class.name.to_owned(),
+            window: "15m".to_owned(),
+            observed: "about 1.64 s a call".to_owned(),
+            baseline: "about 532 ms a call".to_owned(),
+            observed_value: Some(1640.0),
+            baseline_value: Some(532.0),
+            unit: String::new(),
+            share: 1.0,
+            p_value: 1e-6,
+        };
+        (class.sentence)(&Sentence {
+            class,
+            is_rise,
+            caller,
+            vendor: "plaid",
+            endpoint: None,
+            leading: Some(&leading),
+            also: &[],
+            others: 3,
+            sharing: Some(Sharing::Own),
+        })
+    }
+
+    #[test]
+    fn a_shift_names_how_much_over_which_time_and_who_else_sees_it() {
+        assert_eq!(
+            slow(&LATENCY, "fraud-scorer", true),
+            "fraud-scorer waited longer for plaid than usual: about 1.64 s a call over 15 minutes, \
+             usually about 532 ms a call (3.1 times as much); its other callers do not see it"
+        );
+        assert_eq!(
+            slow(&LATENCY_OF_VENDOR, "", true),
+            "callers of plaid waited longer for it than usual: about 1.64 s a call over 15 minutes, \
+             usually about 532 ms a call (3.1 times as much); its callers see it alike"
+        );
+    }
+
+    #[test]
+    fn what_all_callers_see_is_the_vendors_change_and_what_one_sees_may_be_its_own() {
+        assert_eq!(LATENCY.cause_class, CauseClass::Unknown);
+        assert_eq!(LATENCY_OF_VENDOR.cause_class, CauseClass::VendorChanged);
+    }
+}

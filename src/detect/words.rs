@@ -36,7 +36,7 @@ fn in_quantity(quantity: usize, value: f64) -> String {
     }
 }
 
-/// What is usual for the calls that an state made over a window: mean and deviation of `ln(1 + x)`, by its endpoints.
+/// What is usual for the calls that an entity made over a window: mean and deviation of `ln(1 + x)`, by its endpoints.
 pub(super) fn usual_call<P>(
     (state, bucket): (&EntityState<P>, i64),
     expectations: &Expectations,

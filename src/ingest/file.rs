@@ -262,8 +262,8 @@ mod tests {
 
     use super::*;
     use crate::calls::FingerprintKey;
-    use crate::ingest::DecodeSpec;
     use crate::ingest::formats::FormatKind;
+    use crate::ingest::{DecodeSpec, Place};
 
     fn builder() -> CallsBuilder {
         let home = tempfile::tempdir().unwrap();

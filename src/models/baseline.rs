@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::adaptation::Adaptation;
 use super::calibration::{Tail, p_value};
+use super::dispersion::UNKNOWN_DISPERSION;
 use super::leak::{LEAKING, LeakBaseline};
 use super::peak::Peaks;
 use super::seasonality::Seasonality;
@@ -21,9 +22,6 @@ use crate::features::{Column, Entity, EntityId, EntityState, HOUR, Level, WINDOW
 
 /// An endpoint with fewer calls in training is a novelty, not a part of the mix.
 pub const MIN_ENDPOINT_CALLS: i64 = 20;
-
-/// Wander of an hour's mean where none was measured.
-const UNKNOWN_DISPERSION: f64 = 0.05;
 
 /// One endpoint of a pair.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -352,7 +350,7 @@ impl Baselines {
     /// All of them, in the order of their entities.
     pub fn sorted(&self) -> Vec<(&Entity, &Baseline)> {
         let mut baselines: Vec<_> = self.0.values().map(|(entity, baseline)| (entity, baseline)).collect();
-        baselines.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        baselines.sort_unstable_by_key(|(entity, _)| *entity);
         baselines
     }
 

@@ -171,6 +171,8 @@ pub struct Bundle {
     pub multivariate: BTreeMap<View, CalibratedMultivariate>,
     /// Who does what in audit logs.
     pub audit: Audit,
+    /// What single detectors learned by themselves, by their names, as bytes that they read.
+    pub detectors: BTreeMap<String, Vec<u8>>,
 }
 
 /// The parts as they are written: name of the file and its bytes.
@@ -189,6 +191,7 @@ impl Bundle {
             ("novelties", packed(&(&self.known, &self.novelty_rates))?),
             ("multivariate", packed(&(&self.multivariate, &self.peers))?),
             ("audit", packed(&self.audit)?),
+            ("detectors", packed(&self.detectors)?),
         ]))
     }
 
@@ -242,6 +245,9 @@ impl Bundle {
         let (span, templates) = read_part(directory, &manifest, "templates")?;
         let (known, novelty_rates) = read_part(directory, &manifest, "novelties")?;
         let (multivariate, peers) = read_part(directory, &manifest, "multivariate")?;
+        // A bundle of before detectors learned by themselves has no such part: those that do are quiet.
+        let has_detectors = manifest.parts.contains_key("detectors");
+        let detectors = has_detectors.then(|| read_part(directory, &manifest, "detectors")).transpose()?;
         Ok(Self {
             span,
             templates,
@@ -253,6 +259,7 @@ impl Bundle {
             novelty_rates,
             multivariate,
             audit: read_part(directory, &manifest, "audit")?,
+            detectors: detectors.unwrap_or_default(),
             manifest,
         })
     }

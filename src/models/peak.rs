@@ -96,7 +96,7 @@ pub struct PeakExcess {
 }
 
 impl Peak {
-    /// What a kind sees of an state's window.
+    /// What a kind sees of an entity's window.
     fn of(sums: &WindowSums, kind: &PeakKind, window: usize) -> Self {
         let at = |column: Column| sums[window][column as usize];
         let sum = at(kind.column).max(0) as f64;
@@ -118,7 +118,7 @@ impl Peak {
     }
 }
 
-/// Raises peaks to what an state shows at the end of a bucket.
+/// Raises peaks to what an entity shows at the end of a bucket.
 pub fn raise(peaks: &mut Peaks, sums: &WindowSums) {
     for (kind, peaks) in PEAKS.iter().zip(peaks) {
         for (window, peak) in PEAK_WINDOWS.iter().zip(peaks) {
@@ -127,7 +127,7 @@ pub fn raise(peaks: &mut Peaks, sums: &WindowSums) {
     }
 }
 
-/// The furthest that an state is excess the peak of a kind (place in [`PEAKS`]); `None` where that is not worth telling.
+/// The furthest that an entity is beyond the peak of a kind (place in [`PEAKS`]); `None` where that is not worth telling.
 pub fn excess(peaks: &Peaks, sums: &WindowSums, place: usize) -> Option<PeakExcess> {
     let (kind, peaks) = (PEAKS.get(place)?, peaks.get(place)?);
     let of_window = |(window, peak): (&usize, &Peak)| {

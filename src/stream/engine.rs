@@ -38,6 +38,9 @@ pub enum EngineError {
     /// The snapshot is not one of this version.
     #[error("the snapshot does not fit: {0}")]
     Snapshot(String),
+    /// The bundle holds what a detector cannot read.
+    #[error("the model bundle does not fit: {0}")]
+    Bundle(String),
 }
 
 /// What the engine has counted, over its whole life.
@@ -114,8 +117,11 @@ pub struct Engine {
 
 impl Engine {
     /// An engine that has seen nothing.
-    pub fn new(bundle: Arc<Bundle>, settings: EngineSettings) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// [`EngineError::Bundle`].
+    pub fn new(bundle: Arc<Bundle>, settings: EngineSettings) -> Result<Self, EngineError> {
+        Ok(Self {
             watermark: Watermark::default(),
             open: Rollup::default(),
             late: Rollup::default(),
@@ -123,10 +129,11 @@ impl Engine {
             records: BTreeMap::new(),
             templates: bundle.templates.clone(),
             counters: Counters::default(),
-            evaluator: Evaluator::new(Arc::clone(&bundle), settings.clone(), Memory::default()),
+            evaluator: Evaluator::new(Arc::clone(&bundle), settings.clone(), Memory::default())
+                .map_err(EngineError::Bundle)?,
             bundle,
             settings,
-        }
+        })
     }
 
     /// Takes in calls of one partition, in their order, and returns what is to be reported.
@@ -378,7 +385,7 @@ impl Engine {
             records: snapshot.records.into_owned(),
             templates: snapshot.templates.into_owned(),
             counters: snapshot.counters,
-            evaluator: Evaluator::new(Arc::clone(&bundle), settings.clone(), memory),
+            evaluator: Evaluator::new(Arc::clone(&bundle), settings.clone(), memory).map_err(EngineError::Bundle)?,
             bundle,
             settings,
         })

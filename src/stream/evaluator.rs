@@ -180,11 +180,12 @@ impl Reporter<'_> {
 }
 
 impl Evaluator {
-    pub fn new(bundle: Arc<Bundle>, settings: EngineSettings, memory: Memory) -> Self {
+    pub fn new(bundle: Arc<Bundle>, settings: EngineSettings, memory: Memory) -> Result<Self, String> {
         let between = bundle.expectations.between_callers();
         let budget = Budget::new(settings.alerts_per_day, bundle.views.keys().copied());
-        let by = By { bundle, models: Models::default(), settings, budget };
-        Self { by, between, memory, observer: None }
+        let models = Models::read(&bundle.detectors)?;
+        let by = By { bundle, models, settings, budget };
+        Ok(Self { by, between, memory, observer: None })
     }
 
     /// Judges what was called for the first time in a minute of a bucket that may still be open.

@@ -82,7 +82,7 @@ pub fn run(plan: &Plan, bundle: Arc<Bundle>, key: Arc<FingerprintKey>, shutdown:
     let settings = EngineSettings::from(&plan.detection);
     let engine = match &saved {
         Some(saved) => Engine::restore(bundle, settings, &saved.engine)?,
-        None => Engine::new(bundle, settings),
+        None => Engine::new(bundle, settings)?,
     };
     run_machine(plan, engine, version, key, store, saved, shutdown)
 }

@@ -15,9 +15,11 @@ use crate::models::baseline::{
     Baseline, Baselines, EndpointBaseline, Expected, LevelBaseline, MIN_ENDPOINT_CALLS, Snapshot, fused, judge,
 };
 use crate::models::calibration::Tail;
+use crate::models::dispersion::UNKNOWN_DISPERSION;
 use crate::models::hourly::Hourly;
 use crate::models::leak::{self, LEAKING, LeakBaseline};
 use crate::models::peak::{self, KINDS, Peaks};
+use crate::models::quantile::median;
 use crate::models::seasonality::{Seasonality, Span};
 use crate::models::silence::{longest_by_fold, times_by_fold};
 use crate::models::statistic::{Kind, Moments, Test, tests_at};
@@ -28,8 +30,6 @@ const MAX_FOLDS: usize = 14;
 const MIN_FOLDS: usize = 7;
 /// Entities that tails are learned from; a company with more of them is sampled.
 const MAX_ENTITIES: usize = 1_000;
-/// Wander assumed where nobody's could be measured.
-const UNKNOWN_DISPERSION: f64 = 0.05;
 /// Peers that it takes to have a usual dispersion of their own.
 const MIN_PEERS: usize = 5;
 
@@ -238,11 +238,6 @@ struct Usual {
 fn sorted(mut endpoints: Vec<(Name, EndpointBaseline)>) -> Vec<(Name, EndpointBaseline)> {
     endpoints.sort_unstable_by_key(|(name, _)| name.id());
     endpoints
-}
-
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
 }
 
 impl Usual {

@@ -264,12 +264,11 @@ impl Profile {
             .map(|(name, known)| Endpoint { name: name.to_string(), share: known.share, usual: usual_of(name) })
             .collect();
         endpoints.sort_by(|a, b| b.share.total_cmp(&a.share).then_with(|| a.name.cmp(&b.name)));
-        let dispersion =
-            tests_at(entity.level).into_iter().zip(&baseline.dispersion).map(|(test, dispersion)| Dispersion {
-                statistic: test.statistic().name,
-                window: WINDOWS[test.window].name,
-                dispersion: f64::from(*dispersion),
-            });
+        let dispersion = tests_at(entity.level).iter().zip(&baseline.dispersion).map(|(test, dispersion)| Dispersion {
+            statistic: test.statistic().name,
+            window: WINDOWS[test.window].name,
+            dispersion: f64::from(*dispersion),
+        });
         Self {
             days: baseline.days,
             calls: baseline.calls,

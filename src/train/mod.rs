@@ -53,6 +53,9 @@ pub enum TrainError {
     /// The history cannot be hashed.
     #[error("the history cannot be hashed: {0}")]
     Hash(postcard::Error),
+    /// What a detector learned cannot be stored.
+    #[error("what detectors learned cannot be stored: {0}")]
+    Detectors(postcard::Error),
 }
 
 /// The history, rolled up as it is read.
@@ -130,6 +133,9 @@ pub fn train(history: History, settings: &Settings, stage: &dyn Fn(&str)) -> Res
     stage("learning the audit view");
     let audit = audit::learn(&crate::models::audit::rows(&rows));
 
+    stage("learning what detectors keep by themselves");
+    let detectors = crate::detect::fit(&rows).map_err(TrainError::Detectors)?;
+
     stage("learning what is usual for a call");
     let manifest = Manifest { excluded, ..manifest(&rows, span, settings)? };
     let calls = CallHistory::of(&rows, span);
@@ -137,6 +143,7 @@ pub fn train(history: History, settings: &Settings, stage: &dyn Fn(&str)) -> Res
     let gathered = gather_out_of_fold(rows, &calls, span)?;
 
     let mut bundle = Bundle {
+        detectors,
         manifest,
         span,
         templates,

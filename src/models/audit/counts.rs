@@ -45,7 +45,7 @@ pub enum What {
     Operations,
     /// Distinct services.
     Services,
-    /// Distinct entities that could not be signed in to.
+    /// Distinct accounts that could not be signed in to.
     Failing,
 }
 
@@ -140,9 +140,9 @@ pub const TESTS: [Test; TEST_COUNT] = [
 #[rustfmt::skip]
 pub const COMPANY_TESTS: [Test; 4] = [
     test("failed_sign_ins", "failed sign-ins", What::Sum(Count::Failed), false, 8.0, 0),
-    test("failing_accounts", "entities with failed sign-ins", What::Failing, false, 4.0, 0),
+    test("failing_accounts", "accounts with failed sign-ins", What::Failing, false, 4.0, 0),
     test("failed_sign_ins", "failed sign-ins", What::Sum(Count::Failed), true, 8.0, 0),
-    test("failing_accounts", "entities with failed sign-ins", What::Failing, true, 4.0, 0),
+    test("failing_accounts", "accounts with failed sign-ins", What::Failing, true, 4.0, 0),
 ];
 
 /// Tests of the company are dependent: they amount to about so many independent ones.
@@ -164,7 +164,7 @@ pub struct Values {
     pub sums: [Counts; 2],
     /// Numbers of distinct operations and of distinct services of the hour (2).
     pub distinct: [usize; 2],
-    /// Numbers of distinct failing entities of the hour and of the day (2).
+    /// Numbers of distinct failing accounts of the hour and of the day (2).
     pub failing: [usize; 2],
 }
 

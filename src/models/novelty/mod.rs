@@ -79,10 +79,13 @@ mod by_name {
 }
 
 macro_rules! novelties {
-    ($($class:ident = $name:literal, $summary:literal, $prior:expr, $of_release:literal;)*) => {
-        #[allow(non_camel_case_types)]
+    (
+        learned { $($class:ident = $name:literal, $summary:literal, $prior:literal, $of_release:literal;)* }
+        audit { $($mark:ident = $mark_name:literal, $mark_summary:literal;)* }
+    ) => {
+        #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
         #[repr(usize)]
-        enum Index { $($class,)* }
+        enum Index { $($class,)* $($mark,)* }
 
         /// The classes, one by one.
         pub mod classes {
@@ -93,64 +96,78 @@ macro_rules! novelties {
                     index: Index::$class as usize,
                     name: $name,
                     summary: $summary,
-                    prior: $prior,
+                    prior: Some($prior),
                     of_release: $of_release,
+                };
+            )*
+            $(
+                #[doc = $mark_summary]
+                pub static $mark: NoveltyClass = NoveltyClass {
+                    index: Index::$mark as usize,
+                    name: $mark_name,
+                    summary: $mark_summary,
+                    prior: None,
+                    of_release: false,
                 };
             )*
         }
 
-        /// Every class of egress and audit.
-        pub static NOVELTIES: &[&NoveltyClass] = &[$(&classes::$class,)*];
+        /// Every class: those of egress, whose rates are learned, then the marks of the audit view, whose rates `audit` keeps.
+        pub static NOVELTIES: &[&NoveltyClass] = &[$(&classes::$class,)* $(&classes::$mark,)*];
     };
 }
 
 #[rustfmt::skip]
 novelties! {
-    VENDOR_NEW = "vendor_new", "a vendor that nobody here has called before", Some(0.05), false;
-    VENDOR_NEW_DROP = "vendor_new_drop", "a vendor that takes files, texts or messages, and that nobody here has called before", Some(0.02), false;
-    PAIR_NEW = "pair_new", "a caller's first call to a vendor that others use", Some(0.5), true;
-    NETWORK_PUBLIC_NEW = "network_public_new", "a public network that nobody here has called from", Some(0.05), false;
-    NETWORK_PUBLIC_KNOWN = "network_public_known", "a public network that only others have called from", Some(0.2), false;
-    NETWORK_PRIVATE_FAR = "network_private_far", "a private network apart from all known ones", Some(0.2), true;
-    NETWORK_PRIVATE_NEAR = "network_private_near", "a private network beside known ones", Some(1.0), true;
-    CLIENT_NEW = "client_new", "a client that nobody here uses", Some(0.2), false;
-    CLIENT_TOOL = "client_tool", "an interactive tool that nobody here uses", Some(0.05), false;
-    CLIENT_KNOWN = "client_known", "a client that only others use", Some(1.0), true;
-    CREDENTIAL_OF_ANOTHER = "credential_of_another", "another caller's credential", Some(0.05), false;
-    CREDENTIAL_NEW = "credential_new", "a credential never seen", Some(0.5), true;
-    CREDENTIAL_DORMANT = "credential_dormant", "a credential that nobody has used for a week or more", Some(0.05), false;
-    BEACON = "beacon", "a new pair of caller and vendor that calls like a clock", Some(0.05), false;
-    HOUR_NEW = "hour_new", "an hour of the day at which the caller never called", Some(0.5), false;
-    CREDENTIAL_BURST = "credential_burst", "many new credentials within a day", Some(0.05), false;
-    ENDPOINT_SENSITIVE = "endpoint_sensitive", "a sensitive or deleting endpoint that nobody here has called", Some(0.05), false;
-    ENDPOINT_WRITE = "endpoint_write", "a writing endpoint that nobody here has called", Some(0.3), false;
-    ENDPOINT_READ = "endpoint_read", "a reading endpoint that nobody here has called", Some(1.0), true;
-    METHOD_NEW = "method_new", "a method that the caller never used at the vendor", Some(0.3), true;
-    PLAINTEXT = "plaintext", "plaintext HTTP to a vendor that is called over TLS", Some(0.05), false;
-    TLS_OLD = "tls_old", "a TLS version below 1.2", Some(0.05), false;
-    NETWORK_HOSTING_NEW = "network_hosting_new", "a hosting provider that nobody here has called from", Some(0.03), false;
-    COUNTRY_NEW = "country_new", "a country that nobody here has called from", Some(0.02), false;
-    PRINCIPAL_NEW = "principal_new", "a principal never seen", None, false;
-    PRINCIPAL_NETWORK_NEW = "principal_network_new", "a principal in a network that nobody here has used", None, false;
-    PRINCIPAL_NETWORK_KNOWN = "principal_network_known", "a principal in a network that only others use", None, false;
-    PRINCIPAL_CLIENT_NEW = "principal_client_new", "a principal with a client that nobody here uses", None, false;
-    PRINCIPAL_CLIENT_KNOWN = "principal_client_known", "a principal with a client that only others use", None, false;
-    PRINCIPAL_CONSOLE_NEW = "principal_console_new", "a principal at a console for the first time", None, false;
-    PRINCIPAL_FACTOR_LOST = "principal_factor_lost", "a sign-in without the second factor by one who had it", None, false;
-    REGION_NEW = "region_new", "a region that nobody here has used", None, false;
-    REGION_KNOWN = "region_known", "a principal in a region that only others use", None, false;
-    OPERATION_LOGIN = "operation_login", "a first sign-in operation", None, false;
-    OPERATION_LIST = "operation_list", "a first listing operation", None, true;
-    OPERATION_READ = "operation_read", "a first reading operation", None, true;
-    OPERATION_IDENTITY = "operation_identity", "a first identity check", None, true;
-    OPERATION_USE = "operation_use", "a first use of a service", None, true;
-    OPERATION_WRITE = "operation_write", "a first writing operation", None, true;
-    OPERATION_SECRET = "operation_secret", "a first read of secrets", None, false;
-    OPERATION_BULK = "operation_bulk", "a first bulk read", None, false;
-    OPERATION_DELETE = "operation_delete", "a first deleting operation", None, false;
-    OPERATION_GRANT = "operation_grant", "a first grant of rights or credentials", None, false;
-    OPERATION_SHARE = "operation_share", "a first sharing with others", None, false;
-    OPERATION_DEFENCE = "operation_defence", "a first change of logging or protection", None, false;
+    learned {
+        VENDOR_NEW = "vendor_new", "a vendor that nobody here has called before", 0.05, false;
+        VENDOR_NEW_DROP = "vendor_new_drop", "a vendor that takes files, texts or messages, and that nobody here has called before", 0.02, false;
+        PAIR_NEW = "pair_new", "a caller's first call to a vendor that others use", 0.5, true;
+        NETWORK_PUBLIC_NEW = "network_public_new", "a public network that nobody here has called from", 0.05, false;
+        NETWORK_PUBLIC_KNOWN = "network_public_known", "a public network that only others have called from", 0.2, false;
+        NETWORK_PRIVATE_FAR = "network_private_far", "a private network apart from all known ones", 0.2, true;
+        NETWORK_PRIVATE_NEAR = "network_private_near", "a private network beside known ones", 1.0, true;
+        CLIENT_NEW = "client_new", "a client that nobody here uses", 0.2, false;
+        CLIENT_TOOL = "client_tool", "an interactive tool that nobody here uses", 0.05, false;
+        CLIENT_KNOWN = "client_known", "a client that only others use", 1.0, true;
+        CREDENTIAL_OF_ANOTHER = "credential_of_another", "another caller's credential", 0.05, false;
+        CREDENTIAL_NEW = "credential_new", "a credential never seen", 0.5, true;
+        CREDENTIAL_DORMANT = "credential_dormant", "a credential that nobody has used for a week or more", 0.05, false;
+        BEACON = "beacon", "a new pair of caller and vendor that calls like a clock", 0.05, false;
+        HOUR_NEW = "hour_new", "an hour of the day at which the caller never called", 0.5, false;
+        CREDENTIAL_BURST = "credential_burst", "many new credentials within a day", 0.05, false;
+        ENDPOINT_SENSITIVE = "endpoint_sensitive", "a sensitive or deleting endpoint that nobody here has called", 0.05, false;
+        ENDPOINT_WRITE = "endpoint_write", "a writing endpoint that nobody here has called", 0.3, false;
+        ENDPOINT_READ = "endpoint_read", "a reading endpoint that nobody here has called", 1.0, true;
+        METHOD_NEW = "method_new", "a method that the caller never used at the vendor", 0.3, true;
+        PLAINTEXT = "plaintext", "plaintext HTTP to a vendor that is called over TLS", 0.05, false;
+        TLS_OLD = "tls_old", "a TLS version below 1.2", 0.05, false;
+        NETWORK_HOSTING_NEW = "network_hosting_new", "a hosting provider that nobody here has called from", 0.03, false;
+        COUNTRY_NEW = "country_new", "a country that nobody here has called from", 0.02, false;
+    }
+    audit {
+        PRINCIPAL_NEW = "principal_new", "a principal never seen";
+        PRINCIPAL_NETWORK_NEW = "principal_network_new", "a principal in a network that nobody here has used";
+        PRINCIPAL_NETWORK_KNOWN = "principal_network_known", "a principal in a network that only others use";
+        PRINCIPAL_CLIENT_NEW = "principal_client_new", "a principal with a client that nobody here uses";
+        PRINCIPAL_CLIENT_KNOWN = "principal_client_known", "a principal with a client that only others use";
+        PRINCIPAL_CONSOLE_NEW = "principal_console_new", "a principal at a console for the first time";
+        PRINCIPAL_FACTOR_LOST = "principal_factor_lost", "a sign-in without the second factor by one who had it";
+        REGION_NEW = "region_new", "a region that nobody here has used";
+        REGION_KNOWN = "region_known", "a principal in a region that only others use";
+        OPERATION_LOGIN = "operation_login", "a first sign-in operation";
+        OPERATION_LIST = "operation_list", "a first listing operation";
+        OPERATION_READ = "operation_read", "a first reading operation";
+        OPERATION_IDENTITY = "operation_identity", "a first identity check";
+        OPERATION_USE = "operation_use", "a first use of a service";
+        OPERATION_WRITE = "operation_write", "a first writing operation";
+        OPERATION_SECRET = "operation_secret", "a first read of secrets";
+        OPERATION_BULK = "operation_bulk", "a first bulk read";
+        OPERATION_DELETE = "operation_delete", "a first deleting operation";
+        OPERATION_GRANT = "operation_grant", "a first grant of rights or credentials";
+        OPERATION_SHARE = "operation_share", "a first sharing with others";
+        OPERATION_DEFENCE = "operation_defence", "a first change of logging or protection";
+    }
 }
 
 /// A class by its name.

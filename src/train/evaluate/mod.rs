@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::alerts::triage::Verdict;
 use crate::alerts::{Alert, Severity};
+use crate::models::quantile::median;
 
 pub use calibration::{Calibration, EntityDays, NOMINAL};
 pub use labels::{Case, LabelledRecord, Labels, LabelsError, Subject, Truth};
@@ -129,12 +130,6 @@ fn summed_up(cases: Vec<Outcome>, by_day: Vec<Day>, days: f64) -> Report {
     }
 }
 
-/// The median; of an even number the upper of the two in the middle.
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
-}
-
 #[cfg(test)]
 mod tests {
     use super::matching::tests::{MINUTE, alert, scenario};
@@ -226,11 +221,5 @@ mod tests {
         assert_eq!((found.total.found, found.by_day.len(), found.by_day[0].pages), (1, 1, 1));
         let late = evaluate(&[alert("a", minute + 60, Severity::High, "payroll", "x.com")], &labels, 0, DAY);
         assert_eq!((late.total.found, late.false_alarms), (0, 0));
-    }
-
-    #[test]
-    fn the_median_of_an_even_number_is_the_upper_of_the_two_in_the_middle() {
-        assert_eq!(median(vec![4.0, 1.0, 3.0, 2.0]), Some(3.0));
-        assert_eq!(median(vec![5.0, 1.0, 3.0]), Some(3.0));
     }
 }
