@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::batch::{CallRow, Calls};
+use super::batch::Calls;
+use super::row::CallRow;
 use super::schema::{Dimension, Relation};
 use super::secret::looks_secret;
 

@@ -12,11 +12,13 @@ mod cache;
 mod client;
 mod credential;
 mod endpoint;
+mod enrichment;
 mod exclude;
 mod name;
 mod network;
 mod operation;
 mod owner;
+mod row;
 mod schema;
 mod secret;
 mod template;
@@ -27,7 +29,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-pub use batch::{CallRow, Calls, TraceId};
+pub use batch::Calls;
 pub use builder::{CallProblem, CallsBuilder, record_hash};
 pub use client::is_interactive_tool;
 pub use credential::{FingerprintKey, KeyError};
@@ -37,6 +39,7 @@ pub use name::{Name, combine};
 pub use network::is_private;
 pub use operation::{StepClass, WITHOUT_MFA};
 pub use owner::{OwnerDatabases, OwnerError, Owners, country_of, is_hosting};
+pub use row::{CallRow, TraceId};
 pub use schema::{
     DIMENSIONS, Dimension, MEASURES, Measure, MeasureColumn, Measures, Merge, ONE, QUANTITIES, Relation, fixed_to_f64,
 };

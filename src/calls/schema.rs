@@ -12,7 +12,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::name::{Name, combine};
-use super::{CallRow, Channel, Outcome, PrincipalKind, StepClass, View};
+use super::row::CallRow;
+use super::{Channel, Outcome, PrincipalKind, StepClass, View};
 
 /// 1.0 in fixed point: 2^20 steps, so that 10^10 squared logarithms still fit into 63 bits.
 pub const ONE: f64 = 1_048_576.0;

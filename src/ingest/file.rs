@@ -43,10 +43,6 @@ pub struct Batch {
 }
 
 impl Batch {
-    fn of(source: &Arc<Path>) -> Self {
-        Self { source: Arc::clone(source), records: 0, calls: 0, skipped: 0, errors: Vec::new(), finished: false }
-    }
-
     fn add(&mut self, decoded: Decoded) {
         self.records += 1;
         self.calls += decoded.calls;
