@@ -22,7 +22,7 @@ fn text() -> impl Strategy<Value = String> {
 
 /// Any detector, and one that we do not have.
 fn detector() -> impl Strategy<Value = String> {
-    let names = DETECTORS.iter().map(|detector| detector.name).chain(["unheard_of"]);
+    let names = DETECTORS.iter().map(|detector| detector.meta.name).chain(["unheard_of"]);
     select(names.collect::<Vec<_>>()).prop_map(str::to_string)
 }
 
@@ -55,8 +55,9 @@ fn counterfactual() -> impl Strategy<Value = Counterfactual> {
 
 fn involved() -> impl Strategy<Value = Involved> {
     let name = || option::of(text());
-    (name(), text(), name(), name(), name(), any::<u64>()).prop_map(
-        |(caller, vendor, host, credential, endpoint, calls)| Involved {
+    (name(), text(), name(), name(), name(), name(), any::<u64>()).prop_map(
+        |(caller, vendor, account, host, credential, endpoint, calls)| Involved {
+            account,
             caller,
             vendor,
             host,
@@ -83,7 +84,8 @@ fn alert() -> impl Strategy<Value = Alert> {
         select(vec![View::Egress, View::Audit]),
         (select(CauseClass::ALL.to_vec()), option::of(select(Benign::ALL.to_vec()))),
     );
-    let subject = (option::of(text()), text(), vec(text(), 0..3), option::of(text()), option::of(text()));
+    let name = || option::of(text());
+    let subject = (name(), text(), name(), vec(text(), 0..3), name(), name());
     let lowered_from = option::of(Just(Severity::High));
     let triaged =
         option::of((0.0..=1.0, lowered_from).prop_map(|(score, lowered_from)| Triaged { score, lowered_from }));
@@ -94,7 +96,7 @@ fn alert() -> impl Strategy<Value = Alert> {
         let (id, revision, activity, severity, [time, first_seen, last_seen]) = life;
         let (detector, message, category, technique, view, (cause_class, likely)) = cause;
         let (counterfactual, involved, related) = story;
-        let (caller, vendor, hosts, credential, endpoint) = subject;
+        let (caller, vendor, account, hosts, credential, endpoint) = subject;
         let (p_value, alarms_per_day, contributions, calls, trace_ids, triaged) = weight;
         Alert {
             id,
@@ -114,6 +116,7 @@ fn alert() -> impl Strategy<Value = Alert> {
             view,
             caller,
             vendor,
+            account,
             hosts,
             credential,
             endpoint,

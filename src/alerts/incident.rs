@@ -12,31 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{Activity, Alert, Involved, MAX_INVOLVED, Related, Severity};
 use crate::calls::View;
-use crate::detect::Finding;
-use crate::features::Entity;
+use crate::detect::{Finding, Subject};
 
 /// Hosts and reasons kept of a part.
 const MAX_MERGED: usize = 12;
 /// Parts kept of an incident; findings of further subjects are merged into the first.
 const MAX_PARTS: usize = 64;
-
-/// Whom an incident is about: a caller at a vendor, or a vendor as a whole (no caller).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Subject {
-    /// The view.
-    pub view: View,
-    /// The vendor.
-    pub vendor: String,
-    /// The caller; empty where the incident is about the vendor as a whole.
-    pub caller: String,
-}
-
-impl Subject {
-    /// A pair of caller and vendor.
-    pub fn of(pair: &Entity) -> Self {
-        Self { view: pair.view, vendor: pair.vendor.to_string(), caller: pair.caller.to_string() }
-    }
-}
 
 /// One subject's part: its evidence as an alert, without revision and activity.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -45,28 +26,34 @@ struct Part {
     evidence: Alert,
     /// Whether it has changed since it was last reported.
     is_unreported: bool,
-    causes: BTreeSet<String>,
+    /// Names of the classes that were found.
+    #[serde(with = "class_names")]
+    causes: BTreeSet<&'static str>,
+    /// In an audit log, the operations.
+    operations: BTreeSet<String>,
 }
 
 impl Part {
     fn new(id: &str, subject: &Subject, finding: &Finding, severity: Severity, bundle: &str) -> Self {
         let evidence = evidence(id, subject, finding, severity, bundle);
-        Self { subject: subject.clone(), evidence, is_unreported: true, causes: causes_of(subject, finding).collect() }
+        let causes = BTreeSet::from([finding.class.name]);
+        let operations = operation_of(subject, finding).cloned().into_iter().collect();
+        Self { subject: subject.clone(), evidence, is_unreported: true, causes, operations }
     }
 
-    /// Adds the causes of a finding. Returns whether one is new here.
+    /// Adds what makes a finding worth an update: its cause, and in an audit log each further operation. Returns whether one is new here.
     fn add_causes(&mut self, finding: &Finding) -> bool {
-        let known = self.causes.len();
-        let causes: Vec<String> = causes_of(&self.subject, finding).collect();
-        self.causes.extend(causes);
-        self.causes.len() > known
+        let operation = operation_of(&self.subject, finding).cloned();
+        let is_new_operation = operation.is_some_and(|operation| self.operations.insert(operation));
+        self.causes.insert(finding.class.name) || is_new_operation
     }
 
     fn involved(&self) -> Involved {
-        let Alert { caller, vendor, hosts, credential, endpoint, calls, .. } = &self.evidence;
+        let Alert { caller, vendor, account, hosts, credential, endpoint, calls, .. } = &self.evidence;
         Involved {
             caller: caller.clone(),
             vendor: vendor.clone(),
+            account: account.clone(),
             host: hosts.first().cloned(),
             credential: credential.clone(),
             endpoint: endpoint.clone(),
@@ -75,10 +62,30 @@ impl Part {
     }
 }
 
-/// What makes a finding worth an update: its cause, and in an audit log each further operation.
-fn causes_of<'a>(subject: &Subject, finding: &'a Finding) -> impl Iterator<Item = String> + use<'a> {
-    let operation = finding.endpoint.clone().filter(|_| subject.view == View::Audit);
-    std::iter::once(finding.cause.name.to_owned()).chain(operation)
+fn operation_of<'a>(subject: &Subject, finding: &'a Finding) -> Option<&'a String> {
+    finding.endpoint.as_ref().filter(|_| subject.view == View::Audit)
+}
+
+/// Names of classes in state files: one that this version does not have is an error.
+mod class_names {
+    use std::collections::BTreeSet;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::detect::classes;
+
+    pub fn serialize<S: Serializer>(names: &BTreeSet<&'static str>, serializer: S) -> Result<S::Ok, S::Error> {
+        names.serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<&'static str>, D::Error> {
+        let known = |name: &String| {
+            let class = classes().find(|class| class.name == *name);
+            class.map(|class| class.name).ok_or_else(|| D::Error::custom(format!("unknown class of findings {name}")))
+        };
+        Vec::<String>::deserialize(deserializer)?.iter().map(known).collect()
+    }
 }
 
 /// An open incident.
@@ -193,7 +200,7 @@ impl Incident {
     /// Whether it shares a caller, a vendor or a credential with a finding.
     pub fn is_related(&self, subject: &Subject, finding: &Finding) -> bool {
         self.parts.iter().any(|part| {
-            let Subject { view, vendor, caller } = &part.subject;
+            let Subject { view, vendor, caller, .. } = &part.subject;
             let same_caller = !caller.is_empty() && *caller == subject.caller;
             let same_credential = finding.credential.is_some() && part.evidence.credential == finding.credential;
             *view == subject.view && (same_caller || *vendor == subject.vendor || same_credential)
@@ -228,15 +235,16 @@ impl Incident {
     }
 }
 
-/// The id of an incident: a hash of who, whom, when it began and whether it pages.
+/// The id of an incident: a hash of who, whom, in which account (where that is known), when it began and whether it pages.
 fn id_of(subject: &Subject, time: i64, pages: bool) -> String {
-    let Subject { view, vendor, caller } = subject;
-    let name = format!("{}\u{1f}{vendor}\u{1f}{caller}\u{1f}{time}\u{1f}{pages}", view.as_str());
+    let Subject { view, vendor, account, caller } = subject;
+    let account = if account.is_empty() { String::new() } else { format!("\u{1f}{account}") };
+    let name = format!("{}\u{1f}{vendor}{account}\u{1f}{caller}\u{1f}{time}\u{1f}{pages}", view.as_str());
     format!("aw-{}", &blake3::hash(name.as_bytes()).to_hex()[..16])
 }
 
 fn evidence(id: &str, subject: &Subject, finding: &Finding, severity: Severity, bundle: &str) -> Alert {
-    let detector = finding.detector;
+    let detector = finding.class.detector;
     Alert {
         id: id.to_owned(),
         revision: 0,
@@ -249,12 +257,13 @@ fn evidence(id: &str, subject: &Subject, finding: &Finding, severity: Severity, 
         title: detector.title.to_owned(),
         message: finding.message.clone(),
         category: detector.category,
-        cause_class: (detector.cause_class)(&finding.cause),
+        cause_class: finding.class.cause_class,
         likely: finding.likely,
         technique: finding.technique().map(str::to_owned),
         view: subject.view,
         caller: Some(subject.caller.clone()).filter(|caller| !caller.is_empty()),
         vendor: subject.vendor.clone(),
+        account: Some(subject.account.clone()).filter(|account| !account.is_empty()),
         hosts: finding.hosts.clone(),
         credential: finding.credential.clone(),
         endpoint: finding.endpoint.clone(),
@@ -277,7 +286,7 @@ fn merge(evidence: &mut Alert, finding: &Finding) {
     evidence.first_seen = evidence.first_seen.min(finding.first_seen);
     evidence.last_seen = evidence.last_seen.max(finding.last_seen);
     evidence.likely = evidence.likely.filter(|likely| finding.likely == Some(*likely));
-    let class = (finding.detector.cause_class)(&finding.cause);
+    let class = finding.class.cause_class;
     if finding.alarms_per_day < evidence.alarms_per_day {
         evidence.alarms_per_day = finding.alarms_per_day;
         evidence.p_value = finding.p_value;

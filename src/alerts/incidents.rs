@@ -15,14 +15,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::correlation::CorrelationKey;
-use super::incident::{Incident, Subject};
+use super::incident::Incident;
 use super::{Alert, Severity};
-use crate::detect::Finding;
+use crate::detect::{Finding, OpenIncidents, Subject};
+use crate::models::novelty::INCIDENT;
 
-/// Quiet time after which an incident is over, and time within which findings correlate, microseconds.
-const HORIZON: i64 = 6 * 3_600_000_000;
 /// Longest time without an update while an incident lasts, microseconds.
-const UPDATE_EVERY: i64 = HORIZON;
+const UPDATE_EVERY: i64 = INCIDENT;
 
 /// Time within which a vendor's change takes over the incident of one of its callers, microseconds.
 const RECENT: i64 = 3_600_000_000;
@@ -83,7 +82,7 @@ impl IncidentStore {
 
     /// The oldest paging incident that one of these keys leads to.
     fn correlated(&self, keys: &[CorrelationKey], time: i64) -> Option<u64> {
-        let recent = |known: &&Correlation| time - known.at <= HORIZON && self.pages(known.incident);
+        let recent = |known: &&Correlation| time - known.at <= INCIDENT && self.pages(known.incident);
         let known = keys.iter().filter_map(|key| self.correlations.get(key)).filter(recent);
         known.map(|known| known.incident).min()
     }
@@ -91,7 +90,7 @@ impl IncidentStore {
     fn open_incident(&mut self, subject: &Subject, finding: &Finding, severity: Severity, bundle: &str) -> u64 {
         let mut incident = Incident::open(subject, finding, severity, bundle);
         let reference = incident.reference();
-        for other in self.incidents.values_mut().filter(|other| finding.time - other.last_seen <= HORIZON) {
+        for other in self.incidents.values_mut().filter(|other| finding.time - other.last_seen <= INCIDENT) {
             if other.is_related(subject, finding) {
                 incident.link(other.reference());
                 other.link(reference.clone());
@@ -136,28 +135,18 @@ impl IncidentStore {
     pub fn close(&mut self, time: i64) -> Vec<Alert> {
         let mut closed = Vec::new();
         self.incidents.retain(|_, incident| {
-            let is_open = time - incident.last_seen <= HORIZON;
+            let is_open = time - incident.last_seen <= INCIDENT;
             if !is_open {
-                closed.push(incident.close(incident.last_seen + HORIZON));
+                closed.push(incident.close(incident.last_seen + INCIDENT));
             }
             is_open
         });
         if !closed.is_empty() {
             self.open.retain(|_, number| self.incidents.contains_key(number));
         }
-        self.correlations.retain(|_, correlation| time - correlation.at <= HORIZON);
+        self.correlations.retain(|_, correlation| time - correlation.at <= INCIDENT);
         closed.sort_by(|a, b| (a.time, &a.id).cmp(&(b.time, &b.id)));
         closed
-    }
-
-    /// Whether the subject has an open incident.
-    pub fn is_open(&self, subject: &Subject) -> bool {
-        self.open.contains_key(subject)
-    }
-
-    /// Whether the subject has an open incident that pages.
-    pub fn is_paging(&self, subject: &Subject) -> bool {
-        self.open.get(subject).is_some_and(|number| self.pages(*number))
     }
 
     /// Makes a caller's incident the vendor's, if it has one of these causes, no other subject, and a finding within the last hour. Returns whether
@@ -174,6 +163,16 @@ impl IncidentStore {
     }
 }
 
+impl OpenIncidents for IncidentStore {
+    fn is_open(&self, subject: &Subject) -> bool {
+        self.open.contains_key(subject)
+    }
+
+    fn is_paging(&self, subject: &Subject) -> bool {
+        self.open.get(subject).is_some_and(|number| self.pages(*number))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::collection::vec;
@@ -184,19 +183,18 @@ mod tests {
     use super::*;
     use crate::alerts::Activity;
     use crate::calls::View;
-    use crate::detect::{Cause, detector_of};
+    use crate::detect::{Contribution, class_of};
 
     const HOUR: i64 = 3_600_000_000;
 
     fn subject(caller: &str, vendor: &str) -> Subject {
-        Subject { view: View::Egress, vendor: vendor.to_owned(), caller: caller.to_owned() }
+        let vendor = vendor.to_owned();
+        Subject { view: View::Egress, vendor, account: String::new(), caller: caller.to_owned() }
     }
 
     fn finding(name: &'static str, time: i64) -> Finding {
-        let cause = Cause { name, is_rise: true, is_of_vendor: false, view: View::Egress };
         Finding {
-            detector: detector_of(&cause),
-            cause,
+            class: class_of(View::Egress, name, true, false).unwrap(),
             time,
             first_seen: time - HOUR,
             last_seen: time,
@@ -275,7 +273,17 @@ mod tests {
     #[test]
     fn a_notice_that_grows_into_a_page_is_closed_and_the_page_points_at_it_and_knows_its_facts() {
         let (mut incidents, billing) = (IncidentStore::default(), subject("billing", "stripe"));
-        let fact = crate::detect::multivariate_contribution("client_known", 1.0, "", 0.5);
+        let fact = Contribution {
+            name: "client_known".to_owned(),
+            window: String::new(),
+            observed: "a client".to_owned(),
+            baseline: String::new(),
+            observed_value: None,
+            baseline_value: None,
+            unit: String::new(),
+            share: 1.0,
+            p_value: 0.5,
+        };
         let first = Finding { contributions: vec![fact], ..finding("client_known", HOUR) };
         incidents.add(&billing, &first, Severity::Low, "b");
         let notice = incidents.report(HOUR)[0].id.clone();
@@ -406,7 +414,7 @@ mod tests {
             );
             alerts.extend(store.report(time));
         }
-        alerts.extend(store.close(time + 2 * HORIZON));
+        alerts.extend(store.close(time + 2 * INCIDENT));
         assert!(
             store.incidents.is_empty() && store.open.is_empty() && store.correlations.is_empty(),
             "nothing is left"

@@ -8,7 +8,6 @@
 pub mod sinks;
 pub mod triage;
 
-mod budget;
 mod card;
 mod correlation;
 mod incident;
@@ -23,10 +22,8 @@ use serde::{Deserialize, Serialize};
 use crate::calls::View;
 use crate::detect::{Benign, Category, CauseClass, Contribution, Counterfactual};
 
-pub use budget::Budget;
 pub(crate) use card::printable;
 pub use card::{Style, card};
-pub use incident::Subject;
 pub use incidents::IncidentStore;
 pub use ocsf::to_ocsf;
 pub use reading::from_ocsf;
@@ -84,6 +81,9 @@ pub struct Involved {
     pub caller: Option<String>,
     /// The vendor.
     pub vendor: String,
+    /// The vendor's account, where it is known.
+    #[serde(default)]
+    pub account: Option<String>,
     /// One of the vendor's hosts.
     pub host: Option<String>,
     /// Fingerprint of the credential last used.
@@ -141,6 +141,8 @@ pub struct Alert {
     pub caller: Option<String>,
     /// The vendor's name (`stripe`).
     pub vendor: String,
+    /// The vendor's account, where it is known: a cloud account's number, never a credential.
+    pub account: Option<String>,
     /// Hosts of the vendor that the evidence names.
     pub hosts: Vec<String>,
     /// Fingerprint of the credential last used.
@@ -189,6 +191,11 @@ impl Alert {
     /// Every vendor that the incident involves, without repetition.
     pub fn vendors(&self) -> Vec<&str> {
         distinct(self.involved.iter().map(|part| part.vendor.as_str()))
+    }
+
+    /// Every account of a vendor that the incident involves, without repetition.
+    pub fn accounts(&self) -> Vec<&str> {
+        distinct(self.involved.iter().filter_map(|part| part.account.as_deref()))
     }
 
     /// Every credential that the incident involves, without repetition.

@@ -3,8 +3,8 @@
 //! OCSF attributes are used where they exist, so that a SIEM needs no knowledge of apiwarden; the rest is in `unmapped.apiwarden`. The same alert
 //! gives the same bytes: keys have a fixed order and no clock is read. Times are whole milliseconds.
 //!
-//! Resources are those of the part that the step reports, with every vendor and credential of the incident. Each part of the
-//! incident, with its caller, is an evidence and an entry of `unmapped.apiwarden.involved`; `callers`, `vendors` and `credentials`
+//! Resources are those of the part that the step reports, with every vendor, account and credential of the incident. Each part of the
+//! incident, with its caller, is an evidence and an entry of `unmapped.apiwarden.involved`; `callers`, `vendors`, `accounts` and `credentials`
 //! beside it list the names.
 //!
 //! Not here: other shapes and delivery (`sinks`).
@@ -76,6 +76,7 @@ fn own(alert: &Alert) -> Value {
         "view": alert.view.as_str(),
         "callers": alert.callers(),
         "vendors": alert.vendors(),
+        "accounts": alert.accounts(),
         "credentials": alert.credentials(),
         "involved": alert.involved,
         "first_time_facts": alert.first_time_facts().collect::<Vec<_>>(),
@@ -153,7 +154,7 @@ fn in_words(reason: &Contribution) -> String {
 
 /// OCSF's `analytic.type_id`; unknown for a detector that this version does not have.
 fn analytic_type(detector: &str) -> u8 {
-    match detector_named(detector).map(|detector| detector.analytic) {
+    match detector_named(detector).map(|detector| detector.meta.analytic) {
         None => 0,
         Some(Analytic::Rule) => 1,
         Some(Analytic::Behavioural) => 2,
@@ -189,7 +190,10 @@ fn resources(alert: &Alert) -> Vec<Value> {
     let hosts = hosts.into_iter().map(|host| json!({ "type": "vendor host", "name": host, "hostname": host }));
     let credentials = credentials.into_iter().map(|credential| json!({ "type": "credential", "uid": credential }));
     let endpoint = own(&alert.endpoint).into_iter().map(named("endpoint"));
-    caller.chain(hosts).chain(vendors.into_iter().map(named("vendor"))).chain(credentials).chain(endpoint).collect()
+    let accounts = and_others(own(&alert.account), alert.accounts());
+    let accounts = accounts.into_iter().map(|account| json!({ "type": "account", "uid": account }));
+    let vendors = vendors.into_iter().map(named("vendor"));
+    caller.chain(hosts).chain(vendors).chain(accounts).chain(credentials).chain(endpoint).collect()
 }
 
 /// The resources that other tools can look up.

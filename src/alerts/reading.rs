@@ -38,6 +38,8 @@ pub fn from_ocsf(ocsf: &Value) -> Option<Alert> {
         view: field::<View>(ours, "view").unwrap_or(View::Egress),
         caller: resources(ocsf, "caller", "name").into_iter().next(),
         vendor: resources(ocsf, "vendor", "name").into_iter().next().unwrap_or_default(),
+        // The resources also name the accounts of other parts: the first part is the one that the step reports.
+        account: involved.first().and_then(|part| part.account.clone()),
         hosts: resources(ocsf, "vendor host", "name"),
         credential: resources(ocsf, "credential", "uid").into_iter().next(),
         endpoint: resources(ocsf, "endpoint", "name").into_iter().next(),

@@ -27,6 +27,7 @@ pub fn sample() -> Alert {
         view: View::Egress,
         caller: Some("payroll-svc".to_string()),
         vendor: "dropbox".to_string(),
+        account: None,
         hosts: vec!["content.dropboxapi.com".to_string()],
         credential: Some("fp_9a1c".to_string()),
         endpoint: Some("POST /2/files/upload".to_string()),
@@ -50,6 +51,7 @@ pub fn sample() -> Alert {
         involved: vec![Involved {
             caller: Some("payroll-svc".to_string()),
             vendor: "dropbox".to_string(),
+            account: None,
             host: Some("content.dropboxapi.com".to_string()),
             credential: Some("fp_9a1c".to_string()),
             endpoint: Some("POST /2/files/upload".to_string()),

@@ -45,6 +45,13 @@ impl Calls {
         &self.relations[row.relation as usize]
     }
 
+    /// Adds the calls of another batch behind these.
+    pub fn append(&mut self, mut other: Self) {
+        let offset = self.relations.len() as u32;
+        self.relations.append(&mut other.relations);
+        self.rows.extend(other.rows.into_iter().map(|row| CallRow { relation: row.relation + offset, ..row }));
+    }
+
     /// Keeps the rows that `keep` says; it sees each with its relation.
     pub fn retain(&mut self, mut keep: impl FnMut(&CallRow, &Relation) -> bool) {
         let relations = &self.relations;

@@ -32,7 +32,7 @@ impl Detectors {
         table.set_header(["detector", "title", "category", "ATT&CK"]);
         for detector in DETECTORS {
             let techniques = detector.techniques().join(", ");
-            table.add_row([detector.name, detector.title, detector.category.as_str(), &techniques]);
+            table.add_row([detector.meta.name, detector.meta.title, detector.meta.category.as_str(), &techniques]);
         }
         print_line(table)
     }

@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread::Scope;
 
 use anyhow::Context;
 use clap::Args;
@@ -12,14 +14,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::alerts::triage::Triage;
 use crate::calls::{Calls, CallsBuilder, Exclude, FingerprintKey, OwnerDatabases, Owners, VendorPack};
-use crate::ingest::{Batch, DecodeError, DecodeSpec, Decoder, FileReader, Inputs, Piece};
+use crate::ingest::{Batch, DecodeError, DecodeSpec, Decoder, FileReader, InputError, Inputs, Piece};
 use crate::models::bundle::{Bundle, BundleError};
 use crate::pipeline::{self, Detection, Plan, default_key_file};
 
 /// Records that are decoded at once.
-const RECORDS_PER_PIECE: usize = 4_096;
+const RECORDS_PER_PIECE: usize = 512;
 /// Pieces that are read, and decoded, ahead of whoever takes them, by each worker.
-const PIECES_AHEAD: usize = 2;
+const PIECES_AHEAD: usize = 4;
 /// Complaints that are printed; the rest is counted.
 const MAX_DIAGNOSTICS: usize = 5;
 
@@ -136,6 +138,44 @@ impl Worker {
     }
 }
 
+/// A worker's two ends: the pieces that it is given, and what it makes of them.
+type Lane = (SyncSender<Piece>, Receiver<(Batch, Calls)>);
+
+/// Starts a worker in a thread of its own.
+fn start<'scope>(scope: &'scope Scope<'scope, '_>, mut worker: Worker) -> Lane {
+    let (pieces, work) = sync_channel::<Piece>(PIECES_AHEAD);
+    let (done, decoded) = sync_channel(PIECES_AHEAD);
+    scope.spawn(move || {
+        for piece in work {
+            if done.send(worker.decode(&piece)).is_err() {
+                return;
+            }
+        }
+    });
+    (pieces, decoded)
+}
+
+/// Hands the pieces of all inputs to the workers in turn, and says of each how many bytes were read by then.
+fn hand_out(mut reader: FileReader, workers: &[SyncSender<Piece>], read_to: &Sender<Result<u64, InputError>>) {
+    for worker in workers.iter().cycle() {
+        let piece = loop {
+            match reader.next_piece(RECORDS_PER_PIECE) {
+                Ok(piece) => break piece,
+                Err(error) => {
+                    if read_to.send(Err(error)).is_err() {
+                        return;
+                    }
+                }
+            }
+        };
+        let is_last = piece.is_last();
+        // Whoever takes the calls has given up where nobody listens.
+        if worker.send(piece).is_err() || read_to.send(Ok(reader.bytes_read())).is_err() || is_last {
+            return;
+        }
+    }
+}
+
 /// Reads all inputs, and passes each batch of calls to `take`, in the order in which they lie there. One thread reads, as many as
 /// there are cores decode; what `take` sees does not depend on their number.
 ///
@@ -146,62 +186,29 @@ pub(super) fn read(
     setup: &Setup,
     mut take: impl FnMut(Calls) -> anyhow::Result<()>,
 ) -> anyhow::Result<Tally> {
-    let mut reader = FileReader::new(&Inputs::resolve(inputs)?);
+    let reader = FileReader::new(&Inputs::resolve(inputs)?);
     let owners = Owners::open(&setup.owners)?;
     let progress = bytes_bar(reader.bytes_total());
     let mut tally = Tally::default();
-    let threads = rayon::current_num_threads();
-    let mut workers = (0..threads).map(|_| Worker::new(setup, &owners)).collect::<anyhow::Result<Vec<_>>>()?;
+    let threads = 0..rayon::current_num_threads();
+    let workers = threads.map(|_| Worker::new(setup, &owners)).collect::<anyhow::Result<Vec<_>>>()?;
     std::thread::scope(|scope| {
-        // Each worker has its own two channels, served in turn: the order of the pieces is that of the turns.
-        let mut lanes = Vec::with_capacity(threads);
-        for worker in &mut workers {
-            let (pieces, work) = std::sync::mpsc::sync_channel::<Piece>(PIECES_AHEAD);
-            let (done, decoded) = std::sync::mpsc::sync_channel(PIECES_AHEAD);
-            scope.spawn(move || {
-                for piece in work {
-                    if done.send(worker.decode(&piece)).is_err() {
-                        return;
-                    }
-                }
-            });
-            lanes.push((pieces, decoded));
-        }
-        let (inputs, outputs): (Vec<_>, Vec<_>) = lanes.into_iter().unzip();
-        let (positions, read_to) = std::sync::mpsc::channel();
-        scope.spawn(move || {
-            let mut turn = 0;
-            loop {
-                let piece = reader.next_piece(RECORDS_PER_PIECE);
-                let position = reader.bytes_read();
-                let is_last = piece.as_ref().is_ok_and(Piece::is_last);
-                let message = match piece {
-                    Ok(piece) => {
-                        if inputs[turn].send(piece).is_err() {
-                            return;
-                        }
-                        turn = (turn + 1) % inputs.len();
-                        Ok(position)
-                    }
-                    Err(error) => Err(error),
-                };
-                if positions.send(message).is_err() || is_last {
-                    return;
-                }
-            }
-        });
-        let mut turn = 0;
-        for message in read_to {
-            let position = match message {
-                Ok(position) => position,
+        // Served in turn, the workers give their pieces back in the order in which they lie in the inputs.
+        let lanes = workers.into_iter().map(|worker| start(scope, worker));
+        let (pieces, decoded): (Vec<_>, Vec<_>) = lanes.unzip();
+        let (read_to, positions) = channel();
+        scope.spawn(move || hand_out(reader, &pieces, &read_to));
+        let mut turns = decoded.iter().cycle();
+        for position in positions {
+            match position {
+                Ok(position) => progress.set_position(position),
                 Err(error) => {
                     progress.suspend(|| eprintln!("apiwarden: {error}"));
                     tally.unreadable.push(error.to_string());
                     continue;
                 }
-            };
-            let Ok((batch, calls)) = outputs[turn].recv() else { break };
-            turn = (turn + 1) % outputs.len();
+            }
+            let Some((batch, calls)) = turns.next().and_then(|worker| worker.recv().ok()) else { break };
             tally.records += batch.records;
             tally.skipped += batch.skipped as u64;
             tally.report(&progress, &batch.errors);
@@ -209,7 +216,6 @@ pub(super) fn read(
                 tally.calls += calls.len() as u64;
                 take(calls)?;
             }
-            progress.set_position(position);
             progress.set_message(format!("{} calls", tally.calls));
         }
         anyhow::Ok(())

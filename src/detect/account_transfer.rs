@@ -22,17 +22,31 @@
 //! # Source
 //! First-seen events as rates, by class of step (see `models::audit`).
 
-use super::{Analytic, Category, CauseClass, Detector, Impact};
+use super::sentence::{counted, new_at};
+use super::{Analytic, Category, CauseClass, Class, Detector, Impact, Meta};
 
-/// Opened to another state.
-pub(super) const DETECTOR: Detector = Detector {
+static META: Meta = Meta {
     name: "account_transfer",
     title: "Data opened to another state",
     category: Category::Exfiltration,
     impact: Impact::High,
     analytic: Analytic::Behavioural,
-    claims: |cause| matches!(cause.name, "operation_share" | "share_operations"),
-    cause_class: |_| CauseClass::DataLeft,
-    technique: |_| Some("T1537"),
+    correlates: &[],
     page: include_str!("account_transfer.rs"),
 };
+
+static OPERATION_SHARE: Class =
+    Class::new("operation_share", &META, CauseClass::DataLeft, new_at).technique("T1537").in_audit();
+static SHARE_OPERATIONS: Class =
+    Class::new("share_operations", &META, CauseClass::DataLeft, counted).technique("T1537").in_audit();
+
+/// Data that is opened to another account.
+pub(super) struct AccountTransfer;
+
+impl Detector for AccountTransfer {
+    const META: &'static Meta = &META;
+    const CLASSES: &'static [&'static Class] = &[&OPERATION_SHARE, &SHARE_OPERATIONS];
+    type Model = ();
+    type Memory = ();
+    type Part = ();
+}

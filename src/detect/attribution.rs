@@ -7,6 +7,7 @@
 use crate::calls::fixed_to_f64;
 use crate::features::{Column, EntityState, EntityStore};
 use crate::models::baseline::{Baselines, Verdict};
+use crate::models::dispersion::UNKNOWN_DISPERSION;
 use crate::models::statistic::{Kind, Observation, deviance, tests_at};
 
 /// Share of the caller's effect that the others must show.
@@ -81,5 +82,5 @@ fn usual_dispersion<P>(others: &[&EntityState<P>], baselines: &Baselines, verdic
         baselines.get(other.entity.id())?.dispersion.get(place).copied()
     };
     let known: Vec<f32> = others.iter().filter_map(of_other).collect();
-    if known.is_empty() { 0.05 } else { f64::from(known.iter().sum::<f32>()) / known.len() as f64 }
+    if known.is_empty() { UNKNOWN_DISPERSION } else { f64::from(known.iter().sum::<f32>()) / known.len() as f64 }
 }

@@ -25,17 +25,28 @@
 //! # Source
 //! Regularity of intervals (see `models::novelty`, beacons), after RITA.
 
-use super::{Analytic, Category, CauseClass, Detector, Impact};
+use super::sentence::new_at;
+use super::{Analytic, Category, CauseClass, Class, Detector, Impact, Meta};
 
-/// Calls like a clock to where nobody called before.
-pub(super) const DETECTOR: Detector = Detector {
+static META: Meta = Meta {
     name: "beacon",
     title: "Calls like a clock to a new destination",
     category: Category::Exfiltration,
     impact: Impact::High,
     analytic: Analytic::Behavioural,
-    claims: |cause| cause.name == "beacon",
-    cause_class: |_| CauseClass::DataLeft,
-    technique: |_| Some("T1071.001"),
+    correlates: &[],
     page: include_str!("beacon.rs"),
 };
+
+static BEACON: Class = Class::new("beacon", &META, CauseClass::DataLeft, new_at).technique("T1071.001");
+
+/// Calls like a clock to where nobody called before.
+pub(super) struct Beacon;
+
+impl Detector for Beacon {
+    const META: &'static Meta = &META;
+    const CLASSES: &'static [&'static Class] = &[&BEACON];
+    type Model = ();
+    type Memory = ();
+    type Part = ();
+}

@@ -5,9 +5,9 @@
 //!
 //! Not here: whether something pages (`alerts::budget`).
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
+
+use crate::models::novelty::{NoveltyClass, classes};
 
 /// A harmless change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -46,47 +46,53 @@ impl Benign {
 
     /// What the first-seen events of one caller within an hour look like, by their classes; `None` where one of them fits no
     /// harmless change.
-    pub fn of_novelties(classes: &BTreeSet<&str>, is_new_caller: bool) -> Option<Self> {
-        let fits = |class: &&str| {
-            let release = ["client_known", "endpoint_read", "method_new"];
-            release.contains(class) || ["network_private_near", "credential_new", "pair_new"].contains(class)
-        };
-        if classes.is_empty() || !classes.iter().all(fits) {
+    pub fn of_novelties(shown: &[&'static NoveltyClass], is_new_caller: bool) -> Option<Self> {
+        if shown.is_empty() || !shown.iter().all(|class| FITTING.contains(class)) {
             return None;
         }
-        let only = |class: &str| classes.len() == 1 && classes.contains(class);
+        let only = |class: &'static NoveltyClass| shown.iter().all(|shown| *shown == class);
         Some(match () {
-            () if is_new_caller || classes.contains("pair_new") => Self::NewService,
-            () if only("credential_new") => Self::KeyRotation,
-            () if only("network_private_near") => Self::NewPods,
+            () if is_new_caller || shown.contains(&&classes::PAIR_NEW) => Self::NewService,
+            () if only(&classes::CREDENTIAL_NEW) => Self::KeyRotation,
+            () if only(&classes::NETWORK_PRIVATE_NEAR) => Self::NewPods,
             () => Self::Deploy,
         })
     }
 }
 
+/// Classes that a harmless change shows.
+static FITTING: [&NoveltyClass; 6] = [
+    &classes::CLIENT_KNOWN,
+    &classes::ENDPOINT_READ,
+    &classes::METHOD_NEW,
+    &classes::NETWORK_PRIVATE_NEAR,
+    &classes::CREDENTIAL_NEW,
+    &classes::PAIR_NEW,
+];
+
 #[cfg(test)]
 mod tests {
+    use super::classes::*;
     use super::*;
 
-    fn likely(classes: &[&str]) -> Option<Benign> {
-        Benign::of_novelties(&classes.iter().copied().collect(), false)
+    fn likely(shown: &[&'static NoveltyClass]) -> Option<Benign> {
+        Benign::of_novelties(shown, false)
     }
 
     #[test]
     fn each_harmless_change_is_known_by_its_marks() {
-        assert_eq!(likely(&["client_known", "network_private_near"]), Some(Benign::Deploy));
-        assert_eq!(likely(&["credential_new", "client_known"]), Some(Benign::Deploy));
-        assert_eq!(likely(&["credential_new"]), Some(Benign::KeyRotation));
-        assert_eq!(likely(&["network_private_near"]), Some(Benign::NewPods));
-        assert_eq!(likely(&["pair_new", "credential_new", "endpoint_read"]), Some(Benign::NewService));
-        assert_eq!(Benign::of_novelties(&["network_private_near"].into(), true), Some(Benign::NewService));
+        assert_eq!(likely(&[&CLIENT_KNOWN, &NETWORK_PRIVATE_NEAR]), Some(Benign::Deploy));
+        assert_eq!(likely(&[&CREDENTIAL_NEW, &CLIENT_KNOWN]), Some(Benign::Deploy));
+        assert_eq!(likely(&[&CREDENTIAL_NEW]), Some(Benign::KeyRotation));
+        assert_eq!(likely(&[&NETWORK_PRIVATE_NEAR]), Some(Benign::NewPods));
+        assert_eq!(likely(&[&PAIR_NEW, &CREDENTIAL_NEW, &ENDPOINT_READ]), Some(Benign::NewService));
+        assert_eq!(Benign::of_novelties(&[&NETWORK_PRIVATE_NEAR], true), Some(Benign::NewService));
     }
 
     #[test]
     fn a_theft_among_the_marks_of_a_deploy_is_no_deploy() {
-        for theft in ["network_public_new", "client_tool", "credential_of_another", "endpoint_sensitive", "vendor_new"]
-        {
-            assert_eq!(likely(&["client_known", "credential_new", theft]), None, "{theft}");
+        for theft in [&NETWORK_PUBLIC_NEW, &CLIENT_TOOL, &CREDENTIAL_OF_ANOTHER, &ENDPOINT_SENSITIVE, &VENDOR_NEW] {
+            assert_eq!(likely(&[&CLIENT_KNOWN, &CREDENTIAL_NEW, theft]), None, "{}", theft.name);
         }
     }
 }

@@ -23,17 +23,54 @@
 //! # Source
 //! Sums against the largest of the pair's other days (see `models::peak`).
 
-use super::{Analytic, Category, Cause, CauseClass, Detector, Impact};
+use super::peaks::above_peak;
+use super::sentence::shifted;
+use super::tracking::Shifts;
+use super::words::in_bytes;
+use super::{Analytic, Candidate, Category, CauseClass, Class, Context, Detector, Evaluated, Impact, Meta, Own};
+use crate::models::peak::{BYTES_IN, BYTES_OUT};
 
-/// More bytes than ever.
-pub(super) const DETECTOR: Detector = Detector {
+static META: Meta = Meta {
     name: "bulk_transfer",
     title: "More bytes than ever",
     category: Category::Exfiltration,
     impact: Impact::High,
     analytic: Analytic::Statistical,
-    claims: |cause| matches!(cause.name, "bytes_out_peak" | "bytes_in_peak"),
-    cause_class: |_| CauseClass::DataLeft,
-    technique: |cause: &Cause| Some(if cause.name == "bytes_in_peak" { "T1530" } else { "T1567" }),
+    correlates: &[],
     page: include_str!("bulk_transfer.rs"),
 };
+
+static BYTES_OUT_PEAK: Class = Class::new("bytes_out_peak", &META, CauseClass::DataLeft, |of| {
+    shifted(of, &format!("{} sent {} more than ever", of.who(), of.whom()))
+})
+.technique("T1567");
+static BYTES_IN_PEAK: Class = Class::new("bytes_in_peak", &META, CauseClass::DataLeft, |of| {
+    shifted(of, &format!("{} fetched more from {} than ever", of.who(), of.whom()))
+})
+.technique("T1530");
+
+/// More bytes than ever.
+pub(super) struct BulkTransfer;
+
+impl Detector for BulkTransfer {
+    const META: &'static Meta = &META;
+    const CLASSES: &'static [&'static Class] = &[&BYTES_OUT_PEAK, &BYTES_IN_PEAK];
+    type Model = ();
+    type Memory = ();
+    type Part = Shifts;
+
+    fn evaluate(
+        context: &Context<'_>,
+        entity: &Evaluated<'_>,
+        _own: Own<'_, Self>,
+        shifts: &mut Shifts,
+    ) -> Vec<Candidate> {
+        let kinds = [(BYTES_OUT, &BYTES_OUT_PEAK), (BYTES_IN, &BYTES_IN_PEAK)];
+        let above = |(kind, class)| above_peak(context, entity, kind, class, shifts, ("bytes", in_bytes));
+        kinds.into_iter().filter_map(above).collect()
+    }
+
+    fn forget(shifts: &mut Shifts, time: i64) {
+        shifts.forget(time);
+    }
+}

@@ -26,24 +26,46 @@
 //! # Source
 //! Means by endpoint with day-to-day dispersion; largest of n (see `models::statistic`).
 
-use super::{Analytic, Category, Cause, CauseClass, Detector, Impact};
+use super::sentence::shifted;
+use super::{Analytic, Category, CauseClass, Change, Class, Detector, Impact, Meta};
 
-/// Far more than usual, now.
-pub(super) const DETECTOR: Detector = Detector {
+static META: Meta = Meta {
     name: "burst",
     title: "Far more than usual",
     category: Category::Exfiltration,
     impact: Impact::High,
     analytic: Analytic::Statistical,
-    claims: |cause| matches!(cause.name, "bytes_out" | "bytes_out_max" | "bytes_in" | "bytes_in_max"),
-    cause_class: |_| CauseClass::DataLeft,
-    technique,
+    correlates: &[],
     page: include_str!("burst.rs"),
 };
 
-fn technique(cause: &Cause) -> Option<&'static str> {
-    match cause.name {
-        "bytes_in" | "bytes_in_max" => Some("T1530"),
-        _ => Some("T1567"),
-    }
+static BYTES_OUT: Class = Class::new("bytes_out", &META, CauseClass::DataLeft, |of| {
+    let size = if of.is_rise { "larger" } else { "smaller" };
+    shifted(of, &format!("{} sent {} {size} requests than usual", of.who(), of.whom()))
+})
+.technique("T1567");
+static BYTES_OUT_MAX: Class = Class::new("bytes_out_max", &META, CauseClass::DataLeft, |of| {
+    shifted(of, &format!("{} sent {} one request far larger than usual", of.who(), of.whom()))
+})
+.technique("T1567");
+static BYTES_IN: Class = Class::new("bytes_in", &META, CauseClass::DataLeft, |of| {
+    shifted(of, &format!("{} got larger answers from {} than usual", of.who(), of.whom()))
+})
+.technique("T1530")
+.of(Change::OwnRise)
+.explained_by_outage();
+static BYTES_IN_MAX: Class = Class::new("bytes_in_max", &META, CauseClass::DataLeft, |of| {
+    shifted(of, &format!("{} got one answer from {} far larger than usual", of.who(), of.whom()))
+})
+.technique("T1530");
+
+/// Far more than usual, now.
+pub(super) struct Burst;
+
+impl Detector for Burst {
+    const META: &'static Meta = &META;
+    const CLASSES: &'static [&'static Class] = &[&BYTES_OUT, &BYTES_OUT_MAX, &BYTES_IN, &BYTES_IN_MAX];
+    type Model = ();
+    type Memory = ();
+    type Part = ();
 }

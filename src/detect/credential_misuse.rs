@@ -26,41 +26,115 @@
 //! # Source
 //! First-seen events as rates, joined within an hour (see `models::novelty`).
 
-use super::{Analytic, Category, Cause, CauseClass, Detector, Impact};
-use crate::calls::View;
+use super::sentence::{new_at, new_from, new_shown, new_with};
+use super::{Analytic, Category, CauseClass, Class, Detector, Impact, KeyKind, Meta};
 
-/// A credential where it never was.
-pub(super) const DETECTOR: Detector = Detector {
+static META: Meta = Meta {
     name: "credential_misuse",
     title: "Credential used from a new place",
     category: Category::Abuse,
     impact: Impact::High,
     analytic: Analytic::Behavioural,
-    claims: |cause| {
-        ["network_", "country_", "client_", "credential_", "principal_", "region_"]
-            .iter()
-            .any(|kind| cause.name.starts_with(kind))
-            && cause.name != "client_error"
-    },
-    cause_class,
-    technique,
+    correlates: &[KeyKind::Credential, KeyKind::Caller],
     page: include_str!("credential_misuse.rs"),
 };
 
-fn technique(cause: &Cause) -> Option<&'static str> {
-    match cause.name {
-        "credential_burst" => Some("T1110.004"),
-        _ if cause.view == View::Audit => Some("T1078.004"),
-        _ => Some("T1550.001"),
-    }
-}
+static NETWORK_PUBLIC_NEW: Class = Class::new("network_public_new", &META, CauseClass::CredentialMisused, new_from)
+    .technique("T1550.001")
+    .joined_by(KeyKind::Network);
+static NETWORK_PUBLIC_KNOWN: Class = Class::new("network_public_known", &META, CauseClass::Unknown, new_from)
+    .technique("T1550.001")
+    .joined_by(KeyKind::Network);
+static NETWORK_PRIVATE_FAR: Class = Class::new("network_private_far", &META, CauseClass::ServiceChanged, new_from)
+    .technique("T1550.001")
+    .joined_by(KeyKind::Network);
+static NETWORK_PRIVATE_NEAR: Class = Class::new("network_private_near", &META, CauseClass::ServiceChanged, new_from)
+    .technique("T1550.001")
+    .joined_by(KeyKind::Network);
+static NETWORK_HOSTING_NEW: Class = Class::new("network_hosting_new", &META, CauseClass::CredentialMisused, new_from)
+    .technique("T1550.001")
+    .joined_by(KeyKind::Network);
+static COUNTRY_NEW: Class =
+    Class::new("country_new", &META, CauseClass::CredentialMisused, new_from).technique("T1550.001");
+static CLIENT_NEW: Class =
+    Class::new("client_new", &META, CauseClass::Unknown, new_with).technique("T1550.001").joined_by(KeyKind::Client);
+static CLIENT_TOOL: Class = Class::new("client_tool", &META, CauseClass::CredentialMisused, new_with)
+    .technique("T1550.001")
+    .joined_by(KeyKind::Client);
+static CLIENT_KNOWN: Class =
+    Class::new("client_known", &META, CauseClass::ServiceChanged, new_with).technique("T1550.001");
+static CREDENTIAL_OF_ANOTHER: Class =
+    Class::new("credential_of_another", &META, CauseClass::CredentialMisused, new_with)
+        .technique("T1550.001")
+        .joined_by(KeyKind::Credential);
+static CREDENTIAL_NEW: Class =
+    Class::new("credential_new", &META, CauseClass::ServiceChanged, new_with).technique("T1550.001");
+static CREDENTIAL_DORMANT: Class =
+    Class::new("credential_dormant", &META, CauseClass::CredentialMisused, new_with).technique("T1550.001");
+static CREDENTIAL_BURST: Class =
+    Class::new("credential_burst", &META, CauseClass::CredentialMisused, new_shown).technique("T1110.004");
+static AUDIT_CREDENTIAL_NEW: Class =
+    Class::new("credential_new", &META, CauseClass::ServiceChanged, new_with).technique("T1078.004").in_audit();
+static AUDIT_CREDENTIAL_DORMANT: Class =
+    Class::new("credential_dormant", &META, CauseClass::CredentialMisused, new_with).technique("T1078.004").in_audit();
+static PRINCIPAL_NEW: Class =
+    Class::new("principal_new", &META, CauseClass::Unknown, new_at).technique("T1078.004").in_audit();
+static PRINCIPAL_NETWORK_NEW: Class = Class::new("principal_network_new", &META, CauseClass::CredentialMisused, new_at)
+    .technique("T1078.004")
+    .in_audit()
+    .joined_by(KeyKind::Network);
+static PRINCIPAL_NETWORK_KNOWN: Class =
+    Class::new("principal_network_known", &META, CauseClass::CredentialMisused, new_at)
+        .technique("T1078.004")
+        .in_audit()
+        .joined_by(KeyKind::Network);
+static PRINCIPAL_CLIENT_NEW: Class = Class::new("principal_client_new", &META, CauseClass::CredentialMisused, new_at)
+    .technique("T1078.004")
+    .in_audit()
+    .joined_by(KeyKind::Client);
+static PRINCIPAL_CLIENT_KNOWN: Class =
+    Class::new("principal_client_known", &META, CauseClass::Unknown, new_at).technique("T1078.004").in_audit();
+static PRINCIPAL_CONSOLE_NEW: Class =
+    Class::new("principal_console_new", &META, CauseClass::CredentialMisused, new_at).technique("T1078.004").in_audit();
+static PRINCIPAL_FACTOR_LOST: Class =
+    Class::new("principal_factor_lost", &META, CauseClass::CredentialMisused, new_at).technique("T1078.004").in_audit();
+static REGION_NEW: Class =
+    Class::new("region_new", &META, CauseClass::CredentialMisused, new_from).technique("T1078.004").in_audit();
+static REGION_KNOWN: Class =
+    Class::new("region_known", &META, CauseClass::CredentialMisused, new_from).technique("T1078.004").in_audit();
 
-fn cause_class(cause: &Cause) -> CauseClass {
-    match cause.name {
-        "network_private_near" | "network_private_far" | "client_known" | "credential_new" => {
-            CauseClass::ServiceChanged
-        }
-        "client_new" | "network_public_known" | "principal_client_known" | "principal_new" => CauseClass::Unknown,
-        _ => CauseClass::CredentialMisused,
-    }
+/// A credential where it never was.
+pub(super) struct CredentialMisuse;
+
+impl Detector for CredentialMisuse {
+    const META: &'static Meta = &META;
+    const CLASSES: &'static [&'static Class] = &[
+        &NETWORK_PUBLIC_NEW,
+        &NETWORK_PUBLIC_KNOWN,
+        &NETWORK_PRIVATE_FAR,
+        &NETWORK_PRIVATE_NEAR,
+        &NETWORK_HOSTING_NEW,
+        &COUNTRY_NEW,
+        &CLIENT_NEW,
+        &CLIENT_TOOL,
+        &CLIENT_KNOWN,
+        &CREDENTIAL_OF_ANOTHER,
+        &CREDENTIAL_NEW,
+        &CREDENTIAL_DORMANT,
+        &CREDENTIAL_BURST,
+        &AUDIT_CREDENTIAL_NEW,
+        &AUDIT_CREDENTIAL_DORMANT,
+        &PRINCIPAL_NEW,
+        &PRINCIPAL_NETWORK_NEW,
+        &PRINCIPAL_NETWORK_KNOWN,
+        &PRINCIPAL_CLIENT_NEW,
+        &PRINCIPAL_CLIENT_KNOWN,
+        &PRINCIPAL_CONSOLE_NEW,
+        &PRINCIPAL_FACTOR_LOST,
+        &REGION_NEW,
+        &REGION_KNOWN,
+    ];
+    type Model = ();
+    type Memory = ();
+    type Part = ();
 }

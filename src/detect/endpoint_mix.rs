@@ -23,17 +23,33 @@
 //! # Source
 //! Negative binomial deviance of the endpoint's calls given the pair's (see `models::statistic`).
 
-use super::{Analytic, Category, CauseClass, Detector, Impact};
+use super::sentence::shifted;
+use super::{Analytic, Category, CauseClass, Class, Detector, Impact, Meta};
 
-/// One endpoint takes more of the calls.
-pub(super) const DETECTOR: Detector = Detector {
+static META: Meta = Meta {
     name: "endpoint_mix",
     title: "Other endpoints than usual",
     category: Category::Abuse,
     impact: Impact::Medium,
     analytic: Analytic::Statistical,
-    claims: |cause| cause.name == "endpoint_mix",
-    cause_class: |_| CauseClass::Unknown,
-    technique: |_| Some("T1213"),
+    correlates: &[],
     page: include_str!("endpoint_mix.rs"),
 };
+
+static ENDPOINT_MIX: Class = Class::new("endpoint_mix", &META, CauseClass::Unknown, |of| {
+    let endpoint = of.endpoint.unwrap_or("one endpoint");
+    shifted(of, &format!("{} called {endpoint} at {} more than usual", of.who(), of.whom()))
+})
+.technique("T1213")
+.explained_by_outage();
+
+/// One endpoint takes more of the calls.
+pub(super) struct EndpointMix;
+
+impl Detector for EndpointMix {
+    const META: &'static Meta = &META;
+    const CLASSES: &'static [&'static Class] = &[&ENDPOINT_MIX];
+    type Model = ();
+    type Memory = ();
+    type Part = ();
+}

@@ -22,44 +22,48 @@
 //! # Source
 //! Counts given the number of calls, by the negative binomial deviance (see `models::audit`).
 
-use super::{Analytic, Category, Cause, CauseClass, Detector, Impact};
+use super::sentence::counted;
+use super::{Analytic, Category, CauseClass, Class, Detector, Impact, Meta};
 
-/// Far more than usual.
-pub(super) const DETECTOR: Detector = Detector {
+static META: Meta = Meta {
     name: "mass_operation",
     title: "Mass operation by a principal",
     category: Category::Exfiltration,
     impact: Impact::High,
     analytic: Analytic::Statistical,
-    claims: |cause| {
-        matches!(
-            cause.name,
-            "read_operations"
-                | "use_operations"
-                | "secret_operations"
-                | "bulk_operations"
-                | "write_operations"
-                | "delete_operations"
-                | "bytes_of_operations"
-        )
-    },
-    cause_class,
-    technique,
+    correlates: &[],
     page: include_str!("mass_operation.rs"),
 };
 
-fn cause_class(cause: &Cause) -> CauseClass {
-    match cause.name {
-        "write_operations" | "delete_operations" | "use_operations" => CauseClass::CredentialMisused,
-        _ => CauseClass::DataLeft,
-    }
-}
+static READ_OPERATIONS: Class =
+    Class::new("read_operations", &META, CauseClass::DataLeft, counted).technique("T1530").in_audit();
+static USE_OPERATIONS: Class = Class::new("use_operations", &META, CauseClass::CredentialMisused, counted).in_audit();
+static SECRET_OPERATIONS: Class =
+    Class::new("secret_operations", &META, CauseClass::DataLeft, counted).technique("T1552").in_audit();
+static BULK_OPERATIONS: Class =
+    Class::new("bulk_operations", &META, CauseClass::DataLeft, counted).technique("T1530").in_audit();
+static WRITE_OPERATIONS: Class =
+    Class::new("write_operations", &META, CauseClass::CredentialMisused, counted).in_audit();
+static DELETE_OPERATIONS: Class =
+    Class::new("delete_operations", &META, CauseClass::CredentialMisused, counted).technique("T1485").in_audit();
+static BYTES_OF_OPERATIONS: Class =
+    Class::new("bytes_of_operations", &META, CauseClass::DataLeft, counted).technique("T1530").in_audit();
 
-fn technique(cause: &Cause) -> Option<&'static str> {
-    match cause.name {
-        "secret_operations" => Some("T1552"),
-        "delete_operations" => Some("T1485"),
-        "read_operations" | "bulk_operations" | "bytes_of_operations" => Some("T1530"),
-        _ => None,
-    }
+/// Far more operations than usual.
+pub(super) struct MassOperation;
+
+impl Detector for MassOperation {
+    const META: &'static Meta = &META;
+    const CLASSES: &'static [&'static Class] = &[
+        &READ_OPERATIONS,
+        &USE_OPERATIONS,
+        &SECRET_OPERATIONS,
+        &BULK_OPERATIONS,
+        &WRITE_OPERATIONS,
+        &DELETE_OPERATIONS,
+        &BYTES_OF_OPERATIONS,
+    ];
+    type Model = ();
+    type Memory = ();
+    type Part = ();
 }

@@ -24,19 +24,47 @@
 //! # Source
 //! First-seen events as rates (see `models::novelty`).
 
-use super::{Analytic, Category, CauseClass, Detector, Impact};
+use super::sentence::{new_at, new_endpoint};
+use super::{Analytic, Category, CauseClass, Class, Detector, Impact, Meta};
 
-/// New, and seldom more than that.
-pub(super) const DETECTOR: Detector = Detector {
+static META: Meta = Meta {
     name: "new_behaviour",
     title: "First call of its kind",
     category: Category::Drift,
     impact: Impact::Low,
     analytic: Analytic::Behavioural,
-    claims: |cause| {
-        cause.name.starts_with("endpoint_") || cause.name.starts_with("operation_") || cause.name == "method_new"
-    },
-    cause_class: |_| CauseClass::ServiceChanged,
-    technique: |_| None,
+    correlates: &[],
     page: include_str!("new_behaviour.rs"),
 };
+
+static ENDPOINT_WRITE: Class = Class::new("endpoint_write", &META, CauseClass::ServiceChanged, new_endpoint);
+static ENDPOINT_READ: Class = Class::new("endpoint_read", &META, CauseClass::ServiceChanged, new_endpoint);
+static METHOD_NEW: Class = Class::new("method_new", &META, CauseClass::ServiceChanged, new_at);
+static OPERATION_LOGIN: Class = Class::new("operation_login", &META, CauseClass::ServiceChanged, new_at).in_audit();
+static OPERATION_LIST: Class = Class::new("operation_list", &META, CauseClass::ServiceChanged, new_at).in_audit();
+static OPERATION_READ: Class = Class::new("operation_read", &META, CauseClass::ServiceChanged, new_at).in_audit();
+static OPERATION_IDENTITY: Class =
+    Class::new("operation_identity", &META, CauseClass::ServiceChanged, new_at).in_audit();
+static OPERATION_USE: Class = Class::new("operation_use", &META, CauseClass::ServiceChanged, new_at).in_audit();
+static OPERATION_WRITE: Class = Class::new("operation_write", &META, CauseClass::ServiceChanged, new_at).in_audit();
+
+/// New, and seldom more than that.
+pub(super) struct NewBehaviour;
+
+impl Detector for NewBehaviour {
+    const META: &'static Meta = &META;
+    const CLASSES: &'static [&'static Class] = &[
+        &ENDPOINT_WRITE,
+        &ENDPOINT_READ,
+        &METHOD_NEW,
+        &OPERATION_LOGIN,
+        &OPERATION_LIST,
+        &OPERATION_READ,
+        &OPERATION_IDENTITY,
+        &OPERATION_USE,
+        &OPERATION_WRITE,
+    ];
+    type Model = ();
+    type Memory = ();
+    type Part = ();
+}

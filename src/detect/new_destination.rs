@@ -23,21 +23,36 @@
 //! # Source
 //! First-seen events as rates (see `models::novelty`).
 
-use super::{Analytic, Category, Cause, CauseClass, Detector, Impact};
+use super::sentence::{new_said, new_vendor};
+use super::{Analytic, Category, CauseClass, Class, Detector, Impact, KeyKind, Meta};
 
-/// A vendor never seen.
-pub(super) const DETECTOR: Detector = Detector {
+static META: Meta = Meta {
     name: "new_destination",
     title: "First call to a vendor",
     category: Category::Exfiltration,
     impact: Impact::Medium,
     analytic: Analytic::Behavioural,
-    claims: |cause| matches!(cause.name, "vendor_new" | "vendor_new_drop" | "pair_new"),
-    cause_class,
-    technique: |_| Some("T1567"),
+    correlates: &[KeyKind::Caller],
     page: include_str!("new_destination.rs"),
 };
 
-fn cause_class(cause: &Cause) -> CauseClass {
-    if cause.name == "pair_new" { CauseClass::ServiceChanged } else { CauseClass::DataLeft }
+static VENDOR_NEW: Class =
+    Class::new("vendor_new", &META, CauseClass::DataLeft, new_vendor).technique("T1567").joined_by(KeyKind::Vendor);
+static VENDOR_NEW_DROP: Class = Class::new("vendor_new_drop", &META, CauseClass::DataLeft, new_vendor)
+    .technique("T1567")
+    .joined_by(KeyKind::Vendor);
+static PAIR_NEW: Class = Class::new("pair_new", &META, CauseClass::ServiceChanged, |of| {
+    new_said(of, &format!("{} called {} for the first time, a vendor that others use", of.who(), of.vendor))
+})
+.technique("T1567");
+
+/// A vendor never seen.
+pub(super) struct NewDestination;
+
+impl Detector for NewDestination {
+    const META: &'static Meta = &META;
+    const CLASSES: &'static [&'static Class] = &[&VENDOR_NEW, &VENDOR_NEW_DROP, &PAIR_NEW];
+    type Model = ();
+    type Memory = ();
+    type Part = ();
 }

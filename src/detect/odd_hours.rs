@@ -24,17 +24,28 @@
 //! # Source
 //! First-seen events as rates (see `models::novelty`).
 
-use super::{Analytic, Category, CauseClass, Detector, Impact};
+use super::sentence::new_at;
+use super::{Analytic, Category, CauseClass, Class, Detector, Impact, Meta};
 
-/// At an hour never worked.
-pub(super) const DETECTOR: Detector = Detector {
+static META: Meta = Meta {
     name: "odd_hours",
     title: "Calls at an hour never worked",
     category: Category::Abuse,
     impact: Impact::Low,
     analytic: Analytic::Behavioural,
-    claims: |cause| cause.name == "hour_new",
-    cause_class: |_| CauseClass::Unknown,
-    technique: |_| Some("T1078"),
+    correlates: &[],
     page: include_str!("odd_hours.rs"),
 };
+
+static HOUR_NEW: Class = Class::new("hour_new", &META, CauseClass::Unknown, new_at).technique("T1078");
+
+/// At an hour never worked.
+pub(super) struct OddHours;
+
+impl Detector for OddHours {
+    const META: &'static Meta = &META;
+    const CLASSES: &'static [&'static Class] = &[&HOUR_NEW];
+    type Model = ();
+    type Memory = ();
+    type Part = ();
+}

@@ -24,35 +24,51 @@
 //! # Source
 //! Negative binomial deviance of the count given the number of calls (see `models::statistic`).
 
-use super::{Analytic, Category, Cause, CauseClass, Detector, Impact};
+use super::sentence::shifted;
+use super::{Analytic, Category, CauseClass, Change, Class, Detector, Impact, Meta};
 
-/// The answers of one caller change.
-pub(super) const DETECTOR: Detector = Detector {
+static META: Meta = Meta {
     name: "outcome_shift",
     title: "Calls end differently than usual",
     category: Category::Abuse,
     impact: Impact::Medium,
     analytic: Analytic::Statistical,
-    claims: |cause| matches!(cause.name, "denied" | "client_error" | "throttled" | "server_error"),
-    cause_class,
-    technique,
+    correlates: &[],
     page: include_str!("outcome_shift.rs"),
 };
 
-fn technique(cause: &Cause) -> Option<&'static str> {
-    match cause.name {
-        "denied" => Some("T1110"),
-        "client_error" => Some("T1119"),
-        "throttled" => Some("T1499"),
-        _ => None,
-    }
-}
+static DENIED: Class = Class::new("denied", &META, CauseClass::CredentialMisused, |of| {
+    shifted(of, &format!("{} had more calls denied by {} than usual", of.who(), of.whom()))
+})
+.technique("T1110")
+.of(Change::Own)
+.explained_by_outage();
+static CLIENT_ERROR: Class = Class::new("client_error", &META, CauseClass::Unknown, |of| {
+    shifted(of, &format!("{} met more client errors at {} than usual", of.who(), of.whom()))
+})
+.technique("T1119")
+.of(Change::Own)
+.explained_by_outage();
+static THROTTLED: Class = Class::new("throttled", &META, CauseClass::ServiceChanged, |of| {
+    shifted(of, &format!("{} had more calls throttled by {} than usual", of.who(), of.whom()))
+})
+.technique("T1499")
+.of(Change::Own)
+.explained_by_outage();
+static SERVER_ERROR: Class = Class::new("server_error", &META, CauseClass::ServiceChanged, |of| {
+    shifted(of, &format!("{} met more server errors at {} than usual", of.who(), of.whom()))
+})
+.of(Change::Own)
+.explained_by_outage()
+.awaiting_outage();
 
-fn cause_class(cause: &Cause) -> CauseClass {
-    match cause.name {
-        "denied" => CauseClass::CredentialMisused,
-        "throttled" | "server_error" => CauseClass::ServiceChanged,
-        // Enumeration, or a release that calls with a wrong id: the count does not tell.
-        _ => CauseClass::Unknown,
-    }
+/// The answers of one caller change.
+pub(super) struct OutcomeShift;
+
+impl Detector for OutcomeShift {
+    const META: &'static Meta = &META;
+    const CLASSES: &'static [&'static Class] = &[&DENIED, &CLIENT_ERROR, &THROTTLED, &SERVER_ERROR];
+    type Model = ();
+    type Memory = ();
+    type Part = ();
 }

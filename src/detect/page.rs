@@ -3,38 +3,37 @@
 //! The page lies in the detector's own file, so it is read and changed with the code; `docs/detectors` holds the same, written
 //! by the test below. A detector that lacks a section does not pass.
 
-use super::{Analytic, Cause, DETECTORS, Detector, Impact, detector_of, technique};
+use super::{Analytic, DETECTORS, DetectorKind, Impact};
 
 /// Sections that every page has, in this order.
 #[cfg(test)]
 const SECTIONS: [&str; 7] =
     ["Finds", "Why it matters", "Misses", "Tuning", "Example alert", "When it is wrong", "Source"];
 
-impl Detector {
+impl DetectorKind {
     /// Its page, in Markdown.
     pub fn page(&self) -> String {
-        let header = self.page.lines().map_while(|line| line.strip_prefix("//!"));
+        let header = self.meta.page.lines().map_while(|line| line.strip_prefix("//!"));
         let lines = header.map(|line| line.strip_prefix(' ').unwrap_or(line));
         let body = lines.map(|line| if line.starts_with("# ") { format!("#{line}\n") } else { format!("{line}\n") });
-        let Self { name, title, .. } = self;
+        let super::Meta { name, title, .. } = self.meta;
         let techniques = self.techniques();
         let techniques = if techniques.is_empty() { "none".to_owned() } else { techniques.join(", ") };
         format!(
             "# {title}\n`{name}` · {} · impact {} · by {} · ATT&CK: {techniques}\n\n{}",
-            self.category.as_str(),
-            self.impact.as_str(),
-            self.analytic.as_str(),
+            self.meta.category.as_str(),
+            self.meta.impact.as_str(),
+            self.meta.analytic.as_str(),
             body.collect::<String>()
         )
     }
 
-    /// Techniques of the causes that it claims before any other detector does, in order.
+    /// Techniques of its classes, in order.
     pub fn techniques(&self) -> Vec<&'static str> {
-        let own = Cause::all().filter(|cause| detector_of(cause).name == self.name);
-        let mut uids: Vec<&str> = own.filter_map(|cause| (self.technique)(&cause)).collect();
+        let mut uids: Vec<&str> = self.classes.iter().filter_map(|class| class.technique).collect();
         uids.sort_unstable();
         uids.dedup();
-        uids.into_iter().filter(|uid| technique(uid).is_some()).collect()
+        uids
     }
 }
 
@@ -63,14 +62,13 @@ impl Analytic {
 
 /// All detectors in a table, in Markdown.
 pub fn index() -> String {
-    let row = |detector: &&Detector| {
-        let Detector { name, title, category, .. } = detector;
+    let row = |detector: &DetectorKind| {
+        let super::Meta { name, title, category, .. } = detector.meta;
         format!("| [`{name}`]({name}.md) | {title} | {} | {} |\n", category.as_str(), detector.techniques().join(", "))
     };
     let rows: String = DETECTORS.iter().map(row).collect();
     format!(
-        "# Detectors\nWhat apiwarden tells of. The first in this order that claims a cause has it. Each page is the header of the \
-         detector's\nsource; `apiwarden detectors NAME` prints it.\n\n\
+        "# Detectors\nWhat apiwarden reports. Each page is the header of the detector's source; `apiwarden detectors NAME` prints it.\n\n\
          | detector | title | category | ATT&CK |\n|---|---|---|---|\n{rows}"
     )
 }
@@ -89,8 +87,8 @@ mod tests {
             let mut sections = page.split("\n## ").skip(1).map(|section| section.split_once('\n').unwrap());
             for name in SECTIONS {
                 let (found, text) = sections.next().unwrap_or_default();
-                assert_eq!(found, name, "{}: a section is missing, or in another order", detector.name);
-                assert!(text.trim().len() > 10, "{}: {name} says nothing", detector.name);
+                assert_eq!(found, name, "{}: a section is missing, or in another order", detector.meta.name);
+                assert!(text.trim().len() > 10, "{}: {name} says nothing", detector.meta.name);
             }
         }
     }
@@ -98,7 +96,7 @@ mod tests {
     #[test]
     fn the_pages_in_docs_are_those_in_the_source() {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/detectors");
-        let pages = DETECTORS.iter().map(|detector| (format!("{}.md", detector.name), detector.page()));
+        let pages = DETECTORS.iter().map(|detector| (format!("{}.md", detector.meta.name), detector.page()));
         for (file, page) in pages.chain([("README.md".to_owned(), index())]) {
             let path = directory.join(&file);
             if std::env::var_os("UPDATE_DOCS").is_some() {

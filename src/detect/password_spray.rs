@@ -21,17 +21,31 @@
 //! # Source
 //! Counts of the company against its own history; a failed sign-in says nothing of the one whom it names.
 
-use super::{Analytic, Category, CauseClass, Detector, Impact};
+use super::sentence::counted;
+use super::{Analytic, Category, CauseClass, Class, Detector, Impact, Meta};
 
-/// Failed sign-ins.
-pub(super) const DETECTOR: Detector = Detector {
+static META: Meta = Meta {
     name: "password_spray",
     title: "Failed sign-ins over the company",
     category: Category::Abuse,
     impact: Impact::Medium,
     analytic: Analytic::Statistical,
-    claims: |cause| matches!(cause.name, "failed_sign_ins" | "failing_accounts"),
-    cause_class: |_| CauseClass::CredentialMisused,
-    technique: |cause| Some(if cause.name == "failing_accounts" { "T1110.003" } else { "T1110" }),
+    correlates: &[],
     page: include_str!("password_spray.rs"),
 };
+
+static FAILED_SIGN_INS: Class =
+    Class::new("failed_sign_ins", &META, CauseClass::CredentialMisused, counted).technique("T1110").in_audit();
+static FAILING_ACCOUNTS: Class =
+    Class::new("failing_accounts", &META, CauseClass::CredentialMisused, counted).technique("T1110.003").in_audit();
+
+/// Failed sign-ins.
+pub(super) struct PasswordSpray;
+
+impl Detector for PasswordSpray {
+    const META: &'static Meta = &META;
+    const CLASSES: &'static [&'static Class] = &[&FAILED_SIGN_INS, &FAILING_ACCOUNTS];
+    type Model = ();
+    type Memory = ();
+    type Part = ();
+}

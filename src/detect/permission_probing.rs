@@ -21,17 +21,31 @@
 //! # Source
 //! Counts against a principal's own (see `models::audit`).
 
-use super::{Analytic, Category, CauseClass, Detector, Impact};
+use super::sentence::counted;
+use super::{Analytic, Category, CauseClass, Class, Detector, Impact, Meta};
 
-/// Somebody tries.
-pub(super) const DETECTOR: Detector = Detector {
+static META: Meta = Meta {
     name: "permission_probing",
     title: "Denied calls of a principal",
     category: Category::Abuse,
     impact: Impact::Medium,
     analytic: Analytic::Statistical,
-    claims: |cause| matches!(cause.name, "denied_operations" | "failed_operations"),
-    cause_class: |_| CauseClass::Unknown,
-    technique: |_| Some("T1526"),
+    correlates: &[],
     page: include_str!("permission_probing.rs"),
 };
+
+static DENIED_OPERATIONS: Class =
+    Class::new("denied_operations", &META, CauseClass::Unknown, counted).technique("T1526").in_audit();
+static FAILED_OPERATIONS: Class =
+    Class::new("failed_operations", &META, CauseClass::Unknown, counted).technique("T1526").in_audit();
+
+/// Somebody tries.
+pub(super) struct PermissionProbing;
+
+impl Detector for PermissionProbing {
+    const META: &'static Meta = &META;
+    const CLASSES: &'static [&'static Class] = &[&DENIED_OPERATIONS, &FAILED_OPERATIONS];
+    type Model = ();
+    type Memory = ();
+    type Part = ();
+}

@@ -23,45 +23,49 @@
 //! # Source
 //! First-seen events as rates, by class of operation (see `models::novelty`).
 
-use super::{Analytic, Category, Cause, CauseClass, Detector, Impact};
+use super::sentence::{counted, new_at, new_endpoint};
+use super::{Analytic, Category, CauseClass, Class, Detector, Impact, Meta};
 
-/// A privileged endpoint for the first time.
-pub(super) const DETECTOR: Detector = Detector {
+static META: Meta = Meta {
     name: "privileged_endpoint",
     title: "First privileged operation",
     category: Category::Abuse,
     impact: Impact::High,
     analytic: Analytic::Behavioural,
-    claims: |cause| {
-        matches!(
-            cause.name,
-            "endpoint_sensitive"
-                | "operation_secret"
-                | "operation_bulk"
-                | "operation_delete"
-                | "operation_grant"
-                | "operation_defence"
-                | "grant_operations"
-        )
-    },
-    cause_class,
-    technique,
+    correlates: &[],
     page: include_str!("privileged_endpoint.rs"),
 };
 
-fn technique(cause: &Cause) -> Option<&'static str> {
-    match cause.name {
-        "operation_secret" => Some("T1552"),
-        "operation_bulk" => Some("T1530"),
-        "operation_delete" => Some("T1485"),
-        "operation_defence" => Some("T1562.008"),
-        _ => Some("T1098"),
-    }
-}
+static ENDPOINT_SENSITIVE: Class =
+    Class::new("endpoint_sensitive", &META, CauseClass::CredentialMisused, new_endpoint).technique("T1098");
+static OPERATION_SECRET: Class =
+    Class::new("operation_secret", &META, CauseClass::CredentialMisused, new_at).technique("T1552").in_audit();
+static OPERATION_BULK: Class =
+    Class::new("operation_bulk", &META, CauseClass::DataLeft, new_at).technique("T1530").in_audit();
+static OPERATION_DELETE: Class =
+    Class::new("operation_delete", &META, CauseClass::CredentialMisused, new_at).technique("T1485").in_audit();
+static OPERATION_GRANT: Class =
+    Class::new("operation_grant", &META, CauseClass::CredentialMisused, new_at).technique("T1098").in_audit();
+static OPERATION_DEFENCE: Class =
+    Class::new("operation_defence", &META, CauseClass::CredentialMisused, new_at).technique("T1562.008").in_audit();
+static GRANT_OPERATIONS: Class =
+    Class::new("grant_operations", &META, CauseClass::CredentialMisused, counted).technique("T1098").in_audit();
 
-fn cause_class(cause: &Cause) -> CauseClass {
-    match cause.name {
-        "operation_share" | "operation_bulk" => CauseClass::DataLeft,
-        _ => CauseClass::CredentialMisused,
-    }
+/// A privileged endpoint for the first time.
+pub(super) struct PrivilegedEndpoint;
+
+impl Detector for PrivilegedEndpoint {
+    const META: &'static Meta = &META;
+    const CLASSES: &'static [&'static Class] = &[
+        &ENDPOINT_SENSITIVE,
+        &OPERATION_SECRET,
+        &OPERATION_BULK,
+        &OPERATION_DELETE,
+        &OPERATION_GRANT,
+        &OPERATION_DEFENCE,
+        &GRANT_OPERATIONS,
+    ];
+    type Model = ();
+    type Memory = ();
+    type Part = ();
 }

@@ -23,22 +23,38 @@
 //! # Source
 //! Counts of classes of step against a principal's own (see `models::audit`), a Markov chain over classes of step.
 
-use super::{Analytic, Category, CauseClass, Detector, Impact};
+use super::sentence::counted;
+use super::{Analytic, Category, CauseClass, Class, Detector, Impact, Meta};
 
-/// Somebody looks around.
-pub(super) const DETECTOR: Detector = Detector {
+static META: Meta = Meta {
     name: "reconnaissance",
     title: "Reconnaissance by a principal",
     category: Category::Abuse,
     impact: Impact::Medium,
     analytic: Analytic::Statistical,
-    claims: |cause| {
-        matches!(
-            cause.name,
-            "list_operations" | "distinct_operations" | "distinct_services" | "new_operations" | "step_sequence"
-        )
-    },
-    cause_class: |_| CauseClass::CredentialMisused,
-    technique: |_| Some("T1526"),
+    correlates: &[],
     page: include_str!("reconnaissance.rs"),
 };
+
+static LIST_OPERATIONS: Class =
+    Class::new("list_operations", &META, CauseClass::CredentialMisused, counted).technique("T1526").in_audit();
+static DISTINCT_OPERATIONS: Class =
+    Class::new("distinct_operations", &META, CauseClass::CredentialMisused, counted).technique("T1526").in_audit();
+static DISTINCT_SERVICES: Class =
+    Class::new("distinct_services", &META, CauseClass::CredentialMisused, counted).technique("T1526").in_audit();
+static NEW_OPERATIONS: Class =
+    Class::new("new_operations", &META, CauseClass::CredentialMisused, counted).technique("T1526").in_audit();
+static STEP_SEQUENCE: Class =
+    Class::new("step_sequence", &META, CauseClass::CredentialMisused, counted).technique("T1526").in_audit();
+
+/// Somebody looks around.
+pub(super) struct Reconnaissance;
+
+impl Detector for Reconnaissance {
+    const META: &'static Meta = &META;
+    const CLASSES: &'static [&'static Class] =
+        &[&LIST_OPERATIONS, &DISTINCT_OPERATIONS, &DISTINCT_SERVICES, &NEW_OPERATIONS, &STEP_SEQUENCE];
+    type Model = ();
+    type Memory = ();
+    type Part = ();
+}

@@ -24,17 +24,326 @@
 //! Expected calls since the last one by the clock, against the longest silence of the pair's own history
 //! (see `models::silence`).
 
-use super::{Analytic, Category, CauseClass, Detector, Impact};
+use super::sentence::measured;
+use super::words::in_numbers;
+use super::{
+    Analytic, Candidate, Category, CauseClass, Change, Class, Context, Contribution, Detector, Impact, Meta, Own,
+};
+use crate::calls::Name;
+use crate::features::{Column, Entity, EntityId, EntityState, EntityStore, Level, SIX_HOURS, WINDOWS};
+use crate::models::baseline::{Baseline, Baselines};
+use crate::models::calibration::p_value;
+use crate::models::silence::{at_level, is_reportable, missed_calls, times_longest};
+use crate::rollup::{BUCKET_SECONDS, Row};
+use foldhash::HashSet;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// No calls where calls were expected.
-pub(super) const DETECTOR: Detector = Detector {
+/// Buckets after which a silence is old news: a day.
+const OLD: i64 = 288;
+/// Expected calls of the last half hour from which a pair should be calling now.
+const AWAITED_CALLS: f64 = 2.0;
+const AWAITED_BUCKETS: i64 = 6;
+/// Share of the awaited pairs, and fewest callers among them, whose common silence is that of a log source.
+const SOURCE_SHARE: f64 = 0.5;
+const SOURCE_CALLERS: usize = 3;
+/// Whom an incident is about in which most of what is logged fell silent.
+const LOG_SOURCE: &str = "log source";
+
+static META: Meta = Meta {
     name: "silence",
     title: "Expected calls do not come",
     category: Category::Drift,
     impact: Impact::Medium,
     analytic: Analytic::Statistical,
-    claims: |cause| cause.name == "silence",
-    cause_class: |cause| if cause.is_of_vendor { CauseClass::Unknown } else { CauseClass::ServiceChanged },
-    technique: |_| None,
+    correlates: &[],
     page: include_str!("silence.rs"),
 };
+
+static OF_CALLER: Class = Class::new("silence", &META, CauseClass::ServiceChanged, |of| {
+    measured(of, &format!("{} stopped calling {}", of.who(), of.whom()), "")
+})
+.of(Change::Own);
+static OF_VENDOR: Class =
+    Class::new("silence", &META, CauseClass::Unknown, |of| measured(of, &format!("{} fell silent", of.vendor), ""))
+        .of(Change::OfVendor);
+
+/// Expected calls do not come.
+pub(super) struct Silence;
+
+impl Detector for Silence {
+    const META: &'static Meta = &META;
+    const CLASSES: &'static [&'static Class] = &[&OF_CALLER, &OF_VENDOR];
+    type Model = ();
+    type Memory = LastSeen;
+    type Part = ();
+
+    fn close(context: &Context<'_>, rows: &[Row], own: Own<'_, Self>) -> Vec<Candidate> {
+        for row in rows {
+            own.memory.note(EntityId::pair(&row.relation), &context.bundle.baselines, context.bucket);
+        }
+        let groups = own.memory.silences(context.store, &context.bundle.baselines, context.bucket);
+        groups.iter().filter_map(|group| silent(context, group)).collect()
+    }
+}
+
+/// When pairs are to be looked at.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct LastSeen {
+    /// Pairs by the first bucket at whose end their silence could be worth reporting.
+    due: BTreeMap<i64, Vec<EntityId>>,
+    /// Pairs that are due or silent.
+    followed: HashSet<EntityId>,
+    /// Pairs whose silence could be worth reporting now.
+    silent: BTreeSet<EntityId>,
+}
+
+/// One pair's silence.
+#[derive(Clone, Debug, PartialEq)]
+struct Missing {
+    /// Who is silent.
+    pair: Entity,
+    /// The last bucket with a call.
+    last_seen: i64,
+    /// Calls that were expected since.
+    missed: f64,
+    /// Against the pair's longest silence.
+    times: f64,
+}
+
+/// Whose silence it is: silences that began together are one.
+#[derive(Clone, Debug, PartialEq)]
+enum Group {
+    /// One caller's, at one vendor or at all of its vendors.
+    Caller(Vec<Missing>),
+    /// That of all callers of a vendor.
+    Vendor(Vec<Missing>),
+    /// That of most of what is logged.
+    Source(Vec<Missing>),
+}
+
+impl LastSeen {
+    /// Notes that a pair called in a bucket.
+    fn note(&mut self, pair: EntityId, baselines: &Baselines, bucket: i64) {
+        if !self.followed.contains(&pair) {
+            self.follow(pair, baselines, bucket);
+        }
+    }
+
+    fn follow(&mut self, pair: EntityId, baselines: &Baselines, last_seen: i64) {
+        let known = baselines.get(pair).filter(|known| known.is_known);
+        if let Some(due) = known.and_then(|known| due(known, last_seen)) {
+            self.followed.insert(pair);
+            self.due.entry(due).or_default().push(pair);
+        }
+    }
+
+    /// Who is silent at the end of a bucket, the longest silence of each first.
+    fn silences<P>(&mut self, store: &EntityStore<P>, baselines: &Baselines, bucket: i64) -> Vec<Group> {
+        let later = self.due.split_off(&(bucket + 1));
+        let due_now = std::mem::replace(&mut self.due, later);
+        self.silent.extend(due_now.into_values().flatten());
+        let mut silences = Vec::new();
+        for pair in std::mem::take(&mut self.silent) {
+            let state = store.get(pair).filter(|state| bucket - state.last_seen <= OLD);
+            let Some((state, known)) = state.zip(baselines.get(pair)) else {
+                self.followed.remove(&pair);
+                continue;
+            };
+            if due(known, state.last_seen).is_none_or(|due| due > bucket) {
+                self.followed.remove(&pair);
+                self.follow(pair, baselines, state.last_seen);
+                continue;
+            }
+            self.silent.insert(pair);
+            silences.extend(silence_of(state, known, bucket));
+        }
+        if silences.is_empty() {
+            return Vec::new();
+        }
+        silences.sort_by(|a, b| b.missed.total_cmp(&a.missed).then_with(|| a.pair.cmp(&b.pair)));
+        let is_awaited = |state: &&EntityState<P>| {
+            let known = baselines.get(state.entity.id()).filter(|known| known.is_known);
+            let seasonality = known.and_then(|known| known.seasonality.as_ref());
+            state.entity.level == Level::Pair
+                && bucket - state.last_seen <= OLD
+                && seasonality.is_some_and(|usual| usual.expected(bucket, AWAITED_BUCKETS) >= AWAITED_CALLS)
+        };
+        let awaited: Vec<&Entity> = store.states().filter(is_awaited).map(|state| &state.entity).collect();
+        grouped(&awaited, silences)
+    }
+}
+
+/// The first bucket at whose end a pair that called last in `last_seen` could be silent; `None` where that takes more than a day.
+fn due(known: &Baseline, last_seen: i64) -> Option<i64> {
+    let seasonality = known.seasonality.as_ref()?;
+    let longest = f64::from(known.longest_silence);
+    let is_due = |bucket: i64| is_reportable(times_longest(missed_calls(seasonality, last_seen, bucket), longest));
+    if !is_due(last_seen + OLD) {
+        return None;
+    }
+    let (mut before, mut due) = (0, OLD);
+    while due - before > 1 {
+        let middle = before + (due - before) / 2;
+        if is_due(last_seen + middle) { due = middle } else { before = middle }
+    }
+    Some(last_seen + due)
+}
+
+fn silence_of<P>(state: &EntityState<P>, known: &Baseline, bucket: i64) -> Option<Missing> {
+    let seasonality = known.seasonality.as_ref()?;
+    let called = state.sum(Column::Calls, SIX_HOURS, bucket) as f64;
+    let expected = seasonality.expected(bucket, WINDOWS[SIX_HOURS].length(bucket));
+    let missed = at_level(missed_calls(seasonality, state.last_seen, bucket), called, expected);
+    let times = times_longest(missed, f64::from(known.longest_silence));
+    let pair = || state.entity.clone();
+    is_reportable(times).then(|| Missing { pair: pair(), last_seen: state.last_seen, missed, times })
+}
+
+fn grouped(awaited: &[&Entity], silent: Vec<Missing>) -> Vec<Group> {
+    let callers: BTreeSet<&Name> = silent.iter().map(|silence| &silence.pair.caller).collect();
+    let quiet_now = silent.iter().filter(|silence| awaited.contains(&&silence.pair)).count();
+    if callers.len() >= SOURCE_CALLERS && quiet_now as f64 >= SOURCE_SHARE * awaited.len().max(1) as f64 {
+        return vec![Group::Source(silent)];
+    }
+    let is_silent: BTreeSet<Entity> = silent.iter().map(|silence| silence.pair.clone()).collect();
+    let of_vendor = |silence: &Missing| {
+        let same = |pair: &&&Entity| pair.vendor == silence.pair.vendor && pair.view == silence.pair.view;
+        let pairs: Vec<_> = awaited.iter().filter(same).collect();
+        pairs.len() > 1 && pairs.iter().all(|pair| is_silent.contains(**pair))
+    };
+    let mut vendors: BTreeMap<Entity, Vec<Missing>> = BTreeMap::new();
+    let mut own: BTreeMap<Entity, Vec<Missing>> = BTreeMap::new();
+    for silence in silent {
+        let (groups, key) = if of_vendor(&silence) {
+            (&mut vendors, Entity { caller: Name::default(), ..silence.pair.clone() })
+        } else {
+            (&mut own, Entity { vendor: Name::default(), ..silence.pair.clone() })
+        };
+        groups.entry(key).or_default().push(silence);
+    }
+    vendors.into_values().map(Group::Vendor).chain(own.into_values().map(Group::Caller)).collect()
+}
+
+/// Who no longer calls, and how rare that is; `None` where it is not rare enough to report.
+fn silent(context: &Context<'_>, group: &Group) -> Option<Candidate> {
+    let Context { bundle, budget, bucket, .. } = *context;
+    let (Group::Caller(silences) | Group::Vendor(silences) | Group::Source(silences)) = group;
+    let longest = silences.first()?;
+    let view = bundle.views.get(&longest.pair.view)?;
+    let times = silences.iter().map(|silence| silence.times).fold(0.0, f64::max);
+    let p_value = p_value(view.silence.as_ref(), times);
+    let pairs = view.levels.get(&Level::Pair).map_or(1, |level| level.entities);
+    let rate = bundle.alarms_per_day(pairs, p_value);
+    let share = budget.silence(longest.pair.view);
+    if rate > share {
+        return None;
+    }
+    let class = if matches!(group, Group::Caller(_)) { &OF_CALLER } else { &OF_VENDOR };
+    let mut candidate = Candidate::new(longest.pair.clone(), class);
+    match group {
+        Group::Caller(_) => {}
+        Group::Vendor(_) => candidate.subject.caller.clear(),
+        Group::Source(_) => {
+            candidate.subject.caller.clear();
+            candidate.subject.account.clear();
+            LOG_SOURCE.clone_into(&mut candidate.subject.vendor);
+        }
+    }
+    let missed = silences.iter().map(|silence| silence.missed).sum();
+    let buckets = bucket - longest.last_seen;
+    let contributions = vec![reason(silences.len(), buckets, missed, p_value)];
+    Some(Candidate { is_rise: false, window: buckets, rate, p_value, share, contributions, ..candidate })
+}
+
+/// A silence in words: of how many pairs, for how many buckets, and the calls missed.
+fn reason(pairs: usize, buckets: i64, missed: f64, p_value: f64) -> Contribution {
+    let minutes = buckets * BUCKET_SECONDS / 60;
+    let of = if pairs > 1 { format!(" from {pairs} pairs of caller and vendor") } else { String::new() };
+    Contribution {
+        name: OF_CALLER.name.to_owned(),
+        window: String::new(),
+        observed: format!("no call{of} for {minutes} minutes"),
+        baseline: format!("about {} calls in this time", in_numbers(missed)),
+        observed_value: Some(0.0),
+        baseline_value: Some(missed),
+        unit: "calls".to_owned(),
+        share: 1.0,
+        p_value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::View;
+    use crate::features::WIDTH;
+    use crate::models::seasonality::{Seasonality, Span};
+
+    const SPAN: Span = Span { first: 0, last: 14 * 288 - 1 };
+
+    fn baselines(pairs: &[(&str, &str)]) -> Baselines {
+        let calls: Vec<(i64, i64)> = (SPAN.first..=SPAN.last).map(|bucket| (bucket, 5)).collect();
+        let known = Baseline {
+            days: 14,
+            calls: 20_160,
+            is_known: true,
+            seasonality: Some(Seasonality::fit(&calls, SPAN, None)),
+            dispersion: Vec::new(),
+            endpoints: Vec::new(),
+            peers: 0,
+            longest_silence: 5.0,
+            peaks: None,
+            leaks: Default::default(),
+        };
+        pairs.iter().map(|(caller, vendor)| (Entity::pair(View::Egress, caller, vendor), known.clone())).collect()
+    }
+
+    /// Five calls a bucket up to bucket 5,000, and of those who are not silent two buckets more.
+    fn after(pairs: &[(&str, &str)], silent: &[(&str, &str)]) -> Vec<Group> {
+        let (mut last_seen, baselines) = (LastSeen::default(), baselines(pairs));
+        let mut store = EntityStore::<()>::default();
+        let mut groups = Vec::new();
+        for bucket in 4_900..=5_002 {
+            store.advance(bucket);
+            for (caller, vendor) in pairs.iter().filter(|pair| bucket <= 5_000 || !silent.contains(*pair)) {
+                let pair = Entity::pair(View::Egress, caller, vendor);
+                let index = store.open(pair.id(), || pair.clone());
+                let mut values = [0; WIDTH];
+                values[Column::Calls as usize] = 5;
+                store.at_mut(index).unwrap().add(bucket, &values);
+                last_seen.note(pair.id(), &baselines, bucket);
+            }
+            groups = last_seen.silences(&store, &baselines, bucket);
+        }
+        groups
+    }
+
+    const PAIRS: [(&str, &str); 5] =
+        [("billing", "stripe"), ("billing", "adyen"), ("mailer", "sendgrid"), ("crm", "stripe"), ("shop", "adyen")];
+
+    #[test]
+    fn two_empty_buckets_at_sixty_calls_an_hour_are_a_silence() {
+        let groups = after(&PAIRS, &[("mailer", "sendgrid")]);
+        assert!(matches!(&groups[..], [Group::Caller(of)] if of.len() == 1 && of[0].missed > 9.0), "{groups:?}");
+    }
+
+    #[test]
+    fn a_callers_vendors_are_one_silence_and_so_are_a_vendors_callers() {
+        let groups = after(&PAIRS, &[("billing", "stripe"), ("billing", "adyen")]);
+        assert!(matches!(&groups[..], [Group::Caller(of)] if of.len() == 2), "{groups:?}");
+        let groups = after(&PAIRS, &[("billing", "stripe"), ("crm", "stripe")]);
+        assert!(matches!(&groups[..], [Group::Vendor(of)] if of.len() == 2), "{groups:?}");
+    }
+
+    #[test]
+    fn most_pairs_at_once_are_the_log_source() {
+        assert!(matches!(&after(&PAIRS, &PAIRS[..4])[..], [Group::Source(of)] if of.len() == 4));
+    }
+
+    #[test]
+    fn who_calls_again_is_no_longer_silent_and_who_never_called_is_not() {
+        assert!(after(&PAIRS, &[]).is_empty());
+        assert!(after(&[], &[]).is_empty());
+    }
+}

@@ -24,17 +24,56 @@
 //! # Source
 //! Sums against the largest of the pair's other days (see `models::peak`).
 
-use super::{Analytic, Category, CauseClass, Detector, Impact};
+use super::peaks::above_peak;
+use super::sentence::shifted;
+use super::tracking::Shifts;
+use super::{Analytic, Candidate, Category, CauseClass, Class, Context, Detector, Evaluated, Impact, Meta, Own};
+use crate::models::peak::SPENDING;
 
-/// More spent than ever.
-pub(super) const DETECTOR: Detector = Detector {
+static META: Meta = Meta {
     name: "spend",
     title: "More spent than ever",
     category: Category::Abuse,
     impact: Impact::High,
     analytic: Analytic::Statistical,
-    claims: |cause| cause.name == "spend_peak",
-    cause_class: |_| CauseClass::CredentialMisused,
-    technique: |_| Some("T1496.004"),
+    correlates: &[],
     page: include_str!("spend.rs"),
 };
+
+static SPEND_PEAK: Class = Class::new("spend_peak", &META, CauseClass::CredentialMisused, |of| {
+    shifted(of, &format!("{} spent more at {} than ever, by list price", of.who(), of.whom()))
+})
+.technique("T1496.004")
+.explained_by_campaign();
+
+/// More spent than ever.
+pub(super) struct Spend;
+
+impl Detector for Spend {
+    const META: &'static Meta = &META;
+    const CLASSES: &'static [&'static Class] = &[&SPEND_PEAK];
+    type Model = ();
+    type Memory = ();
+    type Part = Shifts;
+
+    fn evaluate(
+        context: &Context<'_>,
+        entity: &Evaluated<'_>,
+        _own: Own<'_, Self>,
+        shifts: &mut Shifts,
+    ) -> Vec<Candidate> {
+        if !context.is_metered(entity.state.entity.vendor.as_str()) {
+            return Vec::new();
+        }
+        let unit = ("millionths of a dollar", in_dollars as fn(f64) -> String);
+        above_peak(context, entity, SPENDING, &SPEND_PEAK, shifts, unit).into_iter().collect()
+    }
+
+    fn forget(shifts: &mut Shifts, time: i64) {
+        shifts.forget(time);
+    }
+}
+
+fn in_dollars(millionths: f64) -> String {
+    format!("{:.2} dollars", millionths / 1e6)
+}

@@ -25,26 +25,75 @@
 //! # Source
 //! Pooled means by endpoint; attribution by effect and power (see `detect::attribution`).
 
-use super::{Analytic, Category, Cause, CauseClass, Detector, Impact};
+use super::sentence::shifted;
+use super::{Analytic, Category, CauseClass, Change, Class, Detector, Impact, Meta, Sentence};
 
-/// A vendor answers differently.
-pub(super) const DETECTOR: Detector = Detector {
+static META: Meta = Meta {
     name: "vendor_drift",
     title: "A vendor answers differently",
     category: Category::Drift,
     impact: Impact::Medium,
     analytic: Analytic::Statistical,
-    claims: |cause| {
-        cause.name == "latency"
-            || (cause.name == "bytes_in" && (cause.is_of_vendor || !cause.is_rise))
-            || (cause.is_of_vendor && matches!(cause.name, "denied" | "client_error" | "throttled" | "server_error"))
-    },
-    cause_class,
-    technique: |_| None,
+    correlates: &[],
     page: include_str!("vendor_drift.rs"),
 };
 
-fn cause_class(cause: &Cause) -> CauseClass {
-    // A change that the vendor's other callers do not share may as well lie on this caller's side of the wire.
-    if cause.is_of_vendor { CauseClass::VendorChanged } else { CauseClass::Unknown }
+static LATENCY: Class =
+    Class::new("latency", &META, CauseClass::Unknown, latency).of(Change::Own).explained_by_outage();
+static LATENCY_OF_VENDOR: Class =
+    Class::new("latency", &META, CauseClass::VendorChanged, latency).of(Change::OfVendor).explained_by_outage();
+static ANSWERS_FELL: Class =
+    Class::new("bytes_in", &META, CauseClass::Unknown, answers).of(Change::OwnFall).explained_by_outage();
+static ANSWERS_OF_VENDOR: Class =
+    Class::new("bytes_in", &META, CauseClass::VendorChanged, answers).of(Change::OfVendor).explained_by_outage();
+static DENIED: Class = Class::new("denied", &META, CauseClass::VendorChanged, |of| {
+    shifted(of, &format!("{} had more calls denied by {} than usual", of.who(), of.whom()))
+})
+.of(Change::OfVendor)
+.explained_by_outage();
+static CLIENT_ERROR: Class = Class::new("client_error", &META, CauseClass::VendorChanged, |of| {
+    shifted(of, &format!("{} met more client errors at {} than usual", of.who(), of.whom()))
+})
+.of(Change::OfVendor)
+.explained_by_outage();
+static THROTTLED: Class = Class::new("throttled", &META, CauseClass::VendorChanged, |of| {
+    shifted(of, &format!("{} had more calls throttled by {} than usual", of.who(), of.whom()))
+})
+.of(Change::OfVendor)
+.explained_by_outage();
+static SERVER_ERROR: Class = Class::new("server_error", &META, CauseClass::VendorChanged, |of| {
+    shifted(of, &format!("{} met more server errors at {} than usual", of.who(), of.whom()))
+})
+.of(Change::OfVendor)
+.explained_by_outage()
+.awaiting_outage();
+
+/// A vendor answers differently.
+pub(super) struct VendorDrift;
+
+impl Detector for VendorDrift {
+    const META: &'static Meta = &META;
+    const CLASSES: &'static [&'static Class] = &[
+        &LATENCY,
+        &LATENCY_OF_VENDOR,
+        &ANSWERS_FELL,
+        &ANSWERS_OF_VENDOR,
+        &DENIED,
+        &CLIENT_ERROR,
+        &THROTTLED,
+        &SERVER_ERROR,
+    ];
+    type Model = ();
+    type Memory = ();
+    type Part = ();
+}
+
+fn latency(of: &Sentence<'_>) -> String {
+    let longer = if of.is_rise { "longer" } else { "less" };
+    shifted(of, &format!("{} waited {longer} for {} than usual", of.who(), of.whom()))
+}
+
+fn answers(of: &Sentence<'_>) -> String {
+    let size = if of.is_rise { "larger" } else { "smaller" };
+    shifted(of, &format!("{} got {size} answers from {} than usual", of.who(), of.whom()))
 }

@@ -21,17 +21,32 @@
 //! # Source
 //! First-seen events as rates (see `models::novelty`).
 
-use super::{Analytic, Category, CauseClass, Detector, Impact};
+use super::sentence::{new_over, new_said};
+use super::{Analytic, Category, CauseClass, Class, Detector, Impact, Meta};
 
-/// Plaintext or old TLS.
-pub(super) const DETECTOR: Detector = Detector {
+static META: Meta = Meta {
     name: "weak_transport",
     title: "Plaintext or outdated TLS",
     category: Category::Governance,
     impact: Impact::Medium,
     analytic: Analytic::Rule,
-    claims: |cause| matches!(cause.name, "plaintext" | "tls_old"),
-    cause_class: |_| CauseClass::ServiceChanged,
-    technique: |_| Some("T1040"),
+    correlates: &[],
     page: include_str!("weak_transport.rs"),
 };
+
+static PLAINTEXT: Class = Class::new("plaintext", &META, CauseClass::ServiceChanged, |of| {
+    new_said(of, &format!("{} called {} over plaintext HTTP, a vendor that is called over TLS", of.who(), of.vendor))
+})
+.technique("T1040");
+static TLS_OLD: Class = Class::new("tls_old", &META, CauseClass::ServiceChanged, new_over).technique("T1040");
+
+/// Plaintext or old TLS.
+pub(super) struct WeakTransport;
+
+impl Detector for WeakTransport {
+    const META: &'static Meta = &META;
+    const CLASSES: &'static [&'static Class] = &[&PLAINTEXT, &TLS_OLD];
+    type Model = ();
+    type Memory = ();
+    type Part = ();
+}

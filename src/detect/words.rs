@@ -1,16 +1,12 @@
 //! Evidence in words: what was seen and what is usual, with their units.
 
-use super::Contribution;
+use super::contribution::Contribution;
 use crate::calls::{Name, QUANTITIES};
-use crate::features::{DAY, EntityState, Level, WINDOWS};
+use crate::features::{EntityState, Level, WINDOWS};
 use crate::models::baseline::Verdict;
 use crate::models::expectation::{Expectations, Expected};
-use crate::models::leak::Leak;
-use crate::models::model_drift::Misfit;
-use crate::models::novelty::{Novelty, novelty_named};
-use crate::models::peak::{PEAKS, PeakExcess, SPENDING};
-use crate::models::statistic::{Kind, STATISTICS};
-use crate::rollup::BUCKET_SECONDS;
+use crate::models::novelty::novelty_named;
+use crate::models::statistic::Kind;
 
 /// A number of bytes, in words.
 pub fn in_bytes(bytes: f64) -> String {
@@ -41,7 +37,7 @@ fn in_quantity(quantity: usize, value: f64) -> String {
 }
 
 /// What is usual for the calls that an state made over a window: mean and deviation of `ln(1 + x)`, by its endpoints.
-fn usual_call<P>(
+pub(super) fn usual_call<P>(
     (state, bucket): (&EntityState<P>, i64),
     expectations: &Expectations,
     window: usize,
@@ -161,127 +157,6 @@ pub fn contribution<P>(
 /// A class of novelties in words.
 pub fn class_in_words(class: &str) -> &str {
     novelty_named(class).map_or(class, |known| known.summary)
-}
-
-/// A novelty in words; `rate` is how often a day its class is expected, `share` its part of what its caller showed.
-pub fn novelty_contribution(novelty: &Novelty, rate: f64, share: f64) -> Contribution {
-    Contribution {
-        name: novelty.class.name.to_owned(),
-        window: String::new(),
-        observed: format!("{}: {}", novelty.class.summary, novelty.detail),
-        baseline: format!("expected {} times a day", in_numbers(rate)),
-        observed_value: None,
-        baseline_value: Some(rate),
-        unit: "times a day".to_owned(),
-        share,
-        p_value: 1.0 - (-rate).exp(),
-    }
-}
-
-/// A silence in words: of how many pairs, for how many buckets, and the calls missed.
-pub fn silence_contribution(pairs: usize, buckets: i64, missed: f64, p_value: f64) -> Contribution {
-    let minutes = buckets * BUCKET_SECONDS / 60;
-    let of = if pairs > 1 { format!(" from {pairs} pairs of caller and vendor") } else { String::new() };
-    Contribution {
-        name: "silence".to_owned(),
-        window: String::new(),
-        observed: format!("no call{of} for {minutes} minutes"),
-        baseline: format!("about {} calls in this time", in_numbers(missed)),
-        observed_value: Some(0.0),
-        baseline_value: Some(missed),
-        unit: "calls".to_owned(),
-        share: 1.0,
-        p_value,
-    }
-}
-
-/// How much larger a call is by a slow leak, per cent.
-pub fn leak_per_cent<P>(
-    state: (&EntityState<P>, i64),
-    expectations: &Expectations,
-    quantity: usize,
-    leak: &Leak,
-) -> f64 {
-    let (_, deviation) = usual_call(state, expectations, DAY, quantity);
-    100.0 * (leak.shift * deviation).exp_m1()
-}
-
-/// A slow leak in words: of a quantity (place in `QUANTITIES`), over hours with calls, by a shift in deviations of a call.
-pub fn leak_contribution<P>(
-    state: (&EntityState<P>, i64),
-    expectations: &Expectations,
-    name: &str,
-    quantity: usize,
-    leak: &Leak,
-    p_value: f64,
-) -> Contribution {
-    let per_cent = leak_per_cent(state, expectations, quantity, leak);
-    let says = if quantity == 0 { "request size" } else { "answer size" };
-    Contribution {
-        name: name.to_owned(),
-        window: String::new(),
-        observed: format!("{says} about {} % larger a call for {} hours", in_numbers(per_cent), leak.hours),
-        baseline: "no lasting shift".to_owned(),
-        observed_value: Some(per_cent),
-        baseline_value: Some(0.0),
-        unit: "% a call".to_owned(),
-        share: 1.0,
-        p_value,
-    }
-}
-
-/// A sum beyond the record of a kind (place in `PEAKS`), in words.
-pub fn peak_contribution(place: usize, beyond: &PeakExcess, p_value: f64) -> Contribution {
-    let words = |sum: f64| if place == SPENDING { format!("{:.2} dollars", sum / 1e6) } else { in_bytes(sum) };
-    Contribution {
-        name: PEAKS.get(place).map_or("", |kind| kind.name).to_owned(),
-        window: WINDOWS[beyond.window].name.to_owned(),
-        observed: words(beyond.sum),
-        baseline: format!("at most {}", words(beyond.peak)),
-        observed_value: Some(beyond.sum),
-        baseline_value: Some(beyond.peak),
-        unit: if place == SPENDING { "millionths of a dollar" } else { "bytes" }.to_owned(),
-        share: 1.0,
-        p_value,
-    }
-}
-
-/// A day on which the model did not fit, in words.
-pub fn misfit_contribution(misfit: &Misfit) -> Contribution {
-    let says = |index: usize| STATISTICS.get(index).map_or("", |statistic| statistic.says);
-    let moved: Vec<String> =
-        misfit.moved.iter().take(3).map(|(index, pairs)| format!("{} of {pairs}", says(*index))).collect();
-    Contribution {
-        name: "model_drift".to_owned(),
-        window: WINDOWS[WINDOWS.len() - 1].name.to_owned(),
-        observed: format!(
-            "{} of {} pairs had a day unlike their history ({})",
-            misfit.odd,
-            misfit.pairs,
-            moved.join(", ")
-        ),
-        baseline: "one in ten; train again".to_owned(),
-        observed_value: Some(misfit.odd as f64),
-        baseline_value: Some(misfit.pairs as f64 / 10.0),
-        unit: "pairs".to_owned(),
-        share: 1.0,
-        p_value: 1.0,
-    }
-}
-
-/// A column's share in an odd row, in words.
-pub fn multivariate_contribution(column: &str, share: f64, window: &str, p_value: f64) -> Contribution {
-    Contribution {
-        name: column.to_owned(),
-        window: window.to_owned(),
-        observed: format!("{:.0} % of what sets the hour apart", 100.0 * share),
-        baseline: "hours like those before".to_owned(),
-        observed_value: Some(100.0 * share),
-        baseline_value: None,
-        unit: "%".to_owned(),
-        share,
-        p_value,
-    }
 }
 
 /// What is left out of a window with a verdict, as a counterfactual names it.

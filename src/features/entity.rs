@@ -53,27 +53,26 @@ pub struct Entity {
 pub struct EntityId(pub u64);
 
 impl EntityId {
-    fn of(view: View, level: Level, [vendor, caller, part]: [&Name; 3]) -> Self {
-        Self(combine([view as u64 * 16 + level as u64, vendor.id(), caller.id(), part.id()]))
+    fn of(view: View, level: Level, [vendor, caller, part]: [u64; 3]) -> Self {
+        Self(combine([view as u64 * 16 + level as u64, vendor, caller, part]))
     }
 
     /// That of the pair that a relation belongs to.
     pub fn pair(relation: &Relation) -> Self {
-        let account = relation.account();
-        Self::of(relation.view(), Level::Pair, [relation.vendor(), relation.caller(), account])
+        let [vendor, caller, account] = [relation.vendor(), relation.caller(), relation.account()].map(Name::id);
+        Self::of(relation.view(), Level::Pair, [vendor, caller, account])
     }
 
     /// That of the entity above pairs that a relation belongs to; `None` at [`Level::Pair`] and without a credential.
     pub fn group(level: Level, relation: &Relation) -> Option<Self> {
-        let empty = Name::default();
         let part = match level {
             Level::Pair => return None,
-            Level::VendorEndpoint => relation.endpoint(),
+            Level::VendorEndpoint => relation.endpoint().id(),
             Level::Credential if relation.credential().is_empty() => return None,
-            Level::Credential => relation.credential(),
-            Level::Vendor => &empty,
+            Level::Credential => relation.credential().id(),
+            Level::Vendor => 0,
         };
-        Some(Self::of(relation.view(), level, [relation.vendor(), &empty, part]))
+        Some(Self::of(relation.view(), level, [relation.vendor().id(), 0, part]))
     }
 }
 
@@ -94,17 +93,16 @@ impl Entity {
         Self::pair_in(relation.view(), caller, vendor, account)
     }
 
-    /// The entity above pairs that a relation belongs to at a level; `None` at [`Level::Pair`] and without a credential.
-    pub fn group_of(level: Level, relation: &Relation) -> Option<Self> {
+    /// The entity that a relation belongs to at a level.
+    pub fn at_level(level: Level, relation: &Relation) -> Self {
+        let (view, vendor) = (relation.view(), relation.vendor().clone());
         let part = match level {
-            Level::Pair => return None,
+            Level::Pair => return Self::pair_of(relation),
             Level::VendorEndpoint => relation.endpoint().clone(),
-            Level::Credential if relation.credential().is_empty() => return None,
             Level::Credential => relation.credential().clone(),
             Level::Vendor => Name::default(),
         };
-        let (view, vendor) = (relation.view(), relation.vendor().clone());
-        Some(Self { view, level, vendor, caller: Name::default(), part })
+        Self { view, level, vendor, caller: Name::default(), part }
     }
 
     /// A vendor as a whole.
@@ -114,7 +112,7 @@ impl Entity {
 
     /// Its address.
     pub fn id(&self) -> EntityId {
-        EntityId::of(self.view, self.level, [&self.vendor, &self.caller, &self.part])
+        EntityId::of(self.view, self.level, [self.vendor.id(), self.caller.id(), self.part.id()])
     }
 
     /// The vendor's account of a pair; empty elsewhere.
@@ -135,8 +133,11 @@ mod tests {
         assert_eq!(Entity::pair_of(relation).id(), EntityId::pair(relation));
         assert_eq!(Entity::pair(View::Egress, "billing", "stripe").id(), EntityId::pair(relation));
         for level in Level::ALL {
-            assert_eq!(Entity::group_of(level, relation).map(|group| group.id()), EntityId::group(level, relation));
+            if let Some(id) = EntityId::group(level, relation) {
+                assert_eq!(Entity::at_level(level, relation).id(), id);
+            }
         }
+        assert_eq!(EntityId::group(Level::Pair, relation), None);
         assert_eq!(EntityId::group(Level::Credential, relation), None, "without a credential");
     }
 }

@@ -236,8 +236,7 @@ impl<P: Part> EntityStore<P> {
         touch(pair);
         for level in [Level::VendorEndpoint, Level::Credential, Level::Vendor] {
             let Some(id) = EntityId::group(level, relation).filter(|id| keeps(*id)) else { continue };
-            let Some(entity) = Entity::group_of(level, relation) else { continue };
-            let group = self.open(id, || entity);
+            let group = self.open(id, || Entity::at_level(level, relation));
             if let Some(state) = self.at_mut(group) {
                 state.add(row.bucket, values);
                 if level == Level::Vendor {

@@ -138,6 +138,8 @@ pub struct FileReader {
     last: Arc<Path>,
     bytes_read: Arc<AtomicU64>,
     bytes_total: u64,
+    /// Bytes of the last piece: room for as many is made for the next.
+    piece_bytes: usize,
 }
 
 impl FileReader {
@@ -152,6 +154,7 @@ impl FileReader {
             current: None,
             failure: None,
             bytes_read: Arc::default(),
+            piece_bytes: 0,
         }
     }
 
@@ -170,6 +173,7 @@ impl FileReader {
             self.current = Some(Source::open(path, &self.bytes_read)?);
         }
         let mut piece = Piece::new(&self.last, 1);
+        piece.bytes.reserve(self.piece_bytes);
         if let Some(mut source) = self.current.take() {
             match source.read(max_records, &mut piece) {
                 Ok(true) => {}
@@ -177,6 +181,7 @@ impl FileReader {
                 Err(failure) => self.failure = Some(failure),
             }
         }
+        self.piece_bytes = piece.bytes.len().min(MAX_PIECE_BYTES);
         piece.finished = self.current.is_none() && self.failure.is_none() && self.waiting.len() == 0;
         Ok(piece)
     }

@@ -6,7 +6,7 @@
 //! tenth a generalised Pareto tail (`pareto`). P-values of dependent tests are combined by their harmonic mean (Wilson, PNAS
 //! 116, 2019).
 //!
-//! Not here: which days a score was fitted on (`train`), nor what p-value is worth a page (`alerts::Budget`).
+//! Not here: which days a score was fitted on (`train`), nor what p-value is worth a page (`detect::Budget`).
 
 use serde::{Deserialize, Serialize};
 

@@ -50,6 +50,10 @@ pub const PEAKS: &[PeakKind] = &[
     PeakKind { name: "calls_peak", column: Column::Calls, per_call: false, min_times: 2.0, min_excess: f64::INFINITY },
     PeakKind { name: "spend_peak", column: Column::Cost, per_call: false, min_times: 2.5, min_excess: 2e6 },
 ];
+/// Indices in [`PEAKS`] of the peaks of bytes.
+pub const BYTES_OUT: usize = 0;
+/// See [`BYTES_OUT`].
+pub const BYTES_IN: usize = 1;
 /// Index in [`PEAKS`] of the peak of calls.
 const CALLS: usize = 2;
 /// Index in [`PEAKS`] of the peak of spending.

@@ -190,6 +190,20 @@ impl Rollup {
         self.buckets.keys().copied()
     }
 
+    /// Takes the oldest buckets out, as many as have about `rows` rows together, and at least one; their rows as by
+    /// [`Self::into_rows`].
+    pub fn take_oldest(&mut self, rows: usize) -> Vec<Row> {
+        let mut taken = Self::default();
+        while taken.len < rows
+            && let Some((at, bucket)) = self.buckets.pop_first()
+        {
+            taken.len += bucket.rows.len();
+            taken.buckets.insert(at, bucket);
+        }
+        self.len -= taken.len;
+        taken.into_rows()
+    }
+
     /// All rows by bucket, each bucket's in the order of their first calls; where these are equal, of their relations.
     pub fn into_rows(self) -> Vec<Row> {
         let mut rows = Vec::with_capacity(self.len);
@@ -310,6 +324,16 @@ mod tests {
         let before = rollup.split_before(3);
         assert!(before.last_bucket() < Some(3) && rollup.first_bucket() >= Some(3));
         assert_eq!(before.len() + rollup.len(), all);
+    }
+
+    #[test]
+    fn what_is_taken_bit_by_bit_is_all_there_was_in_the_same_order() {
+        let mut rollup = Rollup::of(&calls());
+        let (all, mut taken) = (rows(rollup.clone()), Vec::new());
+        while !rollup.is_empty() {
+            taken.extend(rollup.take_oldest(4).into_iter().map(|row| (row.bucket, row.relation.id(), row.measures)));
+        }
+        assert_eq!(taken, all);
     }
 
     #[test]

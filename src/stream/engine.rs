@@ -3,10 +3,10 @@
 //! The same calls in the same order within their partitions give the same alerts, whatever the batches and wherever it was
 //! stopped and restored. Event time drives it. No clock, no network, no file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 use polars::prelude::PolarsError;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -21,7 +21,7 @@ use crate::pipeline::{Campaign, Detection};
 use crate::rollup::{Rollup, Row, bucket_of, rename_endpoints};
 
 /// Version of the snapshot's layout.
-const SNAPSHOT_VERSION: u32 = 4;
+const SNAPSHOT_VERSION: u32 = 5;
 /// A minute, microseconds: the pace of novelties.
 const MINUTE: i64 = 60_000_000;
 
@@ -106,7 +106,7 @@ struct Snapshot<'a> {
     open: std::borrow::Cow<'a, Rollup>,
     late: std::borrow::Cow<'a, Rollup>,
     looked: Looked,
-    records: std::borrow::Cow<'a, BTreeMap<i64, BTreeSet<u64>>>,
+    records: std::borrow::Cow<'a, BTreeMap<i64, HashSet<u64>>>,
     templates: std::borrow::Cow<'a, Templates>,
     counters: Counters,
     memory: std::borrow::Cow<'a, Memory>,
@@ -122,7 +122,7 @@ struct Looked {
     /// Of them, those that wait, as indices.
     waiting: BTreeMap<i64, Vec<usize>>,
     /// Addresses of the relations of each open bucket that were looked at.
-    relations: BTreeMap<i64, BTreeSet<u64>>,
+    relations: BTreeMap<i64, HashSet<u64>>,
 }
 
 impl Looked {
@@ -147,7 +147,7 @@ pub struct Engine {
     late: Rollup,
     looked: Looked,
     /// Ids of the records of open buckets, where the source gives one.
-    records: BTreeMap<i64, BTreeSet<u64>>,
+    records: BTreeMap<i64, HashSet<u64>>,
     /// Learned templates, and those that the stream itself made necessary.
     templates: Templates,
     counters: Counters,
@@ -285,22 +285,16 @@ impl Engine {
         let mut closed = self.open.split_before(open_from);
         closed.merge(self.late.split_before(open_from));
         self.records = self.records.split_off(&open_from);
-        let alerts = self.judge_buckets(closed.into_rows())?;
+        let alerts = self.judge_buckets(closed)?;
         self.looked.forget_before(open_from);
         Ok(alerts)
     }
 
-    /// Judges closed buckets: `rows` by bucket, each bucket's in the order of their first calls.
-    fn judge_buckets(&mut self, rows: Vec<Row>) -> Result<Vec<Alert>, EngineError> {
+    /// Judges closed buckets, in chunks, so that the features of some million rows are never held at once.
+    fn judge_buckets(&mut self, mut closed: Rollup) -> Result<Vec<Alert>, EngineError> {
         let mut alerts = Vec::new();
-        // In chunks, so that features of some million rows are never held at once.
-        let mut rest = rows;
-        while !rest.is_empty() {
-            let mut end = rest.len().min(ROWS_A_CHUNK);
-            let last = rest[end - 1].bucket;
-            end += rest[end..].iter().take_while(|row| row.bucket == last).count();
-            let later = rest.split_off(end);
-            alerts.extend(self.judge_chunk(std::mem::replace(&mut rest, later))?);
+        while !closed.is_empty() {
+            alerts.extend(self.judge_chunk(closed.take_oldest(ROWS_PER_CHUNK))?);
         }
         Ok(alerts)
     }
@@ -434,7 +428,7 @@ impl Engine {
 }
 
 /// Rows whose features are worked out at once.
-const ROWS_A_CHUNK: usize = 65_536;
+const ROWS_PER_CHUNK: usize = 16_384;
 
 /// Rows under the names that their endpoints have by the end of their bucket.
 fn renamed(rows: &[Row], names: &HashMap<(i64, u64), Option<String>>) -> Vec<Row> {

@@ -4,19 +4,15 @@
 //! delivers, saves and commits; it alone knows clocks, partitions, crashes and the network.
 
 pub mod admin;
-mod audit;
-mod causes;
 mod dead_letter;
 mod engine;
 mod evaluator;
-mod findings;
 pub mod metrics;
 mod partitions;
-mod peaks;
 pub mod run;
 pub mod shutdown;
-mod tracking;
 mod verdicts;
 mod watermark;
+mod workers;
 
 pub use engine::{Counters, Engine, EngineError, EngineSettings};

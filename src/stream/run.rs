@@ -8,24 +8,24 @@
 //!
 //! Not here: what is unusual (`Engine`).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use rdkafka::message::Message;
 
 use super::admin::{Admin, Health};
-use super::dead_letter::{self, Form};
+use super::dead_letter::Form;
 use super::partitions::Partitions;
 use super::shutdown::Shutdown;
 use super::verdicts::Listener;
+use super::workers::{Read, Workers};
 use super::{Counters, Engine, EngineError, EngineSettings, metrics};
 use crate::alerts::Alert;
 use crate::alerts::sinks::{Delivery, Sink, SinkError, SinkPlan};
 use crate::alerts::triage::{Triage, TriageError, VerdictsError};
-use crate::calls::{Calls, CallsBuilder, FingerprintKey, KeyError, OwnerError, Owners};
+use crate::calls::{Calls, FingerprintKey, KeyError, OwnerError, Owners};
+use crate::ingest::SpecError;
 use crate::ingest::kafka::{Batch, Consumer, ConsumerError, Event, MAX_BATCH_WAIT, Partition};
-use crate::ingest::{DecodeSpec, Decoder, Place, SpecError};
 use crate::models::bundle::Bundle;
 use crate::pipeline::{DeadLetterPlan, Plan};
 use crate::state::{Checkpoint, StateError, Store};
@@ -175,13 +175,11 @@ struct Shell<'a, M> {
     machine: M,
     bundle: String,
     store: Store,
-    decoders: BTreeMap<Arc<str>, Decoder>,
-    calls: CallsBuilder,
+    workers: Workers,
     triage: Option<Triage>,
     verdicts: Option<Listener>,
     outlets: Vec<Outlet>,
     dead_letters: Outlet,
-    form: Form,
     partitions: Partitions,
     /// The furthest watermark so far, for the metric: the engine's own goes back while partitions are waited for again.
     watermark: Option<i64>,
@@ -217,17 +215,15 @@ impl<'a, M: Machine> Shell<'a, M> {
             DeadLetterPlan::Topic(sink) => (sink, Form::Record),
             DeadLetterPlan::File(sink) => (sink, Form::Line),
         };
-        let mut calls = CallsBuilder::with_vendors(key, Arc::clone(&plan.vendors));
-        calls.name_owners(Owners::open(&plan.owners)?);
+        let owners = Owners::open(&plan.owners)?;
+        let workers = Workers::new(&plan.decode, key, Arc::clone(&plan.vendors), owners, form)?;
         let verdicts = plan.triage.verdicts.as_ref();
         let mut shell = Self {
             triage: plan.triage.model.as_deref().map(Triage::load).transpose()?,
             verdicts: verdicts.map(|(source, file)| Listener::start(source, file)).transpose()?,
             outlets: plan.sinks.iter().map(|sink| open(sink.as_ref())).collect::<Result<_, _>>()?,
             dead_letters: open(dead_letters.as_ref())?,
-            form,
-            decoders: BTreeMap::new(),
-            calls,
+            workers,
             partitions: Partitions::resume(saved.offsets, patience, Instant::now()),
             watermark: machine.watermark(),
             saved_at: Instant::now(),
@@ -256,21 +252,8 @@ impl<'a, M: Machine> Shell<'a, M> {
 
     /// Takes in one partition's records: those that cannot be decoded become dead letters, the rest goes to the engine.
     fn read_batch(&mut self, batch: &Batch<'_>) -> Result<(), RunError> {
-        let Partition { topic, number } = &batch.partition;
         let name = batch.partition.to_string();
-        let decoder = decoder_of(&mut self.decoders, &self.plan.decode, topic)?;
-        let mut letters = Vec::new();
-        self.calls.refuse_after(micros_since_epoch(SystemTime::now() + MAX_AHEAD));
-        for record in &batch.records {
-            let place = Place::Kafka { topic: Arc::clone(topic), partition: *number, offset: record.offset() };
-            let decoded = decoder.decode(record.payload().unwrap_or_default(), &place, &mut self.calls);
-            if let Some(error) = decoded.errors.first() {
-                tracing::debug!(%error, "dead letter");
-                metrics::dead_letter(error.reason());
-                letters.push(dead_letter::letter(record, error, self.form));
-            }
-        }
-        let calls = self.calls.finish();
+        let Read { calls, letters } = self.workers.decode(batch, micros_since_epoch(SystemTime::now() + MAX_AHEAD))?;
         let alerts = if !calls.is_empty() { self.machine.push(&name, calls)? } else { Vec::new() };
         self.dead_letters.deliver(&letters, self.health, self.shutdown)?;
         self.deliver(alerts)?;
@@ -279,7 +262,7 @@ impl<'a, M: Machine> Shell<'a, M> {
             self.partitions.read_to(&name, last.offset() + 1, Instant::now());
         }
         self.records_since += batch.records.len();
-        metrics::records(topic, batch.records.len());
+        metrics::records(&batch.partition.topic, batch.records.len());
         Ok(())
     }
 
@@ -382,19 +365,6 @@ impl<'a, M: Machine> Shell<'a, M> {
 fn micros_since_epoch(time: SystemTime) -> i64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
-}
-
-/// The decoder of a topic. Each topic has one format, and the decoder remembers which.
-fn decoder_of<'a>(
-    decoders: &'a mut BTreeMap<Arc<str>, Decoder>,
-    spec: &DecodeSpec,
-    topic: &Arc<str>,
-) -> Result<&'a mut Decoder, SpecError> {
-    use std::collections::btree_map::Entry;
-    Ok(match decoders.entry(Arc::clone(topic)) {
-        Entry::Occupied(known) => known.into_mut(),
-        Entry::Vacant(new) => new.insert(Decoder::new(spec)?),
-    })
 }
 
 impl Outlet {

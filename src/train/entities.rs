@@ -183,7 +183,8 @@ impl Gatherer {
             let Some(id) = EntityId::group(level, relation) else { continue };
             if let Some(history) = self.0.get_mut(&id) {
                 history.add(row, values);
-            } else if let Some(entity) = Entity::group_of(level, relation) {
+            } else {
+                let entity = Entity::at_level(level, relation);
                 self.0.entry(id).or_insert(EntityHistory::new(entity, caller)).add(row, values);
             }
         }

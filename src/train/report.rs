@@ -9,8 +9,8 @@ use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use super::Settings;
-use crate::alerts::Budget;
 use crate::calls::View;
+use crate::detect::Budget;
 use crate::features::Level;
 use crate::models::bundle::{Bundle, Manifest};
 

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::features::Features;
-use crate::alerts::{Alert, Subject};
+use crate::alerts::Alert;
+use crate::detect::Subject;
 
 /// Whom an alert was about, and who raised it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -23,7 +24,8 @@ impl Raised {
     /// Whom an alert is about, and who raised it.
     pub fn by(alert: &Alert) -> Self {
         let caller = alert.caller.clone().unwrap_or_default();
-        let subject = Subject { view: alert.view, vendor: alert.vendor.clone(), caller };
+        let account = alert.account.clone().unwrap_or_default();
+        let subject = Subject { view: alert.view, vendor: alert.vendor.clone(), account, caller };
         Self { detector: alert.detector.clone(), subject }
     }
 }

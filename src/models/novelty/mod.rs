@@ -32,8 +32,8 @@ pub use tracker::NoveltyTracker;
 const PRIOR_DAYS: f64 = 10.0;
 /// First-seen events of a caller within this time are judged together, microseconds.
 const HOUR: i64 = 3_600_000_000;
-/// First-seen events of a caller less than this apart are one incident of the replay, microseconds.
-const INCIDENT: i64 = 6 * HOUR;
+/// What the same subject shows less than this apart is one incident, microseconds.
+pub const INCIDENT: i64 = 6 * HOUR;
 /// Incidents of the replay that are kept, the rarest.
 const MAX_REPLAYED: usize = 1_000;
 

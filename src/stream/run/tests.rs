@@ -1,5 +1,6 @@
 //! The run loop against the mock cluster, with a simpler machine in the place of the engine.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::path::Path;
 

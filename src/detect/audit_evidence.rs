@@ -1,17 +1,20 @@
-//! The audit view in the stream: each bucket's rows become ticks, and each principal's last hour is judged as a whole.
+//! The evidence of the audit view: each bucket's rows become ticks, and each principal's last hour is judged as a whole.
 //!
-//! Where the bundle knows too few days, the priors judge alone. Pure, like the judge that it belongs to.
+//! Where the bundle knows too few days, the priors judge alone. Which class a piece of evidence is of, its detector says.
+//!
+//! Not here: what is evidence and how it is weighed (`models::audit`).
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::evaluator::{Candidate, Evaluator, Store};
-use super::findings::Details;
-use crate::alerts::Subject;
+use super::candidate::{Candidate, Details};
+use super::class_of;
+use super::contribution::Contribution;
+use super::detector::Context;
+use super::subject::Subject;
+use super::words::{class_in_words, in_numbers};
 use crate::calls::{StepClass, View};
-use crate::detect::{Cause, Contribution, audit_contribution, cold_start_contribution};
 use crate::features::{Column, Entity, HOUR};
 use crate::models::audit::{
     Audit, COLD_START_PAGE, COMPANY_TESTS, ColdStart, Evidence, Expected, Group, HOUR_BUCKETS, Known, Observer, Over,
@@ -31,46 +34,43 @@ const MAX_STRANGERS: usize = 100_000;
 
 /// What the stream remembers of the audit view.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct AuditMemory {
+pub struct AuditMemory {
     observer: Observer,
     /// Each principal's last day.
     recent: BTreeMap<Principal, VecDeque<Tick>>,
     /// What principals without history look like.
     strangers: BTreeMap<Principal, Role>,
-    /// When a principal was last told of.
-    told: BTreeMap<Principal, i64>,
+    /// When a principal was last reported.
+    reported: BTreeMap<Principal, i64>,
     cold: ColdStart,
 }
 
-impl Evaluator {
-    /// Judges a bucket's rows of the audit view.
-    pub fn judge_audit(&mut self, rows: &[Row<'_>], bucket: i64, time: i64) {
+impl AuditMemory {
+    /// What a bucket's rows of the audit view show.
+    pub fn evaluate(&mut self, context: &Context<'_>, rows: &[Row<'_>]) -> Vec<Candidate> {
         if rows.is_empty() {
-            return;
-        }
-        let store = std::mem::take(&mut self.memory.store);
-        if self.bundle.audit.is_warm() {
-            self.judge_habits(&store, rows, bucket, time);
+            Vec::new()
+        } else if context.bundle.audit.is_warm() {
+            self.evaluate_habits(context, rows)
         } else {
-            self.evaluate_cold_start(&store, rows, bucket, time);
+            self.evaluate_cold_start(context, rows)
         }
-        self.memory.store = store;
     }
 
-    fn judge_habits(&mut self, store: &Store, rows: &[Row<'_>], bucket: i64, time: i64) {
-        let bundle = Arc::clone(&self.bundle);
-        let audit = &bundle.audit;
-        let threshold = audit.threshold(self.budget.evidence());
-        let ticks = self.observe(rows, audit);
-        let memory = &mut self.memory.audit;
+    fn evaluate_habits(&mut self, context: &Context<'_>, rows: &[Row<'_>]) -> Vec<Candidate> {
+        let Context { bucket, time, .. } = *context;
+        let audit = &context.bundle.audit;
+        let threshold = audit.threshold(context.budget.evidence());
+        let ticks = self.observe(context, rows);
         let reach =
             |ticks: &VecDeque<Tick>| ticks.back().is_some_and(|last| last.bucket > bucket - 2 * HOUR_BUCKETS * 24);
-        memory.recent.retain(|_, ticks| reach(ticks));
-        memory.told.retain(|_, at| time - *at <= ECHO);
+        self.recent.retain(|_, ticks| reach(ticks));
+        self.reported.retain(|_, at| time - *at <= ECHO);
+        let mut candidates = Vec::new();
         for (principal, mut tick) in ticks {
             let role = self.role_of(audit, &principal);
             tick.count_sequence(&audit.sequence, &principal, role);
-            let recent = self.memory.audit.recent.entry(principal.clone()).or_default();
+            let recent = self.recent.entry(principal.clone()).or_default();
             advance(recent, tick);
             let verdict = if principal.name.is_empty() {
                 company_verdict(audit, &principal, recent, bucket)
@@ -78,80 +78,65 @@ impl Evaluator {
                 verdict_of(audit, &principal, role, recent, bucket)
             };
             let Some(verdict) = verdict.filter(|verdict| verdict.rate <= threshold) else { continue };
-            let last = self.memory.audit.told.get(&principal).copied();
+            let last = self.reported.get(&principal).copied();
             let is_echo = verdict.evidence.first().is_some_and(|(_, leading)| leading.is_of_day());
             if is_echo && last.is_some_and(|last| time - last <= ECHO) {
                 continue;
             }
             if verdict.may_page {
-                self.memory.audit.told.insert(principal.clone(), time);
+                self.reported.insert(principal.clone(), time);
             }
-            if let Some(entity) = entity_of(&principal, rows)
-                && let Some(candidate) = event_of(store, entity, &principal, &verdict, threshold)
-            {
-                self.tell(store, candidate, bucket, time);
-            }
+            let entity = entity_of(&principal, rows);
+            candidates.extend(entity.and_then(|entity| candidate(context, entity, &principal, &verdict, threshold)));
         }
+        candidates
     }
 
     /// The ticks of a bucket. Of principals whose incident goes on nothing is learned.
-    fn observe(&mut self, rows: &[Row<'_>], audit: &Audit) -> BTreeMap<Principal, Tick> {
+    fn observe(&mut self, context: &Context<'_>, rows: &[Row<'_>]) -> BTreeMap<Principal, Tick> {
+        let audit = &context.bundle.audit;
         for row in rows {
             let principal = row.whose();
-            let strangers = &mut self.memory.audit.strangers;
-            if !audit.habits.contains_key(&principal) && strangers.len() < MAX_STRANGERS {
-                strangers.entry(principal).or_insert_with(|| row.apparent_role());
+            if !audit.habits.contains_key(&principal) && self.strangers.len() < MAX_STRANGERS {
+                self.strangers.entry(principal).or_insert_with(|| row.apparent_role());
             }
         }
-        let mut observer = std::mem::take(&mut self.memory.audit.observer);
+        let strangers = &self.strangers;
         let role_of = |principal: &Principal, row: &Row<'_>| {
-            let stranger = self.memory.audit.strangers.get(principal).copied();
-            stranger.unwrap_or_else(|| audit.role_of(principal, row))
+            strangers.get(principal).copied().unwrap_or_else(|| audit.role_of(principal, row))
         };
-        let is_held = |principal: &Principal| self.memory.incidents.is_paging(&subject_of(principal));
-        let ticks = observer.observe(rows, audit, &role_of, &is_held);
-        self.memory.audit.observer = observer;
-        ticks
+        let is_held = |principal: &Principal| context.incidents.is_paging(&subject_of(principal));
+        self.observer.observe(rows, audit, &role_of, &is_held)
     }
 
     fn role_of(&self, audit: &Audit, principal: &Principal) -> Role {
-        let stranger = self.memory.audit.strangers.get(principal);
+        let stranger = self.strangers.get(principal);
         audit.habits.get(principal).map(|habits| habits.role).or(stranger.copied()).unwrap_or_default()
     }
 
     /// Without a history: by the priors of the classes of step.
-    fn evaluate_cold_start(&mut self, store: &Store, rows: &[Row<'_>], bucket: i64, time: i64) {
-        let bundle = Arc::clone(&self.bundle);
+    fn evaluate_cold_start(&mut self, context: &Context<'_>, rows: &[Row<'_>]) -> Vec<Candidate> {
+        let mut candidates = Vec::new();
         for row in rows {
-            let score = self.memory.audit.cold.score(&row.cold_start_call(row.last), &bundle.audit.known);
+            let score = self.cold.score(&row.cold_start_call(row.last), &context.bundle.audit.known);
             let step = row.step;
             let is_grave = matches!(step, StepClass::Share | StepClass::Defence) && score > 0.0;
             if score < COLD_START_PAGE && !is_grave {
                 continue;
             }
-            let principal = row.whose();
+            let Some(class) = class_of(View::Audit, operation_class(step), true, false) else { continue };
             let rate = 10.0_f64.powf(-score);
-            let candidate = Candidate {
-                entity: principal.entity(),
-                subject: subject_of(&principal),
-                cause: cause(operation_class(step)),
-                window: 1,
+            candidates.push(Candidate {
                 rate,
                 p_value: -(-rate).exp_m1(),
-                share: 1.0,
-                pages: true,
-                contributions: vec![cold_start_contribution(
-                    operation_class(step),
-                    row.operation.as_str(),
-                    row.calls,
-                    rate,
-                )],
+                contributions: vec![cold_start_reason(class.name, row.operation.as_str(), row.calls, rate)],
                 endpoint: Some(row.operation.to_string()),
                 calls: row.calls.max(0) as u64,
                 details: Details { credential: some(row.credential.as_str()), ..Details::default() },
-            };
-            self.tell(store, candidate, bucket, time);
+                ..Candidate::new(row.whose().entity(), class)
+            });
         }
+        candidates
     }
 }
 
@@ -161,10 +146,6 @@ fn subject_of(principal: &Principal) -> Subject {
 
 fn some(text: &str) -> Option<String> {
     Some(text.to_owned()).filter(|text| !text.is_empty())
-}
-
-fn cause(name: &'static str) -> Cause {
-    Cause { name, is_rise: true, is_of_vendor: false, view: View::Audit }
 }
 
 /// The entity whose hosts and traces an alert names; of the company that of the one who failed last.
@@ -203,8 +184,8 @@ fn company_verdict(audit: &Audit, company: &Principal, recent: &VecDeque<Tick>, 
     Some(Verdict { rate, p_value: rate.min(1.0), may_page: true, evidence })
 }
 
-fn event_of(
-    store: &Store,
+fn candidate(
+    context: &Context<'_>,
     entity: Entity,
     principal: &Principal,
     verdict: &Verdict,
@@ -213,12 +194,10 @@ fn event_of(
     let (_, leading) = verdict.evidence.first()?;
     let all: f64 = verdict.evidence.iter().map(|(p, _)| -p.ln()).sum();
     let part = |p: f64| if all > 0.0 { -p.ln() / all } else { 1.0 };
-    let told = verdict.evidence.iter().take(MAX_REASONS);
-    let contributions: Vec<Contribution> =
-        told.map(|(p, evidence)| audit_contribution(evidence, *p, part(*p))).collect();
-    let is_told_with = |contribution: &Contribution| contribution.p_value < WORTH_A_WORD;
-    let also =
-        contributions.iter().skip(1).filter(|also| is_told_with(also)).map(|also| also.observed.clone()).collect();
+    let strongest = verdict.evidence.iter().take(MAX_REASONS);
+    let contributions: Vec<Contribution> = strongest.map(|(p, evidence)| reason(evidence, *p, part(*p))).collect();
+    let is_named = |contribution: &Contribution| contribution.p_value < WORTH_A_WORD;
+    let also = contributions.iter().skip(1).filter(|also| is_named(also)).map(|also| also.observed.clone()).collect();
     let operation = verdict.evidence.iter().find_map(|(_, evidence)| match evidence {
         Evidence::Mark(class, _, operation) if class.group == Group::Operation => Some(operation.to_string()),
         _ => None,
@@ -231,11 +210,10 @@ fn event_of(
         Evidence::Mark(class, ..) => (class.name(), HOUR_BUCKETS),
         Evidence::Over(over) => (over.test.name, if over.test.over_day { 24 * HOUR_BUCKETS } else { HOUR_BUCKETS }),
     };
+    let store = context.store;
     let calls = store.get(entity.id()).map_or(0, |state| state.sum(Column::Calls, HOUR, store.now()));
     Some(Candidate {
-        entity,
         subject: subject_of(principal),
-        cause: cause(name),
         window,
         rate: verdict.rate,
         p_value: verdict.p_value,
@@ -245,5 +223,53 @@ fn event_of(
         endpoint: operation,
         calls: calls.max(0) as u64,
         details: Details { also, novelty, ..Details::default() },
+        ..Candidate::new(entity, class_of(View::Audit, name, true, false)?)
     })
+}
+
+/// A piece of evidence of the audit view, in words; `share` is its part of the surprise.
+fn reason(evidence: &Evidence, p_value: f64, share: f64) -> Contribution {
+    match evidence {
+        Evidence::Mark(class, detail, operation) => {
+            let is_operation = class.group == Group::Operation || detail == operation.as_str();
+            let by = if is_operation { String::new() } else { format!(" ({operation})") };
+            Contribution {
+                name: class.name().to_owned(),
+                window: String::new(),
+                observed: format!("{}: {detail}{by}", class_in_words(class.name())),
+                baseline: format!("a day in {}", in_numbers((1.0 / p_value.max(1e-12)).round())),
+                observed_value: None,
+                baseline_value: Some(p_value),
+                unit: "times a day".to_owned(),
+                share,
+                p_value,
+            }
+        }
+        Evidence::Over(over) => Contribution {
+            name: over.test.name.to_owned(),
+            window: if over.test.over_day { "24h" } else { "1h" }.to_owned(),
+            observed: format!("{} {}", in_numbers(over.seen), over.test.summary),
+            baseline: in_numbers(over.usual),
+            observed_value: Some(over.seen),
+            baseline_value: Some(over.usual),
+            unit: over.test.summary.to_owned(),
+            share,
+            p_value,
+        },
+    }
+}
+
+/// Calls that are odd without any history, in words.
+fn cold_start_reason(name: &str, operation: &str, calls: i64, rate: f64) -> Contribution {
+    Contribution {
+        name: name.to_owned(),
+        window: String::new(),
+        observed: format!("{}, or many: {operation}, {calls} calls in five minutes", class_in_words(name)),
+        baseline: format!("without history expected {} times a day", in_numbers(rate)),
+        observed_value: Some(calls as f64),
+        baseline_value: None,
+        unit: "calls".to_owned(),
+        share: 1.0,
+        p_value: -(-rate).exp_m1(),
+    }
 }
