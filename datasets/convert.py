@@ -4,7 +4,7 @@
     convert.py zeek  HTTP.jsonl[.gz] [SSL.jsonl[.gz] …]  > calls.ndjson   # Zeek's http.log and ssl.log as JSON lines
     convert.py azure CALLER=FILE.csv[.gz] …              > calls.ndjson   # Azure's LLM inference trace (tokens, no sizes)
 
-Records come out in the order of their time. What a log does not tell is left out, never made up; two things are said by
+Records come out in the order of their time. What a log does not contain is left out, never made up; two things are said by
 convention: Zeek's caller is the client's address, and tokens of the trace are also given as bytes, four a token.
 Standard library only.
 """

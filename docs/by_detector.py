@@ -32,20 +32,20 @@ def main():
     for pair in sys.argv[1:]:
         labels, alerts = pair.split("=", 1)
         pages = [alert for alert in map(json.loads, open(alerts)) if alert["severity_id"] >= 3]
-        told = set()
+        found = set()
         for row in csv.DictReader(open(labels)):
             if row["malicious"] != "1":
                 continue
             span = milliseconds(row["start"]), milliseconds(row["end"]) + HOUR
             own = [page for page in pages if span[0] <= page["time"] <= span[1] and names(page, row)]
-            told.update(page["finding_info"]["uid"] for page in own)
+            found.update(page["finding_info"]["uid"] for page in own)
             detectors = [(page["time"], page["finding_info"]["analytic"]["name"]) for page in own]
             if detectors:
                 first[min(detectors)[1]] += 1
             if len({name for _, name in detectors}) == 1:
                 alone[detectors[0][1]] += 1
         for page in pages:
-            if page["activity_id"] == 1 and page["finding_info"]["uid"] not in told:
+            if page["activity_id"] == 1 and page["finding_info"]["uid"] not in found:
                 false[page["finding_info"]["analytic"]["name"]] += 1
     print("| detector | first | alone | false |\n|---|---|---|---|")
     for name in sorted(first | alone | false, key=lambda name: -first[name]):

@@ -127,8 +127,9 @@ pub struct State {
     pub directory: PathBuf,
     /// Seconds between checkpoints.
     pub checkpoint_seconds: u64,
-    /// Idle timeout, seconds of wall clock. A partition that has been read to its end and stays idle this long no longer holds back
-    /// the watermark; if all partitions are idle, the newest bucket is closed. It must cover a bucket and the allowed lateness:
+    /// Idle timeout, seconds. A partition that was quiet for this long no longer holds back the watermark; if all partitions are
+    /// idle, the newest bucket is closed. Quiet time is confirmed by the partition's leader, which is asked again and again whether
+    /// everything was read; time without an answer, as in a stall, does not count. It must cover a bucket and the allowed lateness:
     /// calls that arrive later are dropped as late.
     pub idle_seconds: u64,
 }
