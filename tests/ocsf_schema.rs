@@ -117,7 +117,6 @@ fn alert() -> impl Strategy<Value = Alert> {
             caller,
             account: involved.first().and_then(|part: &Involved| part.account.clone()),
             vendor,
-            account,
             hosts,
             credential,
             endpoint,
