@@ -85,7 +85,7 @@ fn alert() -> impl Strategy<Value = Alert> {
         (select(CauseClass::ALL.to_vec()), option::of(select(Benign::ALL.to_vec()))),
     );
     let name = || option::of(text());
-    let subject = (name(), text(), name(), vec(text(), 0..3), name(), name());
+    let subject = (name(), text(), vec(text(), 0..3), name(), name());
     let lowered_from = option::of(Just(Severity::High));
     let triaged =
         option::of((0.0..=1.0, lowered_from).prop_map(|(score, lowered_from)| Triaged { score, lowered_from }));
@@ -96,7 +96,7 @@ fn alert() -> impl Strategy<Value = Alert> {
         let (id, revision, activity, severity, [time, first_seen, last_seen]) = life;
         let (detector, message, category, technique, view, (cause_class, likely)) = cause;
         let (counterfactual, involved, related) = story;
-        let (caller, vendor, account, hosts, credential, endpoint) = subject;
+        let (caller, vendor, hosts, credential, endpoint) = subject;
         let (p_value, alarms_per_day, contributions, calls, trace_ids, triaged) = weight;
         Alert {
             id,
