@@ -17,6 +17,7 @@ mod burst;
 mod call_volume;
 mod candidate;
 mod class;
+mod content_type;
 mod contribution;
 mod counterfactual;
 mod credential_misuse;
@@ -97,6 +98,7 @@ pub static DETECTORS: &[DetectorKind] = &[
     DetectorKind::of::<privileged_endpoint::PrivilegedEndpoint>(),
     DetectorKind::of::<weak_transport::WeakTransport>(),
     DetectorKind::of::<silence::Silence>(),
+    DetectorKind::of::<content_type::ContentType>(),
     DetectorKind::of::<beacon::Beacon>(),
     DetectorKind::of::<odd_hours::OddHours>(),
     DetectorKind::of::<multivariate::Multivariate>(),
