@@ -53,11 +53,13 @@ impl Clone for Box<dyn AnyMemory> {
     }
 }
 
+type ReadBack = fn(&[u8]) -> Result<Box<dyn AnyMemory>, postcard::Error>;
+
 /// How a type of memory begins and is read back.
 #[derive(Clone, Copy)]
 pub struct Kind {
     new: fn() -> Box<dyn AnyMemory>,
-    read: fn(&[u8]) -> Result<Box<dyn AnyMemory>, postcard::Error>,
+    read: ReadBack,
 }
 
 impl Kind {
