@@ -88,7 +88,7 @@ pub fn cut_at_buckets<'r>(records: &[&'r str], places: &[usize]) -> Vec<Vec<&'r 
     let mut parts = Vec::new();
     let mut from = 0;
     for &place in places {
-        let closed = records[..place].iter().map(|record| bucket_of(record)).fold(f64::MIN, f64::max);
+        let closed = records[..place].iter().map(&bucket_of).fold(f64::MIN, f64::max);
         let to = place + records[place..].iter().take_while(|record| bucket_of(record) <= closed).count();
         parts.push(records[from..to].to_vec());
         from = to;
