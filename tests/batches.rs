@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use apiwarden::alerts::Alert;
 use apiwarden::calls::Calls;
 use apiwarden::stream::{Engine, EngineSettings};
-use common::{bundle, decode, later, written};
+use common::{bundle, decode, later, with, written};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -70,6 +70,31 @@ fn delayed(calls: &Calls, seed: u64) -> Calls {
     let mut arrivals: Vec<(i64, usize)> = calls.rows().iter().map(|call| call.time).map(delay).zip(0..).collect();
     arrivals.sort_unstable();
     calls.select(arrivals.into_iter().map(|(_, row)| row))
+}
+
+#[test]
+fn a_novelty_that_waits_for_its_minute_to_end_is_reported_as_soon_by_an_engine_that_was_restored() {
+    let template = later("2026-09-16T00", "2026-09-16T01").remove(0);
+    let at = |time: &str| with(&template, r#""@timestamp":""#, &format!("2026-09-16T{time}Z"));
+    let curl = with(&at("00:01:00.5"), r#""original":""#, "curl/8.4.0");
+    // The novelty comes before a call of an earlier minute; when that minute has ended, the engine is restored.
+    let before = decode(&[curl, at("00:00:30"), at("00:02:05")]).0;
+    let after = decode(&["00:03:10", "00:04:10", "00:06:20", "00:20:00"].map(at)).0;
+    let mut alerts = [false, true].map(|is_restored| {
+        let mut engine = engine();
+        let mut alerts = engine.push("logs-0", before.clone()).expect("calls are judged");
+        if is_restored {
+            let snapshot = engine.snapshot().expect("a snapshot");
+            engine = Engine::restore(Arc::clone(bundle()), SETTINGS, &snapshot).expect("the snapshot fits");
+        }
+        for call in 0..after.len() {
+            alerts.extend(engine.push("logs-0", after.slice(call..call + 1)).expect("calls are judged"));
+        }
+        written(&alerts)
+    });
+    let is_curl = |alert: &Value| alert.to_string().contains("curl");
+    assert!(alerts[0].iter().any(is_curl), "the novelty is not found, so nothing is compared");
+    assert_eq!(std::mem::take(&mut alerts[0]), alerts[1]);
 }
 
 proptest! {

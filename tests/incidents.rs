@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use apiwarden::alerts::{Activity, Alert, Severity};
 use apiwarden::stream::{Engine, EngineSettings};
-use common::{bundle, decode, later, logs};
+use common::{bundle, decode, later, logs, with};
 
 const SETTINGS: EngineSettings = EngineSettings {
     alerts_per_day: common::ALERTS_PER_DAY,
@@ -23,13 +23,6 @@ fn alerts_of(mut lines: Vec<String>) -> Vec<Alert> {
     let mut alerts = engine.push("logs-0", decode(&lines).0).expect("calls are judged");
     alerts.extend(engine.finish().expect("calls are judged"));
     alerts
-}
-
-/// A record with a field's text replaced: the first that starts with `mark`, up to the next quotation mark.
-fn with(line: &str, mark: &str, text: &str) -> String {
-    let start = line.find(mark).expect("the field is there") + mark.len();
-    let end = start + line[start..].find('"').expect("the field ends");
-    format!("{}{text}{}", &line[..start], &line[end..])
 }
 
 const ADDRESS: &str = r#""source":{"ip":""#;

@@ -21,7 +21,7 @@ use crate::models::bundle::Bundle;
 use crate::rollup::{Rollup, Row, bucket_of, rename_endpoints};
 
 /// Version of the snapshot's layout.
-const SNAPSHOT_VERSION: u32 = 5;
+const SNAPSHOT_VERSION: u32 = 6;
 /// A minute, microseconds: the pace of novelties.
 const MINUTE: i64 = 60_000_000;
 
@@ -78,9 +78,12 @@ struct Snapshot<'a> {
 struct Looked {
     /// Up to when, microseconds since the epoch.
     until: i64,
-    /// Rows of each open bucket, in the order in which they were added, that were looked at or wait for their minute to end.
+    /// Rows of each open bucket, in the order in which they were added, that were looked at or wait for their minute to end. Not
+    /// stored: a rollup that was read back has its rows in another order, and `relations` says which of them were looked at.
+    #[serde(skip)]
     rows: BTreeMap<i64, usize>,
     /// Of them, those that wait, as indices.
+    #[serde(skip)]
     waiting: BTreeMap<i64, Vec<usize>>,
     /// Addresses of the relations of each open bucket that were looked at.
     relations: BTreeMap<i64, HashSet<u64>>,
@@ -143,13 +146,6 @@ impl Engine {
     pub fn push(&mut self, partition: &str, calls: Calls) -> Result<Vec<Alert>, EngineError> {
         self.admit(partition, calls);
         self.go_on()
-    }
-
-    /// Takes in calls that were rolled up elsewhere, of an input that has an end: nothing is late there, and nothing is judged
-    /// before [`Self::finish`].
-    pub fn push_rollup(&mut self, calls: u64, rollup: Rollup) {
-        self.counters.calls += calls;
-        self.open.merge(rollup);
     }
 
     /// Counts the calls that are neither too late nor repeated.

@@ -56,6 +56,13 @@ pub fn logs() -> &'static Logs {
     })
 }
 
+/// A record with the first field that starts with `mark` replaced, up to the next quotation mark.
+pub fn with(line: &str, mark: &str, text: &str) -> String {
+    let start = line.find(mark).expect("the field is there") + mark.len();
+    let end = start + line[start..].find('"').expect("the field ends");
+    format!("{}{text}{}", &line[..start], &line[end..])
+}
+
 /// The later records from one time of day to another, RFC 3339.
 pub fn later(from: &str, to: &str) -> Vec<String> {
     logs().later.iter().filter(|line| (from..to).contains(&time(line))).cloned().collect()
