@@ -24,12 +24,17 @@ static EMPTY: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));
 impl Name {
     /// Interns a text. Costs a hash: callers remember the names of texts that repeat.
     pub fn new(text: &str) -> Self {
+        let shared = if text.is_empty() { Arc::clone(&EMPTY) } else { Arc::from(text) };
+        Self { id: Self::id_of(text), text: shared }
+    }
+
+    /// The content address of a text that need not be kept; 0 for the empty text.
+    pub fn id_of(text: &str) -> u64 {
         if text.is_empty() {
-            return Self { id: 0, text: Arc::clone(&EMPTY) };
+            return 0;
         }
         let hash = blake3::hash(text.as_bytes());
-        let id = hash.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        Self { id, text: Arc::from(text) }
+        hash.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
 
     /// The content address; 0 for the empty text.

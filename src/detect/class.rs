@@ -273,8 +273,8 @@ pub struct Sentence<'a> {
     pub leading: Option<&'a Contribution>,
     /// What else the caller showed for the first time within the hour, in words.
     pub also: &'a [String],
-    /// How many others call the vendor.
-    pub others: usize,
+    /// Whether others call the vendor.
+    pub has_others: bool,
     /// Whether they see it; `None` where nobody asked.
     pub sharing: Option<Sharing>,
 }

@@ -5,10 +5,10 @@
 //! credentials at once, a principal in a network or region that nobody used.
 //!
 //! # Why it matters
-//! Third-party keys live for years and have no second factor: the place of use is all that tells owner from thief.
+//! Third-party keys live for years and have no second factor: the place of use is all that distinguishes the owner from a thief.
 //!
 //! # Misses
-//! A thief within the owner's network with the owner's client; an address within a known /24 or /48; logs that tell neither
+//! A thief within the owner's network with the owner's client; an address within a known /24 or /48; logs that hold neither
 //! address, user agent nor credential.
 //!
 //! # Tuning
@@ -167,7 +167,7 @@ mod tests {
                 endpoint: None,
                 leading: Some(&leading),
                 also,
-                others: 3,
+                has_others: true,
                 sharing: None,
             })
         };

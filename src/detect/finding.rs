@@ -63,7 +63,7 @@ impl Finding {
         let credential = details.credential.or_else(|| trail.map(|trail| trail.credential.to_string()));
         let credential = credential.filter(|credential| !credential.is_empty() && !subject.caller.is_empty());
         let endpoint = candidate.endpoint.filter(|endpoint| !endpoint.is_empty());
-        let is_other = |pair: &&State| pair.entity.caller != entity.caller;
+        let is_other = |pair: &State| pair.entity.caller != entity.caller;
         let message = (class.sentence)(&Sentence {
             class,
             is_rise: candidate.is_rise,
@@ -72,7 +72,7 @@ impl Finding {
             endpoint: endpoint.as_deref(),
             leading: contributions.first(),
             also: &details.also,
-            others: store.pairs_of(subject.view, &Name::new(&subject.vendor)).filter(is_other).count(),
+            has_others: store.pairs_of(subject.view, &Name::new(&subject.vendor)).any(is_other),
             sharing: details.sharing,
         });
         let is_egress = subject.view == View::Egress;

@@ -142,6 +142,10 @@ pub fn close(context: &Context<'_>, rows: &[Row], memories: &mut Memories) -> Ve
 
 /// Forgets what all detectors remember of an entity and is old news at `time`, microseconds since the epoch.
 pub fn forget(parts: &mut Parts, time: i64) {
+    // Most entities have none.
+    if parts.is_empty() {
+        return;
+    }
     for (index, detector) in DETECTORS.iter().enumerate() {
         (detector.forget)(index, parts, time);
     }

@@ -56,7 +56,7 @@ fn seen_by(of: &Sentence<'_>) -> &'static str {
     match (of.class.is_of_vendor(), of.sharing) {
         (true, _) => "; its callers see it alike",
         (false, None) => "",
-        (false, Some(_)) if of.others == 0 => "; nobody else calls it",
+        (false, Some(_)) if !of.has_others => "; nobody else calls it",
         (false, Some(Sharing::Own)) => "; its other callers do not see it",
         (false, Some(Sharing::Unknown)) => "; its other callers are too quiet to tell whether they see it",
         (false, Some(Sharing::Likely | Sharing::Confirmed)) => "; its other callers see it too",

@@ -4,7 +4,7 @@
 //! A latency shift, answers that grow or collapse to nothing, a rise of errors that several callers share.
 //!
 //! # Why it matters
-//! The vendor is a black box that the house depends on; a changed answer may be a changed contract, a breach at the vendor, or
+//! The vendor is a black box that the company depends on; a changed answer may be a changed contract, a breach at the vendor, or
 //! the first hour of an outage.
 //!
 //! # Misses
@@ -20,7 +20,7 @@
 //! times as much); its callers see it alike`
 //!
 //! # When it is wrong
-//! A vendor with a single caller: then the change is told as the caller's. Shifts below a factor of two need an hour or two.
+//! A vendor with a single caller: then the change is reported as the caller's. Shifts below a factor of two need an hour or two.
 //!
 //! # Source
 //! Pooled means by endpoint; attribution by effect and power (see `detect::attribution`).
@@ -123,7 +123,7 @@ mod tests {
             endpoint: None,
             leading: Some(&leading),
             also: &[],
-            others: 3,
+            has_others: true,
             sharing: Some(Sharing::Own),
         })
     }

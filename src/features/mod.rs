@@ -23,33 +23,58 @@ pub use window::{CountWindows, DAY, HOUR, QUARTER, SIX_HOURS, WINDOWS, Window, W
 /// A feature's index in [`FEATURES`] and in a [`FeatureVector`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
-#[allow(missing_docs)] // each is documented where it stands in `FEATURES`
 pub enum Column {
+    /// Calls.
     Calls,
+    /// Answered calls.
     Ok,
+    /// Calls answered 401 or 403.
     Denied,
+    /// Calls answered by another 4xx.
     ClientError,
+    /// Calls answered 429.
     Throttled,
+    /// Calls answered 5xx or not at all.
     ServerError,
+    /// Denied calls usual for as many calls.
     DeniedExpected,
+    /// Client errors usual for as many calls.
     ClientErrorExpected,
+    /// Throttled calls usual for as many calls.
     ThrottledExpected,
+    /// Server errors usual for as many calls.
     ServerErrorExpected,
+    /// Bytes sent to the vendor; bytes.
     BytesOutSum,
+    /// Bytes received from the vendor; bytes.
     BytesInSum,
+    /// Answered calls of known request size.
     BytesOutCount,
+    /// Answered calls of known answer size.
     BytesInCount,
+    /// Answered calls of known latency.
     LatencyCount,
+    /// Request size against the endpoint's usual; standard deviations of a call of this endpoint.
     BytesOutResidual,
+    /// Answer size against the endpoint's usual; standard deviations of a call of this endpoint.
     BytesInResidual,
+    /// Latency against the endpoint's usual; standard deviations of a call of this endpoint.
     LatencyResidual,
+    /// Request size against the endpoint's usual, as a ratio; natural logarithms.
     BytesOutShift,
+    /// Answer size against the endpoint's usual, as a ratio; natural logarithms.
     BytesInShift,
+    /// Latency against the endpoint's usual, as a ratio; natural logarithms.
     LatencyShift,
+    /// Largest request against the endpoint's usual; standard deviations of a call of this endpoint.
     BytesOutResidualMax,
+    /// Largest answer against the endpoint's usual; standard deviations of a call of this endpoint.
     BytesInResidualMax,
+    /// Largest request; bytes.
     BytesOutMax,
+    /// Largest answer; bytes.
     BytesInMax,
+    /// What the calls cost by list price; millionths of a dollar.
     Cost,
 }
 
@@ -58,31 +83,12 @@ pub const WIDTH: usize = FEATURES.len();
 /// One entity's features over one bucket or window, in [`FEATURES`] order. Shares of a call and residuals are fixed-point.
 pub type FeatureVector = [i64; WIDTH];
 
-/// What a feature counts in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    /// Calls, or expected calls.
-    Calls,
-    /// Bytes.
-    Bytes,
-    /// Standard deviations of a call of this endpoint.
-    Deviations,
-    /// Natural logarithms of a ratio.
-    Logarithms,
-    /// Millionths of a dollar.
-    MicroDollars,
-}
-
 /// One entry of the catalogue.
 pub struct Feature {
     /// Name in code, files and alerts.
     pub name: &'static str,
-    /// Its place.
+    /// Its index, whose documentation says what it is and what it counts in.
     pub column: Column,
-    /// What it counts in.
-    pub unit: Unit,
-    /// What it is, in words.
-    pub says: &'static str,
     /// How rows and buckets merge.
     pub merge: Merge,
     /// The expression over one rolled-up row and its expectations; an integer.
@@ -92,42 +98,42 @@ pub struct Feature {
 /// Every feature. A new one is an entry here and a [`Column`].
 #[rustfmt::skip]
 pub const FEATURES: &[Feature] = &[
-    sum("calls", Column::Calls, Unit::Calls, "calls", || col("calls")),
-    sum("ok", Column::Ok, Unit::Calls, "answered calls", || col("ok")),
-    sum("denied", Column::Denied, Unit::Calls, "calls answered 401 or 403", || col("denied")),
-    sum("client_error", Column::ClientError, Unit::Calls, "calls answered by another 4xx", || col("client_error")),
-    sum("throttled", Column::Throttled, Unit::Calls, "calls answered 429", || col("throttled")),
-    sum("server_error", Column::ServerError, Unit::Calls, "calls answered 5xx or not at all", || col("server_error")),
-    sum("denied_expected", Column::DeniedExpected, Unit::Calls, "denied calls usual for as many calls", || expected("denied_share")),
-    sum("client_error_expected", Column::ClientErrorExpected, Unit::Calls, "client errors usual for as many calls", || expected("client_error_share")),
-    sum("throttled_expected", Column::ThrottledExpected, Unit::Calls, "throttled calls usual for as many calls", || expected("throttled_share")),
-    sum("server_error_expected", Column::ServerErrorExpected, Unit::Calls, "server errors usual for as many calls", || expected("server_error_share")),
-    sum("bytes_out_sum", Column::BytesOutSum, Unit::Bytes, "bytes sent to the vendor", || col("bytes_out_sum")),
-    sum("bytes_in_sum", Column::BytesInSum, Unit::Bytes, "bytes received from the vendor", || col("bytes_in_sum")),
-    sum("bytes_out_count", Column::BytesOutCount, Unit::Calls, "answered calls of known request size", || col("bytes_out_count")),
-    sum("bytes_in_count", Column::BytesInCount, Unit::Calls, "answered calls of known answer size", || col("bytes_in_count")),
-    sum("latency_count", Column::LatencyCount, Unit::Calls, "answered calls of known latency", || col("latency_count")),
-    sum("bytes_out_residual", Column::BytesOutResidual, Unit::Deviations, "request size against the endpoint's usual", || residual("bytes_out")),
-    sum("bytes_in_residual", Column::BytesInResidual, Unit::Deviations, "answer size against the endpoint's usual", || residual("bytes_in")),
-    sum("latency_residual", Column::LatencyResidual, Unit::Deviations, "latency against the endpoint's usual", || residual("latency")),
-    sum("bytes_out_shift", Column::BytesOutShift, Unit::Logarithms, "request size against the endpoint's usual, as a ratio", || shift("bytes_out")),
-    sum("bytes_in_shift", Column::BytesInShift, Unit::Logarithms, "answer size against the endpoint's usual, as a ratio", || shift("bytes_in")),
-    sum("latency_shift", Column::LatencyShift, Unit::Logarithms, "latency against the endpoint's usual, as a ratio", || shift("latency")),
-    max("bytes_out_residual_max", Column::BytesOutResidualMax, Unit::Deviations, "largest request against the endpoint's usual", || largest("bytes_out")),
-    max("bytes_in_residual_max", Column::BytesInResidualMax, Unit::Deviations, "largest answer against the endpoint's usual", || largest("bytes_in")),
-    max("bytes_out_max", Column::BytesOutMax, Unit::Bytes, "largest request", || col("bytes_out_max")),
-    max("bytes_in_max", Column::BytesInMax, Unit::Bytes, "largest answer", || col("bytes_in_max")),
-    sum("cost", Column::Cost, Unit::MicroDollars, "what the calls cost by list price", || col("cost")),
+    sum("calls", Column::Calls, || col("calls")),
+    sum("ok", Column::Ok, || col("ok")),
+    sum("denied", Column::Denied, || col("denied")),
+    sum("client_error", Column::ClientError, || col("client_error")),
+    sum("throttled", Column::Throttled, || col("throttled")),
+    sum("server_error", Column::ServerError, || col("server_error")),
+    sum("denied_expected", Column::DeniedExpected, || expected("denied_share")),
+    sum("client_error_expected", Column::ClientErrorExpected, || expected("client_error_share")),
+    sum("throttled_expected", Column::ThrottledExpected, || expected("throttled_share")),
+    sum("server_error_expected", Column::ServerErrorExpected, || expected("server_error_share")),
+    sum("bytes_out_sum", Column::BytesOutSum, || col("bytes_out_sum")),
+    sum("bytes_in_sum", Column::BytesInSum, || col("bytes_in_sum")),
+    sum("bytes_out_count", Column::BytesOutCount, || col("bytes_out_count")),
+    sum("bytes_in_count", Column::BytesInCount, || col("bytes_in_count")),
+    sum("latency_count", Column::LatencyCount, || col("latency_count")),
+    sum("bytes_out_residual", Column::BytesOutResidual, || residual("bytes_out")),
+    sum("bytes_in_residual", Column::BytesInResidual, || residual("bytes_in")),
+    sum("latency_residual", Column::LatencyResidual, || residual("latency")),
+    sum("bytes_out_shift", Column::BytesOutShift, || shift("bytes_out")),
+    sum("bytes_in_shift", Column::BytesInShift, || shift("bytes_in")),
+    sum("latency_shift", Column::LatencyShift, || shift("latency")),
+    max("bytes_out_residual_max", Column::BytesOutResidualMax, || largest("bytes_out")),
+    max("bytes_in_residual_max", Column::BytesInResidualMax, || largest("bytes_in")),
+    max("bytes_out_max", Column::BytesOutMax, || col("bytes_out_max")),
+    max("bytes_in_max", Column::BytesInMax, || col("bytes_in_max")),
+    sum("cost", Column::Cost, || col("cost")),
 ];
 
 type OfRow = fn() -> Expr;
 
-const fn sum(name: &'static str, column: Column, unit: Unit, says: &'static str, of_row: OfRow) -> Feature {
-    Feature { name, column, unit, says, merge: Merge::Sum, of_row }
+const fn sum(name: &'static str, column: Column, of_row: OfRow) -> Feature {
+    Feature { name, column, merge: Merge::Sum, of_row }
 }
 
-const fn max(name: &'static str, column: Column, unit: Unit, says: &'static str, of_row: OfRow) -> Feature {
-    Feature { name, column, unit, says, merge: Merge::Max, of_row }
+const fn max(name: &'static str, column: Column, of_row: OfRow) -> Feature {
+    Feature { name, column, merge: Merge::Max, of_row }
 }
 
 /// One call cannot count for more than this many deviations in a mean, so that one absurd size is no drift of all.

@@ -139,17 +139,6 @@ impl<P> EntityState<P> {
         let index = self.endpoints.binary_search_by_key(&endpoint.id(), |(name, _)| name.id()).ok()?;
         Some(&self.endpoints[index].1)
     }
-
-    /// Bytes that it takes, those of names apart, which others share.
-    pub fn bytes(&self) -> usize {
-        let endpoints: usize = self.endpoints.iter().map(|(_, counts)| counts.heap_bytes()).sum();
-        size_of::<Self>()
-            + self.windows.heap_bytes()
-            + self.endpoints.capacity() * size_of::<(Name, CountWindows)>()
-            + endpoints
-            + self.trail.hosts.capacity() * size_of::<Name>()
-            + self.trail.trace_ids.capacity() * size_of::<TraceId>()
-    }
 }
 
 /// All entities.

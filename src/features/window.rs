@@ -128,11 +128,6 @@ impl Windows {
     pub fn newest(&self) -> Option<i64> {
         self.buckets.last().map(|(bucket, _)| *bucket)
     }
-
-    /// Bytes on the heap.
-    pub fn heap_bytes(&self) -> usize {
-        (self.buckets.capacity() + self.hours.capacity()) * size_of::<(i64, FeatureVector)>()
-    }
 }
 
 /// Counts alone, in the same two resolutions.
@@ -181,11 +176,6 @@ impl CountWindows {
     /// Whether no count is left in any window that ends with `bucket`.
     pub fn is_idle(&self, bucket: i64) -> bool {
         self.hours.last().is_none_or(|(hour, _)| i64::from(*hour) <= hour_of(bucket) - 24)
-    }
-
-    /// Bytes on the heap.
-    pub fn heap_bytes(&self) -> usize {
-        (self.buckets.capacity() + self.hours.capacity()) * size_of::<(i32, u32)>()
     }
 }
 

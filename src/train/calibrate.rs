@@ -243,17 +243,18 @@ fn sorted(mut endpoints: Vec<(Name, EndpointBaseline)>) -> Vec<(Name, EndpointBa
 impl Usual {
     fn of(fits: &[Fit<'_>], tests: usize, left_out: Option<i64>) -> Self {
         let groups = fits.iter().map(|fit| fit.peers + 1).max().unwrap_or(1);
-        let own = |test: usize, group: Option<usize>| -> Vec<f64> {
-            let peers = fits.iter().filter(|fit| group.is_none_or(|group| fit.peers == group));
-            peers.filter_map(|fit| fit.test_moments(test, left_out).own()).collect()
+        // By test, then peer group; every entity is asked once a test.
+        let of_test = |test: usize| -> Vec<f32> {
+            let own = |fit: &Fit<'_>| Some((fit.peers, fit.test_moments(test, left_out).own()?));
+            let own: Vec<(usize, f64)> = fits.iter().filter_map(own).collect();
+            let mut peers = vec![Vec::new(); groups];
+            own.iter().for_each(|(group, dispersion)| peers[*group].push(*dispersion));
+            let of_all = median(own.into_iter().map(|(_, dispersion)| dispersion).collect());
+            let of_group = |peers: Vec<f64>| if peers.len() >= MIN_PEERS { median(peers) } else { of_all };
+            peers.into_iter().map(|peers| of_group(peers).unwrap_or(UNKNOWN_DISPERSION) as f32).collect()
         };
-        let of_group = |group: usize| {
-            let of_test = |test: usize| {
-                let peers = Some(own(test, Some(group))).filter(|peers| peers.len() >= MIN_PEERS);
-                median(peers.unwrap_or_else(|| own(test, None))).unwrap_or(UNKNOWN_DISPERSION) as f32
-            };
-            (0..tests).map(of_test).collect()
-        };
+        let of_tests: Vec<Vec<f32>> = (0..tests).map(of_test).collect();
+        let of_group = |group: usize| of_tests.iter().map(|groups| groups[group]).collect();
         let of_mix = |window: usize| {
             let endpoints = fits.iter().flat_map(|fit| (0..fit.endpoints.len()).map(move |endpoint| (fit, endpoint)));
             let own = endpoints.filter_map(|(fit, endpoint)| fit.mix_moments(endpoint, window, left_out).own());

@@ -160,7 +160,7 @@ impl Facts {
             region: [key(b'r', [vendor, region.id()]), key(b'R', [who, region.id()])],
             mode: key(b'm', [who, mode]),
             console: key(b'm', [who, CONSOLE]),
-            with_factor: with_factor.map(|with| key(b'o', [who, Name::new(with).id()])),
+            with_factor: with_factor.map(|with| key(b'o', [who, Name::id_of(with)])),
             credential: key(b'k', [credential.id()]),
             operation: key(b'o', [who, operation]),
             operation_of_type: key(b't', [vendor, row.principal_type(), operation]),

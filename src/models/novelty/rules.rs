@@ -2,7 +2,7 @@
 //!
 //! Not here: whether it was reported before (`tracker`), how rare a class is (the module), and what it means (`detect`).
 
-use super::seen::{Fact, SeenSet, block_of, hour_of, method_of, text_id};
+use super::seen::{Fact, SeenSet, block_of, hour_of, method_of};
 use super::{NoveltyClass, NoveltyRates, classes, combined_rate};
 use crate::calls::{
     Calls, Dimension, Name, Relation, VendorCategory, Verb, View, country_of, is_hosting, is_interactive_tool,
@@ -74,7 +74,7 @@ pub(super) fn news(relation: &Relation, time: i64, known: &SeenSet) -> Vec<New> 
         let class = match (is_private(text), known.has(view, Fact::Network, [network])) {
             (false, true) => &classes::NETWORK_PUBLIC_KNOWN,
             (false, false) => new_network(known, view, text),
-            (true, _) if known.has(view, Fact::NetworkBlock, [text_id(block_of(text))]) => {
+            (true, _) if known.has(view, Fact::NetworkBlock, [Name::id_of(block_of(text))]) => {
                 &classes::NETWORK_PRIVATE_NEAR
             }
             (true, _) => &classes::NETWORK_PRIVATE_FAR,
@@ -103,16 +103,16 @@ pub(super) fn news(relation: &Relation, time: i64, known: &SeenSet) -> Vec<New> 
     let is_known_endpoint = known.has(view, Fact::CallerEndpoint, [caller, vendor, endpoint])
         || known.has(view, Fact::Endpoint, [vendor, endpoint]);
     let hour = hour_of(time);
-    if !is_new_caller && !known.has(view, Fact::CallerHour, [caller, text_id(hour)]) {
-        news.push(New::of(&classes::HOUR_NEW, [caller, text_id(hour), 0], hour));
+    if !is_new_caller && !known.has(view, Fact::CallerHour, [caller, Name::id_of(hour)]) {
+        news.push(New::of(&classes::HOUR_NEW, [caller, Name::id_of(hour), 0], hour));
     }
     let endpoint_text = relation.endpoint().as_str();
     let method = method_of(endpoint_text);
     if !is_known_endpoint && !is_new_caller {
         let class = endpoint_class(known.vendors().verb(vendor_text, endpoint_text), endpoint_text);
         news.push(New::of(class, [caller, vendor, endpoint], endpoint_text));
-    } else if !is_new_pair && !known.has(view, Fact::CallerMethod, [caller, vendor, text_id(method)]) {
-        news.push(New::of(&classes::METHOD_NEW, [caller, vendor, text_id(method)], method));
+    } else if !is_new_pair && !known.has(view, Fact::CallerMethod, [caller, vendor, Name::id_of(method)]) {
+        news.push(New::of(&classes::METHOD_NEW, [caller, vendor, Name::id_of(method)], method));
     }
     let scheme = relation.name(Dimension::Scheme);
     if scheme.as_str() == "http" && !known.has(view, Fact::VendorScheme, [vendor, scheme.id()]) {
@@ -146,7 +146,7 @@ fn endpoint_class(verb: Option<Verb>, endpoint: &str) -> Class {
 fn new_network(known: &SeenSet, view: View, network: &str) -> Class {
     let country = country_of(network);
     let has_countries = !country.is_empty() && known.has(view, Fact::Countries, []);
-    if has_countries && !known.has(view, Fact::Country, [text_id(country)]) {
+    if has_countries && !known.has(view, Fact::Country, [Name::id_of(country)]) {
         &classes::COUNTRY_NEW
     } else if is_hosting(network) {
         &classes::NETWORK_HOSTING_NEW

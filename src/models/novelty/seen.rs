@@ -43,15 +43,6 @@ fn key<const N: usize>(view: View, fact: Fact, parts: [u64; N]) -> u64 {
     combine([view as u64 * 256 + fact as u64].into_iter().chain(parts))
 }
 
-/// Address of a text that is no name of its own: a method, a block of networks, an hour.
-pub(super) fn text_id(text: &str) -> u64 {
-    if text.is_empty() {
-        return 0;
-    }
-    let hash = blake3::hash(text.as_bytes());
-    hash.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
-}
-
 /// The wider block of a network: its first two groups (`10.20.3.0/24` is in `10.20`).
 pub(super) fn block_of(network: &str) -> &str {
     let mut groups = network.match_indices(['.', ':']).skip(1);
@@ -98,7 +89,7 @@ fn facts_of(relation: &Relation, time: i64, mut show: impl FnMut(u64)) {
         relation.name(Dimension::TlsVersion),
     ]
     .map(Name::id);
-    let method = text_id(method_of(relation.endpoint().as_str()));
+    let method = Name::id_of(method_of(relation.endpoint().as_str()));
     show(key(view, Fact::Caller, [caller]));
     show(key(view, Fact::Vendor, [vendor]));
     show(key(view, Fact::Pair, [caller, vendor]));
@@ -110,10 +101,10 @@ fn facts_of(relation: &Relation, time: i64, mut show: impl FnMut(u64)) {
     if !relation.network().is_empty() {
         let text = relation.network().as_str();
         show(key(view, Fact::Network, [network]));
-        show(key(view, Fact::NetworkBlock, [text_id(block_of(text))]));
+        show(key(view, Fact::NetworkBlock, [Name::id_of(block_of(text))]));
         show(key(view, Fact::CallerNetwork, [caller, network]));
         if !country_of(text).is_empty() {
-            show(key(view, Fact::Country, [text_id(country_of(text))]));
+            show(key(view, Fact::Country, [Name::id_of(country_of(text))]));
             show(key(view, Fact::Countries, []));
         }
     }
@@ -127,7 +118,7 @@ fn facts_of(relation: &Relation, time: i64, mut show: impl FnMut(u64)) {
     }
     // An hour early or late is no new hour.
     for hour in [-3_600_000_000, 0, 3_600_000_000] {
-        show(key(view, Fact::CallerHour, [caller, text_id(hour_of(time + hour))]));
+        show(key(view, Fact::CallerHour, [caller, Name::id_of(hour_of(time + hour))]));
     }
     if !relation.region().is_empty() {
         show(key(view, Fact::Region, [region]));

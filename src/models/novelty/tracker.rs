@@ -11,7 +11,7 @@ use super::dormancy::Awake;
 use super::rules::news;
 use super::seen::{Fact, SeenSet, week_hour_of};
 use super::{Novelty, NoveltyClass, classes};
-use crate::calls::{Relation, View, combine};
+use crate::calls::{Name, Relation, View, combine};
 use crate::features::EntityId;
 use crate::rollup::{Row, bucket_of, day_of};
 
@@ -80,8 +80,7 @@ impl NoveltyTracker {
 
     /// Whether this is to be reported: it was not before.
     fn report(&mut self, view: View, class: &NoveltyClass, [a, b, c]: [u64; 3]) -> bool {
-        let class = class.name.bytes().fold(0_u64, |hash, byte| combine([hash, u64::from(byte)]));
-        let id = combine([view as u64, class, a, b, c]);
+        let id = combine([view as u64, Name::id_of(class.name), a, b, c]);
         if !self.index.insert(id) {
             return false;
         }
