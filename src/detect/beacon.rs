@@ -13,7 +13,7 @@
 //! uses anyway, and anything before thirteen calls: half an hour at one call in two minutes.
 //!
 //! # Tuning
-//! A benign poller is told once and never again. The class has a share of 5 % of `alerts_per_day`.
+//! A benign poller is reported once and never again. The rate before any history is one in twenty days.
 //!
 //! # Example alert
 //! `report-gen at updates.example: a new pair of caller and vendor that calls like a clock: updates.example, every 60 s

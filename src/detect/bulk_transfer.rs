@@ -9,10 +9,10 @@
 //! What leaves is counted in bytes, whatever the number of calls that carry it.
 //!
 //! # Misses
-//! Under one megabyte out, or four in, beyond the record; pairs without a history of their own (a novelty has those).
+//! Under one megabyte out, or four in, beyond the peak; pairs without a history of their own (a novelty has those).
 //!
 //! # Tuning
-//! The share of `alerts_per_day` is fixed (5 %). A larger day in the training history raises the record.
+//! The share is fixed (a third of 10 % of the view's budget). A larger day in the training history raises the peak.
 //!
 //! # Example alert
 //! `geo-svc moved more to google than ever: 20.1 MB over an hour, at most 11 kB before`.

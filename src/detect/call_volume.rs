@@ -1,4 +1,4 @@
-//! Many more calls than the clock knows, with every ratio unchanged.
+//! Many more calls than usual at that time of day, with every ratio unchanged.
 //!
 //! # Finds
 //! A metered API called far beyond any campaign, a job that loops, a key that somebody else uses for the same thing.
@@ -7,22 +7,22 @@
 //! Calls cost money, and a flood against a vendor gets the key blocked for all.
 //!
 //! # Misses
-//! Less than thirty times the usual (eight while the company rests), fewer than twenty calls, and pairs without a clock: a
-//! history of less than four days has none. From three times the usual it is told as a campaign, without a page.
+//! Less than thirty times the usual (eight while the company rests), fewer than twenty calls, and pairs without a daily pattern: a
+//! history of less than four days has none. From three times the usual it is reported as a campaign, without a page.
 //!
 //! # Tuning
-//! The share of `alerts_per_day` is fixed (5 %), and so are the multiples. A campaign that was learned from widens the
-//! clock: leave it out with `train --exclude`.
+//! The share is fixed (5 % of the view's budget), and so are the multiples. A campaign in the training history raises what is
+//! expected: leave it out with `train --exclude`.
 //!
 //! # Example alert
 //! `marketing-mailer called sendgrid far more often than usual: 943 calls over an hour, usually 57.6 (16 times as much)`
 //!
 //! # When it is wrong
 //! A campaign of more than thirty times the usual. It pages only from there (from eight times while the company rests): below
-//! that nothing but a price or a calendar tells a campaign from abuse.
+//! that nothing but a price or a calendar distinguishes a campaign from abuse.
 //!
 //! # Source
-//! Negative binomial deviance against the clock (see `models::clock`), and a floor by argument.
+//! Negative binomial deviance from the count expected at that time of day (`models::seasonality`), and a floor by judgement.
 
 use super::sentence::shifted;
 use super::words::{contribution, left_out};
@@ -70,7 +70,7 @@ static CALLS: Class = Class::new("calls", &META, CauseClass::Unknown, |of| {
 .explained_by_outage()
 .explained_by_campaign();
 
-/// Many more calls than the clock knows.
+/// Many more calls than usual at that time of day.
 pub(super) struct CallVolume;
 
 impl Detector for CallVolume {

@@ -4,7 +4,7 @@
 //! A mass download or a harvest of secrets from the usual place, a mass deletion, a model that is run for somebody else.
 //!
 //! # Why it matters
-//! Each call is one that the principal may make and makes; only their number tells.
+//! Each call is one that the principal may make and makes; only their number is unusual.
 //!
 //! # Misses
 //! The usual mix of calls, many times: a backfill looks the same. A harvest by one who reads secrets anyway, since which

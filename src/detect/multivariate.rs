@@ -11,7 +11,7 @@
 //! for less than an hour.
 //!
 //! # Tuning
-//! The share of `alerts_per_day` is fixed (5 %). The models drop the oddest 5 % of their training rows by themselves.
+//! The share is fixed (5 % of the view's budget). The models drop the oddest 5 % of their training rows by themselves.
 //!
 //! # Example alert
 //! `etl-nightly had an hour at salesforce unlike any before, most of all by its latency`

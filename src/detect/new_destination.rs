@@ -8,7 +8,7 @@
 //!
 //! # Misses
 //! A known vendor's other customers: an upload to somebody else's bucket at a vendor that the caller uses anyway. Vendors
-//! are told apart by registrable domain.
+//! are distinguished by their registrable domain.
 //!
 //! # Tuning
 //! A class pages if it is expected no more often than 0.09 times `alerts_per_day`, and all together a quarter of it. A

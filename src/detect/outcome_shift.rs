@@ -5,7 +5,7 @@
 //! its limits (429), an endpoint that broke for this caller alone.
 //!
 //! # Why it matters
-//! Whoever does not know the house tries doors.
+//! An intruder does not know what a credential may do, and tries.
 //!
 //! # Misses
 //! Fewer than five failures above the expected; failures that are usual for the endpoint; a walk through ids that all

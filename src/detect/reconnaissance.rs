@@ -5,7 +5,7 @@
 //! services than a principal uses, operations that it never did, steps in an order that is not its own.
 //!
 //! # Why it matters
-//! A thief does not know the house. Looking around is the first thing that a stolen credential is used for, and the last
+//! A thief does not know the environment. Looking around is the first thing that a stolen credential is used for, and the last
 //! moment to stop it.
 //!
 //! # Misses

@@ -1,8 +1,8 @@
 //! A caller, a credential's owner or a log source that no longer calls.
 //!
 //! # Finds
-//! A service that stopped calling a vendor (or all of its vendors) while its clock expects calls, all callers of a vendor
-//! gone at once, and a log source that died: most of what is logged falls silent together, which is told as one.
+//! A service that stopped calling a vendor (or all of its vendors) when its daily pattern expects calls, all callers of a vendor
+//! gone at once, and a log source that died: most of what is logged falls silent together, which is reported as one.
 //!
 //! # Why it matters
 //! Whoever switches logs off wants something unseen; and a silent payment service loses money before anybody looks.
@@ -12,7 +12,8 @@
 //! records event time stands still (watch the consumer's lag for that); a caller that calls less, but calls.
 //!
 //! # Tuning
-//! The share of `alerts_per_day` is fixed (5 %). A planned shutdown is told once and closes by itself after six hours.
+//! The share is fixed (5 % of the view's budget, 10 % in the audit view). A planned shutdown is reported once and closes
+//! by itself after six hours.
 //!
 //! # Example alert
 //! `billing-worker stopped calling stripe: no call for 10 minutes, usually about 10 calls in this time`
@@ -21,7 +22,7 @@
 //! A service that was retired, a holiday that falls on a working day, a nightly job that starts later than it ever did.
 //!
 //! # Source
-//! Expected calls since the last one by the clock, against the longest silence of the pair's own history
+//! Calls expected since the last one, by time of day, against the longest silence of the pair's own history
 //! (see `models::silence`).
 
 use super::sentence::measured;

@@ -12,7 +12,7 @@
 //! which `burst` has; answers that grow.
 //!
 //! # Tuning
-//! The share of `alerts_per_day` is fixed (5 %). A leak is told once; from then on only what goes
+//! The share is fixed (5 % of the view's budget). A leak is reported once; from then on only what goes
 //! beyond it adds up.
 //!
 //! # Example alert

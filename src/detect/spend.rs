@@ -13,7 +13,7 @@
 //!
 //! # Tuning
 //! Prices stand in `datasets/vendors`, and in the directory that `[vendors]` names. A busy day in the training history raises
-//! the record, which is how a campaign is learned. The share of `alerts_per_day` is fixed (5 %).
+//! the peak, which is how a campaign is learned. The share is fixed (a third of 10 % of the view's budget).
 //!
 //! # Example alert
 //! `ml-gateway spent more at openai than ever, by list price: 61.20 dollars over 6 hours, usually at most 14.10 dollars (4.3 times as much); nobody else calls it`

@@ -7,7 +7,7 @@
 //! The key and the data are there for everybody on the way to read.
 //!
 //! # Misses
-//! Logs that tell neither scheme nor TLS version; weak ciphers and certificates; what was plaintext already in the history.
+//! Logs that hold neither scheme nor TLS version; weak ciphers and certificates; what was plaintext already in the history.
 //!
 //! # Tuning
 //! A class pages if it is expected no more often than 0.09 times `alerts_per_day`, and all together a quarter of it.

@@ -1,4 +1,4 @@
-//! Training: history → bundle. The same rooms as the stream, from calls to features, then fit and calibrate.
+//! Training: history → bundle. The same modules as the stream, from calls to features, then fit and calibrate.
 //!
 //! Calls are rolled up as they are read; all else is learned from the rollups, so a history of any size costs memory by what
 //! was done, not by how often.
