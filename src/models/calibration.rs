@@ -104,6 +104,7 @@ pub fn harmonic_mean(weighted: impl IntoIterator<Item = (f64, f64)>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::pareto::sample_maxima;
 
     fn exponential(n: usize) -> Vec<f32> {
         (1..=n).map(|rank| -(rank as f32 / (n as f32 + 1.0)).ln()).collect()
@@ -137,12 +138,7 @@ mod tests {
 
     #[test]
     fn the_fit_is_that_of_earlier_versions_to_the_bit() {
-        let spread: Vec<f32> = (0..500_u32).map(|i| (i * i * 37 % 1_009) as f32 / 97.0).collect();
-        let heavy: Vec<f32> = (1..=160_u32).map(|i| 160.0 / i as f32).collect();
-        let rare: Vec<f32> =
-            (0..400_u32).map(|i| if i % 11 == 0 { (i * 53 % 211) as f32 / 16.0 } else { 0.0 }).collect();
-        let few = vec![0.5, 2.0, 1.25, 0.75, 3.5, 1.0];
-        let same = vec![2.5; 40];
+        let [spread, heavy, rare, few, same] = sample_maxima();
         // Maxima, days, bits of the shape and of the scale, p of a score of 4: captured before the fit moved to `pareto`.
         let captured: [(&Vec<f32>, usize, u64, u64, f64); 9] = [
             (&spread, 2, 0x3ff0_0000_0000_0000, 0x3fd0_b81b_7ae1_47ae, 6.107784431137725e-1),

@@ -64,6 +64,18 @@ impl Pareto {
     }
 }
 
+/// Maxima that fits are compared on: spread, heavy-tailed, rare, few, and all the same.
+#[cfg(test)]
+pub(super) fn sample_maxima() -> [Vec<f32>; 5] {
+    [
+        (0..500_u32).map(|i| (i * i * 37 % 1_009) as f32 / 97.0).collect(),
+        (1..=160_u32).map(|i| 160.0 / i as f32).collect(),
+        (0..400_u32).map(|i| if i % 11 == 0 { (i * 53 % 211) as f32 / 16.0 } else { 0.0 }).collect(),
+        vec![0.5, 2.0, 1.25, 0.75, 3.5, 1.0],
+        vec![2.5; 40],
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -369,6 +369,7 @@ impl Excess {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::pareto::sample_maxima;
 
     #[test]
     fn a_rare_count_has_a_tail_although_most_days_are_empty() {
@@ -379,12 +380,7 @@ mod tests {
 
     #[test]
     fn the_fit_is_that_of_earlier_versions_to_the_bit() {
-        let spread: Vec<f32> = (0..500_u32).map(|i| (i * i * 37 % 1_009) as f32 / 97.0).collect();
-        let heavy: Vec<f32> = (1..=160_u32).map(|i| 160.0 / i as f32).collect();
-        let rare: Vec<f32> =
-            (0..400_u32).map(|i| if i % 11 == 0 { (i * 53 % 211) as f32 / 16.0 } else { 0.0 }).collect();
-        let few = vec![0.5, 2.0, 1.25, 0.75, 3.5, 1.0];
-        let same = vec![2.5; 40];
+        let [spread, heavy, rare, few, same] = sample_maxima();
         // Maxima, bits of the shape and of the scale, share in the tail, p of .5: captured before the fit moved to `pareto`.
         let captured: [(&Vec<f32>, u64, u64, f64, f64); 5] = [
             (&spread, 0x3f84_7ae1_47ae_147b, 0x3fe0_8d4e_67bb_2fec, 0.1, 9.341317365269461e-1),
