@@ -192,6 +192,11 @@ impl Incident {
         self.parts.iter().any(|part| causes.iter().any(|cause| part.causes.contains(*cause)))
     }
 
+    /// The subjects it involves.
+    pub fn subjects(&self) -> impl Iterator<Item = &Subject> {
+        self.parts.iter().map(|part| &part.subject)
+    }
+
     /// Whether it involves a single subject.
     pub fn has_one_subject(&self) -> bool {
         self.parts.len() == 1
@@ -207,9 +212,14 @@ impl Incident {
         })
     }
 
+    /// Whether it can be linked to a further incident.
+    pub fn has_room_for_links(&self) -> bool {
+        self.related.len() < MAX_INVOLVED
+    }
+
     /// Links another incident.
     pub fn link(&mut self, other: Related) {
-        if self.related.len() < MAX_INVOLVED && other.id != self.id && !self.related.contains(&other) {
+        if self.has_room_for_links() && other.id != self.id && !self.related.contains(&other) {
             self.related.push(other);
         }
     }

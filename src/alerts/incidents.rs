@@ -10,13 +10,14 @@
 //!
 //! Not here: the content of an incident (`incident`), and what makes a correlation key (`correlation`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::correlation::CorrelationKey;
 use super::incident::Incident;
 use super::{Alert, Severity};
+use crate::calls::View;
 use crate::detect::{Finding, OpenIncidents, Subject};
 use crate::models::novelty::INCIDENT;
 
@@ -34,6 +35,23 @@ struct Correlation {
     at: i64,
 }
 
+/// What links incidents that do not join: a name that both have.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+enum LinkKey {
+    Caller(View, String),
+    Vendor(View, String),
+    Credential(View, String),
+}
+
+impl LinkKey {
+    fn all(subject: &Subject, finding: &Finding) -> impl Iterator<Item = Self> {
+        let Subject { view, vendor, caller, .. } = subject.clone();
+        let caller = Some(caller).filter(|caller| !caller.is_empty()).map(|caller| Self::Caller(view, caller));
+        let credential = finding.credential.clone().map(|credential| Self::Credential(view, credential));
+        [caller, Some(Self::Vendor(view, vendor)), credential].into_iter().flatten()
+    }
+}
+
 /// The open incidents.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct IncidentStore {
@@ -43,6 +61,11 @@ pub struct IncidentStore {
     /// Subject → the incident that its findings belong to.
     open: BTreeMap<Subject, u64>,
     correlations: BTreeMap<CorrelationKey, Correlation>,
+    /// Incidents that have room for links, by what would link them: so few that an incident is opened in the same time, however
+    /// many others are open.
+    linkable: BTreeMap<LinkKey, BTreeSet<u64>>,
+    /// Incidents with findings since the last report.
+    unreported: BTreeSet<u64>,
     /// Reported notices that have since escalated to pages.
     superseded: Vec<Incident>,
 }
@@ -67,6 +90,8 @@ impl IncidentStore {
             }
             None => self.open_incident(subject, finding, severity, bundle),
         };
+        self.unreported.insert(number);
+        self.make_linkable(number, subject, finding);
         if let Some(before) = self.open.insert(subject.clone(), number).filter(|before| *before != number) {
             self.reassign(before, number);
         }
@@ -90,8 +115,10 @@ impl IncidentStore {
     fn open_incident(&mut self, subject: &Subject, finding: &Finding, severity: Severity, bundle: &str) -> u64 {
         let mut incident = Incident::open(subject, finding, severity, bundle);
         let reference = incident.reference();
-        for other in self.incidents.values_mut().filter(|other| finding.time - other.last_seen <= INCIDENT) {
-            if other.is_related(subject, finding) {
+        let near = LinkKey::all(subject, finding).filter_map(|key| self.linkable.get(&key)).flatten().copied();
+        for number in near.collect::<BTreeSet<u64>>() {
+            let Some(other) = self.incidents.get_mut(&number) else { continue };
+            if finding.time - other.last_seen <= INCIDENT && other.is_related(subject, finding) {
                 incident.link(other.reference());
                 other.link(reference.clone());
             }
@@ -99,6 +126,15 @@ impl IncidentStore {
         self.opened += 1;
         self.incidents.insert(self.opened, incident);
         self.opened
+    }
+
+    /// Remembers by what a later incident would be linked to this one, and forgets those that are full or closed.
+    fn make_linkable(&mut self, number: u64, subject: &Subject, finding: &Finding) {
+        for key in LinkKey::all(subject, finding) {
+            let numbers = self.linkable.entry(key).or_default();
+            numbers.insert(number);
+            numbers.retain(|number| self.incidents.get(number).is_some_and(Incident::has_room_for_links));
+        }
     }
 
     /// From now on a subject's findings belong to incident `after`. A notice ends with that; a page ends when it is quiet.
@@ -117,7 +153,11 @@ impl IncidentStore {
             self.incidents.insert(before, old);
             return;
         }
-        self.open.retain(|_, number| *number != before);
+        for subject in old.subjects().flat_map(|subject| [subject.clone(), subject.of_vendor()]) {
+            if self.open.get(&subject) == Some(&before) {
+                self.open.remove(&subject);
+            }
+        }
         if old.reported_at.is_some() {
             self.superseded.push(old);
         }
@@ -127,7 +167,9 @@ impl IncidentStore {
     pub fn report(&mut self, time: i64) -> Vec<Alert> {
         let superseded = self.superseded.drain(..).map(|mut notice| notice.close(time));
         let mut alerts: Vec<Alert> = superseded.collect();
-        alerts.extend(self.incidents.values_mut().flat_map(|incident| incident.report(time)));
+        for number in std::mem::take(&mut self.unreported) {
+            alerts.extend(self.incidents.get_mut(&number).map(|incident| incident.report(time)).into_iter().flatten());
+        }
         alerts
     }
 
@@ -143,6 +185,10 @@ impl IncidentStore {
         });
         if !closed.is_empty() {
             self.open.retain(|_, number| self.incidents.contains_key(number));
+            self.linkable.retain(|_, numbers| {
+                numbers.retain(|number| self.incidents.get(number).is_some_and(Incident::has_room_for_links));
+                !numbers.is_empty()
+            });
         }
         self.correlations.retain(|_, correlation| time - correlation.at <= INCIDENT);
         closed.sort_by(|a, b| (a.time, &a.id).cmp(&(b.time, &b.id)));

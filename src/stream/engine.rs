@@ -6,29 +6,23 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use foldhash::{HashMap, HashSet};
+use foldhash::HashSet;
 use polars::prelude::PolarsError;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::evaluator::{Evaluator, Look, Memory};
+use super::evaluator::{Evaluator, Memory};
+use super::preparation::{Looked, Preparation, Prepared};
 use super::settings::EngineSettings;
 use super::watermark::{Arrival, Watermark};
 use crate::alerts::Alert;
-use crate::calls::{Calls, Relation, Templates};
-use crate::features::{Entity, FeatureVector, features_of};
+use crate::calls::{Calls, Templates};
+use crate::features::Entity;
 use crate::models::bundle::Bundle;
-use crate::rollup::{Rollup, Row, bucket_of, rename_endpoints};
+use crate::rollup::{Rollup, bucket_of};
 
 /// Version of the snapshot's layout.
-const SNAPSHOT_VERSION: u32 = 6;
-/// A minute, microseconds: the pace of novelties.
-const MINUTE: i64 = 60_000_000;
-
-fn minute_of(time: i64) -> i64 {
-    time.div_euclid(MINUTE)
-}
-
+const SNAPSHOT_VERSION: u32 = 7;
 /// Why the engine cannot go on.
 #[derive(Debug, Error)]
 pub enum EngineError {
@@ -66,39 +60,11 @@ struct Snapshot<'a> {
     watermark: std::borrow::Cow<'a, Watermark>,
     open: std::borrow::Cow<'a, Rollup>,
     late: std::borrow::Cow<'a, Rollup>,
-    looked: Looked,
+    looked: std::borrow::Cow<'a, Looked>,
     records: std::borrow::Cow<'a, BTreeMap<i64, HashSet<u64>>>,
     templates: std::borrow::Cow<'a, Templates>,
     counters: Counters,
     memory: std::borrow::Cow<'a, Memory>,
-}
-
-/// How far novelties were looked for in open buckets.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Looked {
-    /// Up to when, microseconds since the epoch.
-    until: i64,
-    /// Rows of each open bucket, in the order in which they were added, that were looked at or wait for their minute to end. Not
-    /// stored: a rollup that was read back has its rows in another order, and `relations` says which of them were looked at.
-    #[serde(skip)]
-    rows: BTreeMap<i64, usize>,
-    /// Of them, those that wait, as indices.
-    #[serde(skip)]
-    waiting: BTreeMap<i64, Vec<usize>>,
-    /// Addresses of the relations of each open bucket that were looked at.
-    relations: BTreeMap<i64, HashSet<u64>>,
-}
-
-impl Looked {
-    fn forget_before(&mut self, bucket: i64) {
-        self.rows = self.rows.split_off(&bucket);
-        self.waiting = self.waiting.split_off(&bucket);
-        self.relations = self.relations.split_off(&bucket);
-    }
-
-    fn has(&self, bucket: i64, relation: &Relation) -> bool {
-        self.relations.get(&bucket).is_some_and(|relations| relations.contains(&relation.id()))
-    }
 }
 
 /// The state machine.
@@ -109,11 +75,9 @@ pub struct Engine {
     /// Rows of buckets that are still open, and of what came late for them.
     open: Rollup,
     late: Rollup,
-    looked: Looked,
+    preparation: Preparation,
     /// Ids of the records of open buckets, where the source gives one.
     records: BTreeMap<i64, HashSet<u64>>,
-    /// Learned templates, and those that the stream itself made necessary.
-    templates: Templates,
     counters: Counters,
     evaluator: Evaluator,
 }
@@ -128,9 +92,8 @@ impl Engine {
             watermark: Watermark::default(),
             open: Rollup::default(),
             late: Rollup::default(),
-            looked: Looked { until: i64::MIN, ..Looked::default() },
+            preparation: Preparation::new(Arc::clone(&bundle), bundle.templates.clone(), Looked::default()),
             records: BTreeMap::new(),
-            templates: bundle.templates.clone(),
             counters: Counters::default(),
             evaluator: Evaluator::new(Arc::clone(&bundle), settings.clone(), Memory::default())
                 .map_err(EngineError::Bundle)?,
@@ -190,51 +153,11 @@ impl Engine {
     /// Novelties of open buckets, minute by minute up to the watermark: a stolen key is reported before its bucket ends. What came
     /// late is left for the end of its bucket, so that what is seen does not depend on how calls were batched.
     fn look_ahead(&mut self) -> Vec<Alert> {
-        let until = self.watermark().map_or(i64::MIN, |time| time.div_euclid(MINUTE) * MINUTE);
-        if self.settings.is_bounded || until <= self.looked.until || self.open.is_empty() {
+        let Some(until) = self.watermark().filter(|_| !self.settings.is_bounded && !self.open.is_empty()) else {
             return Vec::new();
-        }
-        let mut alerts = Vec::new();
-        for bucket in self.open.buckets().collect::<Vec<_>>() {
-            let rows = self.open.bucket(bucket);
-            let seen = self.looked.rows.insert(bucket, rows.len()).unwrap_or_default();
-            let mut waiting = self.looked.waiting.remove(&bucket).unwrap_or_default();
-            waiting.extend(seen..rows.len());
-            let (mut due, waiting): (Vec<usize>, Vec<usize>) =
-                waiting.into_iter().partition(|row| (minute_of(rows[*row].first_seen()) + 1) * MINUTE <= until);
-            self.looked.waiting.insert(bucket, waiting);
-            due.sort_unstable_by_key(|row| (rows[*row].first_seen(), rows[*row].relation.id()));
-            let due: Vec<Row> = due.into_iter().map(|row| rows[row].clone()).collect();
-            for look in self.looks(&due) {
-                alerts.extend(self.evaluator.look(&look));
-            }
-        }
-        self.looked.until = until;
-        alerts
-    }
-
-    /// Rows of a bucket, in the order of their first calls, that were not looked at: by minute, with the names that their endpoints
-    /// have by then.
-    fn looks<'a>(&mut self, of_bucket: &'a [Row]) -> Vec<Look<'a>> {
-        let mut looks = Vec::new();
-        for of_minute in of_bucket.chunk_by(|a, b| minute_of(a.first_seen()) == minute_of(b.first_seen())) {
-            let Some(first) = of_minute.first() else { continue };
-            let (bucket, end) = (first.bucket, (minute_of(first.first_seen()) + 1) * MINUTE);
-            let new: Vec<&Row> = of_minute.iter().filter(|row| !self.looked.has(bucket, &row.relation)).collect();
-            let looked = self.looked.relations.entry(bucket).or_default();
-            for row in &new {
-                looked.insert(row.relation.id());
-                self.templates.observe_new(row.relation.vendor().as_str(), row.relation.endpoint().as_str());
-            }
-            let named = |row: &&Row| {
-                let name = self.templates.renamed(row.relation.vendor().as_str(), row.relation.endpoint().as_str());
-                name.map(|name| Arc::new(row.relation.with_endpoint(name.as_str().into())))
-            };
-            let relations = new.iter().map(named).collect();
-            // A late call may move a relation to a minute that is past: it is reported now.
-            looks.push(Look { bucket, end: end.max(self.looked.until), rows: new, renamed: relations });
-        }
-        looks
+        };
+        let looks = self.preparation.look_ahead(&self.open, until);
+        looks.iter().flat_map(|look| self.evaluator.look(look)).collect()
     }
 
     fn close_what_is_complete(&mut self) -> Result<Vec<Alert>, EngineError> {
@@ -247,54 +170,28 @@ impl Engine {
         closed.merge(self.late.split_before(open_from));
         self.records = self.records.split_off(&open_from);
         let alerts = self.judge_buckets(closed)?;
-        self.looked.forget_before(open_from);
+        self.preparation.forget_before(open_from);
         Ok(alerts)
     }
 
-    /// Judges closed buckets, in chunks, so that the features of some million rows are never held at once.
+    /// Judges closed buckets, in chunks, so that the features of some million rows are never held at once. While a chunk is
+    /// judged, the next is prepared on another core.
     fn judge_buckets(&mut self, mut closed: Rollup) -> Result<Vec<Alert>, EngineError> {
+        let Self { preparation, evaluator, counters, .. } = self;
         let mut alerts = Vec::new();
+        let mut judge = |prepared: &Prepared| {
+            for bucket in prepared.buckets() {
+                alerts.extend(evaluator.close(&bucket));
+                counters.buckets += 1;
+            }
+        };
+        let mut prepared = preparation.prepare(closed.take_oldest(ROWS_PER_CHUNK))?;
         while !closed.is_empty() {
-            alerts.extend(self.judge_chunk(closed.take_oldest(ROWS_PER_CHUNK))?);
+            let mut prepare_next = || preparation.prepare(closed.take_oldest(ROWS_PER_CHUNK));
+            let ((), next) = rayon::join(|| judge(&prepared), &mut prepare_next);
+            prepared = next?;
         }
-        Ok(alerts)
-    }
-
-    fn judge_chunk(&mut self, raw: Vec<Row>) -> Result<Vec<Alert>, EngineError> {
-        let mut looks: BTreeMap<i64, Vec<Look<'_>>> = BTreeMap::new();
-        // Endpoints that training never saw are watched, bucket by bucket, so that a path with ids of a new shape cannot grow the
-        // state for ever.
-        let mut names: HashMap<(i64, u64), Option<String>> = HashMap::default();
-        for of_bucket in raw.chunk_by(|a, b| a.bucket == b.bucket) {
-            let Some(bucket) = of_bucket.first().map(|row| row.bucket) else { continue };
-            looks.insert(bucket, self.looks(of_bucket));
-            let parts = |row: &Row| (row.relation.vendor().clone(), row.relation.endpoint().clone());
-            for (vendor, endpoint) in of_bucket.iter().map(parts) {
-                self.templates.observe_new(vendor.as_str(), endpoint.as_str());
-            }
-            for row in of_bucket {
-                let (vendor, endpoint) = parts(row);
-                let name = self.templates.renamed(vendor.as_str(), endpoint.as_str());
-                if name.is_some() {
-                    names.insert((bucket, row.relation.id()), name);
-                }
-            }
-        }
-        let named = if names.is_empty() { None } else { Some(renamed(&raw, &names)) };
-        let rows = named.as_deref().unwrap_or(&raw);
-        let vectors = features_of(rows, self.bundle.expectations.columns(rows))?;
-        let mut alerts = Vec::new();
-        let mut vectors: &[FeatureVector] = &vectors;
-        for of_bucket in rows.chunk_by(|a, b| a.bucket == b.bucket) {
-            let Some(bucket) = of_bucket.first().map(|row| row.bucket) else { continue };
-            let (own, later) = vectors.split_at(of_bucket.len());
-            vectors = later;
-            for look in looks.get(&bucket).into_iter().flatten() {
-                alerts.extend(self.evaluator.look(look));
-            }
-            alerts.extend(self.evaluator.close(bucket, of_bucket, own));
-            self.counters.buckets += 1;
-        }
+        judge(&prepared);
         Ok(alerts)
     }
 
@@ -349,9 +246,9 @@ impl Engine {
             watermark: Cow::Borrowed(&self.watermark),
             open: Cow::Borrowed(&self.open),
             late: Cow::Borrowed(&self.late),
-            looked: self.looked.clone(),
+            looked: Cow::Borrowed(&self.preparation.looked),
             records: Cow::Borrowed(&self.records),
-            templates: Cow::Borrowed(&self.templates),
+            templates: Cow::Borrowed(&self.preparation.templates),
             counters: self.counters,
             memory: Cow::Borrowed(&self.evaluator.memory),
         };
@@ -377,9 +274,12 @@ impl Engine {
             watermark: snapshot.watermark.into_owned(),
             open: snapshot.open.into_owned(),
             late: snapshot.late.into_owned(),
-            looked: snapshot.looked,
+            preparation: Preparation::new(
+                Arc::clone(&bundle),
+                snapshot.templates.into_owned(),
+                snapshot.looked.into_owned(),
+            ),
             records: snapshot.records.into_owned(),
-            templates: snapshot.templates.into_owned(),
             counters: snapshot.counters,
             evaluator: Evaluator::new(Arc::clone(&bundle), settings.clone(), memory).map_err(EngineError::Bundle)?,
             bundle,
@@ -390,15 +290,3 @@ impl Engine {
 
 /// Rows whose features are worked out at once.
 const ROWS_PER_CHUNK: usize = 16_384;
-
-/// Rows under the names that their endpoints have by the end of their bucket.
-fn renamed(rows: &[Row], names: &HashMap<(i64, u64), Option<String>>) -> Vec<Row> {
-    let of_buckets = rows.chunk_by(|a, b| a.bucket == b.bucket);
-    of_buckets
-        .flat_map(|of_bucket| {
-            let name = |bucket: i64, relation: &Relation| names.get(&(bucket, relation.id())).cloned().flatten();
-            let bucket = of_bucket.first().map_or(0, |row| row.bucket);
-            rename_endpoints(of_bucket.to_vec(), |relation| name(bucket, relation))
-        })
-        .collect()
-}

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::preparation::{ClosedBucket, Look};
 use super::settings::EngineSettings;
 use crate::alerts::{Alert, IncidentStore, Severity, severity};
-use crate::calls::{Relation, View};
+use crate::calls::View;
 use crate::detect::{
     self, AuditMemory, Budget, Candidate, Changes, Context, Evaluated, Explanations, Finding, Memories, Models,
     Novelties, OpenIncidents, State, Store, Subject, unusual,
@@ -77,16 +78,6 @@ impl By {
         let Self { bundle, models, budget, .. } = self;
         Context { bundle, models, budget: *budget, store, incidents, bucket, time }
     }
-}
-
-/// What is looked at before its bucket ends: rows in the order of their first calls, within one minute.
-pub(super) struct Look<'a> {
-    pub bucket: i64,
-    /// End of the minute, microseconds since the epoch.
-    pub end: i64,
-    pub rows: Vec<&'a Row>,
-    /// The relation of each row under another name of its endpoint, where that differs.
-    pub renamed: Vec<Option<Arc<Relation>>>,
 }
 
 /// What the tests say of one entity.
@@ -189,12 +180,11 @@ impl Evaluator {
     }
 
     /// Judges what was called for the first time in a minute of a bucket that may still be open.
-    pub fn look(&mut self, look: &Look<'_>) -> Vec<Alert> {
+    pub fn look(&mut self, look: &Look) -> Vec<Alert> {
         let time = look.end + self.by.settings.lateness_micros();
-        for (row, renamed) in look.rows.iter().zip(&look.renamed) {
-            let relation = renamed.as_ref().unwrap_or(&row.relation);
+        for (relation, first_call) in &look.first_calls {
             let Memory { store, novelties, explanations, incidents, .. } = &mut self.memory;
-            let new = novelties.look(relation, row.first_seen(), &self.by.bundle);
+            let new = novelties.look(relation, *first_call, &self.by.bundle);
             if new.is_empty() {
                 continue;
             }
@@ -206,10 +196,12 @@ impl Evaluator {
         self.memory.incidents.report(time)
     }
 
-    /// Judges a bucket: its rows in the order of their first calls, with their features.
-    pub fn close(&mut self, bucket: i64, rows: &[Row], vectors: &[FeatureVector]) -> Vec<Alert> {
+    /// Judges a bucket.
+    pub fn close(&mut self, closed: &ClosedBucket<'_>) -> Vec<Alert> {
+        let ClosedBucket { bucket, rows, vectors, looks } = *closed;
+        let mut alerts: Vec<Alert> = looks.iter().flat_map(|look| self.look(look)).collect();
         let time = bucket_start(bucket + 1) + self.by.settings.lateness_micros();
-        let mut alerts = self.memory.incidents.close(time);
+        alerts.extend(self.memory.incidents.close(time));
         self.forget(bucket, time);
         let touched = self.add(bucket, rows, vectors);
         let judged = self.judge_all(&touched, bucket);

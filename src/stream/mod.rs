@@ -10,6 +10,7 @@ mod error;
 mod evaluator;
 pub mod metrics;
 mod partitions;
+mod preparation;
 pub mod run;
 mod settings;
 pub mod shutdown;

@@ -275,14 +275,16 @@ impl NoveltyRates {
 
 /// What callers showed within the last hour: what is rare together is rarer than each alone.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Together(VecDeque<Shown>);
+pub struct Together {
+    by_caller: BTreeMap<(View, Name), VecDeque<Shown>>,
+    /// When callers that had shown nothing within the hour were last forgotten, microseconds since the epoch.
+    swept_at: i64,
+}
 
 /// What a caller showed for the first time.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Shown {
     time: i64,
-    view: View,
-    caller: Name,
     #[serde(with = "by_name")]
     class: &'static NoveltyClass,
     detail: String,
@@ -291,24 +293,24 @@ struct Shown {
 impl Together {
     /// Remembers a novelty, and forgets those of more than an hour ago.
     pub fn show(&mut self, novelty: &Novelty) {
-        self.0.retain(|shown| novelty.time - shown.time <= HOUR);
-        self.0.push_back(Shown {
-            time: novelty.time,
-            view: novelty.relation.view(),
-            caller: novelty.relation.caller().clone(),
-            class: novelty.class,
-            detail: novelty.detail.clone(),
-        });
+        let (time, relation) = (novelty.time, &novelty.relation);
+        let is_recent = |shown: &Shown| time - shown.time <= HOUR;
+        if time - self.swept_at > HOUR {
+            self.swept_at = time;
+            self.by_caller.retain(|_, shown| shown.iter().any(is_recent));
+        }
+        let shown = self.by_caller.entry((relation.view(), relation.caller().clone())).or_default();
+        shown.retain(is_recent);
+        shown.push_back(Shown { time, class: novelty.class, detail: novelty.detail.clone() });
     }
 
     /// The classes that the caller of a novelty showed, each with its newest detail, in the order of their names.
     pub fn shown(&self, novelty: &Novelty) -> Vec<(&'static NoveltyClass, &str)> {
         let relation = &novelty.relation;
-        let of_caller = |shown: &&Shown| shown.view == relation.view() && shown.caller == *relation.caller();
-        let newest: BTreeMap<&str, (&'static NoveltyClass, &str)> = self
-            .0
-            .iter()
-            .filter(of_caller)
+        let of_caller = self.by_caller.get(&(relation.view(), relation.caller().clone()));
+        let newest: BTreeMap<&str, (&'static NoveltyClass, &str)> = of_caller
+            .into_iter()
+            .flatten()
             .map(|shown| (shown.class.name, (shown.class, shown.detail.as_str())))
             .collect();
         newest.into_values().collect()
