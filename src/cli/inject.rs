@@ -2,8 +2,7 @@
 //!
 //! Not here: the scenarios and how they change records (`inject`).
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -11,6 +10,7 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
 use super::output::print_line;
+use super::output_file::{OutputFile, refuse_inputs};
 use super::reading::Setup;
 use crate::ingest::Inputs;
 use crate::inject::{Outputs, Report, Scenario, Strength, Wish, choose, inject, scenarios};
@@ -94,10 +94,9 @@ impl Inject {
         };
         let setup = Setup::of(self.pipeline.as_deref())?;
         let inputs = Inputs::resolve(&self.inputs)?;
-        for path in [Some(out), self.history_out.as_ref()].into_iter().flatten() {
-            let is_input = |input: &std::sync::Arc<Path>| input.canonicalize().ok() == path.canonicalize().ok();
-            let exists = path.exists();
-            anyhow::ensure!(!(exists && inputs.paths().iter().any(is_input)), "{}: is also an input", path.display());
+        for path in [Some(out), Some(labels), self.history_out.as_ref()].into_iter().flatten() {
+            let read = inputs.paths().iter().map(|path| Path::new(&**path)).chain(self.pipeline.as_deref());
+            refuse_inputs(path, read)?;
         }
         let wish = Wish {
             scenarios: chosen,
@@ -108,16 +107,17 @@ impl Inject {
         };
         let mut log = Output::create(out)?;
         let mut history = self.history_out.as_deref().map(Output::create).transpose()?;
-        let mut label_file = File::create(labels).with_context(|| labels.display().to_string())?;
+        let mut label_file = OutputFile::create(labels)?;
         let outputs = Outputs {
             log: &mut log,
             history: history.as_mut().map(|history| history as &mut dyn Write),
             labels: &mut label_file,
         };
         let report = inject(&inputs, &wish, &setup.key, outputs)?;
-        log.finish().with_context(|| out.display().to_string())?;
+        log.finish()?;
         history.map_or(Ok(()), Output::finish)?;
         report_injected(&report);
+        label_file.finish()?;
         Ok(())
     }
 }
@@ -157,15 +157,14 @@ fn report_injected(report: &Report) {
 
 /// A file, compressed according to its extension.
 enum Output {
-    Plain(BufWriter<File>),
-    Gzip(flate2::write::GzEncoder<BufWriter<File>>),
-    Zstd(zstd::Encoder<'static, BufWriter<File>>),
+    Plain(OutputFile),
+    Gzip(flate2::write::GzEncoder<OutputFile>),
+    Zstd(zstd::Encoder<'static, OutputFile>),
 }
 
 impl Output {
     fn create(path: &Path) -> anyhow::Result<Self> {
-        let file = File::create(path).with_context(|| path.display().to_string())?;
-        let file = BufWriter::new(file);
+        let file = OutputFile::create(path)?;
         Ok(match path.extension().and_then(std::ffi::OsStr::to_str) {
             Some("gz") => Self::Gzip(flate2::write::GzEncoder::new(file, flate2::Compression::default())),
             Some("zst" | "zstd") => Self::Zstd(zstd::Encoder::new(file, 3).context("cannot start the zstd encoder")?),
@@ -175,9 +174,9 @@ impl Output {
 
     fn finish(self) -> io::Result<()> {
         match self {
-            Self::Plain(mut file) => file.flush(),
-            Self::Gzip(gzip) => gzip.finish()?.flush(),
-            Self::Zstd(zstd) => zstd.finish()?.flush(),
+            Self::Plain(file) => file.finish(),
+            Self::Gzip(gzip) => gzip.finish()?.finish(),
+            Self::Zstd(zstd) => zstd.finish()?.finish(),
         }
     }
 }
@@ -202,7 +201,7 @@ impl Write for Output {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::fs::{self, File};
 
     use super::*;
     use crate::calls::FingerprintKey;

@@ -13,6 +13,7 @@ mod evaluate;
 mod inject;
 mod model;
 mod output;
+mod output_file;
 mod reading;
 mod run;
 mod scan;

@@ -2,18 +2,18 @@
 //!
 //! Not here: decoding and detection (`ingest`, `stream`).
 
-use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context;
 use clap::Args;
 
 use super::output::stdout;
+use super::output_file::{OutputFile, refuse_bundle, refuse_inputs};
 use super::reading::{Reading, Setup, Tally, read};
 use crate::alerts::{Alert, Severity, to_ocsf};
 use crate::calls::Calls;
+use crate::ingest::Inputs;
 use crate::models::bundle::Bundle;
 use crate::stream::{Counters, Engine, EngineSettings};
 
@@ -75,17 +75,13 @@ impl Scan {
         let setup = Setup::of(self.reading.pipeline.as_deref())?.triaged_by(self.triage.as_deref())?;
         let bundle = setup.bundle(&self.model)?;
         // Opened first: a path that cannot be written is reported before an hour of reading.
-        let mut output: Box<dyn Write> = if self.output.as_os_str() == "-" {
-            Box::new(BufWriter::new(stdout()))
-        } else {
-            let file = File::create(&self.output).with_context(|| self.output.display().to_string())?;
-            Box::new(BufWriter::new(file))
-        };
+        let mut file = (self.output.as_os_str() != "-").then(|| self.open_output()).transpose()?;
         let scanned = scan(&self.reading.inputs, &setup, &bundle, |_| (), |_| Ok(()))?;
-        for alert in &scanned.alerts {
-            writeln!(output, "{}", to_ocsf(alert))?;
+        match &mut file {
+            Some(file) => write(&scanned.alerts, file)?,
+            None => write(&scanned.alerts, BufWriter::new(stdout()))?,
         }
-        output.flush()?;
+        file.map_or(Ok(()), OutputFile::finish)?;
         let pages: std::collections::BTreeSet<&str> = scanned
             .alerts
             .iter()
@@ -103,4 +99,18 @@ impl Scan {
         );
         Ok(())
     }
+
+    /// Opens the output file, which must be none of the files that are read.
+    fn open_output(&self) -> anyhow::Result<OutputFile> {
+        let inputs = Inputs::resolve(&self.reading.inputs)?;
+        let settings = self.reading.pipeline.iter().chain(&self.triage).map(PathBuf::as_path);
+        refuse_inputs(&self.output, inputs.paths().iter().map(|path| Path::new(&**path)).chain(settings))?;
+        refuse_bundle(&self.output, &self.model)?;
+        Ok(OutputFile::create(&self.output)?)
+    }
+}
+
+fn write(alerts: &[Alert], mut output: impl Write) -> std::io::Result<()> {
+    alerts.iter().try_for_each(|alert| writeln!(output, "{}", to_ocsf(alert)))?;
+    output.flush()
 }

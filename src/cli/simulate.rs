@@ -2,8 +2,6 @@
 //!
 //! Not here: what happens on those days (`simulate`).
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -12,6 +10,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::print_line;
+use super::output_file::OutputFile;
 use crate::simulate::{Format, Simulated, Spec, simulate, write_labels};
 
 /// zstd level: fast, and still reduces the logs to a twelfth.
@@ -43,10 +42,11 @@ impl Simulate {
         if !directory.as_os_str().is_empty() {
             std::fs::create_dir_all(directory).with_context(|| at(directory))?;
         }
-        let simulated = write(&spec, &file).with_context(|| at(&file))?;
+        let simulated = write(&spec, &file)?;
         let labels = directory.join("labels.csv");
-        let out = BufWriter::new(File::create(&labels).with_context(|| at(&labels))?);
-        write_labels(&simulated.labels, out).with_context(|| at(&labels))?;
+        let mut out = OutputFile::create(&labels)?;
+        write_labels(&simulated.labels, &mut out)?;
+        out.finish()?;
         print_line(format_args!(
             "{}: {} records of {} days in {:.1} seconds; {}: {} harmless changes",
             file.display(),
@@ -76,7 +76,7 @@ fn write(spec: &Spec, file: &Path) -> anyhow::Result<Simulated> {
     let template = "{spinner} day {pos} of {len} [{wide_bar}] {eta:>4}";
     bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
     let mut progress = |day: usize| bar.set_position(day as u64);
-    let mut out = BufWriter::new(File::create(file)?);
+    let mut out = OutputFile::create(file)?;
     let simulated = if file.extension().is_some_and(|ending| ending == "zst") {
         let mut compressed = zstd::Encoder::new(&mut out, COMPRESSION)?;
         let simulated = simulate(spec, &mut compressed, &mut progress)?;
@@ -85,7 +85,7 @@ fn write(spec: &Spec, file: &Path) -> anyhow::Result<Simulated> {
     } else {
         simulate(spec, &mut out, &mut progress)?
     };
-    out.flush()?;
+    out.finish()?;
     bar.finish_and_clear();
     Ok(simulated)
 }
@@ -103,7 +103,7 @@ mod tests {
         let (spec, out) = (folder.path().join("spec.toml"), folder.path().join("company"));
         std::fs::write(&spec, SPEC).unwrap();
         Simulate { spec, out: out.clone() }.run().unwrap();
-        let log = zstd::decode_all(File::open(out.join("egress.ndjson.zst")).unwrap()).unwrap();
+        let log = zstd::decode_all(std::fs::File::open(out.join("egress.ndjson.zst")).unwrap()).unwrap();
         assert!(log.ends_with(b"}\n"));
         let labels = Labels::read(&out.join("labels.csv")).unwrap();
         assert!(!labels.cases.is_empty() && labels.cases.iter().all(|case| !case.malicious));

@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::aside::Aside;
 use super::audit::Audit;
 use super::baseline::{Baselines, ViewBaseline};
 use super::calibration::{Tail, p_value};
@@ -207,16 +208,14 @@ impl Bundle {
         let parts = self.parts().map_err(io(directory))?;
         self.manifest.parts =
             parts.iter().map(|(name, bytes)| ((*name).to_owned(), blake3::hash(bytes).to_hex().to_string())).collect();
-        let name = directory.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let aside = directory.with_file_name(format!(".{name}.{}", std::process::id()));
-        let _ = fs::remove_dir_all(&aside);
-        fs::create_dir_all(&aside).map_err(io(&aside))?;
+        let mut aside = Aside::of(directory);
+        let beside = aside.create_directory().map_err(io(directory))?;
         for (name, bytes) in &parts {
-            write_durably(&aside.join(format!("{name}.zst")), bytes)?;
+            write_durably(&beside.join(format!("{name}.zst")), bytes)?;
         }
         let manifest = serde_json::to_vec_pretty(&self.manifest)
             .map_err(|error| BundleError::Manifest { path: directory.to_owned(), reason: error.to_string() })?;
-        write_durably(&aside.join(MANIFEST), &manifest)?;
+        write_durably(&beside.join(MANIFEST), &manifest)?;
         if directory.exists() {
             // Only what is a bundle is ever replaced.
             if !directory.join(MANIFEST).is_file() && fs::read_dir(directory).map_err(io(directory))?.next().is_some() {
@@ -225,7 +224,7 @@ impl Bundle {
             }
             fs::remove_dir_all(directory).map_err(io(directory))?;
         }
-        fs::rename(&aside, directory).map_err(io(directory))
+        aside.take_place().map_err(io(directory))
     }
 
     /// Reads a bundle; `key_id` is that of the fingerprint key in use.

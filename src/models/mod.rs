@@ -5,13 +5,14 @@
 //! are unusual together (in rows of `multivariate_row`), `peers` which entities behave alike, `silence` how long without a call is
 //! unusual, `leak` what adds up over days (from `hourly` means), `peak` what is more than ever, `adaptation` how a baseline
 //! follows its entity between trainings, `model_drift` whether the model still fits, `calibration` how unlikely all that is,
-//! `triage` what analysts confirm, `audit` the audit view. `bundle` is what was learned, on disk.
+//! `triage` what analysts confirm, `audit` the audit view. `bundle` is what was learned, on disk, written `aside` first.
 //!
 //! Shared by them: the far tail of the `normal` distribution, the `pareto` tail, the `quantile`, and what `dispersion` is.
 //!
 //! Not here: fitting to a history (`train`), and what an anomaly means (`detect`).
 
 pub mod adaptation;
+pub mod aside;
 pub mod audit;
 pub mod baseline;
 pub mod bundle;

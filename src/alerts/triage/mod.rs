@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Alert, Severity};
 use crate::detect::Category;
+use crate::models::aside::Aside;
 use crate::models::triage::{Forest, ForestError};
 
 pub use features::{CAUSE, Features, RARITY, SEVERITY, features};
@@ -173,13 +174,13 @@ impl Triage {
         Self::grow(learned)
     }
 
-    /// Writes what was learned.
+    /// Writes what was learned, as a whole or not at all.
     ///
     /// # Errors
     /// [`TriageError::File`].
     pub fn save(&self, path: &Path) -> Result<(), TriageError> {
         let text = serde_json::to_string(&self.learned).map_err(io::Error::from);
-        text.and_then(|text| fs::write(path, text + "\n"))
+        text.and_then(|text| Aside::write(path, (text + "\n").as_bytes()))
             .map_err(|problem| TriageError::File { path: path.to_owned(), problem })
     }
 

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::files::existing;
 use crate::cli::output::print_line;
+use crate::cli::output_file::refuse_inputs;
 use crate::train::triage::learn;
 
 /// Trains a triage model on verdicts, reports its quality on held-out verdicts, and writes it for `[triage] model` or
@@ -28,6 +29,7 @@ pub(super) struct Learn {
 impl Learn {
     pub fn run(self) -> anyhow::Result<()> {
         let store = existing(&self.verdicts)?;
+        refuse_inputs(&self.out, [self.verdicts.as_path()])?;
         let (triage, report) = learn(&store.newest())?;
         triage.save(&self.out)?;
         if self.json {
