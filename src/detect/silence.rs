@@ -2,7 +2,8 @@
 //!
 //! # Finds
 //! A service that stopped calling a vendor (or all of its vendors) when its daily pattern expects calls, all callers of a vendor
-//! gone at once, and a log source that died: most of what is logged falls silent together, which is reported as one.
+//! gone at once, and a log source that died: most of what is logged in one view (egress or audit) falls silent together, which is reported as
+//! one.
 //!
 //! # Why it matters
 //! Whoever switches logs off wants something unseen; and a silent payment service loses money before anybody looks.
@@ -30,7 +31,7 @@ use super::words::in_numbers;
 use super::{
     Analytic, Candidate, Category, CauseClass, Change, Class, Context, Contribution, Detector, Impact, Meta, Own,
 };
-use crate::calls::Name;
+use crate::calls::{Name, View};
 use crate::features::{Column, Entity, EntityId, EntityState, EntityStore, Level, SIX_HOURS, WINDOWS};
 use crate::models::baseline::{Baseline, Baselines};
 use crate::models::calibration::p_value;
@@ -119,7 +120,7 @@ enum Group {
     Caller(Vec<Missing>),
     /// That of all callers of a vendor.
     Vendor(Vec<Missing>),
-    /// That of most of what is logged.
+    /// That of most of what is logged in a view.
     Source(Vec<Missing>),
 }
 
@@ -202,6 +203,19 @@ fn silence_of<P>(state: &EntityState<P>, known: &Baseline, bucket: i64) -> Optio
 }
 
 fn grouped(awaited: &[&Entity], silent: Vec<Missing>) -> Vec<Group> {
+    let mut views: BTreeMap<View, Vec<Missing>> = BTreeMap::new();
+    for silence in silent {
+        views.entry(silence.pair.view).or_default().push(silence);
+    }
+    // Each view has log sources of its own: that one goes on says nothing of the other's.
+    let of_view = |(view, silent)| {
+        let awaited: Vec<&Entity> = awaited.iter().copied().filter(|pair| pair.view == view).collect();
+        grouped_in_view(&awaited, silent)
+    };
+    views.into_iter().flat_map(of_view).collect()
+}
+
+fn grouped_in_view(awaited: &[&Entity], silent: Vec<Missing>) -> Vec<Group> {
     let callers: BTreeSet<&Name> = silent.iter().map(|silence| &silence.pair.caller).collect();
     let quiet_now = silent.iter().filter(|silence| awaited.contains(&&silence.pair)).count();
     if callers.len() >= SOURCE_CALLERS && quiet_now as f64 >= SOURCE_SHARE * awaited.len().max(1) as f64 {
@@ -209,7 +223,7 @@ fn grouped(awaited: &[&Entity], silent: Vec<Missing>) -> Vec<Group> {
     }
     let is_silent: BTreeSet<Entity> = silent.iter().map(|silence| silence.pair.clone()).collect();
     let of_vendor = |silence: &Missing| {
-        let same = |pair: &&&Entity| pair.vendor == silence.pair.vendor && pair.view == silence.pair.view;
+        let same = |pair: &&&Entity| pair.vendor == silence.pair.vendor;
         let pairs: Vec<_> = awaited.iter().filter(same).collect();
         pairs.len() > 1 && pairs.iter().all(|pair| is_silent.contains(**pair))
     };
@@ -277,7 +291,6 @@ fn reason(pairs: usize, buckets: i64, missed: f64, p_value: f64) -> Contribution
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::calls::View;
     use crate::features::WIDTH;
     use crate::models::seasonality::{Seasonality, Span};
 
@@ -297,7 +310,12 @@ mod tests {
             peaks: None,
             leaks: Default::default(),
         };
-        pairs.iter().map(|(caller, vendor)| (Entity::pair(View::Egress, caller, vendor), known.clone())).collect()
+        pairs.iter().map(|(caller, vendor)| (pair_of(caller, vendor), known.clone())).collect()
+    }
+
+    /// A pair of the audit view where the vendor is one that logs, else of egress.
+    fn pair_of(caller: &str, vendor: &str) -> Entity {
+        Entity::pair(if vendor == "aws" { View::Audit } else { View::Egress }, caller, vendor)
     }
 
     /// Five calls a bucket up to bucket 5,000, and of those who are not silent two buckets more.
@@ -308,7 +326,7 @@ mod tests {
         for bucket in 4_900..=5_002 {
             store.advance(bucket);
             for (caller, vendor) in pairs.iter().filter(|pair| bucket <= 5_000 || !silent.contains(*pair)) {
-                let pair = Entity::pair(View::Egress, caller, vendor);
+                let pair = pair_of(caller, vendor);
                 let index = store.open(pair.id(), || pair.clone());
                 let mut values = [0; WIDTH];
                 values[Column::Calls as usize] = 5;
@@ -340,6 +358,14 @@ mod tests {
     #[test]
     fn most_pairs_at_once_are_the_log_source() {
         assert!(matches!(&after(&PAIRS, &PAIRS[..4])[..], [Group::Source(of)] if of.len() == 4));
+    }
+
+    #[test]
+    fn a_log_source_is_one_silence_however_much_the_other_view_still_logs() {
+        let principals = ["ann", "ben", "cem", "dan", "eva", "fay", "gus", "hal", "ida", "jon"];
+        let pairs: Vec<_> = PAIRS.into_iter().chain(principals.map(|principal| (principal, "aws"))).collect();
+        let groups = after(&pairs, &PAIRS);
+        assert!(matches!(&groups[..], [Group::Source(of)] if of.len() == PAIRS.len()), "{groups:?}");
     }
 
     #[test]
