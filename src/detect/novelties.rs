@@ -37,12 +37,17 @@ impl Novelties {
 
     /// The new things of a relation with a first call at `time`, microseconds since the epoch.
     pub fn look(&mut self, relation: &std::sync::Arc<Relation>, time: i64, bundle: &Bundle) -> Vec<Novelty> {
+        // Where no history was learned, all is new and nothing is news.
+        if !bundle.has_history_of(relation.view()) {
+            return Vec::new();
+        }
         self.tracker.look(relation, time, &bundle.known)
     }
 
     /// Whether a row makes its pair a beacon.
     pub fn beacon(&mut self, row: &Row, bundle: &Bundle) -> Option<Novelty> {
-        self.tracker.beacon(row, &bundle.known)
+        let is_known = bundle.has_history_of(row.relation.view());
+        is_known.then(|| self.tracker.beacon(row, &bundle.known)).flatten()
     }
 
     /// A novelty, judged by itself and with all that its caller showed within the hour.

@@ -268,6 +268,11 @@ impl Bundle {
         entities as f64 * p_value * self.span.folds_per_day()
     }
 
+    /// Whether a history of a view was learned. Without one, nothing is known to be unusual or new in it.
+    pub fn has_history_of(&self, view: View) -> bool {
+        self.views.contains_key(&view)
+    }
+
     /// Number of entities of a view that are judged by tests, at least 1.
     pub fn entities(&self, view: View) -> usize {
         self.views.get(&view).map_or(1, ViewBaseline::entities)

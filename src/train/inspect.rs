@@ -13,6 +13,8 @@ use comfy_table::Table;
 use serde::Serialize;
 
 use super::evaluate::{plain_table, write_table};
+use super::report::WITHOUT_HISTORY;
+use crate::alerts::printable;
 use crate::calls::{Name, View};
 use crate::detect::{in_bytes, in_numbers};
 use crate::features::{Entity, Level, WINDOWS};
@@ -417,10 +419,7 @@ impl fmt::Display for Inspection {
         }
         let Manifest { version, trained_from, trained_to, calls, records_left_out, .. } = &self.manifest;
         if *calls == 0 {
-            return writeln!(
-                f,
-                "Bundle {version}: no history. Audit logs are judged by prior rates alone, egress logs not at all."
-            );
+            return writeln!(f, "Bundle {version}: no history. {WITHOUT_HISTORY}");
         }
         writeln!(
             f,

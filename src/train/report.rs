@@ -22,6 +22,9 @@ const MAX_DISPERSION: f32 = 25.0;
 const GOOD_DAYS: usize = 7;
 
 /// Something that was not learned from.
+/// What a bundle without a history is good for.
+pub(super) const WITHOUT_HISTORY: &str = "Audit logs are judged by prior rates alone, egress logs not at all.";
+
 #[derive(Clone, Debug, Serialize)]
 pub struct LeftOut {
     /// What.
@@ -37,8 +40,8 @@ pub struct LeftOut {
 pub struct Report {
     /// Name of the bundle.
     pub bundle: String,
-    /// First and last call of the history (2), RFC 3339.
-    pub history: [String; 2],
+    /// First and last call of the history (2), RFC 3339; `None` without a history.
+    pub history: Option<[String; 2]>,
     /// Number of days of the history.
     pub days: usize,
     /// Number of calls learned from.
@@ -92,7 +95,8 @@ impl Report {
         ]);
         Self {
             bundle: bundle.manifest.version.clone(),
-            history: [bundle.manifest.trained_from.clone(), bundle.manifest.trained_to.clone()],
+            history: (bundle.manifest.calls > 0)
+                .then(|| [bundle.manifest.trained_from.clone(), bundle.manifest.trained_to.clone()]),
             days: bundle.span.day_count(),
             calls: bundle.manifest.calls,
             learned,
@@ -127,7 +131,9 @@ fn excluded(rule: &str, count: u64) -> LeftOut {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [from, to] = &self.history;
+        let Some([from, to]) = &self.history else {
+            return writeln!(f, "No history. {WITHOUT_HISTORY}");
+        };
         writeln!(f, "Learned from {} calls of {} days, {from} to {to}.", self.calls, self.days)?;
         let mut table = Table::new();
         table.load_preset(presets::NOTHING);
