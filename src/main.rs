@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     match apiwarden::cli::Arguments::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("apiwarden: {error:#}");
+            apiwarden::cli::report(&error);
             ExitCode::FAILURE
         }
     }

@@ -34,8 +34,7 @@ pub fn card(alert: &Alert, style: Style) -> String {
     let mut card = table(style);
     card.add_row([headline(alert, style), Cell::new(printable(&alert.title))]);
     for (label, value) in facts(alert) {
-        let lines: Vec<String> = value.lines().map(printable).collect();
-        card.add_row([label.to_string(), lines.join("\n")]);
+        card.add_row([label.to_string(), printable_lines(&value)]);
     }
     let mut lines = trimmed(&card);
     if !alert.contributions.is_empty() {
@@ -143,10 +142,17 @@ fn instant(microseconds: i64) -> String {
     }
 }
 
-/// The text with U+FFFD in place of what could move the cursor, change colours or reverse the direction of writing.
+/// The lines of a text, each [`printable`].
+pub(crate) fn printable_lines(text: &str) -> String {
+    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
+}
+
+/// The text with U+FFFD in place of what could move the cursor, begin a line, change colours or reverse the direction of writing.
 pub(crate) fn printable(text: &str) -> String {
     let harmful = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        let is_of_direction =
+            matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        is_of_direction || c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
     };
     text.chars().map(|c| if harmful(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }

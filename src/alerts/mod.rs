@@ -22,8 +22,8 @@ use serde::{Deserialize, Serialize};
 use crate::calls::View;
 use crate::detect::{Benign, Category, CauseClass, Contribution, Counterfactual};
 
-pub(crate) use card::printable;
 pub use card::{Style, card};
+pub(crate) use card::{printable, printable_lines};
 pub use incidents::IncidentStore;
 pub use ocsf::to_ocsf;
 pub use reading::from_ocsf;

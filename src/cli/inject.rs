@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use super::output::print_line;
 use super::output_file::{OutputFile, refuse_inputs};
 use super::reading::Setup;
+use crate::alerts::printable;
 use crate::ingest::Inputs;
 use crate::inject::{Outputs, Report, Scenario, Strength, Wish, choose, inject, scenarios};
 
@@ -116,8 +117,8 @@ impl Inject {
         let report = inject(&inputs, &wish, &setup.key, outputs)?;
         log.finish()?;
         history.map_or(Ok(()), Output::finish)?;
-        report_injected(&report);
         label_file.finish()?;
+        report_injected(&report);
         Ok(())
     }
 }
@@ -137,13 +138,14 @@ fn report_injected(report: &Report) {
     table.set_header(["injected", "from", "to", "caller", "host", "added", "altered", "dropped"]);
     let time = |micros| Timestamp::from_microsecond(micros).map(|time| time.strftime("%m-%d %H:%M").to_string());
     for planted in &report.planted {
+        let [caller, host] = [&planted.caller, &planted.host].map(|name| printable(name));
         let [added, altered, dropped] = planted.records.map(|count| count.to_string());
         let [from, to] = [planted.start, planted.end].map(|at| time(at).unwrap_or_default());
-        table.add_row([&planted.label, &from, &to, &planted.caller, &planted.host, &added, &altered, &dropped]);
+        table.add_row([&planted.label, &from, &to, &caller, &host, &added, &altered, &dropped]);
     }
     eprintln!("{table}");
     for skipped in &report.skipped {
-        eprintln!("apiwarden: not injected: {}: {}", skipped.label, skipped.reason);
+        super::output::report(format_args!("not injected: {}: {}", skipped.label, skipped.reason));
     }
     let survey = &report.survey;
     eprintln!(

@@ -54,6 +54,11 @@ enum Command {
     Completions(completions::Completions),
 }
 
+/// Prints an error with its causes to standard error.
+pub fn report(error: &anyhow::Error) {
+    output::report(format_args!("{error:#}"));
+}
+
 impl Arguments {
     /// Runs the command. A closed standard output, as in `apiwarden detectors | head`, ends it quietly.
     ///

@@ -3,12 +3,30 @@
 //! `println!` panics when the reader is gone, as in `apiwarden detectors | head -1`. Here a closed pipe is an error of its own,
 //! and [`end`] turns it into success: the reader has what it wanted.
 //!
+//! Names in what a command prints come from logs, which an attacker may have written: text for people is cleaned here, on standard output and
+//! on standard error.
+//!
 //! Not here: progress and diagnostics (standard error), alerts of the stream (`alerts::sinks`).
 
 use std::fmt;
 use std::io::{self, Write};
 
-/// Prints a text and a line break to standard output.
+use crate::alerts::printable_lines;
+
+/// Prints a text for people and a line break to standard output, without what could control a terminal.
+///
+/// # Errors
+/// As [`print_line`].
+pub(super) fn print_text(text: impl fmt::Display) -> anyhow::Result<()> {
+    print_line(printable_lines(&text.to_string()))
+}
+
+/// Prints a diagnostic to standard error, without what could control a terminal.
+pub(super) fn report(diagnostic: impl fmt::Display) {
+    eprintln!("apiwarden: {}", printable_lines(&diagnostic.to_string()));
+}
+
+/// Prints a text and a line break to standard output, as it is: what is for programs, or was cleaned before it was coloured.
 ///
 /// # Errors
 /// Where standard output cannot be written; [`end`] knows a closed pipe.

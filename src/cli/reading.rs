@@ -12,6 +12,7 @@ use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::output::report;
 use crate::alerts::triage::Triage;
 use crate::calls::{Calls, CallsBuilder, Exclude, FingerprintKey, OwnerDatabases, Owners, VendorPack};
 use crate::ingest::{Batch, DecodeError, DecodeSpec, Decoder, FileReader, InputError, Inputs, Piece};
@@ -110,7 +111,7 @@ impl Tally {
         for error in errors {
             *self.diagnostics.entry(error.reason()).or_default() += 1;
             if self.printed < MAX_DIAGNOSTICS {
-                progress.suspend(|| eprintln!("apiwarden: {error}"));
+                progress.suspend(|| report(error));
             } else if self.printed == MAX_DIAGNOSTICS {
                 progress.suspend(|| eprintln!("apiwarden: further unreadable records are only counted"));
             }
@@ -203,7 +204,7 @@ pub(super) fn read(
             match position {
                 Ok(position) => progress.set_position(position),
                 Err(error) => {
-                    progress.suspend(|| eprintln!("apiwarden: {error}"));
+                    progress.suspend(|| report(&error));
                     tally.unreadable.push(error.to_string());
                     continue;
                 }
@@ -221,11 +222,8 @@ pub(super) fn read(
         anyhow::Ok(())
     })?;
     progress.finish_and_clear();
-    anyhow::ensure!(
-        tally.calls > 0 || tally.unreadable.is_empty(),
-        "no input could be read: {}",
-        tally.unreadable.join("; ")
-    );
+    // Each was reported when it failed.
+    anyhow::ensure!(tally.calls > 0 || tally.unreadable.is_empty(), "no input could be read");
     Ok(tally)
 }
 

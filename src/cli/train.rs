@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clap::Args;
 use indicatif::ProgressBar;
 
-use super::output::print_line;
+use super::output::{print_line, print_text};
 use super::reading::{Setup, Tally, read};
 use crate::calls::Exclude;
 use crate::train::{History, Settings, train};
@@ -78,7 +78,7 @@ impl Train {
             print_line(serde_json::to_string_pretty(&report)?)
         } else {
             let (out, version) = (self.out.display(), &bundle.manifest.version);
-            print_line(format_args!("{report}\nWrote {out} (bundle {version})."))
+            print_text(format_args!("{report}\nWrote {out} (bundle {version})."))
         }
     }
 }

@@ -291,7 +291,7 @@ impl Profile {
     /// The entity's name, as in alerts.
     fn name(&self) -> String {
         let Entity { level, caller, vendor, part, .. } = &self.entity;
-        match level {
+        printable(&match level {
             Level::Pair => format!("{caller} → {vendor}"),
             Level::Vendor => vendor.to_string(),
             Level::VendorEndpoint | Level::Credential => format!("{vendor} {part}"),
@@ -343,7 +343,7 @@ impl Profile {
         table.set_header(["endpoint", "share", "request", "answer", "latency", "failures"]);
         for Endpoint { name, share, usual } in self.endpoints.iter().take(MAX_ENDPOINTS) {
             let [request, answer, latency, failures] = usual.in_words();
-            table.add_row([name.clone(), in_per_cent(*share), request, answer, latency, failures]);
+            table.add_row([printable(name), in_per_cent(*share), request, answer, latency, failures]);
         }
         let more: Vec<f64> = self.endpoints.iter().skip(MAX_ENDPOINTS).map(|endpoint| endpoint.share).collect();
         if !more.is_empty() {

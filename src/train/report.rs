@@ -9,6 +9,7 @@ use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use super::Settings;
+use crate::alerts::printable;
 use crate::calls::View;
 use crate::detect::Budget;
 use crate::features::Level;
@@ -145,7 +146,7 @@ impl fmt::Display for Report {
             writeln!(f, "Few days: tails are wide and little pages. Two weeks are a good start.")?;
         }
         if !self.judged_by_peers.is_empty() {
-            let named: Vec<&str> = self.judged_by_peers.iter().take(MAX_NAMED).map(String::as_str).collect();
+            let named: Vec<String> = self.judged_by_peers.iter().take(MAX_NAMED).map(|pair| printable(pair)).collect();
             let more = self.judged_by_peers.len().saturating_sub(MAX_NAMED);
             write!(f, "Still judged by their peers: {}", named.join(", "))?;
             if more > 0 {
@@ -154,10 +155,10 @@ impl fmt::Display for Report {
             writeln!(f, ".")?;
         }
         for strange in self.strange.iter().take(MAX_NAMED) {
-            writeln!(f, "Strange: {strange}.")?;
+            writeln!(f, "Strange: {}.", printable(strange))?;
         }
         for LeftOut { what, why, count } in &self.left_out {
-            writeln!(f, "Left out: {count} {what}: {why}.")?;
+            writeln!(f, "Left out: {count} {what}: {}.", printable(why))?;
         }
         Ok(())
     }

@@ -2,13 +2,12 @@
 //!
 //! Not here: what is shown, and in which words (`train::Inspection`).
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
 
-use crate::cli::output::{print_line, stdout};
+use crate::cli::output::{print_line, print_text};
 use crate::models::bundle::{Bundle, read_manifest};
 use crate::train::Inspection;
 
@@ -40,7 +39,7 @@ impl Inspect {
         if self.json {
             print_line(serde_json::to_string_pretty(&inspection)?)?;
         } else {
-            write!(stdout(), "{inspection}")?;
+            print_text(inspection.to_string().trim_end_matches('\n'))?;
         }
         Ok(())
     }
