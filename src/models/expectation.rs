@@ -6,7 +6,7 @@
 //!
 //! Learned from additive sums, kept apart by fold, so that a fold can be left out.
 //!
-//! Not here: how many calls are usual (`clock`), and how far is unusual (`statistic`, `calibration`).
+//! Not here: how many calls are usual (`seasonality`), and how far is unusual (`statistic`, `calibration`).
 
 use std::collections::BTreeMap;
 
@@ -61,17 +61,25 @@ pub struct Expected {
     pub deviation: [f64; QUANTITIES.len()],
     /// Share of calls that end so, in [`FAILURES`] order.
     pub share: [f64; FAILURES.len()],
+    /// Whether calls of this level had the quantity; without one its mean is that of the level above.
+    pub is_measured: [bool; QUANTITIES.len()],
 }
 
 impl Expected {
     /// What is assumed before any call was seen: a small request, an answer of 2 kB within 200 ms, and hardly a failure.
-    const UNSEEN: Self = Self { mean: [6.0, 7.5, 5.3], deviation: [1.5, 1.5, 1.5], share: [1e-3; FAILURES.len()] };
+    const UNSEEN: Self = Self {
+        mean: [6.0, 7.5, 5.3],
+        deviation: [1.5, 1.5, 1.5],
+        share: [1e-3; FAILURES.len()],
+        is_measured: [false; QUANTITIES.len()],
+    };
 
     /// The level below `self` that has seen `sums`.
     fn shrink(&self, sums: &Sums) -> Self {
         let mut own = *self;
         for quantity in 0..QUANTITIES.len() {
             let n = sums.count[quantity] as f64;
+            own.is_measured[quantity] = n > 0.0;
             if n <= 0.0 {
                 continue;
             }

@@ -2,7 +2,7 @@
 //!
 //! [`Inspection`] is for programs (serde) and for people (`Display`). Sizes and latencies are medians: the exponential of the
 //! learned means of logarithms. Credentials are fingerprints, as in alerts. Only what was learned is listed: a prior that no
-//! history has updated, and a model that was not fitted, are not.
+//! history has updated, a model that was not fitted, and what an entity borrows from others are not.
 //!
 //! Not here: training (the rest of `train`), and what was excluded from the history (`report`).
 
@@ -30,22 +30,23 @@ const MAX_ENDPOINTS: usize = 12;
 /// Width of the longest bar, characters.
 const BAR_WIDTH: f64 = 20.0;
 
-/// What is usual for the calls of an entity or of one of its endpoints.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// What is usual for the calls of an entity or of one of its endpoints, as far as its own calls have shown it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Usual {
     /// Typical request, bytes.
-    pub bytes_out: f64,
+    pub bytes_out: Option<f64>,
     /// Typical answer, bytes.
-    pub bytes_in: f64,
+    pub bytes_in: Option<f64>,
     /// Typical latency, milliseconds.
-    pub latency_ms: f64,
-    /// Share of calls (0 to 1) that end in each kind of failure, by name.
+    pub latency_ms: Option<f64>,
+    /// Share of calls (0 to 1) that end in each kind of failure, by name; empty where nothing was learned.
     pub failures: BTreeMap<&'static str, f64>,
 }
 
 impl From<Expected> for Usual {
     fn from(expected: Expected) -> Self {
-        let [bytes_out, bytes_in, latency_ms] = expected.mean.map(f64::exp_m1);
+        let measured = |index: usize| expected.is_measured[index].then(|| expected.mean[index].exp_m1());
+        let [bytes_out, bytes_in, latency_ms] = std::array::from_fn(measured);
         let failures = FAILURES.into_iter().zip(expected.share).collect();
         Self { bytes_out, bytes_in, latency_ms, failures }
     }
@@ -101,7 +102,7 @@ pub struct Profile {
     pub judged: JudgedBy,
     /// Expected calls by hour (UTC, 24 numbers), on weekdays and at weekends; of a pair.
     pub seasonality: Option<[Vec<f64>; 2]>,
-    /// What is usual for a call, over its endpoints; without endpoints, what is usual at its vendor.
+    /// What is usual for a call: of a pair, over its endpoints; of a vendor and its endpoints, over all callers; nothing of a credential.
     pub usual: Usual,
     /// Endpoints with enough calls, the largest share first; of a pair.
     pub endpoints: Vec<Endpoint>,
@@ -280,7 +281,10 @@ impl Profile {
                 JudgedBy::Peers { group: baseline.peers, members }
             },
             seasonality: baseline.seasonality.as_ref().map(|seasonality| seasonality.by_hour().map(Vec::from)),
-            usual: mixed(&of_endpoints).map_or_else(|| usual_of(&entity.part), Usual::from),
+            usual: match entity.level {
+                Level::Vendor | Level::VendorEndpoint => usual_of(&entity.part),
+                Level::Pair | Level::Credential => mixed(&of_endpoints).map(Usual::from).unwrap_or_default(),
+            },
             endpoints,
             dispersion: dispersion.collect(),
             longest_silence: is_pair.then(|| f64::from(baseline.longest_silence)),
@@ -288,14 +292,14 @@ impl Profile {
         }
     }
 
-    /// The entity's name, as in alerts.
+    /// The entity's name, as in alerts, for a terminal.
     fn name(&self) -> String {
         let Entity { level, caller, vendor, part, .. } = &self.entity;
         printable(&match level {
             Level::Pair => format!("{caller} → {vendor}"),
             Level::Vendor => vendor.to_string(),
             Level::VendorEndpoint | Level::Credential => format!("{vendor} {part}"),
-        }
+        })
     }
 
     fn judged_in_words(&self) -> String {
@@ -323,7 +327,7 @@ impl Profile {
         if !self.endpoints.is_empty() {
             writeln!(f, "\n  What is usual for a call")?;
             write_table(f, &self.endpoint_table())?;
-        } else {
+        } else if self.usual != Usual::default() {
             let [request, answer, latency, failures] = self.usual.in_words();
             writeln!(f, "  request {request}, answer {answer}, latency {latency}, failures: {failures}")?;
         }
@@ -377,23 +381,34 @@ impl Profile {
 fn mixed(endpoints: &[(f64, Expected)]) -> Option<Expected> {
     let all: f64 = endpoints.iter().map(|(share, _)| share).sum();
     let (_, first) = endpoints.first().filter(|_| all > 0.0)?;
-    let mean = |of: &dyn Fn(&Expected) -> f64| endpoints.iter().map(|(share, one)| share * of(one)).sum::<f64>() / all;
+    let share = |index: usize| endpoints.iter().map(|(share, one)| share * one.share[index]).sum::<f64>() / all;
+    let mean = |index: usize| {
+        let measured = || endpoints.iter().filter(|(_, one)| one.is_measured[index]);
+        let weight: f64 = measured().map(|(share, _)| share).sum();
+        measured().map(|(share, one)| share * one.mean[index]).sum::<f64>() / weight.max(f64::MIN_POSITIVE)
+    };
     Some(Expected {
-        mean: std::array::from_fn(|index| mean(&|expected| expected.mean[index])),
-        share: std::array::from_fn(|index| mean(&|expected| expected.share[index])),
+        mean: std::array::from_fn(mean),
+        share: std::array::from_fn(share),
+        is_measured: std::array::from_fn(|index| endpoints.iter().any(|(_, one)| one.is_measured[index])),
         ..*first
     })
 }
 
 impl Usual {
-    /// Request, answer, latency, failures.
+    /// Request, answer, latency, failures; `-` where it was never measured.
     fn in_words(&self) -> [String; 4] {
+        let or_none = |value: Option<f64>, words: fn(f64) -> String| value.map_or_else(|| "-".to_owned(), words);
         let failures = self.failures.iter().filter(|(_, share)| **share >= 0.001);
         let failures: Vec<String> =
             failures.map(|(name, share)| format!("{} {}", name.replace('_', " "), in_per_cent(*share))).collect();
-        let failures = if failures.is_empty() { "under 0.1 %".to_owned() } else { failures.join(", ") };
-        let latency = format!("{} ms", in_numbers(self.latency_ms));
-        [in_bytes(self.bytes_out), in_bytes(self.bytes_in), latency, failures]
+        let failures = match () {
+            () if self.failures.is_empty() => "-".to_owned(),
+            () if failures.is_empty() => "under 0.1 %".to_owned(),
+            () => failures.join(", "),
+        };
+        let latency = or_none(self.latency_ms, |latency| format!("{} ms", in_numbers(latency)));
+        [or_none(self.bytes_out, in_bytes), or_none(self.bytes_in, in_bytes), latency, failures]
     }
 }
 
