@@ -63,26 +63,33 @@ pub enum InputError {
         source: glob::PatternError,
     },
     /// A file or directory could not be read, or not to its end. What was read before stands.
-    #[error("{}: cannot be read", path.display())]
+    #[error("{}: cannot be read: {problem}", path.display())]
     Unreadable {
         /// The file.
         path: Arc<Path>,
         /// Why.
-        source: io::Error,
+        problem: io::Error,
     },
     /// A Parquet file that is none, or is broken.
-    #[error("{}: not readable as Parquet", path.display())]
+    #[error("{}: not readable as Parquet: {problem}", path.display())]
     Parquet {
         /// The file.
         path: Arc<Path>,
         /// Why.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        problem: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
 impl InputError {
     pub(super) fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        |source| Self::Unreadable { path: path.into(), source }
+        |problem| {
+            // The decoders of gzip and zstd say no more than that bytes are missing.
+            let problem = match problem.kind() {
+                io::ErrorKind::UnexpectedEof => io::Error::new(problem.kind(), "it ends too early: is it truncated?"),
+                _ => problem,
+            };
+            Self::Unreadable { path: path.into(), problem }
+        }
     }
 }
 
@@ -93,18 +100,26 @@ fn find(name: &str, found: &mut Vec<PathBuf>) -> Result<(), InputError> {
         return Ok(());
     }
     // A path that exists may hold the characters of a pattern.
-    if path.exists() {
-        return walk(path, found);
+    match fs::metadata(path) {
+        Ok(_) => return walk(path, found),
+        Err(problem) if is_of_pattern(&problem) => {}
+        Err(problem) => return Err(InputError::unreadable(path)(problem)),
     }
     let matches = glob::glob(name).map_err(|source| InputError::Pattern { name: name.to_owned(), source })?;
     for path in matches {
         let path = path.map_err(|error| {
             let path = error.path().into();
-            InputError::Unreadable { path, source: error.into() }
+            InputError::Unreadable { path, problem: error.into() }
         })?;
         walk(&path, found)?;
     }
     Ok(())
+}
+
+/// Whether a path cannot be opened as a pattern cannot: anything else, such as links in a circle, is the problem itself.
+fn is_of_pattern(problem: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidFilename, NotADirectory, NotFound};
+    matches!(problem.kind(), NotFound | NotADirectory | InvalidFilename)
 }
 
 /// The file, or all files below the directory, sorted. Pipes count as files: a shell may hand one over.
@@ -143,6 +158,9 @@ mod tests {
             found(&[name("*.ndjson"), name("a.ndjson"), "-".to_owned()]),
             [name("a.ndjson"), name("b.ndjson"), "-".to_owned()]
         );
+        std::os::unix::fs::symlink("loop", home.path().join("loop")).unwrap();
+        let circle = Inputs::resolve(&[name("loop")]).unwrap_err().to_string();
+        assert!(circle.contains("loop: cannot be read: Too many levels of symbolic links"), "{circle}");
         let missing = Inputs::resolve(&[name("*.csv")]).unwrap_err().to_string();
         assert!(missing.contains("*.csv"), "{missing}");
     }

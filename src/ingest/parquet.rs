@@ -77,7 +77,7 @@ impl Rows {
 }
 
 fn broken(path: &Arc<Path>) -> impl FnOnce(PolarsError) -> InputError {
-    |source| InputError::Parquet { path: Arc::clone(path), source: source.into() }
+    |problem| InputError::Parquet { path: Arc::clone(path), problem: problem.into() }
 }
 
 /// The row as a JSON record.

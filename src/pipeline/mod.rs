@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::calls::{Exclude, OwnerDatabases};
 use crate::ingest::{DecodeSpec, kafka};
@@ -21,7 +22,7 @@ pub use campaign::Campaign;
 pub use diagnostic::PipelineError;
 pub use plan::{DeadLetterPlan, Plan, TriagePlan, default_key_file, load};
 
-/// The file without `[[sinks]]`, which the registry in `alerts::sinks` reads.
+/// The file. The registry in `alerts::sinks` reads `[[sinks]]`, which is named here for the diagnostic that lists all sections.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Spec {
@@ -47,6 +48,8 @@ struct Spec {
     state: State,
     #[serde(default)]
     admin: Admin,
+    #[serde(default, rename = "sinks")]
+    _sinks: Option<IgnoredAny>,
 }
 
 /// `[source]`: where log records come from.
@@ -90,7 +93,7 @@ struct Train {
 pub struct Detection {
     /// The budget: alerts a day that page, over all entities. It sets every threshold.
     pub alerts_per_day: f64,
-    /// How late a call may be and still count, seconds of event time.
+    /// How late a call may be and still count, seconds of event time, up to a day.
     pub allowed_lateness_seconds: u64,
     /// Campaigns known in advance.
     pub campaigns: Vec<Campaign>,

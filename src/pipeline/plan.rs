@@ -20,6 +20,9 @@ use crate::ingest::{DecodeSpec, Decoder, SpecError, kafka};
 /// Environment variable that holds the fingerprint key and overrides the key file.
 const KEY_VARIABLE: &str = "APIWARDEN_FINGERPRINT_KEY";
 
+/// Most that a call may be late, seconds: every bucket stays open for as long.
+const MAX_LATENESS_SECONDS: u64 = 86_400;
+
 /// A valid pipeline. Nothing is open yet.
 #[derive(Debug)]
 pub struct Plan {
@@ -154,6 +157,8 @@ fn check_fields(text: &Text<'_>, spec: &Spec) -> Result<(), PipelineError> {
         (&["source", "kafka", "group"], "is empty: name the consumer group, or remove the line for `apiwarden`")
     } else if !(rate.is_finite() && rate > 0.0) {
         (&["detection", "alerts_per_day"], "write a number above 0, as in 1.0 (one alert a day)")
+    } else if spec.detection.allowed_lateness_seconds > MAX_LATENESS_SECONDS {
+        (&["detection", "allowed_lateness_seconds"], "write 0 to 86400: no bucket waits longer than a day")
     } else if !(1..=3600).contains(&spec.state.checkpoint_seconds) {
         (&["state", "checkpoint_seconds"], "write 1 to 3600")
     } else if !(1..=86_400).contains(&spec.state.idle_seconds) {
@@ -317,6 +322,10 @@ mod tests {
     fn a_diagnostic_names_file_line_and_field_and_what_to_write() {
         for (more, diagnostic) in [
             ("[state]\ncheckpoint_seconds = 0\n", "p.toml:7: state.checkpoint_seconds: write 1 to 3600"),
+            (
+                "[detection]\nallowed_lateness_seconds = 9223372036854775807\n",
+                "p.toml:7: detection.allowed_lateness_seconds: write 0 to 86400",
+            ),
             ("[state]\ncheckpoint_seconds = \"x\"\n", "p.toml:7: state.checkpoint_seconds: invalid type"),
             ("[state]\ndirektory = \"x\"\n", "p.toml:7: state.direktory: unknown field `direktory`, expected one of"),
             ("[[sinks]]\ntype = \"pager\"\n", "p.toml:7: sinks.type: is missing or unknown: write one of \"kafka\""),
@@ -334,6 +343,8 @@ mod tests {
             let error = read(&format!("{MINIMAL}{more}")).unwrap_err();
             assert!(error.contains(diagnostic), "expected {diagnostic}\nfound    {error}");
         }
+        let error = read(&format!("{MINIMAL}[sink]\n")).unwrap_err();
+        assert!(error.contains("unknown field `sink`") && error.contains("`sinks`"), "{error}");
         let error = read("[model]\nbundle = \"x\"\n").unwrap_err();
         assert!(error.contains("missing field `source`"), "{error}");
     }

@@ -132,9 +132,14 @@ struct HeldOut {
 /// Learns from the newest verdict of each alert: `verdicts` (n_alerts), in the order in which they were given.
 ///
 /// # Errors
-/// [`TriageError::Forest`], where not both kinds are there.
+/// [`TriageError::OneKind`], where not both kinds are there.
 pub fn learn(verdicts: &[&Line]) -> Result<(Triage, TriageReport), TriageError> {
     let verdicts = &verdicts[verdicts.len().saturating_sub(MAX_VERDICTS)..];
+    let confirmed = verdicts.iter().filter(|line| line.verdict.is_true()).count();
+    let dismissed = verdicts.len() - confirmed;
+    if confirmed == 0 || dismissed == 0 {
+        return Err(TriageError::OneKind { confirmed, dismissed });
+    }
     let triage = Triage::grow(Learned::gather(verdicts, SEED))?;
     let (mut curve, mut all) = (Vec::new(), Vec::new());
     for size in
@@ -150,10 +155,9 @@ pub fn learn(verdicts: &[&Line]) -> Result<(Triage, TriageReport), TriageError> 
         curve.push(point(size, &block));
         all.extend(block);
     }
-    let confirmed = verdicts.iter().filter(|line| line.verdict.is_true()).count();
     let sure_of_gain = sure_of_gain(&all);
     let held_out = point(verdicts.len(), &all);
-    let is_enough = verdicts.len() >= MIN_VERDICTS && confirmed.min(verdicts.len() - confirmed) >= MIN_OF_A_KIND;
+    let is_enough = verdicts.len() >= MIN_VERDICTS && confirmed.min(dismissed) >= MIN_OF_A_KIND;
     let is_no_less_precise = held_out.triage.average_precision >= held_out.severity.average_precision;
     // What was learned of other callers or another season may gain over all and mislead today.
     let newer = point(verdicts.len(), all.get(all.len() / 2..).unwrap_or_default());
@@ -287,6 +291,13 @@ mod tests {
     fn backup() -> Alert {
         let alert = tests_alert("aw-9", 900, Severity::High, "backup", "files.example.com");
         Alert { alarms_per_day: 0.01, ..alert }
+    }
+
+    #[test]
+    fn verdicts_of_one_kind_are_counted_in_the_refusal() {
+        let line = verdict(0, true);
+        let refused = learn(&[&line]).unwrap_err().to_string();
+        assert!(refused.starts_with("1 of the verdicts are true positives, 0 are false positives"), "{refused}");
     }
 
     #[test]

@@ -138,8 +138,18 @@ pub enum TriageError {
         /// The version that it has.
         found: u32,
     },
+    /// All verdicts are of one kind.
+    #[error(
+        "{confirmed} of the verdicts are true positives, {dismissed} are false positives or benign changes: record at least one of each kind"
+    )]
+    OneKind {
+        /// True positives.
+        confirmed: usize,
+        /// All others.
+        dismissed: usize,
+    },
     /// There is no forest in the rows.
-    #[error("triage: {0}")]
+    #[error(transparent)]
     Forest(#[from] ForestError),
 }
 

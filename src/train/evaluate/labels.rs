@@ -151,6 +151,7 @@ impl Labels {
     }
 
     fn add_scenario(&mut self, row: &Row) -> Result<(), LabelsError> {
+        let [start, end] = row.period()?;
         self.cases.push(Case {
             id: row.text("scenario"),
             kind: row.text("kind"),
@@ -160,8 +161,8 @@ impl Labels {
                 "0" => false,
                 _ => return Err(row.report("malicious", "1 or 0")),
             },
-            start: row.instant("start")?,
-            end: row.instant("end")?,
+            start,
+            end,
             subject: Some(Subject {
                 caller: row.some("caller"),
                 vendor_host: row.some("vendor_host"),
@@ -172,13 +173,14 @@ impl Labels {
     }
 
     fn add_window(&mut self, row: &Row) -> Result<(), LabelsError> {
+        let [start, end] = row.period()?;
         self.cases.push(Case {
             id: format!("W{:02}", self.cases.len() + 1),
             kind: row.text("technique"),
             category: row.text("tactic"),
             malicious: true,
-            start: row.instant("start")?,
-            end: row.instant("end")?,
+            start,
+            end,
             subject: None,
         });
         Ok(())
@@ -221,6 +223,12 @@ impl Row<'_> {
     fn instant(&self, column: &'static str) -> Result<i64, LabelsError> {
         let instant = self.get(column).parse::<Timestamp>();
         instant.map(Timestamp::as_microsecond).map_err(|_| self.report(column, "an RFC 3339 time"))
+    }
+
+    /// `start` and `end`.
+    fn period(&self) -> Result<[i64; 2], LabelsError> {
+        let period @ [start, end] = [self.instant("start")?, self.instant("end")?];
+        if start <= end { Ok(period) } else { Err(self.report("end", "a time that is not before start")) }
     }
 
     fn report(&self, column: &'static str, expected: &'static str) -> LabelsError {
@@ -280,6 +288,10 @@ mod tests {
                 "{header}\nx,y,2023-07-10T11:54:42Z,2023-07-10T11:54:50Z\nx,y,s3cret,2023-07-10T11:54:50Z\n"
             )),
             Err("labels.csv:3: column start: expected an RFC 3339 time".to_string())
+        );
+        assert_eq!(
+            read(&format!("{header}\nx,y,2023-07-10T11:54:50Z,2023-07-10T11:54:42Z\n")),
+            Err("labels.csv:2: column end: expected a time that is not before start".to_string())
         );
         assert_eq!(
             read(&format!("{header}\nx,y\n")),
