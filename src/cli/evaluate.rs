@@ -9,12 +9,14 @@ use clap::Args;
 use foldhash::HashMap;
 use jiff::Timestamp;
 
-use super::output::print_line;
+use super::output::{print_line, print_text, report};
 use super::reading::{Reading, Setup};
 use super::scan::scan;
 use crate::calls::{Calls, record_hash};
 use crate::models::audit;
+use crate::models::bundle::{Bundle, Manifest};
 use crate::models::novelty::surprise_of_calls;
+use crate::rollup::bucket_start;
 use crate::stream::Engine;
 use crate::train::evaluate::{EntityDays, Labels, evaluate, rank};
 
@@ -57,6 +59,9 @@ const DAY: i64 = 86_400_000_000;
 impl Evaluate {
     pub fn run(self) -> anyhow::Result<()> {
         let setup = Setup::of(self.reading.pipeline.as_deref())?.triaged_by(self.triage.as_deref())?;
+        if let Some((from, to)) = self.from.zip(self.to) {
+            anyhow::ensure!(from < to, "--from {from} is not before --to {to}");
+        }
         let labels = Labels::read(&self.labels)?;
         let bundle = setup.bundle(&self.model)?;
         let mut scores: HashMap<u64, f64> = HashMap::default();
@@ -89,20 +94,44 @@ impl Evaluate {
         scores.extend(audit::surprise_of_calls(&frames, &bundle.audit));
         let from = self.from.map_or(first.div_euclid(DAY) * DAY, Timestamp::as_microsecond);
         let to = self.to.map_or((last.div_euclid(DAY) + 1) * DAY, Timestamp::as_microsecond);
-        let mut report = evaluate(&scanned.alerts, &labels, from, to);
+        if scanned.tally.calls > 0 {
+            let [first, last] = [first, last].map(Timestamp::from_microsecond);
+            anyhow::ensure!(from < to, "--from or --to lies outside of the logs, {} to {}", first?, last?);
+        }
+        if let Some(warning) = trained_on(&bundle, [from.max(first), to.min(last.saturating_add(1))], &labels) {
+            report(format_args!("warning: {warning}"));
+        }
+        let mut evaluated = evaluate(&scanned.alerts, &labels, from, to);
         if !labels.records.is_empty() {
             let score = |id: &str| {
                 let formats = crate::ingest::FORMATS.iter();
                 formats.filter_map(|format| scores.get(&record_hash(format.name, id)).copied()).next()
             };
-            report.ranking = Some(rank(&labels.records, score));
+            evaluated.ranking = Some(rank(&labels.records, score));
         }
-        report.alerts_per_day_asked = Some(setup.detection.alerts_per_day);
+        evaluated.alerts_per_day_asked = Some(setup.detection.alerts_per_day);
         if self.calibration
             && let Ok(entity_days) = entity_days.lock()
         {
-            report.calibration = entity_days.calibration(&bundle.baselines, &labels, from, to);
+            evaluated.calibration = entity_days.calibration(&bundle.baselines, &labels, from, to);
         }
-        if self.json { print_line(serde_json::to_string_pretty(&report)?) } else { print_line(report) }
+        if self.json { print_line(serde_json::to_string_pretty(&evaluated)?) } else { print_text(evaluated) }
     }
+}
+
+/// What of an evaluation lies in the time that the bundle was trained on, if anything: what was learned from is no test.
+fn trained_on(bundle: &Bundle, [from, to]: [i64; 2], labels: &Labels) -> Option<String> {
+    let Manifest { trained_from, trained_to, calls, .. } = &bundle.manifest;
+    let trained = [bucket_start(bundle.span.first), bucket_start(bundle.span.last + 1)];
+    let overlaps = |[from, to]: [i64; 2]| *calls > 0 && from < trained[1] && to > trained[0];
+    let cases = labels.cases.iter().filter(|case| overlaps([case.start, case.end])).count();
+    let what = match (overlaps([from, to]), cases) {
+        (false, 0) => return None,
+        (true, 0) => "logs lie".to_owned(),
+        (false, cases) => format!("{cases} labels lie"),
+        (true, cases) => format!("logs and {cases} labels lie"),
+    };
+    Some(format!(
+        "{what} in the period that the bundle was trained on, {trained_from} to {trained_to}: this is no test"
+    ))
 }
