@@ -6,7 +6,9 @@
 //! Not here: checkpoints and sinks. The demo keeps no state and prints its alerts as cards.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, IsTerminal};
+use std::fs::{self, DirBuilder};
+use std::io::{self, BufRead, BufReader, IsTerminal, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,13 +24,15 @@ use rdkafka::message::Message;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-use super::output::print_line;
+use super::output::{print_line, print_text};
+use super::output_file::OutputFile;
 use super::reading::{Setup, bytes_bar};
 use crate::alerts::{Activity, Alert, Severity, Style, card};
 use crate::calls::Calls;
 use crate::calls::CallsBuilder;
 use crate::ingest::kafka::{Consumer, Event, Spec, Start};
 use crate::ingest::{Decoder, Place};
+use crate::models::aside::Aside;
 use crate::stream::{Engine, EngineSettings};
 use crate::train::{History, Settings, train};
 
@@ -36,6 +40,10 @@ use crate::train::{History, Settings, train};
 const SAMPLE: &[u8] = include_bytes!("../../datasets/demo/egress.ndjson.zst");
 /// Start of the test days: earlier calls are the training history. 2026-09-15T00:00:00Z, microseconds since the epoch.
 const SPLIT: i64 = 1_789_430_400_000_000;
+/// The same as the day that times of records begin with; text sorts as time does.
+const SPLIT_DAY: &str = "2026-09-15";
+/// The file of the test days, for a scan that repeats what the demo shows.
+const TEST_DAYS: &str = "test-days.ndjson.zst";
 const TOPIC: &str = "api-logs";
 /// Limit on bytes sent and not yet read: less than the mock cluster keeps.
 const MAX_IN_FLIGHT: u64 = 3 << 20;
@@ -63,8 +71,13 @@ struct Traffic {
 impl Demo {
     pub fn run(self) -> anyhow::Result<()> {
         let began = Instant::now();
-        let directory = self.directory.unwrap_or_else(|| std::env::temp_dir().join("apiwarden-demo"));
-        std::fs::create_dir_all(&directory).with_context(|| directory.display().to_string())?;
+        let directory = match self.directory {
+            Some(directory) => {
+                fs::create_dir_all(&directory).with_context(|| directory.display().to_string())?;
+                directory
+            }
+            None => own_directory(std::env::temp_dir().join("apiwarden-demo"))?,
+        };
         let setup = Setup::of(None)?;
 
         let cluster = MockCluster::new(1).context("cannot start the embedded broker")?;
@@ -83,6 +96,22 @@ impl Demo {
         replay.join().map_err(|_| anyhow::anyhow!("the producer panicked"))??;
         show.finish(&traffic, began.elapsed(), &directory)
     }
+}
+
+/// Makes a directory for this user alone, at a path that everybody knows: what somebody else has put there, or a link, is refused.
+fn own_directory(directory: PathBuf) -> anyhow::Result<PathBuf> {
+    let name = || directory.display().to_string();
+    match DirBuilder::new().mode(0o700).create(&directory) {
+        Err(problem) if problem.kind() != io::ErrorKind::AlreadyExists => return Err(problem).with_context(name),
+        _ => {}
+    }
+    let found = fs::symlink_metadata(&directory).with_context(name)?;
+    anyhow::ensure!(found.is_dir(), "{}: is no directory: name one with --directory", name());
+    // A file of our own has our user id.
+    let mut file = Aside::of(&directory.join(TEST_DAYS));
+    let owner = file.create_file().and_then(|file| file.metadata()).with_context(name)?.uid();
+    anyhow::ensure!(owner == found.uid(), "{}: belongs to another user: name another with --directory", name());
+    Ok(directory)
 }
 
 /// Sends the sample, with never more in flight than the broker keeps.
@@ -228,7 +257,7 @@ impl Show {
         let progress = &self.progress;
         let (mut bundle, report) = train(history, &settings, &|stage| progress.set_message(stage.to_owned()))?;
         bundle.save(&self.model)?;
-        self.progress.suspend(|| print_line(format_args!("{report}\nJudging the four days after …\n")))?;
+        self.progress.suspend(|| print_text(format_args!("{report}\nJudging the four days after …\n")))?;
         self.engine = Some(Engine::new(Arc::new(bundle), EngineSettings::from(&self.setup.detection))?);
         Ok(())
     }
@@ -256,8 +285,8 @@ impl Show {
             self.show(&alerts)?;
         }
         self.progress.finish_and_clear();
-        let sample = directory.join("egress.ndjson.zst");
-        std::fs::write(&sample, SAMPLE).with_context(|| sample.display().to_string())?;
+        let test_days = directory.join(TEST_DAYS);
+        write_test_days(&test_days)?;
         let sent = traffic.sent.load(Ordering::Acquire);
         print_line(format_args!(
             "Sent {sent} records, read {}, unreadable {}. {} incidents page, {} notices do not. {:.0} seconds.",
@@ -268,16 +297,31 @@ impl Show {
             took.as_secs_f64()
         ))?;
         anyhow::ensure!(sent == self.records, "sent {sent} records, read {}", self.records);
-        let (model, sample) = (self.model.display(), sample.display());
+        let (model, test_days) = (self.model.display(), test_days.display());
         print_line(format_args!(
             "\nNext:
-  # the same from a file, with alerts as OCSF
-  apiwarden scan --model {model} --input {sample} --output alerts.ndjson
+  # the same four days from a file, with alerts as OCSF
+  apiwarden scan --model {model} --input {test_days} --output alerts.ndjson
   # train on your own logs, then watch your Kafka topic
   apiwarden train --input YOUR-LOGS/ --out models/egress
   apiwarden run --pipeline pipelines/egress-ecs.toml"
         ))
     }
+}
+
+/// Writes the records that the demo judged: those after its history.
+fn write_test_days(path: &Path) -> anyhow::Result<()> {
+    let mut lines = BufReader::new(zstd::Decoder::new(SAMPLE)?);
+    let mut file = zstd::Encoder::new(OutputFile::create(path)?, 1)?;
+    let mut line = String::new();
+    while lines.read_line(&mut line)? > 0 {
+        // `@timestamp` comes first.
+        if line.split('"').nth(3).is_some_and(|time| time >= SPLIT_DAY) {
+            file.write_all(line.as_bytes())?;
+        }
+        line.clear();
+    }
+    Ok(file.finish()?.finish()?)
 }
 
 /// Length of the progress bar: size of the uncompressed sample, bytes.
@@ -286,6 +330,31 @@ const UNPACKED_BYTES: u64 = 107_138_652;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_test_days_are_the_records_after_the_history() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join(TEST_DAYS);
+        write_test_days(&path).unwrap();
+        let written = String::from_utf8(zstd::decode_all(fs::File::open(&path).unwrap()).unwrap()).unwrap();
+        assert!(written.starts_with("{\"@timestamp\":\"2026-09-15T00:"), "{:?}", written.get(..60));
+        assert_eq!(written.lines().count(), 123_321 - 82_188);
+        let split: jiff::Timestamp = format!("{SPLIT_DAY}T00:00:00Z").parse().unwrap();
+        assert_eq!(split.as_microsecond(), SPLIT);
+    }
+
+    #[test]
+    fn a_link_at_the_well_known_path_is_not_followed() {
+        let home = tempfile::tempdir().unwrap();
+        let [link, elsewhere] = ["demo", "elsewhere"].map(|name| home.path().join(name));
+        fs::create_dir(&elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
+        assert!(own_directory(link).is_err());
+        assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+        let own = own_directory(home.path().join("own")).unwrap();
+        assert_eq!(fs::metadata(&own).unwrap().mode() & 0o777, 0o700);
+        assert!(own_directory(own).is_ok());
+    }
 
     #[test]
     fn the_sample_is_as_long_as_the_progress_bar() {
