@@ -309,3 +309,119 @@ fn completions_are_written_for_every_shell() {
         }
     }
 }
+
+#[test]
+fn an_output_that_is_read_is_refused_and_nothing_is_lost() {
+    let home = tempfile::tempdir().expect("a directory");
+    let sample = fs::read(repository("datasets/samples/ecs.ndjson")).expect("the sample");
+    let log = home.path().join("today.ndjson");
+    fs::write(&log, &sample).expect("a file");
+    let bundle = self::home().path("bundle");
+    let says = refusal(scan(&log, &bundle).arg("--output").arg(&log));
+    assert!(says.contains("today.ndjson: is also an input"), "{says}");
+    let stdin = fs::File::open(&log).expect("the log");
+    let mut from_stdin = std::process::Command::new(env!("CARGO_BIN_EXE_apiwarden"));
+    from_stdin.env("APIWARDEN_FINGERPRINT_KEY", common::PASSPHRASE).args(["scan", "--input", "-", "--model"]);
+    let refused = from_stdin.arg(&bundle).arg("--output").arg(&log).stdin(stdin).output().expect("it runs");
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("is also an input"));
+    let manifest = fs::read(bundle.join("manifest.json")).expect("the manifest");
+    let says = refusal(scan(&log, &bundle).arg("--output").arg(bundle.join("manifest.json")));
+    assert!(says.contains("lies in the bundle"), "{says}");
+    assert_eq!(fs::read(&log).expect("the log"), sample);
+    assert_eq!(fs::read(bundle.join("manifest.json")).expect("the manifest"), manifest);
+
+    let output = home.path().join("alerts.ndjson");
+    fs::write(&output, "of yesterday").expect("a file");
+    refusal(scan(&home.path().join("none"), &bundle).arg("--output").arg(&output));
+    assert_eq!(fs::read_to_string(&output).expect("the alerts"), "of yesterday");
+    scan(&log, &bundle).arg("--output").arg(&output).assert().success();
+    assert_ne!(fs::read_to_string(&output).expect("the alerts"), "of yesterday");
+    assert_eq!(fs::read_dir(home.path()).expect("the directory").count(), 2, "nothing is left beside the files");
+}
+
+#[test]
+fn a_bundle_without_a_history_judges_no_egress() {
+    let home = tempfile::tempdir().expect("a directory");
+    let bundle = home.path().join("bundle");
+    let trained = program().args(["train", "--without-history", "--out"]).arg(&bundle).assert().success();
+    let report = String::from_utf8_lossy(&trained.get_output().stdout).into_owned();
+    assert!(report.contains("No history") && !report.contains("1970"), "{report}");
+    let scanned = scan(&self::home().path("later.ndjson"), &bundle).assert().success();
+    assert_eq!(alerts(&scanned), Vec::<Value>::new());
+}
+
+#[test]
+fn a_name_from_a_log_never_controls_the_terminal() {
+    let home = tempfile::tempdir().expect("a directory");
+    let [log, bundle] = ["log.ndjson", "bundle"].map(|name| home.path().join(name));
+    let hostile = "\\u001b[2J\\u202eevil\\u0000\\u009b\\nBudget";
+    let records: Vec<String> =
+        strange_records().into_iter().map(|record| record.replace("\"constant\"", &format!("\"{hostile}\""))).collect();
+    write_lines(&log, &records);
+    let train = program().arg("train").arg("--input").arg(&log).arg("--out").arg(&bundle).assert().success();
+    let inspect = program().args(["model", "inspect"]).arg(&bundle).assert().success();
+    let scan = refusal(&mut scan(Path::new("no\u{1b}such\u{202e}file"), &bundle));
+    let printed = [&train, &inspect].map(|done| String::from_utf8_lossy(&done.get_output().stdout).into_owned());
+    assert!(printed[1].contains("evil"), "{}", printed[1]);
+    for text in printed.iter().chain([&scan]) {
+        assert!(!text.contains(['\u{1b}', '\u{202e}', '\0', '\u{9b}']), "{text:?}");
+        assert!(text.lines().filter(|line| line.starts_with("Budget")).count() < 2, "{text}");
+    }
+}
+
+#[test]
+fn only_what_was_measured_is_inspected() {
+    let home = tempfile::tempdir().expect("a directory");
+    let bundle = home.path().join("bundle");
+    train(&repository("datasets/samples/cloudtrail.ndjson"), &bundle);
+    let inspected = program().args(["model", "inspect", "--json"]).arg(&bundle).assert().success();
+    let inspected: Value = serde_json::from_slice(&inspected.get_output().stdout).expect("JSON");
+    let profiles = inspected["profiles"].as_array().expect("profiles");
+    assert!(!profiles.is_empty());
+    for profile in profiles {
+        assert!(profile["usual"]["latency_ms"].is_null(), "{profile:#}");
+    }
+}
+
+#[test]
+fn an_input_that_cannot_be_read_is_reported_once_with_the_cause() {
+    let home = tempfile::tempdir().expect("a directory");
+    let log = home.path().join("cut.gz");
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&fs::read(repository("datasets/samples/ecs.ndjson")).expect("the sample")).expect("gzip");
+    fs::write(&log, &gzip.finish().expect("gzip")[..20]).expect("a file");
+    let says = refusal(&mut scan(&log, &self::home().path("bundle")));
+    assert_eq!(says.matches("cut.gz").count(), 1, "{says}");
+    assert!(says.contains("cut.gz: cannot be read: it ends too early"), "{says}");
+}
+
+#[test]
+fn an_evaluation_of_nothing_is_refused_and_one_of_the_training_period_is_reported() {
+    let home = home();
+    let labels = home.path("early-labels.csv");
+    let row = "technique,tactic,start,end\nT1,x,2026-09-10T00:00:00Z,2026-09-10T01:00:00Z\n";
+    fs::write(&labels, row).expect("labels");
+    let evaluate = || {
+        let mut evaluate = program();
+        evaluate.arg("evaluate").arg("--model").arg(home.path("bundle")).arg("--labels").arg(&labels);
+        evaluate.arg("--input").arg(home.path("later.ndjson"));
+        evaluate
+    };
+    let says = refusal(evaluate().args(["--from", "2026-09-16T00:00:00Z", "--to", "2026-09-15T00:00:00Z"]));
+    assert!(says.contains("--from 2026-09-16T00:00:00Z is not before --to 2026-09-15T00:00:00Z"), "{says}");
+    let says = refusal(evaluate().args(["--from", "2026-10-16T00:00:00Z"]));
+    assert!(says.contains("outside of the logs"), "{says}");
+    let evaluated = evaluate().assert().success();
+    let says = String::from_utf8_lossy(&evaluated.get_output().stderr).into_owned();
+    assert!(says.contains("warning: 1 labels lie in the period that the bundle was trained on"), "{says}");
+}
+
+#[test]
+fn a_triage_model_is_not_written_over_its_verdicts() {
+    let home = tempfile::tempdir().expect("a directory");
+    let verdicts = home.path().join("verdicts.ndjson");
+    fs::write(&verdicts, "").expect("a file");
+    let mut learn = program();
+    let says = refusal(learn.args(["alerts", "learn", "--verdicts"]).arg(&verdicts).arg("--out").arg(&verdicts));
+    assert!(says.contains("is also an input"), "{says}");
+}

@@ -22,10 +22,10 @@ const MAX_DISPERSION: f32 = 25.0;
 /// Days of history below which the report says that more would help.
 const GOOD_DAYS: usize = 7;
 
-/// Something that was not learned from.
 /// What a bundle without a history is good for.
 pub(super) const WITHOUT_HISTORY: &str = "Audit logs are judged by prior rates alone, egress logs not at all.";
 
+/// Something that was not learned from.
 #[derive(Clone, Debug, Serialize)]
 pub struct LeftOut {
     /// What.
