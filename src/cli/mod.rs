@@ -37,7 +37,11 @@ const EXAMPLES: &str = "Examples:
   apiwarden demo
   apiwarden train --input logs/2026-09/ --out models/egress
   apiwarden scan --model models/egress --input today.ndjson.zst --output alerts.ndjson
-  apiwarden run --pipeline pipelines/egress-ecs.toml";
+  apiwarden run --pipeline pipelines/egress-ecs.toml
+
+Environment:
+  RAYON_NUM_THREADS  number of worker threads [default: one per core]; results do not depend on it
+  APIWARDEN_LOG      log filter of long-running commands, as in debug [default: info]";
 
 #[derive(Debug, Subcommand)]
 enum Command {

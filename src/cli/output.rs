@@ -11,7 +11,12 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use anyhow::Context;
+
 use crate::alerts::printable_lines;
+
+/// What an error about standard output begins with.
+pub(super) const STDOUT: &str = "standard output";
 
 /// Prints a text for people and a line break to standard output, without what could control a terminal.
 ///
@@ -31,8 +36,7 @@ pub(super) fn report(diagnostic: impl fmt::Display) {
 /// # Errors
 /// Where standard output cannot be written; [`end`] knows a closed pipe.
 pub(super) fn print_line(text: impl fmt::Display) -> anyhow::Result<()> {
-    writeln!(stdout(), "{text}")?;
-    Ok(())
+    writeln!(stdout(), "{text}").context(STDOUT)
 }
 
 /// Standard output, locked, for commands that write in pieces.
@@ -76,8 +80,6 @@ fn mark(error: io::Error) -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use anyhow::Context;
-
     use super::*;
 
     /// Fails every write, as a pipe whose reader is gone or a full disk does.

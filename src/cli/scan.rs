@@ -6,9 +6,10 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::Context;
 use clap::Args;
 
-use super::output::stdout;
+use super::output::{STDOUT, stdout};
 use super::output_file::{OutputFile, refuse_bundle, refuse_inputs};
 use super::reading::{Reading, Setup, Tally, read};
 use crate::alerts::{Alert, Severity, to_ocsf};
@@ -79,7 +80,7 @@ impl Scan {
         let scanned = scan(&self.reading.inputs, &setup, &bundle, |_| (), |_| Ok(()))?;
         match &mut file {
             Some(file) => write(&scanned.alerts, file)?,
-            None => write(&scanned.alerts, BufWriter::new(stdout()))?,
+            None => write(&scanned.alerts, BufWriter::new(stdout())).context(STDOUT)?,
         }
         file.map_or(Ok(()), OutputFile::finish)?;
         let pages: std::collections::BTreeSet<&str> = scanned

@@ -23,11 +23,11 @@ use crate::models::audit::{
 use crate::models::dispersion::UNKNOWN_COUNT_DISPERSION;
 use crate::rollup::day_of;
 
-/// Reasons that a finding tells.
+/// Most reasons that a finding lists.
 const MAX_REASONS: usize = 4;
-/// Reasons below this are told in the sentence.
+/// p-value below which the sentence names a reason.
 const WORTH_A_WORD: f64 = 0.05;
-/// A window of a day that an incident has told says it again for as long, and while the incident goes on.
+/// How long, microseconds, what an incident has reported stays in windows of a day, and is not reported again.
 const ECHO: i64 = 30 * 3_600_000_000;
 /// Principals that nothing was learned of and that are remembered.
 const MAX_STRANGERS: usize = 100_000;

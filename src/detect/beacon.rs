@@ -1,4 +1,4 @@
-//! A new pair of caller and vendor that calls like a clock.
+//! A new pair of caller and vendor that calls at fixed intervals.
 //!
 //! # Finds
 //! Calls to a destination that this caller never called before, at even intervals: an implant that reports home, a mailbox or
@@ -16,8 +16,8 @@
 //! A benign poller is reported once and never again. The rate before any history is one in twenty days.
 //!
 //! # Example alert
-//! `report-gen at updates.example: a new pair of caller and vendor that calls like a clock: updates.example, every 60 s
-//! (expected 0.05 times a day)`
+//! `report-gen at updates.example: a new pair of caller and vendor that calls at fixed intervals: updates.example,
+//! every 60 s (expected 0.05 times a day)`
 //!
 //! # When it is wrong
 //! A new integration that polls, deployed without a word: which the catalogue wants to know of as well.
@@ -30,7 +30,7 @@ use super::{Analytic, Category, CauseClass, Class, Detector, Impact, Meta};
 
 static META: Meta = Meta {
     name: "beacon",
-    title: "Calls like a clock to a new destination",
+    title: "Calls at fixed intervals to a new destination",
     category: Category::Exfiltration,
     impact: Impact::High,
     analytic: Analytic::Behavioural,
@@ -40,7 +40,7 @@ static META: Meta = Meta {
 
 static BEACON: Class = Class::new("beacon", &META, CauseClass::DataLeft, new_at).technique("T1071.001");
 
-/// Calls like a clock to where nobody called before.
+/// Calls at fixed intervals to where this caller never called before.
 pub(super) struct Beacon;
 
 impl Detector for Beacon {

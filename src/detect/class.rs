@@ -21,7 +21,7 @@ pub enum Category {
     Abuse,
     /// A vendor or a service behaves differently.
     Drift,
-    /// A rule of the house is broken.
+    /// A policy of the company is violated.
     Governance,
 }
 

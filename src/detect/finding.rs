@@ -19,7 +19,7 @@ use crate::rollup::bucket_start;
 pub struct Finding {
     /// What has happened, and who claims it.
     pub class: &'static Class,
-    /// When it could first be told: the watermark that its evidence needed.
+    /// When it could first be reported: the watermark that its evidence needed.
     pub time: i64,
     /// Start of the evidence.
     pub first_seen: i64,
@@ -99,7 +99,7 @@ impl Finding {
         }
     }
 
-    /// MITRE ATT&CK technique: the class's, told apart by where data went.
+    /// MITRE ATT&CK technique: the class's, refined by where data went.
     pub fn technique(&self) -> Option<&'static str> {
         self.class.technique.map(|uid| to_destination(uid, self.destination))
     }

@@ -85,7 +85,7 @@ pub struct EntityState<P = ()> {
 }
 
 impl<P: Part> EntityState<P> {
-    /// An entity without calls, first heard of in `bucket`.
+    /// An entity without calls, first seen in `bucket`.
     pub fn new(entity: Entity, bucket: i64) -> Self {
         Self {
             entity,

@@ -1,6 +1,6 @@
 //! Baselines: what was learned of each entity, and of a view's entities together.
 //!
-//! An entity has its clock, its own dispersion and the usual share of each of its endpoints; a view (egress or audit) has the
+//! An entity has its seasonality, its own dispersion and the usual share of each of its endpoints; a view (egress or audit) has the
 //! tails that turn its tests into p-values, the tail of the fused score, and what an entity without history borrows.
 //!
 //! Not here: how they are learned (`train`).
@@ -28,7 +28,7 @@ pub const MIN_ENDPOINT_CALLS: i64 = 20;
 pub struct EndpointBaseline {
     /// Its share of the pair's calls.
     pub share: f64,
-    /// How much its count wanders, by window (in `WINDOWS` order).
+    /// Dispersion of its count, by window (in `WINDOWS` order).
     pub dispersion: [f32; WINDOWS.len()],
 }
 
@@ -39,11 +39,11 @@ pub struct Baseline {
     pub days: u32,
     /// Calls in the history.
     pub calls: i64,
-    /// Whether that is enough to be judged by its own clock and mix.
+    /// Whether that is enough to be judged by its own seasonality and mix.
     pub is_known: bool,
     /// Expected calls; of a pair.
     pub seasonality: Option<Seasonality>,
-    /// How much each test wanders, in the order of `tests_at` its level.
+    /// Dispersion of each test, in the order of `tests_at` its level.
     pub dispersion: Vec<f32>,
     /// Endpoints with enough calls, by the address of their name, in its order; of a pair.
     pub endpoints: Vec<(Name, EndpointBaseline)>,
@@ -64,7 +64,7 @@ impl Baseline {
         Some(&self.endpoints[index].1)
     }
 
-    /// How much the hourly mean of a quantity (place in `QUANTITIES`) wanders; the unknown dispersion where it is not tested.
+    /// Dispersion of the hourly mean of a quantity (index in `QUANTITIES`); the unknown dispersion where it is not tested.
     pub fn hourly_dispersion(&self, level: Level, quantity: usize) -> f64 {
         let is_it = |test: &Test| {
             test.window == HOUR

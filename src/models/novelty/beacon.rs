@@ -1,7 +1,7 @@
-//! Beacons: a new pair that calls like a clock.
+//! Beacons: a new pair that calls at fixed intervals.
 //!
 //! Implants report home at a fixed interval, people and jobs do not. What a rolled-up bucket tells of its calls (how many,
-//! the first and the last) gives their mean gap, and two buckets the gap between them: enough to see a clock, without
+//! the first and the last) gives their mean gap, and two buckets the gap between them: enough to see an interval, without
 //! keeping one time a call.
 //!
 //! Source: regularity of intervals as a beaconing score (RITA, Active Countermeasures), on new pairs alone.
@@ -19,7 +19,7 @@ const MIN_CALLS: i64 = 13;
 const MAX_RELATIVE_DEVIATION: f64 = 0.25;
 /// Gaps that are remembered of a pair.
 const MAX_GAPS: usize = 48;
-/// Gaps shorter than this (microseconds) are one burst of work, not a clock.
+/// Gaps shorter than this (microseconds) are one burst of work, not an interval.
 const MIN_GAP: f64 = 5e6;
 
 /// The calls of one new pair.
@@ -34,7 +34,7 @@ pub(super) struct Ticks {
 }
 
 impl Ticks {
-    /// Adds a row's calls; the interval in seconds if the pair has by now ticked like a clock.
+    /// Adds a row's calls; the interval in seconds if the pair has by now called at fixed intervals.
     pub fn add(&mut self, row: &Row) -> Option<f64> {
         let (first_seen, last_seen) = (row.first_seen(), row.last_seen());
         match &mut self.open {

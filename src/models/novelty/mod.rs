@@ -133,7 +133,7 @@ novelties! {
         CREDENTIAL_OF_ANOTHER = "credential_of_another", "another caller's credential", 0.05, false;
         CREDENTIAL_NEW = "credential_new", "a credential never seen", 0.5, true;
         CREDENTIAL_DORMANT = "credential_dormant", "a credential that nobody has used for a week or more", 0.05, false;
-        BEACON = "beacon", "a new pair of caller and vendor that calls like a clock", 0.05, false;
+        BEACON = "beacon", "a new pair of caller and vendor that calls at fixed intervals", 0.05, false;
         HOUR_NEW = "hour_new", "an hour of the day at which the caller never called", 0.5, false;
         CREDENTIAL_BURST = "credential_burst", "many new credentials within a day", 0.05, false;
         ENDPOINT_SENSITIVE = "endpoint_sensitive", "a sensitive or deleting endpoint that nobody here has called", 0.05, false;

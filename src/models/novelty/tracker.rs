@@ -100,7 +100,7 @@ impl NoveltyTracker {
         wakes.then(|| novelty(relation, time, &classes::CREDENTIAL_DORMANT, credential.to_string()))
     }
 
-    /// Times a row, at the end of its bucket: a pair that nothing was learned of and that ticks like a clock; of a caller that is
+    /// Times a row, at the end of its bucket: a pair that nothing was learned of and that calls at fixed intervals; of a caller that is
     /// itself new only where nobody calls the vendor, since a new service's jobs tick too.
     pub fn beacon(&mut self, row: &Row, known: &SeenSet) -> Option<Novelty> {
         let relation = &row.relation;
