@@ -164,6 +164,9 @@ fn missing_and_useless_inputs_are_refused_with_their_names() {
     let sample = repository("datasets/samples/ecs.ndjson");
     let says = refusal(program().arg("train").arg("--input").arg(&sample).arg("--out").arg(&taken));
     assert!(says.contains("taken") && taken.join("thesis.txt").exists(), "{says}");
+    let beside = fs::read_dir(home.0.path()).expect("the directory").map(|entry| entry.expect("an entry").file_name());
+    let left: Vec<_> = beside.filter(|name| name.to_string_lossy().starts_with(".taken")).collect();
+    assert!(left.is_empty(), "a failed training leaves {left:?}");
 }
 
 #[test]

@@ -106,7 +106,7 @@ fn own_directory(directory: PathBuf) -> anyhow::Result<PathBuf> {
         _ => {}
     }
     let found = fs::symlink_metadata(&directory).with_context(name)?;
-    anyhow::ensure!(found.is_dir(), "{}: is no directory: name one with --directory", name());
+    anyhow::ensure!(found.is_dir(), "{}: is a link or a file: name a directory with --directory", name());
     // A file of our own has our user id.
     let mut file = Aside::of(&directory.join(TEST_DAYS));
     let owner = file.create_file().and_then(|file| file.metadata()).with_context(name)?.uid();

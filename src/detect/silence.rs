@@ -2,8 +2,8 @@
 //!
 //! # Finds
 //! A service that stopped calling a vendor (or all of its vendors) when its daily pattern expects calls, all callers of a vendor
-//! gone at once, and a log source that died: most of what is logged in one view (egress or audit) falls silent together, which is reported as
-//! one.
+//! gone at once, and a log source that died: most of what one view (egress or audit) logs falls silent together, which is
+//! reported as one.
 //!
 //! # Why it matters
 //! Whoever switches logs off wants something unseen; and a silent payment service loses money before anybody looks.

@@ -1,8 +1,8 @@
 //! A file or directory that is written beside its target, and takes the target's place when it is whole.
 //!
 //! So a full disk or a kill leaves the old target as it was. What a failed run had written is removed when it ends; what a killed one left
-//! is removed by the next run with the same target. A run that is still writing is known by its lock, which ends
-//! with its process: process ids would mislead in containers that share a directory.
+//! is removed by the next run with the same target. A run that is still writing is known by its lock, which ends with its process:
+//! process ids would mislead in containers that share a directory.
 //!
 //! Not here: what is written.
 
