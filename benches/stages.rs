@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use apiwarden::calls::{Calls, CallsBuilder, FingerprintKey, VendorPack};
-use apiwarden::ingest::{DecodeSpec, Decoder, FORMATS, FileReader, FormatKind, Inputs, Place};
+use apiwarden::ingest::{DecodeSpec, Decoder, FORMATS, FileReader, FormatKind, Inputs, Place, Reading};
 use apiwarden::models::bundle::Bundle;
 use apiwarden::rollup::Rollup;
 use apiwarden::stream::{Engine, EngineSettings};
@@ -48,7 +48,7 @@ impl Bench {
         secret.write_all(b"only ever used in benches").expect("the key is written");
         let key = Arc::new(FingerprintKey::from_file(secret.path()).expect("a fingerprint key"));
         let first = lines.first().expect("a record");
-        let format = FORMATS.iter().find(|format| matches!((format.decode)(first), Ok(Some(_))));
+        let format = FORMATS.iter().find(|format| matches!(format.decode(first), Ok(Reading::Call(_))));
 
         let mut history = History::default();
         for frame in frames(&lines, &key) {
@@ -65,10 +65,17 @@ impl Bench {
         Self { format: format.expect("a known format"), frames, lines, file, key, bundle: Arc::new(bundle) }
     }
 
-    /// The baseline: serde into a call's fields, and nothing kept.
+    /// The alternative: what a program gets that parses first and looks for fields then.
+    fn parse(&self) {
+        for line in &self.lines {
+            let _ = black_box(serde_json::from_str::<serde_json::Value>(black_box(line)));
+        }
+    }
+
+    /// The baseline: the format's reader into a call's fields, and nothing kept.
     fn decode_bare(&self) {
         for line in &self.lines {
-            let _ = black_box((self.format.decode)(black_box(line)));
+            let _ = black_box(self.format.decode(black_box(line)));
         }
     }
 
@@ -144,6 +151,7 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("stages");
     group.sample_size(SAMPLES).throughput(Throughput::Elements(bench.lines.len() as u64));
+    group.bench_function("0 serde_json", |run| run.iter(|| bench.parse()));
     group.bench_function("1 bare decode", |run| run.iter(|| bench.decode_bare()));
     group.bench_function("2 decode and build", |run| run.iter(|| bench.build()));
     group.bench_function("3 rollup", |run| run.iter(|| bench.roll_up()));

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use apiwarden::ingest::{FORMATS, FormatKind};
+use apiwarden::ingest::{FORMATS, FormatKind, Reading};
 use apiwarden::models::bundle::Bundle;
 use apiwarden::stream::{Engine, EngineSettings};
 use common::{decode, key, later, logs, program, write_lines, written};
@@ -56,7 +56,10 @@ const STAND_INS: [&[&str]; 7] = [
 ];
 
 /// Records of one call with every field that a format reads, and more, where its sample has only the usual ones.
-const FULLER: [fn() -> Value; 2] = [ecs, cloudtrail];
+const FULLER: [(&str, Make); 2] = [("ecs", ecs), ("cloudtrail", cloudtrail)];
+
+/// Makes a record.
+type Make = fn() -> Value;
 
 fn ecs() -> Value {
     let time = "2026-09-01T00:00:00.000Z";
@@ -128,42 +131,62 @@ fn without_what_comes_before(field: &str, record: &mut Value) {
 struct Template {
     name: String,
     record: Value,
-    times: Vec<String>,
+    /// Fields with the time, and what it is written in: `None` for RFC 3339, else units of so many microseconds.
+    times: Vec<(String, Option<f64>)>,
     ids: Vec<String>,
+}
+
+/// How a field writes a time, if it holds this one.
+fn layout_of(value: &Value, time: i64) -> Option<Option<f64>> {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    if text.parse::<jiff::Timestamp>().is_ok_and(|own| own.as_microsecond() == time) {
+        return Some(None);
+    }
+    let number: f64 = text.parse().ok()?;
+    [1e6, 1e3, 1.0, 1e-3].into_iter().find(|unit| (number * unit - time as f64).abs() < 1e3).map(Some)
 }
 
 impl Template {
     /// Finds the fields by what the format reads in the record: whatever holds the call's time, or its record's id.
-    fn of(name: &str, record: Value) -> Self {
+    fn of(name: &str, format: &'static FormatKind, record: Value) -> Self {
         let text = record.to_string();
-        let calls = FORMATS.iter().filter_map(|format| (format.decode)(&text).ok().flatten());
-        let call = calls.into_iter().next().expect("a record of a call");
+        let call = format.decode(&text).ok().and_then(Reading::call).expect("a record of a call");
         let (mut fields, id) = (Vec::new(), call.record_id.as_deref().unwrap_or_default());
         leaves(&record, "", &mut fields);
-        let value = |field: &String| record.pointer(field).and_then(Value::as_str).unwrap_or_default();
-        let is_time = |field: &&String| {
-            value(field).parse::<jiff::Timestamp>().is_ok_and(|time| time.as_microsecond() == call.time)
-        };
-        let is_id = |field: &&String| !id.is_empty() && value(field) == id;
-        let times: Vec<String> = fields.iter().filter(is_time).cloned().collect();
-        assert!(!times.is_empty(), "no field holds the time of the call in RFC 3339: {text}");
+        let value = |field: &String| record.pointer(field).unwrap_or(&Value::Null);
+        let is_id = |field: &&String| !id.is_empty() && value(field).as_str() == Some(id);
+        let time = |field: &String| Some((field.clone(), layout_of(value(field), call.time)?));
+        let times = fields.iter().filter_map(time).collect();
         Self { name: name.to_owned(), times, ids: fields.iter().filter(is_id).cloned().collect(), record }
     }
 
-    /// The record at another time, under another id.
+    /// The record at another time, under another id. A time that the call's does not follow from alone stays.
     fn at(&self, time: &str, id: &str) -> Value {
         let mut record = self.record.clone();
-        for (fields, text) in [(&self.times, time), (&self.ids, id)] {
-            for field in fields {
-                *record.pointer_mut(field).expect("a field of the record") = Value::from(text);
-            }
+        let micros = time.parse::<jiff::Timestamp>().expect("a time").as_microsecond();
+        for (field, unit) in &self.times {
+            let slot = record.pointer_mut(field).expect("a field of the record");
+            *slot = match unit {
+                None => Value::from(time),
+                Some(unit) => {
+                    let number = (micros as f64 / unit) as i64;
+                    if slot.is_string() { Value::from(number.to_string()) } else { Value::from(number) }
+                }
+            };
+        }
+        for field in &self.ids {
+            *record.pointer_mut(field).expect("a field of the record") = Value::from(id);
         }
         record
     }
 }
 
 /// A record for every field and key: once the key alone, once in what the field holds.
-fn tainted(template: &Template, day: &str, keys: &[(&str, &str)]) -> Vec<String> {
+fn tainted(template: &Template, from: &str, keys: &[(&str, &str)]) -> Vec<String> {
+    let from: jiff::Timestamp = from.parse().expect("a time");
+    if let Value::String(line) = &template.record {
+        return tainted_line(line, keys);
+    }
     let mut fields = Vec::new();
     leaves(&template.record, "", &mut fields);
     let mut records = Vec::new();
@@ -171,7 +194,7 @@ fn tainted(template: &Template, day: &str, keys: &[(&str, &str)]) -> Vec<String>
         let key = format!("{beginning}{rest}");
         for field in &fields {
             let second = records.len() / 2;
-            let time = format!("{day}T{:02}:{:02}:{:02}.000Z", second / 3600, second / 60 % 60, second % 60);
+            let time = (from + jiff::SignedDuration::from_secs(second as i64)).to_string();
             for is_alone in [true, false] {
                 let mut record = template.at(&time, &format!("{}-{}", template.name, records.len()));
                 without_what_comes_before(field, &mut record);
@@ -185,11 +208,38 @@ fn tainted(template: &Template, day: &str, keys: &[(&str, &str)]) -> Vec<String>
     records
 }
 
-/// Every format's sample, and the fuller records.
+/// A line for every word and key: once the key alone, once behind what the word is.
+fn tainted_line(line: &str, keys: &[(&str, &str)]) -> Vec<String> {
+    let words: Vec<&str> = line.split(' ').collect();
+    let with = |at: usize, word: String| {
+        let words = words.iter().enumerate().map(|(index, own)| if index == at { word.as_str() } else { own });
+        words.collect::<Vec<_>>().join(" ")
+    };
+    let keys = keys.iter().map(|(beginning, rest)| format!("{beginning}{rest}"));
+    keys.flat_map(|key| {
+        (0..words.len())
+            .flat_map(|at| {
+                let (word, quote) = words[at].strip_suffix('"').map_or((words[at], ""), |word| (word, "\""));
+                [with(at, format!("{key}{quote}")), with(at, format!("{word}/{key}?token={key}{quote}"))]
+            })
+            .collect::<Vec<_>>()
+    })
+    .collect()
+}
+
+/// Every format's sample, and the fuller records. What is no JSON is a line.
 fn templates() -> Vec<Template> {
-    let sample = |format: &FormatKind| serde_json::from_str(format.sample).expect("a sample is JSON");
-    let samples = FORMATS.iter().map(|format| Template::of(format.name, sample(format)));
-    let fuller = FULLER.iter().enumerate().map(|(at, record)| Template::of(&format!("fuller-{at}"), record()));
+    let samples = FORMATS.iter().map(|format| match serde_json::from_str(format.sample) {
+        Ok(record) => Template::of(format.name, format, record),
+        Err(_) => Template {
+            name: format.name.to_owned(),
+            record: Value::from(format.sample),
+            times: Vec::new(),
+            ids: Vec::new(),
+        },
+    });
+    let named = |name| FormatKind::named(name).expect("a format");
+    let fuller = FULLER.iter().map(|(name, record)| Template::of(&format!("fuller-{name}"), named(name), record()));
     samples.chain(fuller).collect()
 }
 
@@ -256,8 +306,12 @@ fn no_secret_is_written_anywhere() {
     let mut scanned = vec![("logs".to_owned(), later("2026-09-15", "2026-09-16"))];
     for (at, template) in templates.iter().enumerate() {
         let name = &template.name;
-        write_lines(&history.join(format!("{name}.ndjson")), &tainted(template, "2026-09-14", &KEYS[..NEW_KEYS]));
-        scanned.push((name.clone(), tainted(template, &format!("2026-09-{}", 16 + at), &KEYS)));
+        write_lines(
+            &history.join(format!("{name}.ndjson")),
+            &tainted(template, "2026-09-14T00:00:00Z", &KEYS[..NEW_KEYS]),
+        );
+        let from = format!("2026-09-{:02}T{:02}:00:00Z", 16 + at / 4, at % 4 * 6);
+        scanned.push((name.clone(), tainted(template, &from, &KEYS)));
     }
     for (name, records) in &scanned {
         write_lines(&today.join(name), records);
@@ -311,9 +365,16 @@ fn every_format_is_tried_with_secrets() {
     let templates = templates();
     for format in FORMATS {
         let template = templates.iter().find(|template| template.name == format.name).expect("the format's sample");
-        let records = tainted(template, "2026-09-14", &KEYS[..1]);
-        let reads = |record: &&String| matches!((format.decode)(record.as_str()), Ok(Some(_)));
+        let records = tainted(template, "2026-09-14T00:00:00Z", &KEYS[..1]);
+        let reads = |record: &&String| matches!(format.decode(record), Ok(Reading::Call(_)));
         let read = records.iter().filter(reads).count();
-        assert!(2 * read > records.len(), "{}: {read} of {} records with a key are read", format.name, records.len());
+        // A line with a key in the place of a number or a quote is no line of its format.
+        let share = if template.record.is_string() { 4 } else { 2 };
+        assert!(
+            share * read > records.len(),
+            "{}: {read} of {} records with a key are read",
+            format.name,
+            records.len()
+        );
     }
 }

@@ -5,7 +5,8 @@
 //!
 //! Not here: what a host, path or user agent means (one file each beside this one), and which columns there are (`schema`).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use super::batch::Calls;
 use super::credential::FingerprintKey;
 use super::enrichment::{Enrichment, NoVendor, present, text};
 use super::name::Name;
+use super::network::{origin, parse_address};
 use super::owner::Owners;
 use super::row::{CallRow, TraceId};
 use super::schema::Relation;
@@ -25,6 +27,8 @@ use super::{Call, Outcome, endpoint};
 const MAX_BYTES: u64 = 1 << 42;
 /// Most tokens that one call may carry: no model reads as many.
 const MAX_TOKENS: u64 = 1 << 32;
+/// How far a call may be after its arrival, microseconds: clocks of one company differ by less.
+const MAX_AHEAD: i64 = 60_000_000;
 /// Relations that are cached.
 const MAX_RELATIONS: usize = 65_536;
 /// Times that a call may have: 2000-01-01 to 2100-01-01, microseconds since the epoch.
@@ -53,11 +57,28 @@ impl From<NoVendor> for CallProblem {
     }
 }
 
+/// What a call has that is shown to people and not counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Details {
+    /// The format that it was read as.
+    pub format: &'static str,
+    /// HTTP status.
+    pub status: Option<u16>,
+    /// Address that it came from.
+    pub src_ip: Option<IpAddr>,
+}
+
 /// Turns decoded calls into a batch of rows, enriched and free of secrets.
 pub struct CallsBuilder {
     batch: Calls,
+    /// Details of the batch's calls, for who asks for them.
+    details: Option<Vec<Details>>,
     /// Latest time that a call may have, microseconds since the epoch.
     latest: i64,
+    /// When the record that is read arrived, microseconds since the epoch, where that is known.
+    arrived: Option<i64>,
+    /// Calls after their arrival, by caller.
+    ahead: BTreeMap<String, u64>,
     enrichment: Enrichment,
     relations: Relations,
     endpoint: String,
@@ -74,7 +95,10 @@ impl CallsBuilder {
     pub fn with_vendors(key: Arc<FingerprintKey>, vendors: Arc<VendorPack>) -> Self {
         Self {
             batch: Calls::default(),
+            details: None,
             latest: i64::MAX,
+            arrived: None,
+            ahead: BTreeMap::new(),
             enrichment: Enrichment::new(key, vendors),
             relations: Relations::default(),
             endpoint: String::new(),
@@ -82,7 +106,7 @@ impl CallsBuilder {
         }
     }
 
-    /// From now on calls public networks by their owners.
+    /// From now on calls public networks by their owners, and believes trusted proxies.
     pub fn name_owners(&mut self, owners: Owners) {
         self.enrichment.owners = owners;
     }
@@ -91,6 +115,27 @@ impl CallsBuilder {
     /// buckets of all others before their time.
     pub fn refuse_after(&mut self, latest: i64) {
         self.latest = latest;
+    }
+
+    /// The record that is read next arrived at this time, microseconds since the epoch. No call can be later than that: one that says
+    /// so by more than a minute has a clock that runs ahead, and counts at its arrival.
+    pub fn arrive_at(&mut self, arrived: i64) {
+        self.arrived = Some(arrived);
+    }
+
+    /// How many calls so far were after their arrival, by caller.
+    pub fn take_ahead(&mut self) -> BTreeMap<String, u64> {
+        std::mem::take(&mut self.ahead)
+    }
+
+    /// From now on keeps the details of calls.
+    pub fn keep_details(&mut self) {
+        self.details = Some(Vec::new());
+    }
+
+    /// The details of the calls so far, in their order, where they are kept; to be taken before [`finish`](Self::finish).
+    pub fn take_details(&mut self) -> Vec<Details> {
+        self.details.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Calls that [`finish`](Self::finish) would give.
@@ -129,12 +174,20 @@ impl CallsBuilder {
             enrichment.resolve(call, shaped, Name::clone).map(|(names, _)| names.into()).ok()
         });
         let Some(relation) = relation else { return Err(CallProblem::NoVendor) };
+        let time = match self.arrived {
+            Some(arrived) if call.time > arrived.saturating_add(MAX_AHEAD) => {
+                let caller = self.batch.relations[relation as usize].caller();
+                *self.ahead.entry(caller.to_string()).or_default() += 1;
+                arrived
+            }
+            _ => call.time,
+        };
         let outcome = call.outcome.unwrap_or_else(|| Outcome::of_status(call.status));
         let (tokens_in, tokens_out) = (call.tokens_in.and_then(tokens), call.tokens_out.and_then(tokens));
         // What failed is not paid.
         let is_paid = outcome == Outcome::Ok && !price.is_nothing();
         self.batch.rows.push(CallRow {
-            time: call.time,
+            time,
             relation,
             outcome,
             bytes_out: call.bytes_out.and_then(measured),
@@ -146,6 +199,11 @@ impl CallsBuilder {
             trace_id: call.trace_id.as_deref().and_then(TraceId::new),
             record: call.record_id.as_deref().and_then(|id| hash_record(format, id, &mut self.identity)),
         });
+        if let Some(details) = &mut self.details {
+            let src_ip =
+                origin(text(call.src_ip.as_ref()), &self.enrichment.owners.trusted_proxies).and_then(parse_address);
+            details.push(Details { format, status: call.status, src_ip });
+        }
         Ok(())
     }
 
@@ -248,6 +306,21 @@ mod tests {
     fn cell(calls: &Calls, column: &str) -> String {
         let dimension = Dimension::ALL.iter().find(|dimension| dimension.name() == column).unwrap();
         calls.relation(&calls.rows()[0]).name(*dimension).to_string()
+    }
+
+    #[test]
+    fn a_call_after_its_arrival_counts_at_its_arrival_and_its_caller_is_told() {
+        let mut calls = builder();
+        let arrived = 1_788_220_800_000_000;
+        calls.arrive_at(arrived);
+        for (caller, ahead) in [("billing", 30_000_000), ("crm", 2 * 3_600_000_000)] {
+            let call =
+                Call { time: arrived + ahead, caller: caller.into(), host: "api.stripe.com".into(), ..Call::default() };
+            calls.push(&call, "ecs").unwrap();
+        }
+        assert_eq!(calls.take_ahead(), [("crm".to_owned(), 1)].into());
+        assert!(calls.take_ahead().is_empty());
+        assert_eq!(calls.finish().rows().iter().map(|row| row.time - arrived).collect::<Vec<_>>(), [30_000_000, 0]);
     }
 
     #[test]

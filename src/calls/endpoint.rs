@@ -20,6 +20,8 @@ const MAX_NAME: usize = 32;
 const MIN_IDENTIFIER_BYTES: usize = 6;
 /// Shortest segment without a digit that is searched for a secret, bytes.
 const MIN_SECRET_BYTES: usize = 12;
+/// Longest name of a gRPC service or method, bytes.
+const MAX_GRPC_NAME: usize = 100;
 /// Longest API version: what is longer counts something else.
 const MAX_VERSION: usize = 8;
 
@@ -72,6 +74,12 @@ pub fn shape(method: Option<&str>, path: &str, out: &mut String) {
     out.push(' ');
     let names_host_alone = method == "CONNECT" || path == "*";
     let path = if names_host_alone { "" } else { path_of(path) };
+    let decoded = path.contains('%').then(|| percent_encoding::percent_decode_str(path).decode_utf8_lossy());
+    let path = decoded.as_deref().unwrap_or(path);
+    if is_grpc(path) {
+        out.push_str(path);
+        return;
+    }
     let mut segments = path.split('/').filter(|segment| !segment.is_empty());
     for segment in segments.by_ref().take(MAX_SEGMENTS) {
         // Path parameters (`;jsessionid=…`) are a query by another name.
@@ -106,6 +114,25 @@ fn path_of(url: &str) -> &str {
         Some((_scheme, rest)) => rest.split_once('/').map_or("", |(_authority, path)| path),
         None => url,
     }
+}
+
+/// Whether a path is that of a gRPC method, `/package.v1.Service/Method`: names of code, and no ids in them.
+fn is_grpc(path: &str) -> bool {
+    let Some((service, method)) = path.strip_prefix('/').and_then(|path| path.split_once('/')) else { return false };
+    let is_name = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    };
+    let is_type = |name: &str| name.starts_with(|c: char| c.is_ascii_uppercase());
+    service.len() <= MAX_GRPC_NAME
+        && method.len() <= MAX_GRPC_NAME
+        && service.contains('.')
+        && service.split('.').all(is_name)
+        && service.rsplit('.').next().is_some_and(is_type)
+        && is_name(method)
+        && is_type(method)
+        && !looks_secret(service)
+        && !looks_secret(method)
 }
 
 /// Whether a segment names one object and no kind of object.
@@ -182,6 +209,20 @@ mod tests {
         let mut out = "left over".to_owned();
         shape(method, path, &mut out);
         assert_eq!(out, expected, "{path}");
+    }
+
+    #[test]
+    fn a_grpc_method_stays_as_it_is_and_percent_encoding_changes_no_endpoint() {
+        let mut out = String::new();
+        for (path, endpoint) in [
+            ("/ferrywise.ledger.v1.LedgerService/PostEntry", "POST /ferrywise.ledger.v1.LedgerService/PostEntry"),
+            ("/v1/ch%61rges", "POST /v1/charges"),
+            ("/v1/charges/me%40example.com", "POST /v1/charges/{id}"),
+            ("/a.b/c", "POST /a.b/c"),
+        ] {
+            shape(Some("POST"), path, &mut out);
+            assert_eq!(out, endpoint, "{path}");
+        }
     }
 
     #[test]

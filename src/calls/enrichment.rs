@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::cache::Cache;
 use super::credential::{self, FingerprintKey};
 use super::name::Name;
+use super::network::origin;
 use super::owner::Owners;
 use super::schema::DIMENSIONS;
 use super::secret::looks_secret;
@@ -242,7 +243,11 @@ impl Enrichment {
 
     fn network<R>(&mut self, address: &str, read: impl FnOnce(&Name) -> R) -> R {
         let owners = &self.owners;
-        self.networks.with(address, |address| Name::new(&network::named_network_of(address, owners)), read)
+        let network = |address: &str| {
+            let address = origin(address, &owners.trusted_proxies).unwrap_or(address);
+            Name::new(&network::named_network_of(address, owners))
+        };
+        self.networks.with(address, network, read)
     }
 
     fn client<R>(&mut self, user_agent: &str, read: impl FnOnce(&Name) -> R) -> R {
@@ -286,14 +291,21 @@ fn clip(text: &str) -> &str {
 /// Longest media type that is kept, bytes (RFC 6838 allows 127 for each half; none in use comes near).
 const MAX_MEDIA_TYPE: usize = 100;
 
+/// Top-level media types (IANA, "Media Types").
+const MEDIA_KINDS: [&str; 10] =
+    ["application", "audio", "font", "haptics", "image", "message", "model", "multipart", "text", "video"];
+
 /// `Application/JSON; charset=utf-8` is `application/json`; what is no media type is empty.
 fn media_type(logged: &str) -> String {
-    let essence = logged.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let logged = logged.split(';').next().unwrap_or_default().trim();
+    let essence = logged.to_ascii_lowercase();
     let is_token = |part: &str| {
         !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
     };
-    let is_type = essence.split_once('/').is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype));
-    if is_type && essence.len() <= MAX_MEDIA_TYPE && !looks_secret(&essence) { essence } else { String::new() }
+    let is_known = |(kind, subtype): (&str, &str)| MEDIA_KINDS.contains(&kind) && is_token(subtype);
+    let is_type = essence.split_once('/').is_some_and(is_known);
+    // Judged as logged: a key in lower case no longer looks like one.
+    if is_type && essence.len() <= MAX_MEDIA_TYPE && !looks_secret(logged) { essence } else { String::new() }
 }
 
 /// `TLSv1.2`, `TLS 1.2`, `tls1_2` and `1.2` are `1.2`: its index in [`TLS_VERSIONS`]; what is no known version has none.

@@ -9,6 +9,7 @@
 mod batch;
 mod builder;
 mod cache;
+mod cidr;
 mod client;
 mod credential;
 mod endpoint;
@@ -24,13 +25,15 @@ mod secret;
 mod template;
 mod vendor;
 mod vendor_pack;
+mod workload;
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
 pub use batch::Calls;
-pub use builder::{CallProblem, CallsBuilder, record_hash};
+pub use builder::{CallProblem, CallsBuilder, Details, record_hash};
+pub use cidr::Cidr;
 pub use client::is_interactive_tool;
 pub use credential::{FingerprintKey, KeyError};
 pub use endpoint::{is_write, sensitive_endpoint, shape};
@@ -46,6 +49,7 @@ pub use schema::{
 pub use secret::looks_secret;
 pub use template::{MAX_CHILDREN, TemplateLearner, Templates};
 pub use vendor_pack::{PackError, Price, Vendor, VendorCategory, VendorPack, Verb};
+pub use workload::{workload_of_pod, workload_of_replica};
 
 /// Which view of the relation a log gives. The two never share a baseline: the credential fingerprint joins them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -86,8 +90,10 @@ pub enum Outcome {
     Throttled,
     /// 500 to 599.
     ServerError,
-    /// No status was received.
+    /// No answer came.
     NoResponse,
+    /// The log does not say.
+    Unknown,
 }
 
 impl Outcome {
@@ -100,10 +106,11 @@ impl Outcome {
             Self::Throttled => "throttled",
             Self::ServerError => "server_error",
             Self::NoResponse => "no_response",
+            Self::Unknown => "unknown",
         }
     }
 
-    /// The outcome that an HTTP status tells; `None` and values outside 100..=599 mean that no answer came.
+    /// The outcome that an HTTP status tells; without one it is unknown, and values outside 100..=599 mean that no answer came.
     pub const fn of_status(status: Option<u16>) -> Self {
         match status {
             Some(401 | 403) => Self::Denied,
@@ -111,7 +118,8 @@ impl Outcome {
             Some(100..=399) => Self::Ok,
             Some(400..=499) => Self::ClientError,
             Some(500..=599) => Self::ServerError,
-            _ => Self::NoResponse,
+            Some(_) => Self::NoResponse,
+            None => Self::Unknown,
         }
     }
 }
@@ -186,7 +194,7 @@ impl Channel {
 /// One API call as its format decoded it, before enrichment: raw, borrowed, and gone once the builder has read it.
 #[derive(Debug, Default)]
 pub struct Call<'a> {
-    /// Start of the call, microseconds since the epoch, UTC.
+    /// Start of the call, microseconds since the epoch, UTC; 0 where it is not known yet.
     pub time: i64,
     /// The view that the log gives.
     pub view: View,

@@ -6,6 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::cidr::Cidr;
 use super::owner::Owners;
 
 /// The network of calls that AWS makes itself, for a customer: logged by a service's name in the place of an address.
@@ -50,6 +51,19 @@ pub(super) fn parse_address(text: &str) -> Option<IpAddr> {
     bare.parse::<IpAddr>().ok().map(|address| address.to_canonical())
 }
 
+/// Of a chain of addresses as proxies write it (`X-Forwarded-For`), the one that the call came from: the right-most public one that is
+/// no trusted proxy; where none is public, the right-most that is no trusted proxy. What stands further left, anybody may have written.
+pub(super) fn origin<'a>(chain: &'a str, trusted: &[Cidr]) -> Option<&'a str> {
+    if !chain.contains(',') {
+        return Some(chain.trim()).filter(|text| !text.is_empty());
+    }
+    let is_trusted =
+        |text: &str| parse_address(text).is_some_and(|address| trusted.iter().any(|range| range.contains(address)));
+    let addresses =
+        || chain.rsplit(',').map(str::trim).filter(|text| parse_address(text).is_some() && !is_trusted(text));
+    addresses().find(|text| !is_private(&network_of(text))).or_else(|| addresses().next())
+}
+
 /// Whether a network (`10.20.3.0/24`) is one that the internet does not route: private, shared, link-local or loopback.
 pub fn is_private(network: &str) -> bool {
     let Some(address) = network.split('/').next().and_then(|text| text.parse::<IpAddr>().ok()) else { return false };
@@ -66,6 +80,22 @@ pub fn is_private(network: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_chain_the_rightmost_public_address_that_is_no_trusted_proxy_is_where_a_call_came_from() {
+        let trusted = ["203.0.113.0/24", "10.0.0.0/8"].map(|range| Cidr::parse(range).unwrap());
+        for (chain, expected) in [
+            ("198.51.100.77, 10.20.1.1", Some("198.51.100.77")),
+            ("192.0.2.1, 198.51.100.77, 203.0.113.9", Some("198.51.100.77")),
+            ("192.168.1.5, 10.20.1.1", Some("192.168.1.5")),
+            ("unknown, 198.51.100.77:443", Some("198.51.100.77:443")),
+            ("unknown, _hidden", None),
+            ("198.51.100.77", Some("198.51.100.77")),
+            ("", None),
+        ] {
+            assert_eq!(origin(chain, &trusted), expected, "{chain}");
+        }
+    }
 
     #[test]
     fn an_address_has_one_network_however_it_is_logged() {

@@ -14,6 +14,8 @@ use maxminddb::{Reader, geoip2};
 use serde::Deserialize;
 use thiserror::Error;
 
+use super::cidr::Cidr;
+
 /// Words in the names of those who rent out machines by the hour.
 const HOSTING: [&str; 34] = [
     "akamai",
@@ -54,7 +56,7 @@ const HOSTING: [&str; 34] = [
 /// Longest name of an owner in a network's label, bytes.
 const MAX_NAME: usize = 48;
 
-/// `[enrichment]`: databases of who owns which network.
+/// `[enrichment]`: what is known of networks: databases of who owns which, and one's own proxies.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OwnerDatabases {
@@ -62,6 +64,8 @@ pub struct OwnerDatabases {
     pub asn_database: Option<PathBuf>,
     /// Countries, in MaxMind's format, as `GeoLite2-Country.mmdb` or a city database.
     pub country_database: Option<PathBuf>,
+    /// Networks of proxies whose word on the addresses behind them is believed: `["10.0.0.0/8"]`.
+    pub trusted_proxies: Vec<Cidr>,
 }
 
 /// Why a database cannot be used.
@@ -100,6 +104,8 @@ pub enum OwnerError {
 pub struct Owners {
     asn: Option<Arc<Reader<Vec<u8>>>>,
     country: Option<Arc<Reader<Vec<u8>>>>,
+    /// Networks of trusted proxies.
+    pub(super) trusted_proxies: Vec<Cidr>,
 }
 
 impl Owners {
@@ -111,7 +117,11 @@ impl Owners {
         let asn = databases.asn_database.as_deref().map(|path| open(path, "asn_database", &["ASN", "ISP"]));
         let country = databases.country_database.as_deref();
         let country = country.map(|path| open(path, "country_database", &["Country", "City", "Enterprise"]));
-        Ok(Self { asn: asn.transpose()?.map(Arc::new), country: country.transpose()?.map(Arc::new) })
+        Ok(Self {
+            asn: asn.transpose()?.map(Arc::new),
+            country: country.transpose()?.map(Arc::new),
+            trusted_proxies: databases.trusted_proxies.clone(),
+        })
     }
 
     /// The label of an address's owner, `None` for an address that no database knows. `network` is its /24 or /48, which
@@ -225,7 +235,7 @@ mod tests {
         let (asn, countries) = (folder.join("asn.mmdb"), folder.join("country.mmdb"));
         std::fs::write(&asn, database("Test-ASN", 3, &owner)).unwrap();
         std::fs::write(&countries, database("Test-Country", 3, &country)).unwrap();
-        OwnerDatabases { asn_database: Some(asn), country_database: Some(countries) }
+        OwnerDatabases { asn_database: Some(asn), country_database: Some(countries), ..OwnerDatabases::default() }
     }
 
     #[test]
@@ -246,10 +256,10 @@ mod tests {
     fn a_database_of_another_kind_is_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
         let both = databases(folder.path());
-        let swapped = OwnerDatabases { asn_database: both.country_database, country_database: None };
+        let swapped = OwnerDatabases { asn_database: both.country_database, ..OwnerDatabases::default() };
         let refusal = Owners::open(&swapped).err().unwrap().to_string();
         assert!(refusal.contains("enrichment.asn_database: a database of type Test-Country"), "{refusal}");
-        let nothing = OwnerDatabases { asn_database: Some(folder.path().join("none")), country_database: None };
+        let nothing = OwnerDatabases { asn_database: Some(folder.path().join("none")), ..OwnerDatabases::default() };
         assert!(matches!(Owners::open(&nothing), Err(OwnerError::Unreadable { .. })));
     }
 

@@ -282,7 +282,7 @@ macro_rules! measures {
         impl Measures {
             /// The measures of one call.
             pub fn of(call: &CallRow) -> Self {
-                let is_ok = call.outcome == Outcome::Ok;
+                let is_ok = matches!(call.outcome, Outcome::Ok | Outcome::Unknown);
                 let ln = |value: Option<f64>| value.filter(|_| is_ok).map(f64::ln_1p);
                 let bytes = [call.bytes_out, call.bytes_in].map(|bytes| bytes.map(|bytes| bytes as f64));
                 let facts = Facts { call, is_ok, logarithms: [ln(bytes[0]), ln(bytes[1]), ln(call.latency_ms)] };

@@ -40,12 +40,21 @@ impl Party {
         }
         let name = bare.rsplit_once(':').map_or(bare, |(name, _port)| name);
         // A dash is how access logs write that there was none.
-        let host = name.trim_end_matches(['.', '-']).to_ascii_lowercase();
+        let host = ascii(name.trim_end_matches(['.', '-']));
         let place = parents(&host).find_map(|domain| vendors.index_of_domain(domain));
         let known = place.and_then(|place| vendors.vendors().get(place));
         let vendor = known.map_or_else(|| registrable(&host), |known| known.name.as_str()).to_owned();
         Self { host: without_bucket(host), vendor, place }
     }
+}
+
+/// A host in lower case, an internationalised one as it goes over the wire (UTS 46): one host, however it is written.
+fn ascii(name: &str) -> String {
+    if name.is_ascii() && !name.contains('%') {
+        return name.to_ascii_lowercase();
+    }
+    let decoded = percent_encoding::percent_decode_str(name).decode_utf8_lossy();
+    idna::domain_to_ascii(&decoded).unwrap_or_else(|_| decoded.to_lowercase())
 }
 
 /// Cuts scheme, path and user of what is logged as a host.
@@ -109,6 +118,18 @@ mod tests {
             ["api.stripe.com", "API.Stripe.com:443", "api.stripe.com.", "https://user:pass@api.stripe.com:443/v1?x=1"]
         {
             check(logged, "api.stripe.com", "stripe");
+        }
+    }
+
+    #[test]
+    fn an_internationalised_host_is_one_vendor_in_whatever_script_it_is_written() {
+        for logged in [
+            "api.bücherei.example",
+            "API.BÜCHEREI.example:443",
+            "api.xn--bcherei-n2a.example",
+            "api.b%C3%BCcherei.example",
+        ] {
+            check(logged, "api.xn--bcherei-n2a.example", "xn--bcherei-n2a.example");
         }
     }
 

@@ -66,7 +66,6 @@ impl Evaluate {
         let bundle = setup.bundle(&self.model)?;
         let mut scores: HashMap<u64, f64> = HashMap::default();
         let mut frames: Vec<Calls> = Vec::new();
-        let (mut first, mut last) = (i64::MAX, i64::MIN);
         let entity_days = Arc::new(Mutex::new(EntityDays::new(bundle.span)));
         let observe = |engine: &mut Engine| {
             let entity_days = Arc::clone(&entity_days);
@@ -82,9 +81,6 @@ impl Evaluate {
             }
         };
         let scanned = scan(&self.reading.inputs, &setup, &bundle, prepare, |calls: &Calls| {
-            let times = || calls.rows().iter().map(|call| call.time);
-            first = times().fold(first, i64::min);
-            last = times().fold(last, i64::max);
             if !labels.records.is_empty() {
                 scores.extend(surprise_of_calls(calls, &bundle.known, &bundle.novelty_rates));
                 frames.push(calls.clone());
@@ -92,9 +88,11 @@ impl Evaluate {
             Ok(())
         })?;
         scores.extend(audit::surprise_of_calls(&frames, &bundle.audit));
+        scanned.ensure_judged()?;
+        let (first, last) = scanned.judged.map_or((0, 0), |(first, last)| (bucket_start(first), bucket_start(last)));
         let from = self.from.map_or(first.div_euclid(DAY) * DAY, Timestamp::as_microsecond);
         let to = self.to.map_or((last.div_euclid(DAY) + 1) * DAY, Timestamp::as_microsecond);
-        if scanned.tally.calls > 0 {
+        if scanned.counters.calls > 0 {
             let [first, last] = [first, last].map(Timestamp::from_microsecond);
             anyhow::ensure!(from < to, "--from or --to lies outside of the logs, {} to {}", first?, last?);
         }
@@ -115,6 +113,7 @@ impl Evaluate {
         {
             evaluated.calibration = entity_days.calibration(&bundle.baselines, &labels, from, to);
         }
+        report(format_args!("{}", scanned.account()));
         if self.json { print_line(serde_json::to_string_pretty(&evaluated)?) } else { print_text(evaluated) }
     }
 }

@@ -7,9 +7,12 @@
 
 mod alerts;
 mod completions;
+mod decode;
 mod demo;
 mod detectors;
 mod evaluate;
+mod formats;
+mod init;
 mod inject;
 mod model;
 mod output;
@@ -52,6 +55,9 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     Alerts(alerts::Alerts),
     Model(model::Model),
+    Decode(decode::Decode),
+    Formats(formats::Formats),
+    Init(init::Init),
     Detectors(detectors::Detectors),
     Inject(inject::Inject),
     Simulate(simulate::Simulate),
@@ -77,6 +83,9 @@ impl Arguments {
             Command::Evaluate(command) => command.run(),
             Command::Alerts(command) => command.run(),
             Command::Model(command) => command.run(),
+            Command::Decode(command) => command.run(),
+            Command::Formats(command) => command.run(),
+            Command::Init(command) => command.run(),
             Command::Detectors(command) => command.run(),
             Command::Inject(command) => command.run(),
             Command::Simulate(command) => command.run(),

@@ -2,7 +2,6 @@
 //!
 //! Not here: decoding (`ingest`), and the pipeline file (`pipeline`).
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -15,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::output::report;
 use crate::alerts::triage::Triage;
 use crate::calls::{Calls, CallsBuilder, Exclude, FingerprintKey, OwnerDatabases, Owners, VendorPack};
-use crate::ingest::{Batch, DecodeError, DecodeSpec, Decoder, FileReader, InputError, Inputs, Piece};
+use crate::ingest::{Batch, Counts, DecodeError, DecodeSpec, Decoder, FileReader, InputError, Inputs, Piece, Tally};
 use crate::models::bundle::{Bundle, BundleError};
 use crate::pipeline::{self, Detection, Plan, default_key_file};
 
@@ -23,6 +22,8 @@ use crate::pipeline::{self, Detection, Plan, default_key_file};
 const RECORDS_PER_PIECE: usize = 512;
 /// Pieces that are read, and decoded, ahead of whoever takes them, by each worker.
 const PIECES_AHEAD: usize = 4;
+/// How far ahead of the clock a record may be, microseconds: a day.
+const MAX_AHEAD: i64 = 86_400_000_000;
 /// Complaints that are printed; the rest is counted.
 const MAX_DIAGNOSTICS: usize = 5;
 
@@ -88,28 +89,19 @@ impl Setup {
     }
 }
 
-/// Counts of records read and skipped.
+/// What was read, and what of it could not be.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub records: u64,
-    pub calls: u64,
-    pub skipped: u64,
-    /// Diagnostics by reason.
-    pub diagnostics: BTreeMap<&'static str, u64>,
+pub(super) struct Intake {
+    /// How many records were what.
+    pub tally: Tally,
     /// Files that could not be read to their end.
     pub unreadable: Vec<String>,
     printed: usize,
 }
 
-impl Tally {
-    /// Records that were no calls or could not be decoded.
-    pub fn left_out(&self) -> u64 {
-        self.skipped + self.diagnostics.values().sum::<u64>()
-    }
-
+impl Intake {
     fn report(&mut self, progress: &ProgressBar, errors: &[DecodeError]) {
         for error in errors {
-            *self.diagnostics.entry(error.reason()).or_default() += 1;
             if self.printed < MAX_DIAGNOSTICS {
                 progress.suspend(|| report(error));
             } else if self.printed == MAX_DIAGNOSTICS {
@@ -117,6 +109,25 @@ impl Tally {
             }
             self.printed = (self.printed + 1).min(MAX_DIAGNOSTICS + 1);
         }
+    }
+
+    /// The account of all records, by what became of the calls among them: `10 records: 7 judged, 1 rejected (1 not_json), …`.
+    pub fn account(&self, became: &[(&str, u64)]) -> String {
+        let Tally { not_calls, rejected, unreadable, .. } = &self.tally;
+        let mut account = format!("{} records:", self.tally.records());
+        for (index, (what, count)) in became.iter().enumerate() {
+            account.push_str(&format!("{} {count} {what}", if index == 0 { "" } else { "," }));
+        }
+        for (what, counts) in [("rejected", rejected), ("not a call", not_calls)] {
+            account.push_str(&format!(", {} {what}", counts.values().sum::<u64>()));
+            if !counts.is_empty() {
+                account.push_str(&format!(" ({})", Counts(counts)));
+            }
+        }
+        if !unreadable.is_empty() {
+            account.push_str(&format!("; fields that could not be read: {}", Counts(unreadable)));
+        }
+        account
     }
 }
 
@@ -130,6 +141,7 @@ impl Worker {
     fn new(setup: &Setup, owners: &Owners) -> anyhow::Result<Self> {
         let mut calls = CallsBuilder::with_vendors(Arc::clone(&setup.key), Arc::clone(&setup.vendors));
         calls.name_owners(owners.clone());
+        calls.refuse_after(latest_time());
         Ok(Self { decoder: Decoder::new(&setup.decode)?, calls })
     }
 
@@ -137,6 +149,12 @@ impl Worker {
         let batch = piece.decode(&mut self.decoder, &mut self.calls);
         (batch, self.calls.finish())
     }
+}
+
+/// The latest time that a record may have, microseconds since the epoch: a day from now.
+fn latest_time() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_micros()).unwrap_or(i64::MAX).saturating_add(MAX_AHEAD)
 }
 
 /// A worker's two ends: the pieces that it is given, and what it makes of them.
@@ -186,11 +204,11 @@ pub(super) fn read(
     inputs: &[String],
     setup: &Setup,
     mut take: impl FnMut(Calls) -> anyhow::Result<()>,
-) -> anyhow::Result<Tally> {
+) -> anyhow::Result<Intake> {
     let reader = FileReader::new(&Inputs::resolve(inputs)?);
     let owners = Owners::open(&setup.owners)?;
     let progress = bytes_bar(reader.bytes_total());
-    let mut tally = Tally::default();
+    let mut intake = Intake::default();
     let threads = 0..rayon::current_num_threads();
     let workers = threads.map(|_| Worker::new(setup, &owners)).collect::<anyhow::Result<Vec<_>>>()?;
     std::thread::scope(|scope| {
@@ -205,26 +223,24 @@ pub(super) fn read(
                 Ok(position) => progress.set_position(position),
                 Err(error) => {
                     progress.suspend(|| report(&error));
-                    tally.unreadable.push(error.to_string());
+                    intake.unreadable.push(error.to_string());
                     continue;
                 }
             }
             let Some((batch, calls)) = turns.next().and_then(|worker| worker.recv().ok()) else { break };
-            tally.records += batch.records;
-            tally.skipped += batch.skipped as u64;
-            tally.report(&progress, &batch.errors);
+            intake.tally.merge(&batch.tally);
+            intake.report(&progress, &batch.errors);
             if !calls.is_empty() {
-                tally.calls += calls.len() as u64;
                 take(calls)?;
             }
-            progress.set_message(format!("{} calls", tally.calls));
+            progress.set_message(format!("{} calls", intake.tally.calls));
         }
         anyhow::Ok(())
     })?;
     progress.finish_and_clear();
     // Each was reported when it failed.
-    anyhow::ensure!(tally.calls > 0 || tally.unreadable.is_empty(), "no input could be read");
-    Ok(tally)
+    anyhow::ensure!(intake.tally.records() > 0 || intake.unreadable.is_empty(), "no input could be read");
+    Ok(intake)
 }
 
 /// A progress bar over `total` bytes; hidden where standard error is no terminal.

@@ -11,7 +11,7 @@ use clap::Args;
 
 use super::output::{STDOUT, stdout};
 use super::output_file::{OutputFile, refuse_bundle, refuse_inputs};
-use super::reading::{Reading, Setup, Tally, read};
+use super::reading::{Intake, Reading, Setup, read};
 use crate::alerts::{Alert, Severity, to_ocsf};
 use crate::calls::Calls;
 use crate::ingest::Inputs;
@@ -40,8 +40,31 @@ pub(super) struct Scan {
 /// The result of a scan.
 pub(super) struct Scanned {
     pub alerts: Vec<Alert>,
-    pub tally: Tally,
+    pub intake: Intake,
     pub counters: Counters,
+    /// The first and the last bucket judged.
+    pub judged: Option<(i64, i64)>,
+}
+
+impl Scanned {
+    /// What became of every record.
+    pub fn account(&self) -> String {
+        let Counters { calls, too_late, repeated, trimmed, .. } = self.counters;
+        let became = [("judged", calls - trimmed), ("late", too_late), ("repeated", repeated), ("trimmed", trimmed)];
+        let became: Vec<_> = became.into_iter().filter(|(what, count)| *what != "trimmed" || *count > 0).collect();
+        self.intake.account(&became)
+    }
+
+    /// # Errors
+    /// Where there were records, and no call among them: whatever is wrong, it is not that all is well.
+    pub fn ensure_judged(&self) -> anyhow::Result<()> {
+        let records = self.intake.tally.records();
+        anyhow::ensure!(
+            records == 0 || self.counters.calls > 0,
+            "none of {records} records is a call: `apiwarden formats detect FILE` says what they are"
+        );
+        Ok(())
+    }
 }
 
 /// Runs inputs through an engine. `prepare` configures the engine, `observe` gets each frame of calls before the engine does.
@@ -59,7 +82,7 @@ pub(super) fn scan(
     let mut engine = Engine::new(Arc::clone(bundle), settings)?;
     prepare(&mut engine);
     let mut alerts = Vec::new();
-    let tally = read(inputs, setup, |calls| {
+    let intake = read(inputs, setup, |calls| {
         observe(&calls)?;
         alerts.extend(engine.push("files", calls)?);
         Ok(())
@@ -68,7 +91,7 @@ pub(super) fn scan(
     if let Some(triage) = &setup.triage {
         alerts = alerts.into_iter().map(|alert| triage.apply(alert)).collect();
     }
-    Ok(Scanned { alerts, tally, counters: engine.counters() })
+    Ok(Scanned { alerts, intake, counters: engine.counters(), judged: engine.judged() })
 }
 
 impl Scan {
@@ -89,16 +112,8 @@ impl Scan {
             .filter(|alert| alert.severity >= Severity::Medium)
             .map(|alert| alert.id.as_str())
             .collect();
-        let (tally, counters) = (&scanned.tally, scanned.counters);
-        eprintln!(
-            "{} calls in {} buckets; {} records skipped; {} alerts, {} incidents that page",
-            counters.calls,
-            counters.buckets,
-            tally.left_out() + counters.repeated,
-            scanned.alerts.len(),
-            pages.len()
-        );
-        Ok(())
+        eprintln!("{} alerts, {} incidents that page; {}", scanned.alerts.len(), pages.len(), scanned.account());
+        scanned.ensure_judged()
     }
 
     /// Opens the output file, which must be none of the files that are read.

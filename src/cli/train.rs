@@ -8,8 +8,8 @@ use std::sync::Arc;
 use clap::Args;
 use indicatif::ProgressBar;
 
-use super::output::{print_line, print_text};
-use super::reading::{Setup, Tally, read};
+use super::output::{self, print_line, print_text};
+use super::reading::{Intake, Setup, read};
 use crate::calls::Exclude;
 use crate::train::{History, Settings, train};
 
@@ -54,18 +54,19 @@ impl Train {
         } else {
             History::excluding([setup.exclude.clone(), self.exclude].concat())
         };
-        let tally = if self.without_history {
-            Tally::default()
+        let intake = if self.without_history {
+            Intake::default()
         } else {
             read(&self.input, &setup, |calls| {
                 history.add(calls);
                 Ok(())
             })?
         };
+        let kept = u64::try_from(history.calls()).unwrap_or_default();
         let settings = Settings {
             fingerprint_key: setup.key.id(),
             alerts_per_day: setup.detection.alerts_per_day,
-            records_left_out: tally.left_out(),
+            records_left_out: intake.tally.rejects() + intake.tally.other_events(),
             vendors: Arc::clone(&setup.vendors),
         };
         let progress = ProgressBar::new_spinner();
@@ -73,12 +74,23 @@ impl Train {
         let (mut bundle, mut report) = train(history, &settings, &|stage| progress.set_message(stage.to_owned()))?;
         bundle.save(&self.out)?;
         progress.finish_and_clear();
-        report.leave_out(tally.skipped, &tally.diagnostics, &tally.unreadable);
+        let became = [
+            ("learned from", kept - report.trimmed.min(kept)),
+            ("excluded", intake.tally.calls - kept.min(intake.tally.calls)),
+            ("trimmed", report.trimmed),
+        ];
+        let became: Vec<_> = became.into_iter().filter(|(what, count)| *what == "learned from" || *count > 0).collect();
+        let account = intake.account(&became);
+        report.leave_out(&intake.tally, &intake.unreadable);
         if self.json {
-            print_line(serde_json::to_string_pretty(&report)?)
+            print_line(serde_json::to_string_pretty(&report)?)?;
         } else {
             let (out, version) = (self.out.display(), &bundle.manifest.version);
-            print_text(format_args!("{report}\nWrote {out} (bundle {version})."))
+            print_text(format_args!("{report}\nWrote {out} (bundle {version})."))?;
         }
+        if !self.without_history {
+            output::report(account);
+        }
+        Ok(())
     }
 }

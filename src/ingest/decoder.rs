@@ -6,15 +6,16 @@
 //! Not here: how payloads are cut (`payload`), what shippers wrap (`envelope`), what a format means (`formats`).
 
 use std::borrow::Cow;
-use std::mem;
+use std::collections::BTreeMap;
 
-use super::envelope;
-use super::formats::{FORMATS, FormatKind};
-use super::overrides::Overrides;
+use super::declared::{CUSTOM, Declared};
+use super::envelope::{self, Opened};
+use super::fields::Fields;
+use super::formats::{FORMATS, FormatKind, Probe, Reading};
 use super::payload::{self, Codec};
 use super::place::{DecodeError, Place, Problem, RecordError};
 use super::spec::{DecodeSpec, SpecError};
-use crate::calls::{Call, CallsBuilder};
+use crate::calls::{Call, CallsBuilder, View, workload_of_replica};
 
 /// Longest Kafka message that is read, bytes.
 const MAX_MESSAGE: usize = 10 << 20;
@@ -29,124 +30,68 @@ const MISSES_TO_SWITCH: u32 = 3;
 /// Room for inflated content that is kept between payloads, bytes.
 const KEPT_CAPACITY: usize = 1 << 20;
 
-/// What came of one payload.
+/// What came of one payload. Every record in it is a call, another kind of event, or an error.
 #[derive(Debug, Default)]
 pub struct Decoded {
     /// Calls given to the builder.
     pub calls: usize,
-    /// Records that tell of no call, and empty payloads.
-    pub skipped: usize,
+    /// Records that tell of no call of ours, by what they are.
+    pub not_calls: BTreeMap<&'static str, u64>,
+    /// Fields of calls that could not be read and are unknown, by name.
+    pub unreadable: BTreeMap<String, u64>,
     /// Records that could not be read, in order.
     pub errors: Vec<DecodeError>,
 }
 
+impl Decoded {
+    /// Records that tell of no call of ours.
+    pub fn skipped(&self) -> u64 {
+        self.not_calls.values().sum()
+    }
+
+    fn add(&mut self, read: Read, place: &Place) {
+        match read {
+            Ok(Found::Call) => self.calls += 1,
+            Ok(Found::NotACall(kind)) => *self.not_calls.entry(kind).or_default() += 1,
+            Err((format, error)) => self.errors.push(error.at(place, format)),
+        }
+    }
+}
+
+/// What a record was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    Call,
+    NotACall(&'static str),
+}
+
+/// What a record was, or which format complains of what.
+type Read = Result<Found, (Option<&'static str>, RecordError)>;
+
 /// Decodes the records of one topic or, one after another, of several files.
 #[derive(Debug)]
 pub struct Decoder {
-    declared: Option<&'static FormatKind>,
-    overrides: Overrides,
-    /// The format that the source's records have shown.
-    kept: Option<&'static FormatKind>,
-    misses: u32,
-    /// A place in the source that `kept` belongs to.
-    source: Option<Place>,
+    rules: Rules,
+    source: Source,
+    /// Room for what the records of a payload are.
+    reads: Vec<Read>,
     inflated: Vec<u8>,
 }
 
-/// Whether the record was a call, or which format complains of what.
-type Read = Result<bool, (Option<&'static str>, RecordError)>;
+/// What is known of the topic or file that is read.
+#[derive(Debug, Default)]
+struct Source {
+    /// A place in it.
+    place: Option<Place>,
+    /// The format that its records have shown.
+    kept: Option<&'static FormatKind>,
+    misses: u32,
+}
 
-impl Decoder {
-    /// A decoder that has seen nothing.
-    ///
-    /// # Errors
-    /// The specification names a format or a field that does not exist; the message lists those that do.
-    pub fn new(spec: &DecodeSpec) -> Result<Self, SpecError> {
-        let declared = spec.format.as_deref().map(declared_format).transpose()?;
-        let overrides = Overrides::new(&spec.fields)?;
-        Ok(Self { declared, overrides, kept: None, misses: 0, source: None, inflated: Vec::new() })
-    }
-
-    /// Reads a payload: one record or many, perhaps compressed. Never fails as a whole.
-    pub fn decode(&mut self, bytes: &[u8], place: &Place, calls: &mut CallsBuilder) -> Decoded {
-        self.enter(place);
-        let mut decoded = Decoded::default();
-        let mut inflated = mem::take(&mut self.inflated);
-        match content(bytes, limit_of(place), &mut inflated) {
-            Ok(plain) => self.unpack(plain, place, calls, &mut decoded),
-            Err(problem) => decoded.errors.push(RecordError::from(problem).at(place, None)),
-        }
-        inflated.clear();
-        inflated.shrink_to(KEPT_CAPACITY);
-        self.inflated = inflated;
-        decoded
-    }
-
-    /// Forgets the format when another topic or file begins.
-    fn enter(&mut self, place: &Place) {
-        if !self.source.as_ref().is_some_and(|source| source.shares_source_with(place)) {
-            self.source = Some(place.clone());
-            self.kept = None;
-            self.misses = 0;
-        }
-    }
-
-    fn unpack(&mut self, plain: &[u8], place: &Place, calls: &mut CallsBuilder, decoded: &mut Decoded) {
-        // Whole text is checked much faster at once than searched for its first flaw.
-        let text = std::str::from_utf8(plain).map_or_else(|_| String::from_utf8_lossy(plain), Cow::Borrowed);
-        let text = payload::trim(&text);
-        if text.is_empty() {
-            decoded.skipped += 1;
-            return;
-        }
-        for (at, record) in payload::records(text).enumerate() {
-            if at == MAX_RECORDS {
-                let problem = Problem::TooManyRecords { limit: MAX_RECORDS };
-                decoded.errors.push(RecordError::from(problem).at(place, None));
-                break;
-            }
-            match self.read(record, None, DEEPEST_ENVELOPE, calls) {
-                Ok(true) => decoded.calls += 1,
-                Ok(false) => decoded.skipped += 1,
-                Err((format, error)) => decoded.errors.push(error.at(place, format)),
-            }
-        }
-    }
-
-    /// Reads one record as the expected format, else what it wraps, else as the format that it looks like.
-    fn read(&mut self, text: &str, shipper: Option<&str>, envelopes: usize, calls: &mut CallsBuilder) -> Read {
-        if self.declared.or(self.kept).is_none() {
-            self.kept = FormatKind::detect(text).map_err(|error| (None, error))?;
-        }
-        let expected = self.declared.or(self.kept);
-        let first = expected.map(|format| (format, (format.decode)(text)));
-        if let Some((format, Ok(Some(call)))) = first
-            && is_whole(&call)
-        {
-            self.misses = 0;
-            return self.push(format, text, call, shipper, calls);
-        }
-        if envelopes > 0
-            && let Some(inside) = envelope::peel(text)
-        {
-            let read = self.read(&inside.record, inside.caller.as_deref().or(shipper), envelopes - 1, calls);
-            if !is_no_record(&read) {
-                return read;
-            }
-        }
-        let Some(format) = self.declared.or_else(|| self.reconsider(text)) else {
-            return Err((None, Problem::UnknownFormat.into()));
-        };
-        match (format.decode)(text) {
-            Ok(Some(call)) => self.push(format, text, call, shipper, calls),
-            Ok(None) => Ok(false),
-            Err(error) => Err((Some(format.name), error)),
-        }
-    }
-
+impl Source {
     /// The format of a record that the expected one found no call in: another that recognises it, which is expected itself after a few such.
     fn reconsider(&mut self, text: &str) -> Option<&'static FormatKind> {
-        let recognised = FormatKind::detect(text).ok().flatten().or(self.kept)?;
+        let recognised = FormatKind::detect(text)?;
         if self.kept.is_some_and(|kept| kept.name != recognised.name) {
             self.misses += 1;
             if self.misses >= MISSES_TO_SWITCH {
@@ -156,44 +101,265 @@ impl Decoder {
         }
         Some(recognised)
     }
+}
 
-    fn push<'a>(
-        &self,
-        format: &'static FormatKind,
-        text: &'a str,
-        mut call: Call<'a>,
-        shipper: Option<&'a str>,
-        calls: &mut CallsBuilder,
-    ) -> Read {
-        if call.caller.is_empty() {
-            call.caller = shipper.unwrap_or_default().into();
+/// What is known of a record from outside it.
+#[derive(Clone, Copy)]
+struct Outside<'e, 'a> {
+    /// The workload that a shipper found it at.
+    caller: Option<&'e str>,
+    /// Declared fields of its envelopes.
+    declared: Option<&'e Fields<'a>>,
+    /// Envelopes that may still be opened.
+    depth: usize,
+}
+
+impl Decoder {
+    /// A decoder that has seen nothing.
+    ///
+    /// # Errors
+    /// The specification names a format, a field, a unit or a zone that does not exist; the message lists those that do.
+    pub fn new(spec: &DecodeSpec) -> Result<Self, SpecError> {
+        let is_custom = spec.format.as_deref() == Some(CUSTOM);
+        let named = spec.format.as_deref().filter(|_| !is_custom);
+        let rules = Rules {
+            format: named.map(declared_format).transpose()?,
+            declared: Declared::new(spec)?,
+            direction: spec.direction,
+            own_domains: spec.own_domains.iter().map(|domain| domain.trim_matches('.').to_lowercase()).collect(),
+            is_custom,
+            is_strict: spec.strict,
+            keeps_generated_names: spec.keep_generated_names,
+        };
+        Ok(Self { rules, source: Source::default(), reads: Vec::new(), inflated: Vec::new() })
+    }
+
+    /// Reads a payload: one record or many, perhaps compressed. Never fails as a whole.
+    pub fn decode(&mut self, bytes: &[u8], place: &Place, calls: &mut CallsBuilder) -> Decoded {
+        if !self.source.place.as_ref().is_some_and(|source| source.shares_source_with(place)) {
+            self.source = Source { place: Some(place.clone()), ..Source::default() };
         }
+        let Self { rules, source, reads, inflated } = self;
+        let mut decoded = Decoded::default();
+        match content(bytes, limit_of(place), inflated) {
+            Ok(plain) => {
+                let text = payload::text(plain);
+                let mut reader = Reader { rules, source, calls, unreadable: &mut decoded.unreadable };
+                reader.read_all(
+                    payload::trim(&text),
+                    Outside { caller: None, declared: None, depth: DEEPEST_ENVELOPE },
+                    reads,
+                );
+                if reads.is_empty() {
+                    reads.push(Ok(Found::NotACall(if bytes.is_empty() { "tombstone" } else { "blank" })));
+                }
+            }
+            Err(problem) => reads.push(Err((None, problem.into()))),
+        }
+        inflated.clear();
+        inflated.shrink_to(KEPT_CAPACITY);
+        reads.drain(..).for_each(|read| decoded.add(read, place));
+        decoded
+    }
+}
+
+/// What the specification says.
+#[derive(Debug)]
+struct Rules {
+    format: Option<&'static FormatKind>,
+    declared: Declared,
+    direction: Option<View>,
+    own_domains: Vec<String>,
+    is_custom: bool,
+    is_strict: bool,
+    keeps_generated_names: bool,
+}
+
+impl Rules {
+    fn is_own(&self, host: &str) -> bool {
+        let below = |domain: &String| {
+            let host = host.split(':').next().unwrap_or_default().trim_end_matches('.').to_lowercase();
+            host.strip_suffix(domain.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        };
+        self.own_domains.iter().any(below)
+    }
+}
+
+/// Reads the records of one payload.
+struct Reader<'d> {
+    rules: &'d Rules,
+    source: &'d mut Source,
+    calls: &'d mut CallsBuilder,
+    unreadable: &'d mut BTreeMap<String, u64>,
+}
+
+impl<'d> Reader<'d> {
+    fn read_all(&mut self, text: &str, outside: Outside<'_, '_>, reads: &mut Vec<Read>) {
+        for record in payload::records(text) {
+            if reads.len() >= MAX_RECORDS {
+                reads.push(Err((None, Problem::TooManyRecords { limit: MAX_RECORDS }.into())));
+                return;
+            }
+            self.read(record, outside, reads);
+        }
+    }
+
+    /// Reads one record: as the expected format, else what it wraps, else as the format that it looks like, else by what is declared.
+    fn read(&mut self, text: &str, outside: Outside<'_, '_>, reads: &mut Vec<Read>) {
+        let rules = self.rules;
+        let mut declared = outside.declared.cloned().unwrap_or_else(|| rules.declared.values());
+        if !rules.declared.is_empty() {
+            rules.declared.read(text, &mut declared);
+        }
+        if rules.format.or(self.source.kept).is_none() && !rules.is_custom {
+            self.source.kept = FormatKind::detect(text);
+        }
+        let expected = rules.format.or(self.source.kept);
+        let own = expected.map(|format| self.read_as(format, text, &declared, outside));
+        if let Some(Ok(Found::Call)) = own {
+            self.source.misses = 0;
+            reads.push(Ok(Found::Call));
+            return;
+        }
+        if let Some(joined) = payload::joined(text) {
+            joined.for_each(|record| self.read(record, outside, reads));
+            return;
+        }
+        if let Some(inside) = self.read_inside(text, &declared, outside)
+            && (own.is_none() || !inside.iter().all(is_nothing))
+        {
+            reads.extend(inside);
+            return;
+        }
+        let read = match own {
+            Some(Ok(Found::NotACall(_))) if rules.format.is_some_and(|format| !format.recognises(text)) => {
+                Err((rules.format.map(|format| format.name), Problem::OtherFormat.into()))
+            }
+            Some(own) if rules.format.is_some() => own,
+            own => match self.source.reconsider(text) {
+                Some(format) if expected.is_none_or(|expected| expected.name != format.name) => {
+                    self.read_as(format, text, &declared, outside)
+                }
+                Some(_) => own.unwrap_or_else(|| Err((None, Problem::UnknownFormat.into()))),
+                None if rules.is_custom || rules.declared.is_call(&declared) => {
+                    self.push(None, Call::default(), &mut declared, outside)
+                }
+                None => match own {
+                    Some(Err(problem)) => Err(problem),
+                    _ => Err((None, broken_or_unknown(text))),
+                },
+            },
+        };
+        reads.push(read);
+    }
+
+    /// What the records inside an envelope are; `None` where the record is no envelope, or may not be opened any more.
+    fn read_inside(&mut self, text: &str, declared: &Fields<'_>, outside: Outside<'_, '_>) -> Option<Vec<Read>> {
+        let depth = outside.depth.checked_sub(1)?;
+        let inside = match envelope::open(text)? {
+            Opened::NotACall(kind) => return Some(vec![Ok(Found::NotACall(kind))]),
+            Opened::Inside(inside) => inside,
+        };
+        let outside = Outside { caller: inside.caller.as_deref().or(outside.caller), declared: Some(declared), depth };
+        let mut reads = Vec::new();
+        for record in &inside.records {
+            self.read_all(payload::trim(record), outside, &mut reads);
+        }
+        if reads.is_empty() {
+            reads.push(Ok(Found::NotACall("empty_list")));
+        }
+        Some(reads)
+    }
+
+    /// Reads a record as a format, and gives its call to the builder.
+    fn read_as(
+        &mut self,
+        format: &'static FormatKind,
+        text: &str,
+        declared: &Fields<'_>,
+        outside: Outside<'_, '_>,
+    ) -> Read {
+        let mut declared = declared.clone();
         let report = |error| (Some(format.name), error);
-        self.overrides.apply(text, &mut call).map_err(report)?;
-        calls.push(&call, format.name).map_err(|problem| report(Problem::Call(problem).into()))?;
-        Ok(true)
+        let mut fields = format.fields(text, self.rules.declared.zone()).map_err(report)?;
+        let call = match (format.read)(&mut fields) {
+            Ok(Reading::Call(call)) => call,
+            _ if self.rules.declared.is_call(&declared) => Call { view: format.view, ..Call::default() },
+            Ok(Reading::NotACall(kind)) => return Ok(Found::NotACall(kind)),
+            Err(error) => return Err(report(error)),
+        };
+        self.push(Some((format, &mut fields)), call, &mut declared, outside)
+    }
+
+    /// Gives a call to the builder, with what is declared and known from outside.
+    fn push<'a>(
+        &mut self,
+        format: Option<(&'static FormatKind, &mut Fields<'_>)>,
+        mut call: Call<'a>,
+        declared: &mut Fields<'a>,
+        outside: Outside<'a, '_>,
+    ) -> Read
+    where
+        'd: 'a,
+    {
+        let rules = self.rules;
+        let name = format.as_ref().map_or(CUSTOM, |(format, _)| format.name);
+        let report = |error| (Some(name), error);
+        let mut of_format = format.map(|(_, fields)| fields);
+        if call.view == View::Egress && !rules.keeps_generated_names {
+            call.caller = match call.caller {
+                Cow::Borrowed(caller) => workload_of_replica(caller).into(),
+                Cow::Owned(caller) => workload_of_replica(&caller).to_owned().into(),
+            };
+        }
+        let own_problem = of_format.as_mut().and_then(|fields| fields.time_problem());
+        rules.declared.apply(declared, &mut call);
+        if call.time == 0 {
+            let problem = declared.time_problem().or(own_problem);
+            return Err(report(problem.unwrap_or_else(|| RecordError::missing("time"))));
+        }
+        if call.caller.is_empty() {
+            call.caller = outside.caller.unwrap_or_default().into();
+        }
+        if let Some(direction) = rules.direction {
+            call.view = direction;
+        }
+        if rules.is_own(&call.host) {
+            return Ok(Found::NotACall("own_domain"));
+        }
+        let of_format = of_format.iter().flat_map(|fields| fields.unreadable());
+        for field in of_format.chain(declared.unreadable()) {
+            if rules.is_strict {
+                return Err(report(RecordError { field: Some(field.to_owned().into()), problem: Problem::Unreadable }));
+            }
+            *self.unreadable.entry(field.to_owned()).or_default() += 1;
+        }
+        self.calls.push(&call, name).map_err(|problem| report(Problem::Call(problem).into()))?;
+        Ok(Found::Call)
     }
 }
 
 fn declared_format(name: &str) -> Result<&'static FormatKind, SpecError> {
     FormatKind::named(name).ok_or_else(|| {
         let described = FORMATS.iter().map(|format| format!("`{}` ({})", format.name, format.summary));
-        let known = described.collect::<Vec<_>>().join(", ");
+        let known = described.chain(["`custom` (what [decode.fields] says)".to_owned()]).collect::<Vec<_>>().join(", ");
         SpecError::UnknownFormat { format: name.to_owned(), known }
     })
 }
 
-/// Whether nothing is missing that an envelope might still hold.
-fn is_whole(call: &Call<'_>) -> bool {
-    !call.caller.is_empty() && !call.host.is_empty()
-}
-
 /// Whether what an envelope seemed to wrap was only text with a brace, or tells of no call: then the envelope itself may be the record.
-fn is_no_record(read: &Read) -> bool {
+fn is_nothing(read: &Read) -> bool {
     match read {
-        Ok(is_call) => !is_call,
+        Ok(found) => *found != Found::Call,
         Err((_, error)) => matches!(error.problem, Problem::NotJson { .. } | Problem::UnknownFormat),
     }
+}
+
+/// Why no format knows a record: because it is broken JSON, or for no such reason.
+fn broken_or_unknown(text: &str) -> RecordError {
+    let is_json = text.starts_with(['{', '[']);
+    let fault = is_json.then(|| Probe::of(text).err()).flatten();
+    fault.unwrap_or_else(|| Problem::UnknownFormat.into())
 }
 
 const fn limit_of(place: &Place) -> usize {
@@ -239,10 +405,10 @@ mod tests {
     }
 
     /// Calls, skipped records and the reasons of errors, of one message that a new decoder reads.
-    fn check(payload: &[u8]) -> (usize, usize, Vec<&'static str>) {
+    fn check(payload: &[u8]) -> (usize, u64, Vec<&'static str>) {
         let decoded =
             Decoder::new(&DecodeSpec::default()).unwrap().decode(payload, &message("logs", 1), &mut builder());
-        (decoded.calls, decoded.skipped, decoded.errors.iter().map(DecodeError::reason).collect())
+        (decoded.calls, decoded.skipped(), decoded.errors.iter().map(DecodeError::reason).collect())
     }
 
     fn texts(calls: &mut CallsBuilder, column: &str) -> Vec<String> {
@@ -258,10 +424,15 @@ mod tests {
         assert_eq!(check(format!("\u{feff}{ECS}\n{{broken\n{ECS}\n").as_bytes()), (2, 0, vec!["not_json"]));
         assert_eq!(check(format!("{{\"Records\":[{record},{record}]}}").as_bytes()), (2, 0, vec![]));
         assert_eq!(check(format!("[{ECS},7,{record}]").as_bytes()), (2, 0, vec!["not_json"]));
+        assert_eq!(check(format!("{ECS}{ECS} {record}").as_bytes()), (3, 0, vec![]));
+        assert_eq!(check(format!("[{ECS}] garbage {{").as_bytes()), (1, 0, vec!["not_json"]));
+        assert_eq!(check(b"{\"Records\": ["), (0, 0, vec!["not_json"]));
         assert_eq!(check(b" \n"), (0, 1, vec![]));
         assert_eq!(check(b""), (0, 1, vec![]));
         assert_eq!(check(b"{\"a\":1}"), (0, 0, vec!["unknown_format"]));
-        assert_eq!(check(b"\xff\xfe"), (0, 0, vec!["not_json"]));
+        assert_eq!(check(b"\xff\xff"), (0, 0, vec!["unknown_format"]));
+        let utf16: Vec<u8> = [0xfeff].into_iter().chain(ECS.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+        assert_eq!(check(&utf16), (1, 0, vec![]));
         assert_eq!(check(ECS.replace("crm", "cr\\u0000").as_bytes()).0, 1);
     }
 
@@ -304,7 +475,7 @@ mod tests {
         let record = ECS.replace("crm", "").replace(r#","url""#, original);
         let mut calls = builder();
         let decoded = Decoder::new(&spec).unwrap().decode(record.as_bytes(), &message("logs", 1), &mut calls);
-        assert_eq!((decoded.calls, decoded.skipped, decoded.errors), (1, 0, vec![]));
+        assert_eq!((decoded.calls, decoded.skipped(), decoded.errors), (1, 0, vec![]));
         assert_eq!(texts(&mut calls, "caller"), ["growth"]);
     }
 
@@ -329,7 +500,7 @@ mod tests {
         let mut calls = builder();
         let mut kept_after = |payload: &str, topic: &str| {
             assert_eq!(decoder.decode(payload.as_bytes(), &message(topic, 1), &mut calls).calls, 1);
-            decoder.kept.unwrap().name
+            decoder.source.kept.unwrap().name
         };
         let read = [ECS, cloudtrail(), cloudtrail(), ECS, cloudtrail(), cloudtrail(), cloudtrail()];
         let kept = read.map(|payload| kept_after(payload, "logs"));
@@ -343,7 +514,7 @@ mod tests {
         let mut decoder = Decoder::new(&spec("format = 'ecs'\n[fields]\ncaller = 'labels.team'")).unwrap();
         let mut calls = builder();
         let decoded = decoder.decode(cloudtrail().as_bytes(), &message("logs", 1), &mut calls);
-        assert_eq!((decoded.calls, decoded.skipped), (0, 1));
+        assert_eq!((decoded.calls, decoded.skipped(), decoded.errors[0].reason()), (0, 0, "other_format"));
         let record = ECS.replace("\"http\":{}", "\"http\":{},\"labels\":{\"team\":\"growth\"}");
         decoder.decode(record.as_bytes(), &message("logs", 2), &mut calls);
         assert_eq!(texts(&mut calls, "caller"), ["growth"]);
@@ -357,7 +528,33 @@ mod tests {
         let record = ECS.replace("2026-09-01T00:00:00Z", "sk_live_1");
         let decoded = Decoder::new(&DecodeSpec::default()).unwrap().decode(record.as_bytes(), &place, &mut builder());
         let message = decoded.errors[0].to_string();
-        assert_eq!(message, "a.ndjson:3: ecs: field @timestamp: expected an RFC 3339 time, found 9 bytes of text");
+        assert_eq!(message, "a.ndjson:3: ecs: field @timestamp: expected a time, found 9 bytes of text");
+    }
+
+    #[test]
+    fn a_replica_is_its_deployment_unless_its_name_is_to_be_kept() {
+        let record = ECS.replace("crm", "crm-7d4b9c6f5d-x2x7k");
+        for (spec, caller) in [("", "crm"), ("keep_generated_names = true", "crm-7d4b9c6f5d-x2x7k")] {
+            let mut calls = builder();
+            let mut decoder = Decoder::new(&toml::from_str(spec).unwrap()).unwrap();
+            decoder.decode(record.as_bytes(), &message("logs", 1), &mut calls);
+            assert_eq!(texts(&mut calls, "caller"), [caller]);
+        }
+    }
+
+    #[test]
+    fn own_hosts_are_no_third_parties_and_a_strict_reader_takes_no_half_record() {
+        let decode = |spec: &str, record: &str| {
+            let mut decoder = Decoder::new(&toml::from_str(spec).unwrap()).unwrap();
+            let decoded = decoder.decode(record.as_bytes(), &message("logs", 1), &mut builder());
+            (decoded.calls, decoded.not_calls, decoded.errors.first().map(DecodeError::reason))
+        };
+        let own = "own_domains = ['stripe.com']";
+        assert_eq!(decode(own, ECS), (0, [("own_domain", 1)].into(), None));
+        assert_eq!(decode(own, &ECS.replace("api.stripe.com", "mystripe.com")).0, 1);
+        let odd = ECS.replace(r#""http":{}"#, r#""http":{"request":{"bytes":"many"}}"#);
+        assert_eq!(decode("", &odd), (1, [].into(), None));
+        assert_eq!(decode("strict = true", &odd), (0, [].into(), Some("unreadable_field")));
     }
 
     proptest::proptest! {

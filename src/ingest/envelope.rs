@@ -1,150 +1,347 @@
-//! Envelopes: what shippers wrap around a record, looked into only where no format could read the outside.
+//! Envelopes: what shippers, buses and clouds wrap around records. Opened only where no format could read the outside.
 //!
-//! Filebeat, Fluent Bit and Logstash put the line that they read into `message`, `log` or `event.original`; and keys may come dotted
-//! (`"http.request.method"`) instead of nested.
+//! One table, [`ENVELOPES`]: each names the keys that mark it and takes the records out. What is inside is text, or JSON as it is
+//! written; base64 is decoded, and what is compressed below it inflated.
 //!
-//! Not here: lists of records and compression (`payload`).
+//! Not here: lists of records and compression of a whole payload (`payload`), and OTLP (`otlp`), whose records are spread over lists.
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 
-use super::formats::Probe;
-use super::formats::values::{Section, Text};
+use super::fields::{Fields, paths};
+use super::formats::{FormatKind, Probe};
+use super::json::{elements, text_of};
+use super::otlp;
+use super::payload::Codec;
+use crate::calls::workload_of_pod;
 
-/// Most dots in a key that is nested. A level costs stack: unbounded, one hostile key would end the process.
-const DEEPEST_KEY: usize = 16;
+/// Longest content of base64 inside an envelope, bytes.
+const MAX_INFLATED: usize = 64 << 20;
 
 /// What an envelope holds.
+#[derive(Debug, PartialEq)]
 pub(super) struct Inside<'a> {
-    /// The text of the record inside.
-    pub record: Cow<'a, str>,
-    /// The workload that the shipper found the line at: the caller, unless the record knows better.
+    /// The records.
+    pub records: Vec<Cow<'a, str>>,
+    /// The workload that the shipper found them at: the caller, unless a record knows better.
     pub caller: Option<Cow<'a, str>>,
 }
 
-/// The record inside the text, if the text is an envelope of it.
-pub(super) fn peel(text: &str) -> Option<Inside<'_>> {
-    let envelope: Envelope = serde_json::from_str(text).ok()?;
-    let carried = [envelope.message.0, envelope.event.take().original.0, envelope.log.0];
-    let caller = envelope.service.take().name.0;
-    let caller = caller.or_else(|| envelope.kubernetes.take().deployment.take().name.0);
-    let caller = caller.or_else(|| envelope.host.take().name.0);
-    match carried.into_iter().flatten().find(|text| text.trim_start().starts_with('{')) {
-        Some(record) => Some(Inside { record, caller }),
-        None => nest(text).map(|nested| Inside { record: nested.into(), caller: None }),
-    }
+/// What came of opening a record.
+#[derive(Debug, PartialEq)]
+pub(super) enum Opened<'a> {
+    /// There were records inside, perhaps none.
+    Inside(Inside<'a>),
+    /// It is a message of the bus itself, under its name in metrics.
+    NotACall(&'static str),
 }
 
-/// The record with its dotted keys nested; `None` where no key is dotted. Keys with more dots than a schema has stay as they are.
-pub(super) fn nest(text: &str) -> Option<String> {
-    if !Probe::of(text).ok()?.keys().any(is_dotted) {
-        return None;
+/// A kind of envelope: takes out what is inside, `None` where the record is none of it.
+type Open = for<'a> fn(&Probe<'a>) -> Option<Opened<'a>>;
+
+/// Every envelope of JSON, in the order in which they are tried.
+const ENVELOPES: &[Open] = &[
+    otlp,
+    connect,
+    cloudwatch,
+    event_bridge,
+    cloud_event,
+    pub_sub,
+    notification,
+    list,
+    element,
+    zeek,
+    audit_data,
+    shipped,
+];
+
+/// Keys under which a file, a bus or an interface lists records.
+const LISTS: [&str; 8] = ["Records", "records", "Events", "events", "logEvents", "value", "items", "entries"];
+/// Keys under which shippers put the line that they read.
+const LINES: [&str; 9] = ["message", "log", "MESSAGE", "line", "_raw", "raw", "full_message", "short_message", "body"];
+
+/// The records inside a record, if it is an envelope.
+pub(super) fn open(record: &str) -> Option<Opened<'_>> {
+    if !record.starts_with('{') {
+        return line(record).map(|inside| inside_of(vec![Cow::Borrowed(inside)]));
     }
-    let record: Map<String, Value> = serde_json::from_str(text).ok()?;
-    let mut nested = Map::new();
-    for (key, value) in record {
-        if is_dotted(&key) || !key.contains('.') {
-            insert(&mut nested, &key, value);
-        } else {
-            nested.insert(key, value);
+    let probe = Probe::of(record).ok()?;
+    ENVELOPES.iter().find_map(|open| open(&probe)).map(|opened| match opened {
+        Opened::Inside(inside) => Opened::Inside(Inside { caller: workload(record), ..inside }),
+        other => other,
+    })
+}
+
+fn inside_of(records: Vec<Cow<'_, str>>) -> Opened<'_> {
+    Opened::Inside(Inside { records, caller: None })
+}
+
+/// A value as a record: an object as it is written, or the text that holds one.
+fn record_of(value: &str) -> Option<Cow<'_, str>> {
+    if value.starts_with('{') { Some(value.into()) } else { text_of(value).filter(|text| !text.trim().is_empty()) }
+}
+
+/// Whether a text is a record by itself: JSON, or a line of a known format.
+fn is_record(text: &str) -> bool {
+    let text = text.trim();
+    text.starts_with(['{', '[']) || FormatKind::detect(text).is_some() || line(text).is_some_and(is_record)
+}
+
+fn otlp<'a>(probe: &Probe<'a>) -> Option<Opened<'a>> {
+    otlp::records(probe).map(inside_of)
+}
+
+/// Kafka Connect's JSON converter: `schema` and `payload`.
+fn connect<'a>(probe: &Probe<'a>) -> Option<Opened<'a>> {
+    let payload = probe.raw("schema").and_then(|_| probe.raw("payload"))?;
+    Some(match record_of(payload) {
+        Some(record) => inside_of(vec![record]),
+        None if payload == "null" => Opened::NotACall("tombstone"),
+        None => return None,
+    })
+}
+
+/// A subscription of CloudWatch Logs.
+fn cloudwatch<'a>(probe: &Probe<'a>) -> Option<Opened<'a>> {
+    let kind = probe.text("messageType")?;
+    if kind == "CONTROL_MESSAGE" {
+        return Some(Opened::NotACall("control_message"));
+    }
+    let events = elements(probe.raw("logEvents")?);
+    let message = |event: &str| Probe::of(event).ok().and_then(|event| record_of(event.raw("message")?).map(owned));
+    Some(inside_of(events.into_iter().map(|event| message(event).unwrap_or(Cow::Borrowed(event))).collect()))
+}
+
+fn owned<'b>(text: Cow<'_, str>) -> Cow<'b, str> {
+    Cow::Owned(text.into_owned())
+}
+
+/// Amazon EventBridge.
+fn event_bridge<'a>(probe: &Probe<'a>) -> Option<Opened<'a>> {
+    probe.text("detail-type")?;
+    Some(inside_of(vec![record_of(probe.raw("detail")?)?]))
+}
+
+/// CloudEvents in structured mode (cloudevents.io, JSON format 1.0).
+fn cloud_event<'a>(probe: &Probe<'a>) -> Option<Opened<'a>> {
+    probe.raw("specversion")?;
+    if let Some(encoded) = probe.text("data_base64") {
+        return Some(inside_of(decoded(&encoded)?));
+    }
+    let data = probe.raw("data")?;
+    Some(match data.starts_with('[') {
+        true => inside_of(elements(data).into_iter().map(Cow::Borrowed).collect()),
+        false => inside_of(vec![record_of(data)?]),
+    })
+}
+
+/// A push message of Google Pub/Sub.
+fn pub_sub<'a>(probe: &Probe<'a>) -> Option<Opened<'a>> {
+    let message = probe.inside("message")?;
+    Some(inside_of(decoded(&message.text("data")?)?))
+}
+
+/// A notification of Amazon SNS.
+fn notification<'a>(probe: &Probe<'a>) -> Option<Opened<'a>> {
+    (probe.text("Type").as_deref() == Some("Notification")).then_some(())?;
+    Some(inside_of(vec![record_of(probe.raw("Message")?)?]))
+}
+
+/// Lists of records under a key of their own, each perhaps wrapped once more: Kinesis, Firehose, SQS, SNS, `lookup-events`, Event Hubs, HAR.
+fn list<'a>(probe: &Probe<'a>) -> Option<Opened<'a>> {
+    let of = |probe: &Probe<'a>| LISTS.iter().find_map(|key| probe.raw(key)).filter(|list| list.starts_with('['));
+    let nested = || ["data", "log"].iter().find_map(|key| of(&probe.inside(key)?));
+    let list = of(probe).or_else(nested)?;
+    let mut records = Vec::new();
+    for element in elements(list) {
+        match Probe::of(element).ok().and_then(|element| wrapped(&element)) {
+            Some(inside) => records.extend(inside.into_iter().map(owned)),
+            // What is no record is rejected like any other.
+            None => records.push(record_of(element).unwrap_or(Cow::Borrowed(element))),
         }
     }
-    Some(Value::Object(nested).to_string())
+    Some(inside_of(records))
 }
 
-fn is_dotted(key: &str) -> bool {
-    (1..=DEEPEST_KEY).contains(&key.matches('.').count())
+/// An element of such a list that comes by itself.
+fn element<'a>(probe: &Probe<'a>) -> Option<Opened<'a>> {
+    wrapped(probe).map(inside_of)
 }
 
-/// Where dotted and nested keys name the same field, the later one stands.
-fn insert(object: &mut Map<String, Value>, key: &str, value: Value) {
-    match (key.split_once('.'), value) {
-        (Some((head, tail)), value) => {
-            let slot = object.entry(head).or_insert_with(|| Map::new().into());
-            if !slot.is_object() {
-                *slot = Map::new().into();
-            }
-            if let Value::Object(inner) = slot {
-                insert(inner, tail, value);
-            }
-        }
-        (None, Value::Object(fields)) if object.get(key).is_some_and(Value::is_object) => {
-            if let Some(Value::Object(inner)) = object.get_mut(key) {
-                inner.extend(fields);
-            }
-        }
-        (None, value) => {
-            object.insert(key.to_owned(), value);
-        }
+/// A record of Zeek's Kafka writer: its log's name as the only key.
+fn zeek<'a>(probe: &Probe<'a>) -> Option<Opened<'a>> {
+    let mut keys = probe.keys();
+    let name = keys.next().filter(|name| matches!(*name, "http" | "ssl" | "conn" | "dns"))?;
+    keys.next().is_none().then(|| probe.raw(name)).flatten().and_then(record_of).map(|record| inside_of(vec![record]))
+}
+
+/// What an element of a list wraps.
+fn wrapped<'a>(probe: &Probe<'a>) -> Option<Vec<Cow<'a, str>>> {
+    let data = probe.inside("kinesis").and_then(|kinesis| kinesis.text("data")).or_else(|| probe.text("data"));
+    let data = data.or_else(|| probe.inside("awslogs")?.text("data"));
+    if let Some(records) =
+        data.and_then(|data| decoded(&data)).filter(|records| records.iter().all(|text| is_record(text)))
+    {
+        return Some(records);
     }
+    let event = probe.text("CloudTrailEvent");
+    let event = event.or_else(|| probe.inside("Sns")?.text("Message"));
+    let event = event.or_else(|| probe.text("messageId").and_then(|_| probe.text("body")));
+    event.map(|event| vec![event])
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Envelope<'a> {
-    #[serde(borrow)]
-    message: Text<'a>,
-    #[serde(borrow)]
-    log: Text<'a>,
-    #[serde(borrow)]
-    event: Section<Event<'a>>,
-    #[serde(borrow)]
-    service: Section<Named<'a>>,
-    #[serde(borrow)]
-    host: Section<Named<'a>>,
-    #[serde(borrow)]
-    kubernetes: Section<Kubernetes<'a>>,
+/// An export of the unified audit log of Microsoft 365: the event is text in a column.
+fn audit_data<'a>(probe: &Probe<'a>) -> Option<Opened<'a>> {
+    Some(inside_of(vec![probe.text("AuditData").filter(|text| text.starts_with('{'))?]))
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Event<'a> {
-    #[serde(borrow)]
-    original: Text<'a>,
+/// A line that a shipper read, or the text of the event beside what an ingest pipeline made of it.
+fn shipped<'a>(probe: &Probe<'a>) -> Option<Opened<'a>> {
+    let original = || probe.inside("event")?.text("original");
+    let lines = LINES.iter().filter_map(|key| record_of(probe.raw(key)?));
+    let dotted = probe.text("event.original");
+    let carried = lines.chain(dotted).chain(original());
+    Some(inside_of(vec![carried.into_iter().find(|text| is_record(text))?]))
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Named<'a> {
-    #[serde(borrow)]
-    name: Text<'a>,
+/// The records in base64, perhaps compressed, one or several.
+fn decoded<'a>(encoded: &str) -> Option<Vec<Cow<'a, str>>> {
+    let bytes = STANDARD.decode(encoded.trim()).ok()?;
+    let bytes = match Codec::of(&bytes) {
+        Some(codec) => {
+            let mut inflated = Vec::new();
+            codec.inflate(&bytes, MAX_INFLATED, &mut inflated).ok()?;
+            inflated
+        }
+        None => bytes,
+    };
+    Some(vec![Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())])
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Kubernetes<'a> {
-    #[serde(borrow)]
-    deployment: Section<Named<'a>>,
+/// What stands behind a syslog header (RFC 5424 or 3164) or the prefix of a Kubernetes log file.
+fn line(text: &str) -> Option<&str> {
+    kubernetes(text).or_else(|| syslog(text))
+}
+
+/// `2026-09-01T00:00:00.9Z stdout F …`
+fn kubernetes(text: &str) -> Option<&str> {
+    let mut parts = text.splitn(4, ' ');
+    let (time, stream, flag, rest) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let is_prefix = super::time::parse_rfc3339(time).is_some() && matches!(stream, "stdout" | "stderr") && flag == "F";
+    is_prefix.then_some(rest.trim())
+}
+
+fn syslog(text: &str) -> Option<&str> {
+    let (priority, rest) = text.strip_prefix('<')?.split_once('>')?;
+    priority.parse::<u16>().ok().filter(|priority| *priority < 192)?;
+    if let Some(rest) = rest.strip_prefix("1 ") {
+        // Time, host, application, process, message id; then structured data, which may hold blanks between brackets.
+        let body = rest.splitn(6, ' ').nth(5)?;
+        let body = match body.strip_prefix('[') {
+            Some(_) => body.rsplit_once("] ").map_or("", |(_, body)| body),
+            None => body.strip_prefix("- ").unwrap_or(body),
+        };
+        return Some(body.trim_start_matches('\u{feff}').trim());
+    }
+    // `Sep 15 08:00:00 host program[7]: …`
+    rest.split_once(": ").map(|(_, body)| body.trim())
+}
+
+paths! { Path:
+    Service = "service.name",
+    Deployment = "kubernetes.deployment.name",
+    StatefulSet = "kubernetes.statefulset.name",
+    DaemonSet = "kubernetes.daemonset.name",
+    Label = "kubernetes.labels.app.kubernetes.io/name",
+    LabelDeDotted = "kubernetes.labels.app_kubernetes_io/name",
+    App = "kubernetes.labels.app",
+    Pod = "kubernetes.pod.name",
+    PodFluent = "kubernetes.pod_name",
+    Host = "host.name",
+    HostText = "host",
+}
+
+/// The workload that a shipper found a record at; where that was no pod, the host.
+fn workload(record: &str) -> Option<Cow<'_, str>> {
+    let mut fields = Fields::new(&PATHS, None);
+    fields.read(record).ok()?;
+    let owners = [
+        Path::Service,
+        Path::Deployment,
+        Path::StatefulSet,
+        Path::DaemonSet,
+        Path::Label,
+        Path::LabelDeDotted,
+        Path::App,
+    ];
+    let of_pod = || {
+        let pod = fields.first([Path::Pod, Path::PodFluent])?;
+        Some(Cow::Owned(workload_of_pod(&pod).to_owned()))
+    };
+    fields.first(owners).or_else(of_pod).or_else(|| fields.first([Path::Host, Path::HostText]))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn dotted_keys_become_nested_and_join_what_is_nested_already() {
-        let text = r#"{"http.request.method":"GET","http":{"version":"2"},"http.request.bytes":7,"url.domain":"a.b"}"#;
-        let nested: Value = serde_json::from_str(&nest(text).unwrap()).unwrap();
-        let expected = r#"{"http":{"version":"2","request":{"method":"GET","bytes":7}},"url":{"domain":"a.b"}}"#;
-        assert_eq!(nested, serde_json::from_str::<Value>(expected).unwrap());
-        assert_eq!(nest(expected), None);
+    fn records(text: &str) -> Vec<String> {
+        match open(text) {
+            Some(Opened::Inside(inside)) => inside.records.into_iter().map(Cow::into_owned).collect(),
+            Some(Opened::NotACall(kind)) => vec![format!("not a call: {kind}")],
+            None => Vec::new(),
+        }
     }
 
     #[test]
-    fn a_key_of_a_million_dots_is_left_alone() {
-        let text = format!(r#"{{"{}":1,"http.version":"2"}}"#, "a.".repeat(1_000_000));
-        assert!(nest(&text).unwrap().contains(r#""http":{"version":"2"}"#));
-        assert_eq!(nest(&format!(r#"{{"{}":1}}"#, "a.".repeat(1_000_000))), None);
+    fn every_envelope_gives_what_is_inside() {
+        let packed = STANDARD.encode(r#"{"a":1}"#);
+        let gzip = {
+            use std::io::Write;
+            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            gzip.write_all(br#"{"a":1}"#).unwrap();
+            STANDARD.encode(gzip.finish().unwrap())
+        };
+        for envelope in [
+            r#"{"schema":{"type":"string"},"payload":"{\"a\":1}"}"#.to_owned(),
+            r#"{"schema":null,"payload":{"a":1}}"#.to_owned(),
+            r#"{"messageType":"DATA_MESSAGE","logEvents":[{"id":"1","message":"{\"a\":1}"}]}"#.to_owned(),
+            r#"{"detail-type":"x","detail":{"a":1}}"#.to_owned(),
+            r#"{"specversion":"1.0","data":{"a":1}}"#.to_owned(),
+            format!(r#"{{"specversion":"1.0","data_base64":"{packed}"}}"#),
+            format!(r#"{{"message":{{"data":"{packed}","messageId":"7"}},"subscription":"s"}}"#),
+            r#"{"Type":"Notification","Message":"{\"a\":1}"}"#.to_owned(),
+            format!(r#"{{"Records":[{{"kinesis":{{"data":"{gzip}"}}}}]}}"#),
+            format!(r#"{{"requestId":"r","records":[{{"data":"{packed}"}}]}}"#),
+            format!(r#"{{"kinesis":{{"data":"{gzip}"}},"eventSource":"aws:kinesis"}}"#),
+            format!(r#"{{"awslogs":{{"data":"{gzip}"}}}}"#),
+            r#"{"http":{"a":1}}"#.to_owned(),
+            r#"{"Events":[{"EventId":"e","CloudTrailEvent":"{\"a\":1}"}]}"#.to_owned(),
+            r#"{"x":0,"Records":[{"a":1}]}"#.to_owned(),
+            r#"{"data":{"events":[{"a":1}]}}"#.to_owned(),
+            r#"{"log":{"version":"1.2","entries":[{"a":1}]}}"#.to_owned(),
+            r#"{"RecordType":1,"AuditData":"{\"a\":1}"}"#.to_owned(),
+            r#"{"log":"{\"a\":1}","stream":"stdout"}"#.to_owned(),
+            r#"{"event":{"original":"{\"a\":1}"}}"#.to_owned(),
+            r#"<134>1 2026-09-01T00:00:00Z host app 1 - - {"a":1}"#.to_owned(),
+            r#"<134>Sep  1 00:00:00 host app[7]: {"a":1}"#.to_owned(),
+            r#"2026-09-01T00:00:00.9Z stdout F {"a":1}"#.to_owned(),
+        ] {
+            assert_eq!(records(&envelope), [r#"{"a":1}"#], "{envelope}");
+        }
+        assert_eq!(records(r#"{"messageType":"CONTROL_MESSAGE","logEvents":[]}"#), ["not a call: control_message"]);
+        assert_eq!(records(r#"{"schema":null,"payload":null}"#), ["not a call: tombstone"]);
+        for other in [r#"{"message":"GET / 200"}"#, r#"{"a":1}"#, "plain text", r#"{"message":"{id=5} done"#] {
+            assert!(records(other).is_empty(), "{other}");
+        }
     }
 
     #[test]
     fn a_shipped_line_comes_out_with_the_workload_it_was_found_at() {
         let text = r#"{"message":"{\"a\":1}","host":{"name":"web-1"},"kubernetes":{"deployment":{"name":"billing"}}}"#;
-        let inside = peel(text).unwrap();
-        assert_eq!(inside.record, r#"{"a":1}"#);
+        let Some(Opened::Inside(inside)) = open(text) else { panic!() };
         assert_eq!(inside.caller.as_deref(), Some("billing"));
-        assert!(peel(r#"{"message":"GET / 200"}"#).is_none());
     }
 }

@@ -1,7 +1,7 @@
 //! Files: streamed one after another, whatever they are packed in.
 //!
-//! Plain, gzip or zstd by their first bytes, never by their name; a record a line, one JSON document over many lines, or Parquet. Buffers are
-//! reused, and nothing but a document is held as a whole.
+//! Plain, gzip or zstd by their first bytes, never by their name; a record a line, one JSON document over many lines, a table of text, or
+//! Parquet. Buffers are reused, and nothing but a document is held as a whole.
 //!
 //! Not here: which files (`inputs`), what is in a record (`formats`).
 
@@ -12,17 +12,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::vec;
 
+use super::cutter::{self, Cutter};
 use super::decoder::{Decoder, MAX_CONTENT_BYTES};
 use super::inputs::{InputError, Inputs, STDIN};
 use super::parquet::Rows;
 use super::payload::{self, Codec};
-use super::piece::{Batch, Piece};
+use super::piece::{Batch, MAX_PIECE_BYTES, Piece};
+use super::table::{Dialect, Table};
+use super::utf16::Utf16;
 use crate::calls::CallsBuilder;
 
 /// Bytes that are read at once.
 const BUFFER: usize = 256 << 10;
-/// Bytes from which a piece is full, whatever its number of records.
-const MAX_PIECE_BYTES: usize = 8 << 20;
 const PARQUET: &[u8] = b"PAR1";
 
 /// Reads files one after another.
@@ -54,7 +55,7 @@ impl FileReader {
         }
     }
 
-    /// Reads on, up to `max_records` records or the end of the file. A document counts as one record, whatever it holds.
+    /// Reads on, up to `max_records` records or the end of the file. Of JSON that is no lines, each value counts as one.
     ///
     /// # Errors
     /// A file cannot be read, or not to its end. What was read of it stands; the next call goes on with the next file.
@@ -114,6 +115,7 @@ struct Source {
 
 enum Content {
     Text(Text),
+    Table(Box<Table>),
     Parquet(Rows),
 }
 
@@ -127,6 +129,7 @@ impl Source {
     fn read(&mut self, max_records: usize, piece: &mut Piece) -> Result<bool, InputError> {
         match &mut self.content {
             Content::Parquet(rows) => rows.read(max_records, piece),
+            Content::Table(table) => table.read(max_records, piece).map_err(InputError::unreadable(&self.path)),
             Content::Text(text) => text.read(max_records, piece).map_err(InputError::unreadable(&self.path)),
         }
     }
@@ -137,13 +140,20 @@ impl Content {
         let counter = Arc::clone(counter);
         if path.as_os_str() == STDIN {
             let text = Text::open(Counted { inner: io::stdin(), counter });
-            return text.map(Self::Text).map_err(InputError::unreadable(path));
+            return text.map(Self::of_text).map_err(InputError::unreadable(path));
         }
         let (file, is_parquet) = open(path).map_err(InputError::unreadable(path))?;
         if is_parquet {
             return Rows::open(path, file, counter).map(Self::Parquet);
         }
-        Text::open(Counted { inner: file, counter }).map(Self::Text).map_err(InputError::unreadable(path))
+        Text::open(Counted { inner: file, counter }).map(Self::of_text).map_err(InputError::unreadable(path))
+    }
+
+    fn of_text(text: Text) -> Self {
+        match text.table {
+            Some(dialect) => Self::Table(Box::new(Table::new(text.reader, dialect))),
+            None => Self::Text(text),
+        }
     }
 }
 
@@ -157,10 +167,13 @@ pub(super) fn open(path: &Path) -> io::Result<(File, bool)> {
     Ok((file, head == PARQUET))
 }
 
-/// Lines, or one document.
+/// Lines, or one document; or the rows of a table, which [`Table`] reads.
 pub(super) struct Text {
     reader: Box<dyn BufRead + Send>,
     pub is_document: bool,
+    /// Cuts values out of what is no lines.
+    cutter: Option<Cutter>,
+    pub table: Option<Dialect>,
     line: u64,
     pub buffer: Vec<u8>,
 }
@@ -177,8 +190,16 @@ impl Text {
                 Box::new(BufReader::with_capacity(BUFFER, zstd::stream::read::Decoder::with_buffer(raw)?))
             }
         };
-        let is_document = payload::is_document(payload::trim(&String::from_utf8_lossy(reader.fill_buf()?)));
-        Ok(Self { reader, is_document, line: 0, buffer: Vec::new() })
+        reader = match Utf16::of(reader)? {
+            Ok(utf16) => Box::new(BufReader::with_capacity(BUFFER, utf16)),
+            Err(other) => other,
+        };
+        let head = reader.fill_buf()?;
+        let beginning = String::from_utf8_lossy(head);
+        let is_document = payload::is_document(payload::trim(&beginning));
+        let cutter = (is_document || cutter::is_cut(&beginning)).then(Cutter::default);
+        let table = Dialect::of(head);
+        Ok(Self { reader, is_document, cutter, table, line: 0, buffer: Vec::new() })
     }
 
     /// Whether the text is at its end. Of a text that breaks off within a record, the records before it are there.
@@ -186,10 +207,9 @@ impl Text {
         piece.start_at(self.line + 1);
         while piece.len() < max_records && piece.bytes.len() < MAX_PIECE_BYTES {
             let begin = piece.bytes.len();
-            let read = if self.is_document {
-                self.append_document(&mut piece.bytes)
-            } else {
-                self.append_line(&mut piece.bytes)
+            let read = match &mut self.cutter {
+                Some(cutter) => cutter.next(&mut self.reader, MAX_CONTENT_BYTES, &mut piece.bytes),
+                None => self.append_line(&mut piece.bytes),
             };
             let fits = read.inspect_err(|_| piece.bytes.truncate(begin))?;
             if piece.bytes.len() == begin {
@@ -302,7 +322,7 @@ mod tests {
                             Place::Kafka { .. } => 0,
                         })
                         .collect();
-                    told.push(format!("{}: {} calls, errors at {lines:?}", name.display(), batch.calls));
+                    told.push(format!("{}: {} calls, errors at {lines:?}", name.display(), batch.tally.calls));
                     if batch.finished {
                         break;
                     }

@@ -9,27 +9,38 @@
 //! Not here: what a call means (`calls`), whether its time is plausible beside the others' (`stream`).
 
 pub mod connection;
+mod cutter;
+mod declared;
 mod decoder;
 mod envelope;
+mod fields;
 mod file;
 mod formats;
 mod inputs;
+mod json;
 pub mod kafka;
-mod overrides;
+mod otlp;
 mod parquet;
 mod payload;
 mod piece;
 mod place;
 mod raw;
 mod spec;
+mod survey;
+mod table;
+mod tally;
 mod time;
+mod utf16;
 
 pub use decoder::{Decoded, Decoder};
+pub use fields::{Fields, Paths};
 pub use file::FileReader;
-pub use formats::{FORMATS, FormatKind, Probe};
+pub use formats::{FORMATS, FormatKind, Probe, Reading};
 pub use inputs::{InputError, Inputs};
 pub use piece::{Batch, Piece};
 pub use place::{DecodeError, JsonFault, Place, Problem, RecordError, Shape};
 pub use raw::{CallReader, RawReader, parse_record};
-pub use spec::{DecodeSpec, SpecError};
+pub use spec::{DecodeSpec, FieldDetails, FieldSpec, SpecError};
+pub use survey::{Survey, filled};
+pub use tally::{Counts, Tally};
 pub use time::parse_rfc3339;

@@ -4,6 +4,7 @@
 //!
 //! Not here: what a record is (`formats`), and text that holds a record (`envelope`).
 
+use std::borrow::Cow;
 use std::io::Read;
 
 use super::place::Problem;
@@ -52,24 +53,50 @@ impl Codec {
     }
 }
 
+/// The text of a payload: UTF-8, or UTF-16 by its byte order mark. Where it is broken, the broken character alone suffers.
+pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
+    let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
+        let units = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
+        char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect::<String>()
+    };
+    match bytes {
+        [0xff, 0xfe, rest @ ..] => Cow::Owned(utf16(rest, u16::from_le_bytes)),
+        [0xfe, 0xff, rest @ ..] => Cow::Owned(utf16(rest, u16::from_be_bytes)),
+        // Whole text is checked much faster at once than searched for its first flaw.
+        _ => std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed),
+    }
+}
+
 /// The text without byte order mark and surrounding blanks.
 pub(super) fn trim(text: &str) -> &str {
     text.trim_start_matches(BYTE_ORDER_MARK).trim()
 }
 
-/// The records of a trimmed text, in order. What is no JSON comes out as it is: its format will report.
+/// The records of a trimmed text, in order. What is no JSON comes out as it is: its format will report. Objects one behind the other in
+/// one line come out as one, for [`joined`] to part.
 pub(super) fn records(text: &str) -> impl Iterator<Item = &str> {
     let values = if !text.contains('\n') {
+        Values::One((!text.is_empty()).then_some(text))
+    } else if is_document(text) && list_of(text).is_some() {
         Values::One(Some(text))
     } else if is_document(text) {
-        Values::Document(Sequence { text })
+        Values::Sequence(Sequence { text, is_list: false, broken: 0 })
     } else {
         Values::Lines(text.lines())
     };
     values.flat_map(|value| match list_of(value) {
-        Some(list) => Values::Document(Sequence { text: list }),
+        Some(list) => Values::Sequence(Sequence { text: list, is_list: true, broken: 0 }),
         None => Values::One(Some(value)),
     })
+}
+
+/// The objects of a line that holds several, one behind the other, as delivery to object stores writes them; `None` for any other.
+pub(super) fn joined(line: &str) -> Option<impl Iterator<Item = &str>> {
+    let first = line.starts_with('{').then(|| value_end(line.as_bytes()))?;
+    let rest = line[first..].trim_start_matches(|c: char| c == ',' || c.is_whitespace());
+    let is_torn =
+        (rest.is_empty() || has_other_end(&line[..first])) && !is_balanced(line) && next_object(line) < line.len();
+    (rest.starts_with('{') || is_torn).then_some(Sequence { text: line, is_list: false, broken: 0 })
 }
 
 /// Whether the text begins a JSON document that spans lines, and not newline-delimited JSON.
@@ -94,7 +121,7 @@ pub(super) fn is_document(text: &str) -> bool {
 enum Values<'a> {
     One(Option<&'a str>),
     Lines(std::str::Lines<'a>),
-    Document(Sequence<'a>),
+    Sequence(Sequence<'a>),
 }
 
 impl<'a> Iterator for Values<'a> {
@@ -104,15 +131,17 @@ impl<'a> Iterator for Values<'a> {
         match self {
             Self::One(value) => value.take(),
             Self::Lines(lines) => lines.by_ref().map(str::trim).find(|line| !line.is_empty()),
-            Self::Document(sequence) => sequence.next(),
+            Self::Sequence(sequence) => sequence.next(),
         }
     }
 }
 
 /// What follows the opening bracket, where the value is a list of records.
-fn list_of(value: &str) -> Option<&str> {
+pub(super) fn list_of(value: &str) -> Option<&str> {
     if let Some(list) = value.strip_prefix('[') {
-        return Some(list);
+        // Lines of text begin with a bracket too: `[2026-09-01T00:00:00Z] "GET …`.
+        let first = list.trim_start();
+        return (first.is_empty() || first.starts_with(['{', '[', ']'])).then_some(list);
     }
     let (key, rest) = value.strip_prefix('{')?.trim_start().strip_prefix('"')?.split_once('"')?;
     if !LISTS.contains(&key) {
@@ -121,9 +150,17 @@ fn list_of(value: &str) -> Option<&str> {
     rest.trim_start().strip_prefix(':')?.trim_start().strip_prefix('[')
 }
 
-/// Values one after another, between blanks and commas, up to a closing bracket or the end.
+/// Broken values of a sequence behind which a next one is looked for; behind one more all is one.
+const MAX_BROKEN: u32 = 32;
+/// Stands for a list that has no end.
+const UNCLOSED: &str = "[";
+
+/// Values one after another, between blanks and commas: up to the bracket that closes their list, or to the end.
 struct Sequence<'a> {
     text: &'a str,
+    is_list: bool,
+    /// Broken values so far: each costs a look at all that follows.
+    broken: u32,
 }
 
 impl<'a> Iterator for Sequence<'a> {
@@ -131,14 +168,79 @@ impl<'a> Iterator for Sequence<'a> {
 
     fn next(&mut self) -> Option<&'a str> {
         let text = self.text.trim_start_matches(|c: char| c == ',' || c.is_whitespace());
-        if text.is_empty() || text.starts_with([']', '}']) {
-            return None;
+        if self.is_list && text.starts_with(']') {
+            // Behind the list only its object may end, and further values may begin.
+            self.is_list = false;
+            let rest = text[1..].trim_start();
+            self.text = rest.strip_prefix('}').unwrap_or(rest);
+            return self.next();
+        }
+        if text.is_empty() {
+            self.text = text;
+            // A list that does not end is broken, unless it broke off within a value, which says so itself.
+            return std::mem::take(&mut self.is_list).then_some(UNCLOSED);
         }
         // The end lies at an ASCII byte or at the text's end, so it splits no character.
-        let (value, rest) = text.split_at(value_end(text.as_bytes()));
+        let end = if text.starts_with([']', '}']) { 0 } else { value_end(text.as_bytes()) };
+        // What never ends, or ends what never began, is broken up to where the next object seems to begin.
+        let is_broken = end == 0 || has_other_end(&text[..end]) || (end == text.len() && !is_closed(text));
+        self.broken += u32::from(is_broken);
+        let end = match is_broken {
+            false => end,
+            true if self.broken <= MAX_BROKEN => next_object(text),
+            true => text.len(),
+        };
+        let (value, rest) = text.split_at(end);
+        let value = value.trim_end();
         self.text = rest;
-        Some(value.trim_end())
+        self.is_list &= !(is_broken && rest.is_empty());
+        Some(value)
     }
+}
+
+/// Whether a value ends with what its kind ends with.
+fn is_closed(value: &str) -> bool {
+    let value = value.trim_end();
+    match value.as_bytes().first() {
+        Some(b'{' | b'[') => is_balanced(value),
+        _ => true,
+    }
+}
+
+/// Whether an object ends with a list's bracket, or a list with an object's: the bracket closes something around it.
+fn has_other_end(value: &str) -> bool {
+    matches!((value.as_bytes().first(), value.as_bytes().last()), (Some(b'{'), Some(b']')) | (Some(b'['), Some(b'}')))
+}
+
+/// Whether every bracket outside of texts is closed by its own kind.
+fn is_balanced(value: &str) -> bool {
+    let (mut open, mut in_text, mut is_escaped) = (Vec::new(), false, false);
+    for byte in value.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if in_text => is_escaped = true,
+            b'"' => in_text = !in_text,
+            _ if in_text => {}
+            b'{' => open.push(b'}'),
+            b'[' => open.push(b']'),
+            b'}' | b']' if open.pop() != Some(byte) => return false,
+            _ => {}
+        }
+    }
+    open.is_empty() && !in_text
+}
+
+/// Where the next object of a sequence seems to begin: behind a bracket and a comma, or a line break. The end, if nowhere.
+fn next_object(text: &str) -> usize {
+    let begins = |at: &usize| {
+        let before = text[..*at].trim_end();
+        let is_next_line = text[before.len()..*at].contains('\n');
+        match before.strip_suffix(',') {
+            Some(before) => before.trim_end().ends_with('}') || is_next_line,
+            None => before.ends_with('}') || is_next_line,
+        }
+    };
+    text.match_indices('{').map(|(at, _)| at).skip(1).find(begins).unwrap_or(text.len())
 }
 
 /// Where the value at the start of `bytes` ends: past its last bracket, before the comma or bracket after a scalar, or nowhere.
@@ -185,6 +287,35 @@ mod tests {
         }
         assert_eq!(cut("{\n \"a\": 1\n}\n{\n \"a\": 2\n}").len(), 2);
         assert_eq!(cut("[]"), [""; 0]);
+    }
+
+    #[test]
+    fn objects_one_behind_the_other_are_parted_and_a_single_one_is_left_alone() {
+        let parted = |line: &'static str| joined(line).map(|values| values.collect::<Vec<_>>());
+        assert_eq!(
+            parted(r#"{"a":"}{"}{"b":1} {"c":2},{"d":"#),
+            Some(vec![r#"{"a":"}{"}"#, r#"{"b":1}"#, r#"{"c":2}"#, r#"{"d":"#])
+        );
+        for single in [r#"{"a":"}{"}"#, r#"{"a":1} garbage"#, "[{}]{}", "{broken"] {
+            assert_eq!(parted(single), None, "{single}");
+        }
+    }
+
+    #[test]
+    fn an_element_that_never_ends_costs_itself_alone() {
+        let [a, b, torn] = [r#"{"a":{"x":1}}"#, r#"{"b":2}"#, r#"{"t":{"y":1"#];
+        for text in [format!("[{a},{torn}}},{b},{a}]"), format!("[\n{a},\n{torn},\n{b},\n{a}\n]")] {
+            let values = cut(&text);
+            assert_eq!((values[0], values.len()), (a, 4), "{text}");
+            assert_eq!(values[2..], [b, a], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_begins_with_a_bracket_is_no_list() {
+        for line in ["[2026-09-01T00:00:00Z] \"GET / HTTP/2\" 200", "[2001:db8::1]:443 - -", "[1, \"x"] {
+            assert_eq!(cut(line), [line]);
+        }
     }
 
     #[test]

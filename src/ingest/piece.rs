@@ -7,19 +7,19 @@ use std::sync::Arc;
 
 use super::decoder::{Decoded, Decoder, MAX_CONTENT_BYTES};
 use super::place::{DecodeError, Place, Problem, RecordError};
+use super::tally::Tally;
 use crate::calls::CallsBuilder;
+
+/// Bytes from which a piece is full, whatever its number of records.
+pub(super) const MAX_PIECE_BYTES: usize = 8 << 20;
 
 /// What was read of one file.
 #[derive(Debug)]
 pub struct Batch {
     /// The file.
     pub source: Arc<Path>,
-    /// Lines, rows and documents read.
-    pub records: u64,
-    /// Calls given to the builder.
-    pub calls: usize,
-    /// Records that tell of no call, and empty lines.
-    pub skipped: usize,
+    /// How many records were what.
+    pub tally: Tally,
     /// Records that could not be read, in order.
     pub errors: Vec<DecodeError>,
     /// Nothing is left to read, in this file and after it.
@@ -28,9 +28,7 @@ pub struct Batch {
 
 impl Batch {
     fn add(&mut self, decoded: Decoded) {
-        self.records += 1;
-        self.calls += decoded.calls;
-        self.skipped += decoded.skipped;
+        self.tally.add(&decoded);
         self.errors.extend(decoded.errors);
     }
 }
@@ -92,9 +90,7 @@ impl Piece {
     pub fn decode(&self, decoder: &mut Decoder, calls: &mut CallsBuilder) -> Batch {
         let mut batch = Batch {
             source: Arc::clone(&self.source),
-            records: 0,
-            calls: 0,
-            skipped: 0,
+            tally: Tally::default(),
             errors: Vec::new(),
             finished: self.finished,
         };
@@ -102,7 +98,10 @@ impl Piece {
         for (line, end) in (self.first..).zip(&self.ends) {
             let place = Place::File { path: Arc::clone(&self.source), line };
             if let Some(end) = *end {
-                batch.add(decoder.decode(&self.bytes[begin..end], &place, calls));
+                // A blank line is no record.
+                if !self.bytes[begin..end].trim_ascii().is_empty() {
+                    batch.add(decoder.decode(&self.bytes[begin..end], &place, calls));
+                }
                 begin = end;
             } else {
                 let error = RecordError::from(Problem::TooLarge { limit: MAX_CONTENT_BYTES }).at(&place, None);

@@ -2,6 +2,7 @@
 //!
 //! Messages name the place, the format and the field, and the shape of what was found. They never carry the value.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -59,7 +60,7 @@ pub struct DecodeError {
     /// The format that it was read as; `None` where none was found.
     pub format: Option<&'static str>,
     /// The field that is wrong, as the format or, for a declared field, the call names it; `None` where the record as a whole is wrong.
-    pub field: Option<&'static str>,
+    pub field: Option<Cow<'static, str>>,
     /// What is wrong.
     #[source]
     pub problem: Problem,
@@ -78,7 +79,7 @@ impl fmt::Display for DecodeError {
         if let Some(format) = self.format {
             write!(f, "{format}: ")?;
         }
-        if let Some(field) = self.field {
+        if let Some(field) = &self.field {
             write!(f, "field {field}: ")?;
         }
         write!(f, "{}", self.problem)
@@ -89,20 +90,20 @@ impl fmt::Display for DecodeError {
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecordError {
     /// The field; `None` for the whole record.
-    pub field: Option<&'static str>,
+    pub field: Option<Cow<'static, str>>,
     /// What is wrong.
     pub problem: Problem,
 }
 
 impl RecordError {
     /// A field that every record of its format has is absent.
-    pub const fn missing(field: &'static str) -> Self {
-        Self { field: Some(field), problem: Problem::Missing }
+    pub fn missing(field: impl Into<Cow<'static, str>>) -> Self {
+        Self { field: Some(field.into()), problem: Problem::Missing }
     }
 
     /// A field holds something else than it should.
-    pub const fn expected(what: &'static str, field: &'static str, found: Shape) -> Self {
-        Self { field: Some(field), problem: Problem::Expected { what, found } }
+    pub fn expected(what: &'static str, field: impl Into<Cow<'static, str>>, found: Shape) -> Self {
+        Self { field: Some(field.into()), problem: Problem::Expected { what, found } }
     }
 
     pub(super) fn at(self, place: &Place, format: Option<&'static str>) -> DecodeError {
@@ -154,6 +155,18 @@ pub enum Problem {
         /// What lies there.
         found: Shape,
     },
+    /// A time without an offset, and nobody says of which zone.
+    #[error("a time without an offset: [decode] zone says of which zone it is")]
+    NoZone,
+    /// A field that cannot be read, where the user wants that to be an error.
+    #[error("cannot be read, and [decode] strict is set")]
+    Unreadable,
+    /// A record that is none of the format that its source is declared to have.
+    #[error("no record of this format")]
+    OtherFormat,
+    /// A line of text that is none of its format.
+    #[error("no line of this format")]
+    OtherLine,
     /// No known format has such records.
     #[error("no known format matches")]
     UnknownFormat,
@@ -187,11 +200,17 @@ impl Problem {
             Self::NotJson { .. } => "not_json",
             Self::Missing => "missing_field",
             Self::Expected { .. } => "unexpected_value",
+            Self::NoZone => "no_zone",
+            Self::Unreadable => "unreadable_field",
+            Self::OtherFormat => "other_format",
+            Self::OtherLine => "other_line",
             Self::UnknownFormat => "unknown_format",
             Self::TooLarge { .. } => "too_large",
             Self::TooManyRecords { .. } => "too_many_records",
             Self::BrokenCompression { .. } => "broken_compression",
             Self::Call(CallProblem::TimeAhead) => "time_ahead",
+            Self::Call(CallProblem::NoCaller) => "no_caller",
+            Self::Call(CallProblem::NoVendor) => "no_host",
             Self::Call(_) => "unusable_call",
         }
     }

@@ -2,18 +2,16 @@
 //!
 //! Not here: frames of calls (`file`), and records that shippers wrap in another's text: those come out with no call.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::vec;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::envelope;
 use super::file::{self, Text};
-use super::formats::FormatKind;
+use super::formats::{FormatKind, Reading};
 use super::inputs::{InputError, Inputs, STDIN};
 use super::payload;
 use crate::calls::Call;
@@ -34,7 +32,7 @@ impl RawReader {
     /// The next record: of a list or a document each in turn, on one line. `None` past the last file.
     ///
     /// # Errors
-    /// A file cannot be read or is Parquet, whose rows are no text; what was read of it stands.
+    /// A file cannot be read or is Parquet or a table, whose rows are no records of text; what was read of it stands.
     pub fn next_record(&mut self) -> Result<Option<String>, InputError> {
         loop {
             if let Some(record) = self.cut.pop_front() {
@@ -53,7 +51,12 @@ impl RawReader {
             } else if fits {
                 let content = String::from_utf8_lossy(&text.buffer);
                 let records = payload::records(payload::trim(&content));
-                self.cut.extend(records.filter(|record| !record.is_empty()).map(on_one_line));
+                for record in records.filter(|record| !record.is_empty()) {
+                    match payload::joined(record) {
+                        Some(joined) => self.cut.extend(joined.map(on_one_line)),
+                        None => self.cut.push_back(on_one_line(record)),
+                    }
+                }
             }
         }
     }
@@ -65,13 +68,15 @@ fn on_one_line(record: &str) -> String {
 }
 
 fn open(path: &Path) -> io::Result<Text> {
-    if path.as_os_str() == STDIN {
-        return Text::open(io::stdin());
-    }
-    match file::open(path)? {
-        (_, true) => Err(io::Error::other("Parquet has rows, not records of text: write it as NDJSON first")),
-        (file, false) => Text::open(file),
-    }
+    let has_rows = |what| io::Error::other(format!("{what} has rows, not records of text: write it as NDJSON first"));
+    let text = match path.as_os_str() == STDIN {
+        true => Text::open(io::stdin())?,
+        false => match file::open(path)? {
+            (_, true) => return Err(has_rows("Parquet")),
+            (file, false) => Text::open(file)?,
+        },
+    };
+    if text.table.is_some() { Err(has_rows("a table")) } else { Ok(text) }
 }
 
 /// Finds the call in one record after another; remembers the format that fitted last.
@@ -83,12 +88,12 @@ pub struct CallReader {
 impl CallReader {
     /// Shows the call that the record tells of, with its format. `None`: of none, or none that can be read.
     pub fn read<T>(&mut self, record: &str, see: impl FnOnce(&'static FormatKind, &Call<'_>) -> T) -> Option<T> {
-        let text = match self.kept.map(|format| (format.decode)(record)) {
-            Some(Ok(Some(call))) if is_whole(&call) => return self.kept.map(|format| see(format, &call)),
-            _ => envelope::nest(record).map_or(Cow::Borrowed(record), Cow::Owned),
-        };
-        let format = FormatKind::detect(&text).ok().flatten()?;
-        let call = (format.decode)(&text).ok().flatten().filter(is_whole)?;
+        let call_of = |format: &'static FormatKind| format.decode(record).ok().and_then(Reading::call).filter(is_whole);
+        if let Some((format, call)) = self.kept.and_then(|format| Some((format, call_of(format)?))) {
+            return Some(see(format, &call));
+        }
+        let format = FormatKind::detect(record)?;
+        let call = call_of(format)?;
         self.kept = Some(format);
         Some(see(format, &call))
     }
@@ -100,9 +105,53 @@ fn is_whole(call: &Call<'_>) -> bool {
 
 /// The record as a tree of values, dotted keys nested; `None` where it is no JSON object.
 pub fn parse_record(text: &str) -> Option<Value> {
-    let nested = envelope::nest(text);
-    let value: Value = serde_json::from_str(nested.as_deref().unwrap_or(text)).ok()?;
-    value.is_object().then_some(value)
+    match serde_json::from_str(text).ok()? {
+        Value::Object(record) => Some(Value::Object(nested(record))),
+        _ => None,
+    }
+}
+
+/// Most dots in a key that is nested. A level costs stack: unbounded, one hostile key would end the process.
+const DEEPEST_KEY: usize = 16;
+
+/// The record with its dotted keys nested, at any depth. Keys with more dots than a schema has stay as they are.
+fn nested(record: Map<String, Value>) -> Map<String, Value> {
+    let mut nest = Map::new();
+    for (key, value) in record {
+        let value = match value {
+            Value::Object(inner) => Value::Object(nested(inner)),
+            other => other,
+        };
+        if key.matches('.').count() <= DEEPEST_KEY {
+            insert(&mut nest, &key, value);
+        } else {
+            nest.insert(key, value);
+        }
+    }
+    nest
+}
+
+/// Where dotted and nested keys name the same field, the later one stands.
+fn insert(object: &mut Map<String, Value>, key: &str, value: Value) {
+    match (key.split_once('.'), value) {
+        (Some((head, tail)), value) => {
+            let slot = object.entry(head).or_insert_with(|| Map::new().into());
+            if !slot.is_object() {
+                *slot = Map::new().into();
+            }
+            if let Value::Object(inner) = slot {
+                insert(inner, tail, value);
+            }
+        }
+        (None, Value::Object(fields)) if object.get(key).is_some_and(Value::is_object) => {
+            if let Some(Value::Object(inner)) = object.get_mut(key) {
+                inner.extend(fields);
+            }
+        }
+        (None, value) => {
+            object.insert(key.to_owned(), value);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -133,5 +182,16 @@ mod tests {
             r#"{"@timestamp":"2026-09-01T00:00:00Z","service.name":"x","url.domain":"a.b","http.version":"2"}"#;
         assert_eq!(caller(dotted).as_deref(), Some("ecs x"));
         assert_eq!(caller("{}"), None);
+    }
+
+    #[test]
+    fn dotted_keys_become_nested_and_join_what_is_nested_already() {
+        let text = r#"{"http.request.method":"GET","http":{"version":"2"},"http.request.bytes":7,"url.domain":"a.b"}"#;
+        let expected = r#"{"http":{"version":"2","request":{"method":"GET","bytes":7}},"url":{"domain":"a.b"}}"#;
+        assert_eq!(parse_record(text), serde_json::from_str(expected).ok());
+        assert_eq!(
+            parse_record(&format!(r#"{{"{}":1}}"#, "a.".repeat(1_000_000))).unwrap().as_object().unwrap().len(),
+            1
+        );
     }
 }

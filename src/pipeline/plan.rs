@@ -120,6 +120,9 @@ fn check(text: &Text<'_>) -> Result<Plan, PipelineError> {
     let around = Surroundings { connection: Some(source.connection.clone()), directory };
     let state = State { directory: around.path(&spec.state.directory), ..spec.state };
     let triage = plan_triage(spec.triage, &source, &around, &state);
+    let dead_letter = read_dead_letter(text, spec.dead_letter, &around, &state)?;
+    let sinks = read_sinks(text, sections, &around)?;
+    refuse_own_topics(text, &source.topics, &sinks, &dead_letter)?;
     Ok(Plan {
         file: text.file.to_owned(),
         source,
@@ -129,13 +132,14 @@ fn check(text: &Text<'_>) -> Result<Plan, PipelineError> {
         owners: OwnerDatabases {
             asn_database: spec.enrichment.asn_database.map(|path| around.path(&path)),
             country_database: spec.enrichment.country_database.map(|path| around.path(&path)),
+            trusted_proxies: spec.enrichment.trusted_proxies,
         },
         bundle: around.path(&spec.model.bundle),
         exclude: spec.train.exclude,
         detection: spec.detection,
         triage,
-        sinks: read_sinks(text, sections, &around)?,
-        dead_letter: read_dead_letter(text, spec.dead_letter, &around, &state)?,
+        sinks,
+        dead_letter,
         state,
         admin: spec.admin,
     })
@@ -171,10 +175,15 @@ fn check_fields(text: &Text<'_>, spec: &Spec) -> Result<(), PipelineError> {
         (&["dead_letter", "file"], "write either `topic` or `file`, not both")
     } else {
         return Decoder::new(&spec.decode).map(drop).map_err(|problem| match &problem {
-            SpecError::UnknownField { field, .. } | SpecError::BadPath { field, .. } => {
-                text.at(&["decode", "fields", field], &problem)
+            SpecError::UnknownField { field, .. }
+            | SpecError::BadPath { field, .. }
+            | SpecError::BadDetail { field, .. } => {
+                let section = if spec.decode.fields.contains_key(field) { "fields" } else { "constants" };
+                text.at(&["decode", section, field], &problem)
             }
-            SpecError::UnknownFormat { .. } => text.at(&["decode", "format"], &problem),
+            SpecError::UnknownFormat { .. } | SpecError::Incomplete { .. } => text.at(&["decode", "format"], &problem),
+            SpecError::BadZone { .. } => text.at(&["decode", "zone"], &problem),
+            SpecError::BadPattern { .. } => text.at(&["decode", "pattern"], &problem),
         });
     };
     Err(text.at(path, problem))
@@ -229,6 +238,34 @@ fn read_sink(
     })
 }
 
+/// A topic that is written must not be read: every dead letter would write the next.
+fn refuse_own_topics(
+    text: &Text<'_>,
+    read: &[String],
+    sinks: &[Box<dyn SinkPlan>],
+    dead_letter: &DeadLetterPlan,
+) -> Result<(), PipelineError> {
+    let dead_letters: Option<&dyn SinkPlan> = match dead_letter {
+        DeadLetterPlan::Topic(sink) => Some(sink.as_ref()),
+        DeadLetterPlan::File(_) => None,
+    };
+    let written = sinks.iter().map(AsRef::as_ref).chain(dead_letters).filter_map(|sink| sink.topic());
+    for topic in written {
+        // Librdkafka takes a name that begins with ^ for a regular expression.
+        let reads = |pattern: &String| match pattern.strip_prefix('^') {
+            Some(_) => regex::Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(topic)),
+            None => pattern == topic,
+        };
+        if let Some(pattern) = read.iter().find(|pattern| reads(pattern)) {
+            let problem = format!(
+                "`{pattern}` matches the topic `{topic}`, which this pipeline writes: it would read its own records"
+            );
+            return Err(text.at(&["source", "kafka", "topics"], problem));
+        }
+    }
+    Ok(())
+}
+
 fn read_vendors(
     text: &Text<'_>,
     directory: Option<PathBuf>,
@@ -271,7 +308,7 @@ fn read_dead_letter(
     };
     // The path is resolved already: empty surroundings leave it unchanged.
     let here = Surroundings::default();
-    sinks::File { path }.check(&here).map(DeadLetterPlan::File).map_err(report)
+    sinks::File { path, is_private: true }.check(&here).map(DeadLetterPlan::File).map_err(report)
 }
 
 /// The default key file: `$XDG_STATE_HOME/apiwarden/fingerprint.key`, else under `~/.local/state`.
@@ -319,6 +356,19 @@ mod tests {
     }
 
     #[test]
+    fn a_pipeline_that_would_read_what_it_writes_is_refused() {
+        let with = |topics: &str, more: &str| {
+            read(&MINIMAL.replace("[\"api-logs\"]", topics).replace("[model]", &format!("{more}\n[model]")))
+        };
+        let dead = "[dead_letter]\ntopic = \"api-logs-dead\"";
+        let problem = with("[\"^api-logs-.*\"]", dead).unwrap_err();
+        assert!(problem.contains("source.kafka.topics") && problem.contains("api-logs-dead"), "{problem}");
+        assert!(with("[\"^api-logs-[0-9]+$\"]", dead).is_ok());
+        let sink = "[[sinks]]\ntype = \"kafka\"\ntopic = \"api-logs\"";
+        assert!(with("[\"api-logs\"]", sink).is_err());
+    }
+
+    #[test]
     fn a_diagnostic_names_file_line_and_field_and_what_to_write() {
         for (more, diagnostic) in [
             ("[state]\ncheckpoint_seconds = 0\n", "p.toml:7: state.checkpoint_seconds: write 1 to 3600"),
@@ -336,7 +386,10 @@ mod tests {
                 "p.toml:8: sinks: stdout is defined twice",
             ),
             ("[vendors]\ndirectory = \"/no/such\"\n", "p.toml:7: vendors.directory: is not a directory"),
-            ("[enrichment]\nasn = \"x\"\n", "p.toml:7: enrichment.asn: unknown field `asn`, expected `asn_database`"),
+            (
+                "[enrichment]\nasn = \"x\"\n",
+                "p.toml:7: enrichment.asn: unknown field `asn`, expected one of `asn_database`",
+            ),
             ("[train]\nexclude = [\"from=noon\"]\n", "p.toml:7: train.exclude: from: write an RFC 3339 time"),
             ("[detection]\nalerts_per_day = nan\n", "p.toml:7: detection.alerts_per_day: write a number above 0"),
         ] {

@@ -23,6 +23,11 @@ pub const BUCKETS_PER_HOUR: i64 = 3_600 / BUCKET_SECONDS;
 /// Buckets in a day.
 pub const BUCKETS_PER_DAY: i64 = 86_400 / BUCKET_SECONDS;
 
+/// Buckets without a call after which times lie apart from those before: a week.
+const APART: i64 = 7 * BUCKETS_PER_DAY;
+/// Calls apart from all others are a clock's fault where they are fewer than one in so many.
+const MAX_SHARE_APART: i64 = 100;
+
 /// Bucket of a time in microseconds since the epoch.
 pub const fn bucket_of(time: i64) -> i64 {
     time.div_euclid(BUCKET_MICROS)
@@ -148,6 +153,29 @@ impl Rollup {
                 }
             }
         }
+    }
+
+    /// Drops the buckets whose times lie apart from all others: a week or more from the next, with less than a hundredth of the calls
+    /// on their side of the gap. A clock that is years wrong would else stretch the history over them. Returns the calls dropped.
+    pub fn trim(&mut self) -> u64 {
+        let calls_of = |bucket: &Bucket| bucket.rows.iter().map(Row::calls).sum::<i64>();
+        let mut clusters: Vec<(i64, i64, i64)> = Vec::new();
+        for (at, bucket) in &self.buckets {
+            match clusters.last_mut() {
+                Some((_, last, calls)) if at - *last < APART => (*last, *calls) = (*at, *calls + calls_of(bucket)),
+                _ => clusters.push((*at, *at, calls_of(bucket))),
+            }
+        }
+        let all: i64 = clusters.iter().map(|(_, _, calls)| calls).sum();
+        let mut trimmed = 0;
+        for (first, last, calls) in clusters.into_iter().filter(|(_, _, calls)| calls * MAX_SHARE_APART < all) {
+            let apart: Vec<i64> = self.buckets.range(first..=last).map(|(at, _)| *at).collect();
+            for bucket in apart.into_iter().filter_map(|at| self.buckets.remove(&at)) {
+                self.len -= bucket.rows.len();
+            }
+            trimmed += calls;
+        }
+        trimmed.unsigned_abs()
     }
 
     /// The oldest bucket, if there is a row.
@@ -293,6 +321,25 @@ mod tests {
 
     fn rows(rollup: Rollup) -> Vec<(i64, u64, Measures)> {
         rollup.into_rows().into_iter().map(|row| (row.bucket, row.relation.id(), row.measures)).collect()
+    }
+
+    #[test]
+    fn times_apart_from_all_others_are_dropped_and_a_pause_is_not() {
+        let day = BUCKETS_PER_DAY * BUCKET_MICROS;
+        let at = |days: &[i64]| {
+            let times = days.iter().flat_map(|of_day| {
+                (0..150).map(move |minute| (of_day * day + minute * 60_000_000, ("billing", "stripe")))
+            });
+            Rollup::of(&Calls::of_pairs(times))
+        };
+        let mut rollup = at(&[100, 101, 110]);
+        assert_eq!(rollup.trim(), 0, "a pause of eight days with many calls behind it");
+        let strays = [(5 * day, ("billing", "stripe")), (4_000 * day, ("billing", "stripe"))];
+        rollup.merge(Rollup::of(&Calls::of_pairs(strays)));
+        let before = rollup.len();
+        assert_eq!((rollup.trim(), rollup.len()), (2, before - 2));
+        assert_eq!((rollup.first_bucket(), rollup.last_bucket().map(day_of)), (Some(100 * BUCKETS_PER_DAY), Some(110)));
+        assert_eq!(Rollup::default().trim(), 0);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::alerts::sinks::SinkPosition;
+use crate::ingest::Tally;
 
 pub use store::{StateError, Store};
 
@@ -26,4 +27,6 @@ pub struct Checkpoint {
     pub sinks: BTreeMap<String, SinkPosition>,
     /// Version of the model bundle that the engine ran with.
     pub bundle: String,
+    /// Topic → what its records before the offsets were.
+    pub tallies: BTreeMap<String, Tally>,
 }

@@ -17,7 +17,7 @@ use redb::{Database, DatabaseError, ReadableDatabase, TableDefinition, TableErro
 use super::Checkpoint;
 
 /// Format version written here. A file with another version is refused.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const TABLE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("checkpoint");
 /// Size of redb's page cache, bytes: a checkpoint is written repeatedly and read once.
 const CACHE_BYTES: usize = 8 << 20;
@@ -154,18 +154,18 @@ fn checksum_of(format: [u8; 4], body: &[u8]) -> blake3::Hash {
 fn encode(checkpoint: &Checkpoint) -> Result<Vec<u8>, &'static str> {
     let engine = zstd::bulk::compress(&checkpoint.engine, COMPRESSION_LEVEL)
         .map_err(|_| "the engine snapshot does not compress")?;
-    let rest = (&checkpoint.offsets, &checkpoint.sinks, &checkpoint.bundle);
+    let rest = (&checkpoint.offsets, &checkpoint.sinks, &checkpoint.bundle, &checkpoint.tallies);
     postcard::to_stdvec(&(checkpoint.engine.len(), engine, rest)).map_err(|_| "the checkpoint does not serialize")
 }
 
 fn decode(body: &[u8]) -> Result<Checkpoint, &'static str> {
-    let (length, engine, (offsets, sinks, bundle)): (usize, Vec<u8>, _) =
+    let (length, engine, (offsets, sinks, bundle, tallies)): (usize, Vec<u8>, _) =
         postcard::from_bytes(body).map_err(|_| "layout")?;
     if length > MAX_ENGINE_BYTES {
         return Err("length of the engine snapshot");
     }
     let engine = zstd::bulk::decompress(&engine, length).map_err(|_| "compression of the engine snapshot")?;
-    Ok(Checkpoint { engine, offsets, sinks, bundle })
+    Ok(Checkpoint { engine, offsets, sinks, bundle, tallies })
 }
 
 #[cfg(test)]
@@ -174,6 +174,7 @@ mod tests {
 
     use super::*;
     use crate::alerts::sinks::SinkPosition;
+    use crate::ingest::Tally;
 
     fn checkpoint(next: i64) -> Checkpoint {
         Checkpoint {
@@ -181,6 +182,7 @@ mod tests {
             offsets: BTreeMap::from([("api-logs/3".to_owned(), next)]),
             sinks: BTreeMap::from([("file:alerts".to_owned(), SinkPosition::Length(42))]),
             bundle: "1".to_owned(),
+            tallies: BTreeMap::from([("api-logs".to_owned(), Tally { calls: 7, ..Tally::default() })]),
         }
     }
 
@@ -224,7 +226,7 @@ mod tests {
         tamper(&store, "checkpoint", &body);
         let damaged = store.load().unwrap_err().to_string();
         assert!(damaged.contains("checkpoint.redb") && damaged.contains("checksum"), "{damaged}");
-        tamper(&store, "format", &2u32.to_le_bytes());
-        assert!(matches!(store.load(), Err(StateError::Format { found: 2, .. })));
+        tamper(&store, "format", &(FORMAT + 1).to_le_bytes());
+        assert!(matches!(store.load(), Err(StateError::Format { found, .. }) if found == FORMAT + 1));
     }
 }

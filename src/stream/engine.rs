@@ -48,6 +48,8 @@ pub struct Counters {
     pub too_late: u64,
     /// Calls whose record had been delivered before: not taken in.
     pub repeated: u64,
+    /// Calls whose times lie apart from all others, in a bounded input: not judged, though taken in.
+    pub trimmed: u64,
     /// Buckets judged.
     pub buckets: u64,
 }
@@ -79,6 +81,8 @@ pub struct Engine {
     /// Ids of the records of open buckets, where the source gives one.
     records: BTreeMap<i64, HashSet<u64>>,
     counters: Counters,
+    /// The first and the last bucket judged.
+    judged: Option<(i64, i64)>,
     evaluator: Evaluator,
 }
 
@@ -95,6 +99,7 @@ impl Engine {
             preparation: Preparation::new(Arc::clone(&bundle), bundle.templates.clone(), Looked::default()),
             records: BTreeMap::new(),
             counters: Counters::default(),
+            judged: None,
             evaluator: Evaluator::new(Arc::clone(&bundle), settings.clone(), Memory::default())
                 .map_err(EngineError::Bundle)?,
             bundle,
@@ -177,6 +182,8 @@ impl Engine {
     /// Judges closed buckets, in chunks, so that the features of some million rows are never held at once. While a chunk is
     /// judged, the next is prepared on another core.
     fn judge_buckets(&mut self, mut closed: Rollup) -> Result<Vec<Alert>, EngineError> {
+        let ends = closed.first_bucket().zip(closed.last_bucket());
+        self.judged = ends.map(|(first, last)| (self.judged.map_or(first, |(begin, _)| begin), last));
         let Self { preparation, evaluator, counters, .. } = self;
         let mut alerts = Vec::new();
         let mut judge = |prepared: &Prepared| {
@@ -221,12 +228,20 @@ impl Engine {
     /// As [`Self::push`].
     pub fn finish(&mut self) -> Result<Vec<Alert>, EngineError> {
         self.watermark.finish();
+        if self.settings.is_bounded {
+            self.counters.trimmed += self.open.trim();
+        }
         self.close_what_is_complete()
     }
 
     /// Up to when all has been heard, microseconds of event time.
     pub fn watermark(&self) -> Option<i64> {
         self.watermark.time(self.settings.hold_back())
+    }
+
+    /// The first and the last bucket that were judged since the engine was made.
+    pub fn judged(&self) -> Option<(i64, i64)> {
+        self.judged
     }
 
     /// What was counted so far.
@@ -281,6 +296,7 @@ impl Engine {
             ),
             records: snapshot.records.into_owned(),
             counters: snapshot.counters,
+            judged: None,
             evaluator: Evaluator::new(Arc::clone(&bundle), settings.clone(), memory).map_err(EngineError::Bundle)?,
             bundle,
             settings,

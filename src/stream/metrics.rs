@@ -10,12 +10,17 @@ use std::sync::OnceLock;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
+use crate::ingest::Tally;
+
 const RECORDS: &str = "apiwarden_records_total";
 const CALLS: &str = "apiwarden_calls_total";
 const LATE: &str = "apiwarden_late_calls_total";
 const TOO_LATE: &str = "apiwarden_too_late_calls_total";
 const REPEATED: &str = "apiwarden_repeated_calls_total";
-const DEAD_LETTERS: &str = "apiwarden_dead_letters_total";
+const REJECTED: &str = "apiwarden_rejected_records_total";
+const NOT_CALLS: &str = "apiwarden_not_a_call_records_total";
+const UNREADABLE: &str = "apiwarden_unreadable_fields_total";
+const AHEAD: &str = "apiwarden_calls_ahead_total";
 const ALERTS: &str = "apiwarden_alerts_total";
 const RETRIES: &str = "apiwarden_sink_retries_total";
 const WATERMARK: &str = "apiwarden_watermark_seconds";
@@ -45,12 +50,27 @@ fn build() -> Option<PrometheusHandle> {
 }
 
 fn describe() {
-    describe_counter!(RECORDS, Unit::Count, "Records read from Kafka.");
+    describe_counter!(
+        RECORDS,
+        Unit::Count,
+        "Records read, by topic: calls, records that are no calls, and rejected ones."
+    );
     describe_counter!(CALLS, Unit::Count, "Calls that the engine counted, since the state was begun.");
     describe_counter!(LATE, Unit::Count, "Calls that came out of order but in time to count.");
     describe_counter!(TOO_LATE, Unit::Count, "Calls that came too late to count: raise allowed_lateness_seconds.");
     describe_counter!(REPEATED, Unit::Count, "Calls skipped because the same record had been read before.");
-    describe_counter!(DEAD_LETTERS, Unit::Count, "Records that could not be read, by reason.");
+    describe_counter!(
+        REJECTED,
+        Unit::Count,
+        "Records that could not be read and became dead letters, by topic and reason."
+    );
+    describe_counter!(NOT_CALLS, Unit::Count, "Records that tell of no call of ours, by topic and kind.");
+    describe_counter!(
+        UNREADABLE,
+        Unit::Count,
+        "Fields that could not be read and are unknown, by topic and field; their calls count."
+    );
+    describe_counter!(AHEAD, Unit::Count, "Calls of callers whose clock runs ahead, which counted at their arrival.");
     describe_counter!(ALERTS, Unit::Count, "Alerts delivered to every sink, by severity.");
     describe_counter!(RETRIES, Unit::Count, "Attempts of a sink that failed and were made again.");
     describe_gauge!(
@@ -65,9 +85,23 @@ fn describe() {
     describe_counter!(COMMIT_FAILURES, Unit::Count, "Commits that Kafka refused; the checkpoint holds all the same.");
 }
 
-/// Counts records of a topic.
-pub(super) fn records(topic: &str, count: usize) {
-    counter!(RECORDS, "topic" => topic.to_owned()).increment(count as u64);
+/// Sets what a topic's records were, which lives in the checkpoint.
+pub(super) fn tally(topic: &str, tally: &Tally) {
+    counter!(RECORDS, "topic" => topic.to_owned()).absolute(tally.records());
+    for (kind, count) in &tally.not_calls {
+        counter!(NOT_CALLS, "topic" => topic.to_owned(), "kind" => kind.clone()).absolute(*count);
+    }
+    for (reason, count) in &tally.rejected {
+        counter!(REJECTED, "topic" => topic.to_owned(), "reason" => reason.clone()).absolute(*count);
+    }
+    for (field, count) in &tally.unreadable {
+        counter!(UNREADABLE, "topic" => topic.to_owned(), "field" => field.clone()).absolute(*count);
+    }
+}
+
+/// Counts calls after their arrival.
+pub(super) fn ahead(calls: u64) {
+    counter!(AHEAD).increment(calls);
 }
 
 /// Sets the engine's counters, which live in the checkpoint, and the watermark (microseconds since the epoch).
@@ -79,11 +113,6 @@ pub(super) fn engine(counters: &super::Counters, watermark: Option<i64>) {
     if let Some(micros) = watermark {
         gauge!(WATERMARK).set(micros as f64 / 1e6);
     }
-}
-
-/// Counts a dead letter.
-pub(super) fn dead_letter(reason: &'static str) {
-    counter!(DEAD_LETTERS, "reason" => reason).increment(1);
 }
 
 /// Counts an alert.

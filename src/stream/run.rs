@@ -8,6 +8,7 @@
 //!
 //! Not here: what is unusual (`Engine`).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -26,14 +27,21 @@ use crate::alerts::sinks::{Delivery, Sink, SinkError, SinkPlan};
 use crate::alerts::triage::Triage;
 use crate::calls::{Calls, FingerprintKey, Owners};
 use crate::ingest::kafka::{Batch, Consumer, Event, MAX_BATCH_WAIT, Partition};
+use crate::ingest::{Counts, Tally};
 use crate::models::bundle::Bundle;
 use crate::pipeline::{DeadLetterPlan, Plan};
 use crate::state::{Checkpoint, Store};
 
 /// Records after which a checkpoint is due before its time: bounds what a crash repeats.
 const MAX_RECORDS_SINCE_CHECKPOINT: usize = 500_000;
-/// How far a call's time may be ahead of the clock: no log is a day early, and the newest time closes the others' buckets.
-const MAX_AHEAD: Duration = Duration::from_secs(86_400);
+/// Records of one reading from which a lower share of calls is worth a warning.
+const MIN_RECORDS_TO_WARN: u64 = 20;
+/// Share of the topic's usual share of calls below which a reading is worth a warning.
+const MIN_SHARE_OF_CALLS: f64 = 0.9;
+/// Time between warnings about one topic's records.
+const WARN_EVERY: Duration = Duration::from_secs(600);
+/// Most callers that are warned of for their clocks.
+const MAX_CLOCKS: usize = 1_000;
 /// First pause between the attempts of a sink; each is twice as long as the one before.
 const MIN_RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// Longest pause between the attempts of a sink.
@@ -119,6 +127,7 @@ pub(crate) fn run_machine<M: Machine>(
             shell.checkpoint(&consumer, false)?;
         }
     }
+    shell.log_account();
     shell.checkpoint(&consumer, true)
 }
 
@@ -138,6 +147,12 @@ struct Shell<'a, M> {
     watermark: Option<i64>,
     saved_at: Instant,
     records_since: usize,
+    /// Topic → what its records were, since the state was begun.
+    tallies: BTreeMap<String, Tally>,
+    /// Topic → when a warning of its records was last written.
+    warned: BTreeMap<String, Instant>,
+    /// Callers that a warning was written of, for their clocks.
+    clocks_ahead: BTreeSet<String>,
     health: &'a Health,
     shutdown: &'a Shutdown,
 }
@@ -181,6 +196,9 @@ impl<'a, M: Machine> Shell<'a, M> {
             watermark: machine.watermark(),
             saved_at: Instant::now(),
             records_since: 0,
+            tallies: saved.tallies,
+            warned: BTreeMap::new(),
+            clocks_ahead: BTreeSet::new(),
             plan,
             machine,
             bundle,
@@ -206,7 +224,10 @@ impl<'a, M: Machine> Shell<'a, M> {
     /// Takes in one partition's records: those that cannot be decoded become dead letters, the rest goes to the engine.
     fn read_batch(&mut self, batch: &Batch<'_>) -> Result<(), RunError> {
         let name = batch.partition.to_string();
-        let Read { calls, letters } = self.workers.decode(batch, micros_since_epoch(SystemTime::now() + MAX_AHEAD))?;
+        let Read { calls, letters, tally, ahead } =
+            self.workers.decode(batch, micros_since_epoch(SystemTime::now()))?;
+        self.account(&batch.partition.topic, &tally);
+        self.tell_of_clocks(ahead);
         let alerts = if !calls.is_empty() { self.machine.push(&name, calls)? } else { Vec::new() };
         self.dead_letters.deliver(&letters, self.health, self.shutdown)?;
         self.deliver(alerts)?;
@@ -215,8 +236,55 @@ impl<'a, M: Machine> Shell<'a, M> {
             self.partitions.read_to(&name, last.offset() + 1, Instant::now());
         }
         self.records_since += batch.records.len();
-        metrics::records(&batch.partition.topic, batch.records.len());
         Ok(())
+    }
+
+    /// Counts what a topic's records were, and warns where more than usual cannot be read: a producer may have changed its envelope.
+    fn account(&mut self, topic: &str, tally: &Tally) {
+        let own = self.tallies.entry(topic.to_owned()).or_default();
+        let before = own.calls as f64 / own.records().max(1) as f64;
+        own.merge(tally);
+        metrics::tally(topic, own);
+        let is_new = self.warned.get(topic).is_none_or(|at| at.elapsed() >= WARN_EVERY);
+        let share = tally.calls as f64 / tally.records().max(1) as f64;
+        if is_new && tally.records() >= MIN_RECORDS_TO_WARN && share < before * MIN_SHARE_OF_CALLS {
+            self.warned.insert(topic.to_owned(), Instant::now());
+            let (rejected, not_calls) = (Counts(&tally.rejected).to_string(), Counts(&tally.not_calls).to_string());
+            tracing::warn!(
+                topic,
+                records = tally.records(),
+                calls = tally.calls,
+                rejected,
+                not_calls,
+                "fewer records than before are calls"
+            );
+        }
+    }
+
+    /// Warns of callers whose clocks run ahead, each once.
+    fn tell_of_clocks(&mut self, ahead: BTreeMap<String, u64>) {
+        for (caller, calls) in ahead {
+            metrics::ahead(calls);
+            if self.clocks_ahead.len() < MAX_CLOCKS && self.clocks_ahead.insert(caller.clone()) {
+                tracing::warn!(caller, "its clock runs ahead: its calls count at their arrival");
+            }
+        }
+    }
+
+    /// What became of every record since the state was begun.
+    fn log_account(&self) {
+        let Counters { calls, too_late, repeated, .. } = self.machine.counters();
+        let mut all = Tally::default();
+        self.tallies.values().for_each(|tally| all.merge(tally));
+        tracing::info!(
+            records = all.records(),
+            judged = calls,
+            late = too_late,
+            repeated,
+            rejected = all.rejects(),
+            not_a_call = all.other_events(),
+            "the account of all records"
+        );
     }
 
     fn deliver(&mut self, alerts: Vec<Alert>) -> Result<(), RunError> {
@@ -307,6 +375,7 @@ impl<'a, M: Machine> Shell<'a, M> {
             offsets: self.partitions.next().clone(),
             sinks: outlets.map(|outlet| (outlet.name.clone(), outlet.sink.position())).collect(),
             bundle: self.bundle.clone(),
+            tallies: self.tallies.clone(),
         })?;
         metrics::checkpoint(started.elapsed().as_secs_f64(), bytes);
         self.saved_at = Instant::now();

@@ -9,14 +9,16 @@ use rayon::prelude::*;
 use rdkafka::message::{BorrowedMessage, Message};
 
 use super::dead_letter::{self, Form};
-use super::metrics;
 use crate::alerts::sinks::Delivery;
 use crate::calls::{Calls, CallsBuilder, FingerprintKey, Owners, VendorPack};
 use crate::ingest::kafka::{Batch, Partition};
-use crate::ingest::{DecodeSpec, Decoder, Place, SpecError};
+use crate::ingest::{DecodeSpec, Decoded, Decoder, Place, SpecError, Tally};
 
 /// Records that a worker decodes at once: below, handing out costs more than decoding.
 const RECORDS_PER_PIECE: usize = 1_024;
+
+/// How far ahead of the clock a record may be, microseconds: what is further ahead is no clock's drift, and a dead letter.
+const MAX_AHEAD: i64 = 86_400_000_000;
 
 /// What a worker has of its own: what it found out about each topic's format, and about texts.
 struct Worker {
@@ -40,6 +42,10 @@ pub(super) struct Read {
     pub calls: Calls,
     /// Records that could not be decoded, with the reason.
     pub letters: Vec<Delivery>,
+    /// How many records were what.
+    pub tally: Tally,
+    /// Calls of callers whose clock runs ahead, by caller.
+    pub ahead: BTreeMap<String, u64>,
 }
 
 impl Workers {
@@ -58,18 +64,20 @@ impl Workers {
         Ok(Self { idle: Mutex::default(), spec: spec.clone(), key, vendors, owners, form })
     }
 
-    /// Decodes the records of a batch. Calls after `latest`, microseconds since the epoch, are refused.
+    /// Decodes the records of a batch. `now`, microseconds since the epoch, bounds when a record without a time of its own arrived.
     ///
     /// # Errors
     /// None in practice: [`Self::new`] has tried the specification.
-    pub fn decode(&self, batch: &Batch<'_>, latest: i64) -> Result<Read, SpecError> {
+    pub fn decode(&self, batch: &Batch<'_>, now: i64) -> Result<Read, SpecError> {
         let pieces = batch.records.par_chunks(RECORDS_PER_PIECE);
         let read: Vec<Read> =
-            pieces.map(|piece| self.decode_piece(&batch.partition, piece, latest)).collect::<Result<_, _>>()?;
+            pieces.map(|piece| self.decode_piece(&batch.partition, piece, now)).collect::<Result<_, _>>()?;
         let mut all = Read::default();
         for piece in read {
             all.calls.append(piece.calls);
             all.letters.extend(piece.letters);
+            all.tally.merge(&piece.tally);
+            piece.ahead.into_iter().for_each(|(caller, calls)| *all.ahead.entry(caller).or_default() += calls);
         }
         Ok(all)
     }
@@ -78,28 +86,35 @@ impl Workers {
         &self,
         partition: &Partition,
         records: &[BorrowedMessage<'_>],
-        latest: i64,
+        now: i64,
     ) -> Result<Read, SpecError> {
         let mut worker = self.take();
-        worker.calls.refuse_after(latest);
+        worker.calls.refuse_after(now.saturating_add(MAX_AHEAD));
         let Partition { topic, number } = partition;
         let decoder = match worker.decoders.entry(Arc::clone(topic)) {
             std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::btree_map::Entry::Vacant(new) => new.insert(Decoder::new(&self.spec)?),
         };
-        let mut letters = Vec::new();
+        let mut read = Read::default();
         for record in records {
+            if dead_letter::is_own(record) {
+                read.tally.add(&Decoded { not_calls: [("own_record", 1)].into(), ..Decoded::default() });
+                continue;
+            }
             let place = Place::Kafka { topic: Arc::clone(topic), partition: *number, offset: record.offset() };
+            let arrived = record.timestamp().to_millis().map_or(now, |millis| millis.saturating_mul(1_000).min(now));
+            worker.calls.arrive_at(arrived);
             let decoded = decoder.decode(record.payload().unwrap_or_default(), &place, &mut worker.calls);
+            read.tally.add(&decoded);
             if let Some(error) = decoded.errors.first() {
                 tracing::debug!(%error, "dead letter");
-                metrics::dead_letter(error.reason());
-                letters.push(dead_letter::letter(record, error, self.form));
+                read.letters.push(dead_letter::letter(record, error, self.form));
             }
         }
-        let calls = worker.calls.finish();
+        read.ahead = worker.calls.take_ahead();
+        read.calls = worker.calls.finish();
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
-        Ok(Read { calls, letters })
+        Ok(read)
     }
 
     fn take(&self) -> Worker {

@@ -117,7 +117,9 @@ pub struct Settings {
 /// Where there is no call. A strange entity is no error: it is reported.
 pub fn train(history: History, settings: &Settings, stage: &dyn Fn(&str)) -> Result<(Bundle, Report), TrainError> {
     stage("learning endpoint templates");
+    let mut history = history;
     let excluded = history.excluded.counts();
+    let trimmed = history.rollup.trim();
     let rows = history.into_rows()?;
     let templates = learn_templates(&rows);
     let rename = |relation: &Relation| templates.renamed(relation.vendor().as_str(), relation.endpoint().as_str());
@@ -160,7 +162,7 @@ pub fn train(history: History, settings: &Settings, stage: &dyn Fn(&str)) -> Res
         stage(&format!("calibrating the {} view", view.as_str()));
         calibrate_view(&mut bundle, view, &gatherer.finish());
     }
-    let report = Report::of(&bundle, settings);
+    let report = Report { trimmed, ..Report::of(&bundle, settings) };
     report.complete(&mut bundle.manifest);
     Ok((bundle, report))
 }

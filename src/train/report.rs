@@ -13,6 +13,7 @@ use crate::alerts::printable;
 use crate::calls::View;
 use crate::detect::Budget;
 use crate::features::Level;
+use crate::ingest::Tally;
 use crate::models::bundle::{Bundle, Manifest};
 
 /// Most entities that are named in a line of the report.
@@ -47,6 +48,8 @@ pub struct Report {
     pub days: usize,
     /// Number of calls learned from.
     pub calls: i64,
+    /// Calls that were left out because their times lie apart from all others.
+    pub trimmed: u64,
     /// How many entities, vendors, endpoints …, by name.
     pub learned: BTreeMap<String, usize>,
     /// What was calibrated, by name, which holds the unit: alerts a day asked for, alarms a day at the threshold of the tests,
@@ -99,6 +102,7 @@ impl Report {
             history: (bundle.manifest.calls > 0)
                 .then(|| [bundle.manifest.trained_from.clone(), bundle.manifest.trained_to.clone()]),
             days: bundle.span.day_count(),
+            trimmed: 0,
             calls: bundle.manifest.calls,
             learned,
             calibration,
@@ -115,13 +119,19 @@ impl Report {
     }
 
     /// Adds what reading left out.
-    pub fn leave_out(&mut self, skipped: u64, diagnostics: &BTreeMap<&'static str, u64>, unreadable: &[String]) {
+    pub fn leave_out(&mut self, tally: &Tally, unreadable: &[String]) {
         let left_out = |what: &str, why: &str, count| LeftOut { what: what.to_owned(), why: why.to_owned(), count };
-        if skipped > 0 {
-            self.left_out.push(left_out("records", "they hold no call", skipped));
-        }
-        self.left_out.extend(diagnostics.iter().map(|(reason, count)| left_out("records", reason, *count)));
+        let other =
+            tally.not_calls.iter().map(|(kind, count)| left_out("records", &format!("no call: {kind}"), *count));
+        self.left_out.extend(other);
+        self.left_out.extend(tally.rejected.iter().map(|(reason, count)| left_out("records", reason, *count)));
+        let fields = tally.unreadable.iter();
+        self.left_out
+            .extend(fields.map(|(field, count)| left_out("values", &format!("{field} cannot be read"), *count)));
         self.left_out.extend(unreadable.iter().map(|problem| left_out("input", problem, 1)));
+        if self.trimmed > 0 {
+            self.left_out.push(left_out("calls", "their times lie apart from all others", self.trimmed));
+        }
     }
 }
 

@@ -19,6 +19,9 @@ use super::{Delivery, Sink, SinkError, SinkPlan, SinkPosition, SinkSpec, Surroun
 pub struct File {
     /// The file; made with its directories if it is not there.
     pub path: PathBuf,
+    /// Whether only the owner may read a file that is made: dead letters hold what records held.
+    #[serde(skip)]
+    pub is_private: bool,
 }
 
 impl SinkSpec for File {
@@ -29,7 +32,7 @@ impl SinkSpec for File {
         if self.path.as_os_str().is_empty() {
             return Err(SinkError::Spec("field path: is empty, write the path of a file"));
         }
-        Ok(Box::new(Self { path: around.path(&self.path) }))
+        Ok(Box::new(Self { path: around.path(&self.path), ..self }))
     }
 }
 
@@ -39,7 +42,7 @@ impl SinkPlan for File {
     }
 
     fn open(&self) -> Result<Box<dyn Sink>, SinkError> {
-        Ok(Box::new(Open::at(&self.path).map_err(|problem| problem_at(&self.path, problem))?))
+        Ok(Box::new(Open::at(&self.path, self.is_private).map_err(|problem| problem_at(&self.path, problem))?))
     }
 }
 
@@ -55,13 +58,20 @@ struct Open {
 }
 
 impl Open {
-    fn at(path: &Path) -> std::io::Result<Self> {
+    fn at(path: &Path, is_private: bool) -> std::io::Result<Self> {
         let directory = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
         std::fs::create_dir_all(directory)?;
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true);
+        #[cfg(unix)]
+        if is_private {
+            use std::os::unix::fs::OpenOptionsExt;
+            options.mode(0o600);
+        }
+        let file = options.open(path)?;
         // A new file is durable only with its directory.
         std::fs::File::open(directory)?.sync_all()?;
         let length = file.metadata()?.len();
@@ -124,10 +134,20 @@ mod tests {
         Delivery { uid: body.to_owned(), key: None, headers: vec![], body: body.as_bytes().to_vec() }
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn a_private_file_is_read_by_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("letters.ndjson");
+        File { path: path.clone(), is_private: true }.open().unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
     #[test]
     fn after_a_crash_the_file_ends_where_the_checkpoint_says() {
         let directory = tempfile::tempdir().unwrap();
-        let plan = File { path: directory.path().join("new/alerts.ndjson") };
+        let plan = File { path: directory.path().join("new/alerts.ndjson"), is_private: false };
         let mut sink = plan.open().unwrap();
         sink.deliver(&[delivery("1"), delivery("2")]).unwrap();
         let checkpoint = sink.position();
@@ -146,7 +166,7 @@ mod tests {
     #[test]
     fn a_rotated_file_is_appended_to() {
         let directory = tempfile::tempdir().unwrap();
-        let plan = File { path: directory.path().join("alerts.ndjson") };
+        let plan = File { path: directory.path().join("alerts.ndjson"), is_private: false };
         let mut sink = plan.open().unwrap();
         sink.deliver(&[delivery("old")]).unwrap();
         std::fs::write(&plan.path, "").unwrap();

@@ -180,6 +180,10 @@ impl SinkPlan for Topic {
         format!("kafka:{}", self.name)
     }
 
+    fn topic(&self) -> Option<&str> {
+        Some(&self.name)
+    }
+
     fn open(&self) -> Result<Box<dyn Sink>, SinkError> {
         let ends = self.bounds(&self.reader()?)?;
         Ok(Box::new(Open {

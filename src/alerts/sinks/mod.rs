@@ -103,6 +103,11 @@ pub trait SinkPlan: Debug + Send + Sync {
     /// Names the sink in checkpoints, logs and metrics (`kafka:alerts`).
     fn name(&self) -> String;
 
+    /// The Kafka topic that it writes, if it writes one.
+    fn topic(&self) -> Option<&str> {
+        None
+    }
+
     /// Opens the sink.
     ///
     /// # Errors

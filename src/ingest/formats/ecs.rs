@@ -1,26 +1,28 @@
 //! Elastic Common Schema: what an egress proxy, a client library or Packetbeat logs of one HTTP call.
 //!
-//! Keys come nested, or dotted (`"http.request.method"`): those are nested first (`envelope`). `http.request.bytes` has the headers in it,
-//! `http.request.body.bytes` has not, and stands in only where the former is absent. `cloud.*` is where the caller runs: our own cloud
+//! `http.request.bytes` has the headers in it, `http.request.body.bytes` has not, and stands in only where the former is absent. `cloud.*` is where the caller runs: our own cloud
 //! account, never the vendor's, so the account of a call stays unknown.
 //!
 //! Source: elastic.co, "ECS field reference".
 
-use serde::Deserialize;
+use std::borrow::Cow;
 
+use super::outcome::{of_grpc, of_status_and_word, of_word};
 use super::url::{Url, credential, part};
-use super::values::{Number, Section, Text, time};
-use super::{FormatKind, Probe};
-use crate::calls::{Call, View};
+use super::{FormatKind, Probe, Reading};
+use crate::calls::{Call, View, workload_of_pod};
+use crate::ingest::fields::{Fields, paths};
 use crate::ingest::place::RecordError;
 
 pub(super) const FORMAT: FormatKind = FormatKind {
     name: "ecs",
-    summary: "Elastic Common Schema: HTTP calls as Elastic's shippers, proxies and loggers write them",
+    summary: "Elastic Common Schema: HTTP calls as Elastic's shippers, proxies and loggers write them, and audit events in its shape",
     view: View::Egress,
     sample: SAMPLE,
     looks_like,
-    decode,
+    paths: &PATHS,
+    line: None,
+    read,
 };
 
 const SAMPLE: &str = r#"{"@timestamp":"2026-09-01T00:00:00.905Z","ecs":{"version":"8.17.0"},"event":{"duration":418605259,"outcome":"success"},
@@ -30,270 +32,215 @@ const SAMPLE: &str = r#"{"@timestamp":"2026-09-01T00:00:00.905Z","ecs":{"version
 "user_agent":{"original":"node-fetch/3.3.2"},"labels":{"credential_id":"sf_ZKNDBcHf"},"tls":{"version":"1.3"}}"#;
 
 const NANOSECONDS_PER_MILLISECOND: f64 = 1e6;
+/// Values of `event.category` that tell of what was done at a vendor, not of a call on the wire.
+const AUDIT_CATEGORIES: [&str; 6] = ["iam", "database", "configuration", "authentication", "file", "session"];
+
+paths! { Path:
+    Timestamp = "@timestamp",
+    Start = "event.start",
+    EventId = "event.id",
+    Duration = "event.duration",
+    Outcome = "event.outcome",
+    Action = "event.action",
+    Category = "event.category",
+    Dataset = "event.dataset",
+    Module = "event.module",
+    Provider = "event.provider",
+    ErrorCode = "error.code",
+    ErrorType = "error.type",
+    Direction = "network.direction",
+    Service = "service.name",
+    Deployment = "kubernetes.deployment.name",
+    StatefulSet = "kubernetes.statefulset.name",
+    DaemonSet = "kubernetes.daemonset.name",
+    CronJob = "kubernetes.cronjob.name",
+    Job = "kubernetes.job.name",
+    PodLabel = "kubernetes.labels.app.kubernetes.io/name",
+    PodLabelDeDotted = "kubernetes.labels.app_kubernetes_io/name",
+    PodApp = "kubernetes.labels.app",
+    Pod = "kubernetes.pod.name",
+    PodFluent = "kubernetes.pod_name",
+    Host = "host.name",
+    Hostname = "host.hostname",
+    HostText = "host",
+    UserName = "user.name",
+    UserEmail = "user.email",
+    UserId = "user.id",
+    Organization = "organization.id",
+    Account = "cloud.account.id",
+    SourceIp = "source.ip",
+    SourceAddress = "source.address",
+    ClientIp = "client.ip",
+    ClientAddress = "client.address",
+    Destination = "destination.domain",
+    DestinationAddress = "destination.address",
+    DestinationIp = "destination.ip",
+    Server = "server.domain",
+    ServerAddress = "server.address",
+    ServerName = "tls.client.server_name",
+    Http = "http",
+    Url = "url",
+    UrlFull = "url.full",
+    UrlOriginal = "url.original",
+    UrlScheme = "url.scheme",
+    UrlDomain = "url.domain",
+    UrlTarget = "url.path",
+    RequestId = "http.request.id",
+    Method = "http.request.method",
+    BytesOut = "http.request.bytes",
+    BodyOut = "http.request.body.bytes",
+    /// ECS has no field for headers; Packetbeat and loggers write them here.
+    HostHeader = "http.request.headers.host",
+    Authorization = "http.request.headers.authorization",
+    ApiKey = "http.request.headers.x-api-key",
+    Status = "http.response.status_code",
+    BytesIn = "http.response.bytes",
+    BodyIn = "http.response.body.bytes",
+    MimeType = "http.response.mime_type",
+    ContentType = "http.response.headers.content-type",
+    GrpcHeader = "http.response.headers.grpc-status",
+    HttpVersion = "http.version",
+    GrpcStatus = "grpc.status_code",
+    RpcGrpcStatus = "rpc.grpc.status_code",
+    Credential = "labels.credential_id",
+    UserAgent = "user_agent.original",
+    Trace = "trace.id",
+    Tls = "tls.version",
+    Region = "cloud.region",
+    TokensIn = "gen_ai.usage.input_tokens",
+    TokensOut = "gen_ai.usage.output_tokens",
+    /// The names until 2024.
+    PromptTokens = "gen_ai.usage.prompt_tokens",
+    CompletionTokens = "gen_ai.usage.completion_tokens",
+}
 
 fn looks_like(probe: &Probe<'_>) -> bool {
-    probe.has_section("ecs") || (probe.has("@timestamp") && probe.has_section("http"))
+    let has_call = probe.has_section("http") || probe.has_section("url");
+    probe.has_section("ecs") || (probe.has("@timestamp") && (has_call || probe.has("event.dataset")))
 }
 
-fn decode(record: &str) -> Result<Option<Call<'_>>, RecordError> {
-    let record: Record<'_> = serde_json::from_str(record)?;
-    if record.http.0.is_none() && record.url.0.is_none() {
-        return Ok(None);
+fn read<'a>(fields: &mut Fields<'a>) -> Result<Reading<'a>, RecordError> {
+    let http = [
+        Path::Http,
+        Path::Method,
+        Path::Status,
+        Path::BytesOut,
+        Path::BodyOut,
+        Path::BytesIn,
+        Path::BodyIn,
+        Path::HttpVersion,
+    ];
+    let url = [Path::Url, Path::UrlFull, Path::UrlOriginal, Path::UrlDomain, Path::UrlTarget];
+    let is_http = http.into_iter().chain(url).any(|path| fields.has(path));
+    if let Some(direction) = fields.text(Path::Direction)
+        && ["inbound", "ingress", "internal"].iter().any(|known| direction.eq_ignore_ascii_case(known))
+    {
+        return Ok(Reading::NotACall("inbound"));
     }
-    let (event, url, http) = (record.event.take(), record.url.take(), record.http.take());
-    let (request, response) = (http.request.take(), http.response.take());
-    let (source, destination) = (record.source.take(), record.destination.take());
-    let headers = request.headers.take();
-    let whole_url = url.full.0.or(url.original.0).unwrap_or_default();
-    let time = match event.start.0 {
-        Some(start) => time(Text(Some(start)), "event.start")?,
-        None => time(record.timestamp, "@timestamp")?,
-    };
-    let caller = record.service.take().name.0;
-    let caller = caller.or_else(|| record.kubernetes.take().deployment.take().name.0);
-    let caller = caller.or_else(|| record.host.take().name.0).or_else(|| source.ip.0.clone());
-    let host = url.domain.0.or(destination.domain.0).or_else(|| record.server.take().domain.0);
-    let duration = event.duration.real("event.duration")?;
-    let usage = record.gen_ai.take().usage.take();
-    let secret = || headers.authorization.0.or(headers.api_key.0).map(credential);
-    Ok(Some(Call {
-        time,
+    let categories = fields.texts(Path::Category);
+    let is_audit = categories.iter().any(|category| AUDIT_CATEGORIES.contains(&&**category));
+    match (is_http, is_audit && fields.has(Path::Action)) {
+        (_, true) if !fields.has(Path::Status) => audit(fields).map(Reading::Call),
+        (true, _) => Ok(Reading::Call(egress(fields))),
+        (false, _) => Ok(Reading::NotACall("no_http")),
+    }
+}
+
+fn egress<'a>(fields: &mut Fields<'a>) -> Call<'a> {
+    let whole_url = fields.first([Path::UrlFull, Path::UrlOriginal]).unwrap_or_default();
+    let of_url = |cut: for<'t> fn(Url<'t>) -> Option<&'t str>| part(&whole_url, |url| cut(Url::cut(url)));
+    // Of a tunnel, proxies write the authority alone: `api.stripe.com:443`.
+    let authority =
+        || part(&whole_url, |url| Some(url).filter(|url| url.contains('.') && !url.contains(['/', ' ', '?'])));
+    let host = fields.text(Path::UrlDomain).or_else(|| of_url(|url| url.host)).or_else(authority);
+    let names = [Path::HostHeader, Path::Destination, Path::Server, Path::ServerName];
+    let addresses = [Path::DestinationAddress, Path::ServerAddress, Path::DestinationIp];
+    let host = host.or_else(|| fields.first(names)).or_else(|| fields.first(addresses));
+    let (status, no_answer) = fields.answer(Path::Status);
+    let grpc = fields.first([Path::RpcGrpcStatus, Path::GrpcStatus, Path::GrpcHeader]);
+    let outcome = grpc.as_deref().and_then(of_grpc).filter(|_| status.is_none_or(|status| status < 400));
+    let outcome = outcome.or_else(|| of_status_and_word(status, fields.text(Path::Outcome).as_deref())).or(no_answer);
+    let secret = fields.first([Path::Authorization, Path::ApiKey]).map(credential);
+    Call {
+        time: fields.first_time([Path::Start, Path::Timestamp]),
         view: View::Egress,
-        caller: caller.unwrap_or_default(),
-        credential: record.labels.take().credential_id.0.or_else(secret),
-        host: host.or_else(|| part(&whole_url, |url| Url::cut(url).host)).unwrap_or_default(),
-        scheme: url.scheme.0.or_else(|| part(&whole_url, |url| Url::cut(url).scheme)),
-        method: request.method.0,
-        path: url.path.0.or_else(|| part(&whole_url, |url| Url::cut(url).path)),
-        content_type: response.mime_type.0.or(response.headers.take().content_type.0),
-        status: response.status_code.status("http.response.status_code")?,
-        bytes_out: size(request.bytes, request.body, "http.request.bytes")?,
-        bytes_in: size(response.bytes, response.body, "http.response.bytes")?,
-        tokens_in: usage.input.or(usage.prompt).whole("gen_ai.usage.input_tokens")?,
-        tokens_out: usage.output.or(usage.completion).whole("gen_ai.usage.output_tokens")?,
-        latency_ms: duration.map(|nanoseconds| nanoseconds / NANOSECONDS_PER_MILLISECOND),
-        tls_version: record.tls.take().version.0,
-        src_ip: source.ip.0,
-        user_agent: record.user_agent.take().original.0,
-        region: record.cloud.take().region.0,
-        trace_id: record.trace.take().id.0,
-        record_id: event.id.0.or(request.id.0),
+        caller: caller(fields),
+        credential: fields.text(Path::Credential).or(secret),
+        host: host.unwrap_or_default(),
+        scheme: fields.text(Path::UrlScheme).or_else(|| of_url(|url| url.scheme)),
+        method: fields.text(Path::Method),
+        path: fields.text(Path::UrlTarget).or_else(|| of_url(|url| url.path)),
+        content_type: fields.first([Path::MimeType, Path::ContentType]),
+        status,
+        outcome,
+        bytes_out: fields.first_whole([Path::BytesOut, Path::BodyOut]),
+        bytes_in: fields.first_whole([Path::BytesIn, Path::BodyIn]),
+        tokens_in: fields.first_whole([Path::TokensIn, Path::PromptTokens]),
+        tokens_out: fields.first_whole([Path::TokensOut, Path::CompletionTokens]),
+        latency_ms: fields.real(Path::Duration).map(|nanoseconds| nanoseconds / NANOSECONDS_PER_MILLISECOND),
+        tls_version: fields.text(Path::Tls),
+        src_ip: address(fields),
+        user_agent: fields.text(Path::UserAgent),
+        region: fields.text(Path::Region),
+        trace_id: fields.text(Path::Trace),
+        record_id: fields.first([Path::EventId, Path::RequestId]),
         ..Call::default()
-    }))
+    }
 }
 
-fn size(bytes: Number, body: Section<Body>, field: &'static str) -> Result<Option<u64>, RecordError> {
-    bytes.or(body.take().bytes).whole(field)
+/// What was done at a vendor, in the shape of ECS: the user is the principal, the data set names the vendor's product.
+fn audit<'a>(fields: &mut Fields<'a>) -> Result<Call<'a>, RecordError> {
+    let host = fields.first([Path::Provider, Path::Dataset, Path::Module]);
+    let failure = fields.first([Path::ErrorCode, Path::ErrorType]).and_then(|code| of_word(&code));
+    let outcome = fields.text(Path::Outcome).and_then(|word| of_word(&word));
+    Ok(Call {
+        time: fields.first_time([Path::Start, Path::Timestamp]),
+        view: View::Audit,
+        caller: fields.first([Path::UserName, Path::UserEmail, Path::UserId]).unwrap_or_else(|| caller(fields)),
+        credential: fields.text(Path::Credential),
+        host: host.ok_or_else(|| fields.missing(Path::Dataset))?,
+        operation: fields.text(Path::Action),
+        account: fields.first([Path::Organization, Path::Account]),
+        outcome: failure.or(outcome),
+        src_ip: address(fields),
+        user_agent: fields.text(Path::UserAgent),
+        region: fields.text(Path::Region),
+        trace_id: fields.text(Path::Trace),
+        record_id: fields.text(Path::EventId),
+        ..Call::default()
+    })
 }
 
-/// The sections of a record that a call is made of.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Record<'a> {
-    #[serde(borrow, rename = "@timestamp")]
-    timestamp: Text<'a>,
-    #[serde(borrow)]
-    event: Section<Event<'a>>,
-    #[serde(borrow)]
-    service: Section<Named<'a>>,
-    #[serde(borrow)]
-    kubernetes: Section<Kubernetes<'a>>,
-    #[serde(borrow)]
-    host: Section<Named<'a>>,
-    #[serde(borrow)]
-    source: Section<Peer<'a>>,
-    #[serde(borrow)]
-    destination: Section<Peer<'a>>,
-    #[serde(borrow)]
-    server: Section<Peer<'a>>,
-    #[serde(borrow)]
-    url: Section<UrlParts<'a>>,
-    #[serde(borrow)]
-    http: Section<Http<'a>>,
-    #[serde(borrow)]
-    user_agent: Section<UserAgent<'a>>,
-    #[serde(borrow)]
-    trace: Section<Trace<'a>>,
-    #[serde(borrow)]
-    labels: Section<Labels<'a>>,
-    #[serde(borrow)]
-    tls: Section<Tls<'a>>,
-    #[serde(borrow)]
-    cloud: Section<Cloud<'a>>,
-    gen_ai: Section<GenAi>,
+/// The service, else the workload of the pod, else the host. In Kubernetes the host is the node, which runs anybody's pods.
+fn caller<'a>(fields: &Fields<'a>) -> Cow<'a, str> {
+    let workload = [Path::Service, Path::Deployment, Path::StatefulSet, Path::DaemonSet, Path::CronJob];
+    let labels = [Path::PodLabel, Path::PodLabelDeDotted, Path::PodApp];
+    let pods = [Path::Job, Path::Pod, Path::PodFluent];
+    let named =
+        fields.first(workload).filter(|name| !name.starts_with("unknown_service")).or_else(|| fields.first(labels));
+    let is_in_kubernetes = pods.iter().any(|path| fields.has(*path));
+    let of_pod = || fields.first(pods).map(|pod| part(&pod, |pod| Some(workload_of_pod(pod))).unwrap_or_default());
+    let host = || fields.first([Path::Host, Path::Hostname, Path::HostText]).filter(|_| !is_in_kubernetes);
+    named.or_else(of_pod).or_else(host).or_else(|| fields.first([Path::SourceIp, Path::ClientIp])).unwrap_or_default()
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Event<'a> {
-    #[serde(borrow)]
-    start: Text<'a>,
-    #[serde(borrow)]
-    id: Text<'a>,
-    duration: Number,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Named<'a> {
-    #[serde(borrow)]
-    name: Text<'a>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Kubernetes<'a> {
-    #[serde(borrow)]
-    deployment: Section<Named<'a>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Peer<'a> {
-    #[serde(borrow)]
-    domain: Text<'a>,
-    #[serde(borrow)]
-    ip: Text<'a>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct UrlParts<'a> {
-    #[serde(borrow)]
-    full: Text<'a>,
-    #[serde(borrow)]
-    original: Text<'a>,
-    #[serde(borrow)]
-    scheme: Text<'a>,
-    #[serde(borrow)]
-    domain: Text<'a>,
-    #[serde(borrow)]
-    path: Text<'a>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Http<'a> {
-    #[serde(borrow)]
-    request: Section<Request<'a>>,
-    #[serde(borrow)]
-    response: Section<Response<'a>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Request<'a> {
-    #[serde(borrow)]
-    id: Text<'a>,
-    #[serde(borrow)]
-    method: Text<'a>,
-    bytes: Number,
-    body: Section<Body>,
-    #[serde(borrow)]
-    headers: Section<Headers<'a>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Response<'a> {
-    status_code: Number,
-    bytes: Number,
-    body: Section<Body>,
-    #[serde(borrow)]
-    mime_type: Text<'a>,
-    #[serde(borrow)]
-    headers: Section<ResponseHeaders<'a>>,
-}
-
-/// ECS has no field for headers; Packetbeat and loggers write them here.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct ResponseHeaders<'a> {
-    #[serde(borrow, rename = "content-type", alias = "Content-Type")]
-    content_type: Text<'a>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Body {
-    bytes: Number,
-}
-
-/// Headers that hold a credential. ECS has no field for them, yet loggers write them here.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Headers<'a> {
-    #[serde(borrow, alias = "Authorization")]
-    authorization: Text<'a>,
-    #[serde(borrow, rename = "x-api-key", alias = "X-Api-Key", alias = "X-API-Key")]
-    api_key: Text<'a>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct UserAgent<'a> {
-    #[serde(borrow)]
-    original: Text<'a>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Trace<'a> {
-    #[serde(borrow)]
-    id: Text<'a>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Labels<'a> {
-    #[serde(borrow)]
-    credential_id: Text<'a>,
-}
-
-/// Calls to language models, as OpenTelemetry names them.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct GenAi {
-    usage: Section<Usage>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Usage {
-    #[serde(rename = "input_tokens")]
-    input: Number,
-    #[serde(rename = "output_tokens")]
-    output: Number,
-    /// The name until 2024.
-    #[serde(rename = "prompt_tokens")]
-    prompt: Number,
-    #[serde(rename = "completion_tokens")]
-    completion: Number,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Tls<'a> {
-    #[serde(borrow)]
-    version: Text<'a>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Cloud<'a> {
-    #[serde(borrow)]
-    region: Text<'a>,
+/// Where the call came from, as logged: an address, or a chain of them.
+fn address<'a>(fields: &Fields<'a>) -> Option<Cow<'a, str>> {
+    [Path::SourceIp, Path::ClientIp, Path::SourceAddress, Path::ClientAddress]
+        .into_iter()
+        .find_map(|path| fields.joined(path))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::borrow::Cow;
-
     use super::*;
+    use crate::calls::Outcome;
     use crate::ingest::place::Shape;
 
+    static FORMAT_KIND: FormatKind = FORMAT;
+
     fn call(record: &str) -> Call<'_> {
-        decode(record).unwrap().unwrap()
+        FORMAT_KIND.decode(record).unwrap().call().unwrap()
     }
 
     #[test]
@@ -348,8 +295,53 @@ mod tests {
 
     #[test]
     fn a_record_without_http_and_url_is_not_a_call_and_one_without_time_is_broken() {
-        assert!(decode(r#"{"@timestamp":"2026-09-01T00:00:00Z","ecs":{"version":"8"}}"#).unwrap().is_none());
-        let broken = decode(r#"{"@timestamp":"yesterday","http":{}}"#).unwrap_err();
-        assert_eq!(broken, RecordError::expected("an RFC 3339 time", "@timestamp", Shape::Text(9)));
+        let other = r#"{"@timestamp":"2026-09-01T00:00:00Z","ecs":{"version":"8"}}"#;
+        assert!(matches!(FORMAT_KIND.decode(other), Ok(Reading::NotACall("no_http"))));
+        let mut broken = FORMAT_KIND.fields(r#"{"@timestamp":"yesterday","http":{}}"#, None).unwrap();
+        assert_eq!(read(&mut broken).unwrap().call().unwrap().time, 0);
+        assert_eq!(broken.time_problem(), Some(RecordError::expected("a time", "@timestamp", Shape::Text(9))));
+    }
+
+    #[test]
+    fn a_grpc_status_under_a_200_and_a_missing_status_are_what_they_are() {
+        let outcome = |rest: &str| {
+            let record = format!(r#"{{"@timestamp":"2026-09-01T00:00:00Z","url":{{"domain":"a.b"}},{rest}}}"#);
+            call(&record).outcome
+        };
+        let ok = r#""http":{"response":{"status_code":200}}"#;
+        assert_eq!(outcome(&format!(r#"{ok},"rpc":{{"grpc":{{"status_code":7}}}}"#)), Some(Outcome::Denied));
+        assert_eq!(outcome(&format!(r#"{ok},"event":{{"outcome":"failure"}}"#)), Some(Outcome::ServerError));
+        assert_eq!(outcome(r#""event":{"outcome":"success"}"#), Some(Outcome::Ok));
+        assert_eq!(outcome(r#""http":{"response":{"status_code":0}}"#), Some(Outcome::NoResponse));
+        assert_eq!(outcome(r#""http":{}"#), None);
+    }
+
+    #[test]
+    fn the_caller_is_the_workload_and_never_the_node_of_a_cluster() {
+        let caller = |rest: &str| {
+            let record = format!(r#"{{"@timestamp":"2026-09-01T00:00:00Z","url":{{"domain":"a.b"}},{rest}}}"#);
+            call(&record).caller.into_owned()
+        };
+        assert_eq!(caller(r#""host":"web-1""#), "web-1");
+        assert_eq!(
+            caller(r#""host":{"name":"node-7"},"kubernetes":{"pod":{"name":"billing-7d4b9c6f5d-x2x7k"}}"#),
+            "billing"
+        );
+        assert_eq!(caller(r#""kubernetes.deployment.name":"crm","host.name":"node-7""#), "crm");
+        assert_eq!(
+            caller(r#""kubernetes":{"pod_name":"db-0","labels":{"app.kubernetes.io/name":"orders"}}"#),
+            "orders"
+        );
+    }
+
+    #[test]
+    fn an_audit_event_in_the_shape_of_ecs_is_audit_and_an_inbound_one_no_call() {
+        let record = r#"{"@timestamp":"2026-09-01T00:00:00Z","ecs":{"version":"8"},"event":{"category":["iam"],"action":"user.create",
+            "dataset":"okta.system","outcome":"failure"},"user":{"name":"jo"},"source":{"ip":"198.51.100.7"}}"#;
+        let call = call(record);
+        assert_eq!((call.view, &*call.caller, &*call.host), (View::Audit, "jo", "okta.system"));
+        assert_eq!((call.operation.as_deref(), call.outcome), (Some("user.create"), Some(Outcome::ClientError)));
+        let inbound = SAMPLE.replace(r#""ecs""#, r#""network":{"direction":"inbound"},"ecs""#);
+        assert!(matches!(FORMAT_KIND.decode(&inbound), Ok(Reading::NotACall("inbound"))));
     }
 }

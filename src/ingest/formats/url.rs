@@ -35,6 +35,17 @@ pub fn part<'a>(whole: &Cow<'a, str>, cut: impl for<'t> Fn(&'t str) -> Option<&'
     }
 }
 
+/// An address without its port and brackets; an IPv6 address without brackets has no port.
+pub fn without_port(address: &str) -> &str {
+    if let Some(bracketed) = address.strip_prefix('[') {
+        return bracketed.split(']').next().unwrap_or(bracketed);
+    }
+    match address.split_once(':') {
+        Some((host, port)) if !port.contains(':') => host,
+        _ => address,
+    }
+}
+
 /// The secret or key id in an `authorization` header, so that a key is the same key in whatever header and log it is found:
 /// `Bearer x` is `x`, and of an AWS signature only the key id lasts.
 pub fn credential(header: Cow<'_, str>) -> Cow<'_, str> {
@@ -61,6 +72,19 @@ mod tests {
         let cut = Url::cut("https://me:secret@api.stripe.com:443?key=1");
         assert_eq!(cut, Url { scheme: Some("https"), host: Some("api.stripe.com:443"), path: Some("?key=1") });
         assert_eq!(Url::cut("/v1/a?u=http://x"), Url { path: Some("/v1/a?u=http://x"), ..Url::default() });
+    }
+
+    #[test]
+    fn a_port_is_cut_off_and_an_ipv6_address_is_whole() {
+        for (logged, address) in [
+            ("10.0.0.1:80", "10.0.0.1"),
+            ("10.0.0.1", "10.0.0.1"),
+            ("[::1]:80", "::1"),
+            ("[::1", "::1"),
+            ("2001:db8::1", "2001:db8::1"),
+        ] {
+            assert_eq!(without_port(logged), address);
+        }
     }
 
     #[test]

@@ -1,0 +1,588 @@
+//! Fields: the values of a record at the paths that somebody asks for.
+//!
+//! A format names the paths that it reads (`paths!`), the user those that lie elsewhere. One pass over the record fills them, borrowed
+//! from its text. A key may hold dots (`"http.request.method"`) or nest, at any depth, in one record alike; keys compare without case; of
+//! a key that stands twice the last counts; of a list the first element that is set, unless the path names another (`a.2.b`).
+//!
+//! A value that cannot be read as what a format wants is unknown, and noted: the call stays.
+//!
+//! Not here: what a field means (`formats`), and JSON itself (`json`).
+
+use std::borrow::Cow;
+
+use jiff::tz::TimeZone;
+
+use super::json::{Cursor, Kind};
+use super::place::{Problem, RecordError, Shape};
+use super::time::{Layout, Time, parse};
+use crate::calls::Outcome;
+
+/// Declares the paths that a format reads: an enum with a variant per path, and the static `PATHS`.
+macro_rules! paths {
+    ($name:ident: $($(#[$doc:meta])* $variant:ident = $path:literal,)*) => {
+        #[derive(Clone, Copy, Debug)]
+        enum $name { $($(#[$doc])* $variant,)* }
+
+        impl From<$name> for usize {
+            fn from(path: $name) -> usize {
+                path as usize
+            }
+        }
+
+        static PATHS: std::sync::LazyLock<$crate::ingest::fields::Paths> =
+            std::sync::LazyLock::new(|| $crate::ingest::fields::Paths::new([$($path,)*]));
+    };
+}
+pub(super) use paths;
+
+/// Paths to look for, as a tree.
+#[derive(Debug, Default)]
+pub struct Paths {
+    names: Vec<Cow<'static, str>>,
+    /// The root is the first.
+    nodes: Vec<Node>,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    children: Vec<(Box<str>, usize)>,
+    /// Of each child's key: compared before the key itself is.
+    signatures: Vec<u32>,
+    /// The paths that end here: the user may name one for several fields.
+    paths: Vec<usize>,
+}
+
+impl Paths {
+    /// The tree of these dotted paths; each is found again by its index.
+    pub fn new<P: Into<Cow<'static, str>>>(paths: impl IntoIterator<Item = P>) -> Self {
+        let mut tree = Self { names: Vec::new(), nodes: vec![Node::default()] };
+        for path in paths.into_iter().map(Into::into) {
+            let end = path.split('.').fold(0, |node, key| tree.child_or_new(node, key));
+            tree.nodes[end].paths.push(tree.names.len());
+            tree.names.push(path);
+        }
+        tree
+    }
+
+    fn child_or_new(&mut self, node: usize, key: &str) -> usize {
+        if let Some(child) = self.child(node, key) {
+            return child;
+        }
+        let child = self.nodes.len();
+        self.nodes.push(Node::default());
+        self.nodes[node].children.push((key.into(), child));
+        self.nodes[node].signatures.push(signature(key));
+        child
+    }
+
+    #[inline]
+    fn child(&self, node: usize, key: &str) -> Option<usize> {
+        let Node { children, signatures, .. } = &self.nodes[node];
+        let own = signature(key);
+        let like = signatures.iter().enumerate().filter(|(_, signature)| **signature == own);
+        like.map(|(at, _)| &children[at]).find(|(known, _)| known.eq_ignore_ascii_case(key)).map(|(_, child)| *child)
+    }
+
+    /// The node of a key, which may hold dots.
+    fn descend(&self, node: usize, key: &str) -> Option<usize> {
+        match self.child(node, key) {
+            Some(child) => Some(child),
+            None if key.contains('.') => key.split('.').try_fold(node, |node, key| self.child(node, key)),
+            None => None,
+        }
+    }
+
+    /// The name of a path.
+    pub fn name(&self, path: usize) -> &str {
+        &self.names[path]
+    }
+}
+
+/// Length and three letters of a key, in whatever case: of few keys are they the same.
+#[inline]
+fn signature(key: &str) -> u32 {
+    let bytes = key.as_bytes();
+    let letter = |at: usize| bytes.get(at).map_or(0, |byte| byte | 0x20);
+    let last = bytes.len().wrapping_sub(1);
+    u32::from_le_bytes([bytes.len() as u8, letter(0), letter(bytes.len() / 2), letter(last)])
+}
+
+/// The value at a path.
+#[derive(Clone, Debug, Default, PartialEq)]
+enum Value<'a> {
+    #[default]
+    Absent,
+    Text(Cow<'a, str>),
+    /// A number, `true`, `NaN`, as it is written.
+    Word(&'a str),
+    /// A list of texts and words.
+    List(Vec<Value<'a>>),
+    Object,
+}
+
+impl<'a> Value<'a> {
+    fn is_set(&self) -> bool {
+        match self {
+            Self::Absent => false,
+            Self::Text(text) => !is_unset(text.trim()),
+            Self::Word(word) => *word != "null",
+            Self::List(list) => list.iter().any(Self::is_set),
+            Self::Object => true,
+        }
+    }
+
+    fn into_owned<'b>(self) -> Value<'b> {
+        match self {
+            Self::Absent => Value::Absent,
+            Self::Text(text) => Value::Text(Cow::Owned(text.into_owned())),
+            Self::Word(word) => Value::Text(Cow::Owned(word.to_owned())),
+            Self::List(list) => Value::List(list.into_iter().map(Self::into_owned).collect()),
+            Self::Object => Value::Object,
+        }
+    }
+
+    /// Of a list, the first element that is set.
+    fn first(&self) -> &Self {
+        match self {
+            Self::List(list) => list.iter().find(|value| value.is_set()).map_or(&Value::Absent, Self::first),
+            other => other,
+        }
+    }
+
+    /// The text, trimmed; `None` where there is none, or only a placeholder.
+    fn text(&self) -> Option<Cow<'a, str>> {
+        let text = match self.first() {
+            Self::Text(Cow::Borrowed(text)) => Cow::Borrowed(text.trim()),
+            Self::Text(Cow::Owned(text)) => Cow::Owned(text.trim().to_owned()),
+            Self::Word(word) => Cow::Borrowed(*word),
+            Self::Absent | Self::List(_) | Self::Object => return None,
+        };
+        Some(text).filter(|text| !is_unset(text) && *text != "null")
+    }
+    fn shape(&self) -> Shape {
+        match self {
+            Self::Text(text) => Shape::Text(text.len()),
+            Self::Word("true" | "false") => Shape::Boolean,
+            Self::Word(word) if word.starts_with(|c: char| c.is_ascii_digit() || c == '-') => Shape::Number,
+            Self::Word(word) => Shape::Text(word.len()),
+            Self::List(_) => Shape::List,
+            Self::Object => Shape::Object,
+            Self::Absent => Shape::Text(0),
+        }
+    }
+}
+
+/// Of an object with a `name` and a `value` and nothing else, the name, and where the value lies.
+fn named_value<'a>(mut cursor: Cursor<'a>) -> Option<(Cow<'a, str>, Cursor<'a>)> {
+    let (mut name, mut value, mut has_more) = (None, None, false);
+    let read = cursor.object(|key, cursor| {
+        if key.eq_ignore_ascii_case("name") && cursor.kind()? == Kind::Text {
+            name = Some(cursor.string()?);
+            return Ok(());
+        }
+        has_more |= !key.eq_ignore_ascii_case("value");
+        value = Some(cursor.clone());
+        cursor.skip().map(drop)
+    });
+    read.ok().filter(|()| !has_more)?;
+    name.zip(value)
+}
+
+/// Whether a text stands for nothing.
+pub(super) fn is_unset(text: &str) -> bool {
+    matches!(text, "" | "-")
+}
+
+/// The values of one record.
+#[derive(Clone, Debug)]
+pub struct Fields<'a> {
+    paths: &'a Paths,
+    values: Vec<Value<'a>>,
+    /// Times without an offset are of this zone.
+    zone: Option<TimeZone>,
+    /// Paths whose value could not be read.
+    unreadable: Vec<usize>,
+    /// What is wrong with the time.
+    time_problem: Option<RecordError>,
+}
+
+impl<'a> Fields<'a> {
+    /// No value yet.
+    pub fn new(paths: &'a Paths, zone: Option<TimeZone>) -> Self {
+        let values = vec![Value::Absent; paths.names.len()];
+        Self { paths, values, zone, unreadable: Vec::new(), time_problem: None }
+    }
+
+    /// Reads the values of a JSON object.
+    ///
+    /// # Errors
+    /// The text is no JSON object. What was read before the fault stands.
+    pub fn read(&mut self, record: &'a str) -> Result<(), RecordError> {
+        let mut cursor = Cursor::new(record);
+        self.read_object(0, &mut cursor)?;
+        cursor.end()
+    }
+
+    fn read_object(&mut self, node: usize, cursor: &mut Cursor<'a>) -> Result<(), RecordError> {
+        cursor.object(|key, cursor| match self.paths.descend(node, &key) {
+            Some(child) => self.read_value(child, cursor),
+            None => cursor.skip().map(drop),
+        })
+    }
+
+    fn read_value(&mut self, node: usize, cursor: &mut Cursor<'a>) -> Result<(), RecordError> {
+        let at = &self.paths.nodes[node];
+        let value = match cursor.kind()? {
+            Kind::Text => {
+                let text = cursor.string()?;
+                if !at.children.is_empty() && text.starts_with('{') {
+                    self.read_object_in(node, &text);
+                }
+                Value::Text(text)
+            }
+            Kind::Word => Value::Word(cursor.word()),
+            Kind::Object if at.children.is_empty() => cursor.skip().map(|_| Value::Object)?,
+            Kind::Object => {
+                self.read_object(node, cursor)?;
+                Value::Object
+            }
+            Kind::List => self.read_list(node, cursor)?,
+        };
+        if let Some((last, others)) = at.paths.split_last() {
+            others.iter().for_each(|path| self.values[*path] = value.clone());
+            self.values[*last] = value;
+        }
+        Ok(())
+    }
+
+    /// Reads an object that stands as text where an object should, as some buses and tables have it. What only looks like one is left alone.
+    fn read_object_in(&mut self, node: usize, text: &str) {
+        let mut inside = Fields::new(self.paths, None);
+        if inside.read_object(node, &mut Cursor::new(text)).is_ok() {
+            for (value, inner) in self.values.iter_mut().zip(inside.values).filter(|(_, inner)| inner.is_set()) {
+                *value = inner.into_owned();
+            }
+        }
+    }
+
+    /// The texts and words of a list. Paths below it are read of the element that they name, else of the first that has them; of a list
+    /// of names and values, as headers are often written, a path names the name.
+    fn read_list(&mut self, node: usize, cursor: &mut Cursor<'a>) -> Result<Value<'a>, RecordError> {
+        let mut list = Vec::new();
+        let has_children = !self.paths.nodes[node].children.is_empty();
+        cursor.list(|index, cursor| {
+            let named = has_children.then(|| self.paths.child(node, &index.to_string())).flatten();
+            match (cursor.kind()?, named) {
+                (_, Some(child)) => self.read_value(child, cursor)?,
+                (Kind::Text, None) => list.push(Value::Text(cursor.string()?)),
+                (Kind::Word, None) => list.push(Value::Word(cursor.word())),
+                (Kind::Object, None) if has_children => {
+                    if let Some((name, mut value)) = named_value(cursor.clone()) {
+                        if let Some(child) = self.paths.child(node, &name) {
+                            self.read_value(child, &mut value)?;
+                        }
+                        return cursor.skip().map(drop);
+                    }
+                    // What earlier elements had stands.
+                    let before = self.values.clone();
+                    self.read_object(node, cursor)?;
+                    for (value, before) in self.values.iter_mut().zip(before) {
+                        if before.is_set() {
+                            *value = before;
+                        }
+                    }
+                }
+                (Kind::Object | Kind::List, None) => drop(cursor.skip()?),
+            }
+            Ok(())
+        })?;
+        Ok(Value::List(list))
+    }
+
+    /// Sets the value at a path, of a record that is no JSON.
+    pub fn set(&mut self, path: impl Into<usize>, text: &'a str) {
+        self.values[path.into()] = Value::Text(Cow::Borrowed(text));
+    }
+
+    /// Sets the value at a path, of a record that is no JSON, to a text that does not stand in it as it is.
+    pub fn set_owned(&mut self, path: impl Into<usize>, text: String) {
+        self.values[path.into()] = Value::Text(Cow::Owned(text));
+    }
+
+    /// Whether there is a value that is more than a placeholder.
+    pub fn has(&self, path: impl Into<usize>) -> bool {
+        self.values[path.into()].is_set()
+    }
+
+    /// The text at a path; a number or truth value as it is written.
+    pub fn text(&self, path: impl Into<usize>) -> Option<Cow<'a, str>> {
+        self.values[path.into()].text()
+    }
+
+    /// The first text that is set.
+    pub fn first<P: Into<usize>>(&self, paths: impl IntoIterator<Item = P>) -> Option<Cow<'a, str>> {
+        paths.into_iter().find_map(|path| self.text(path))
+    }
+
+    /// All texts of a list, or the one that is there.
+    pub fn texts(&self, path: impl Into<usize>) -> Vec<Cow<'a, str>> {
+        match &self.values[path.into()] {
+            Value::List(list) => list.iter().filter_map(Value::text).collect(),
+            other => other.text().into_iter().collect(),
+        }
+    }
+
+    /// The texts of a list with commas between them, as headers have them: of a chain of addresses every one counts.
+    pub fn joined(&self, path: impl Into<usize>) -> Option<Cow<'a, str>> {
+        let mut texts = self.texts(path);
+        match texts.len() {
+            0 | 1 => texts.pop(),
+            _ => Some(texts.join(", ").into()),
+        }
+    }
+
+    /// Whether the text at a path is this, in whatever case.
+    pub fn is(&self, path: impl Into<usize>, text: &str) -> bool {
+        self.text(path).is_some_and(|own| own.eq_ignore_ascii_case(text))
+    }
+
+    /// A number, rounded to a whole one. Negative ones stand for nothing.
+    pub fn whole(&mut self, path: impl Into<usize>) -> Option<u64> {
+        self.real(path).map(|real| real.round() as u64)
+    }
+
+    /// A number. Negative ones stand for nothing.
+    pub fn real(&mut self, path: impl Into<usize>) -> Option<f64> {
+        let path = path.into();
+        let value = self.values[path].first();
+        let number = match value {
+            Value::Absent => return None,
+            Value::Object | Value::List(_) => Number::Unreadable,
+            Value::Text(text) => Number::of(text),
+            Value::Word(word) => Number::of(word),
+        };
+        if number == Number::Unreadable {
+            self.unreadable.push(path);
+        }
+        number.known()
+    }
+
+    /// The first number that is known.
+    pub fn first_whole<P: Into<usize>>(&mut self, paths: impl IntoIterator<Item = P>) -> Option<u64> {
+        paths.into_iter().find_map(|path| self.whole(path))
+    }
+
+    /// The first number that is known.
+    pub fn first_real<P: Into<usize>>(&mut self, paths: impl IntoIterator<Item = P>) -> Option<f64> {
+        paths.into_iter().find_map(|path| self.real(path))
+    }
+
+    /// An HTTP status; outside 100 to 599 none was received.
+    pub fn status(&mut self, path: impl Into<usize>) -> Option<u16> {
+        let status = self.whole(path).and_then(|whole| u16::try_from(whole).ok());
+        status.filter(|status| (100..600).contains(status))
+    }
+
+    /// An HTTP status; and, where a status of 0 says that no answer came, that.
+    pub fn answer(&mut self, path: impl Into<usize> + Copy) -> (Option<u16>, Option<Outcome>) {
+        let status = self.status(path);
+        let is_none = status.is_none() && self.whole(path) == Some(0);
+        (status, is_none.then_some(Outcome::NoResponse))
+    }
+
+    /// A time, microseconds since the epoch; 0 where it is missing or cannot be read, which is remembered.
+    pub fn time(&mut self, path: impl Into<usize>) -> i64 {
+        self.time_as(path, &Layout::Any, None)
+    }
+
+    /// The first time that is there; as [`Self::time`].
+    pub fn first_time<P: Into<usize> + Copy, const N: usize>(&mut self, paths: [P; N]) -> i64 {
+        let found = paths.iter().copied().find(|path| self.has(*path));
+        found.or(paths.last().copied()).map_or(0, |path| self.time(path))
+    }
+
+    /// A time of a format that writes times without an offset and means UTC; as [`Self::time`].
+    pub fn utc_time(&mut self, path: impl Into<usize>) -> i64 {
+        self.time_as(path, &Layout::Any, Some(TimeZone::UTC))
+    }
+
+    /// A time in a layout, and in a zone if it has no offset; as [`Self::time`].
+    pub fn time_as(&mut self, path: impl Into<usize>, layout: &Layout, zone: Option<TimeZone>) -> i64 {
+        let path = path.into();
+        let zone = zone.or_else(|| self.zone.clone());
+        let problem = match self.values[path].text() {
+            None => Problem::Missing,
+            Some(text) => match parse(&text, layout, zone.as_ref()) {
+                Time::At(time) => {
+                    self.time_problem = None;
+                    return time;
+                }
+                Time::WithoutZone => Problem::NoZone,
+                Time::Unreadable => Problem::Expected { what: "a time", found: self.values[path].first().shape() },
+            },
+        };
+        let field = Some(self.paths.names[path].clone());
+        self.time_problem = Some(RecordError { field, problem });
+        0
+    }
+
+    /// What is wrong with the time that was asked for last, if something is.
+    pub fn time_problem(&mut self) -> Option<RecordError> {
+        self.time_problem.take()
+    }
+
+    /// That a field is missing which every record of its format has.
+    pub fn missing(&self, path: impl Into<usize>) -> RecordError {
+        RecordError { field: Some(self.paths.names[path.into()].clone()), problem: Problem::Missing }
+    }
+
+    /// The names of the fields that could not be read, each once.
+    pub fn unreadable(&self) -> impl Iterator<Item = &str> {
+        let first = |(at, path): &(usize, &usize)| !self.unreadable[..*at].contains(path);
+        self.unreadable.iter().enumerate().filter(first).map(|(_, path)| self.paths.name(*path))
+    }
+}
+
+/// A number as logs write it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Number {
+    Unset,
+    Known(f64),
+    Unreadable,
+}
+
+impl Number {
+    /// Reads `812`, `1.2e3`, ` 812 `, `+812`; of `0.1, 0.2` the first. `12,345` could be either, and is neither.
+    fn of(text: &str) -> Self {
+        let text = text.trim();
+        if is_unset(text) || text == "null" {
+            return Self::Unset;
+        }
+        let (first, rest) = text.split_once(',').map_or((text, ""), |(first, rest)| (first.trim(), rest));
+        if is_unset(first) {
+            return Self::Unset;
+        }
+        let is_grouped = rest.len() >= 3 && rest.as_bytes()[..3].iter().all(u8::is_ascii_digit);
+        let is_decimal = first.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
+        match first.parse::<f64>() {
+            Ok(number) if is_decimal && !is_grouped => {
+                if number < 0.0 {
+                    Self::Unset
+                } else {
+                    Self::Known(number)
+                }
+            }
+            _ => Self::Unreadable,
+        }
+    }
+
+    fn known(self) -> Option<f64> {
+        match self {
+            Self::Known(number) => Some(number),
+            Self::Unset | Self::Unreadable => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    paths! { Path:
+        Method = "http.request.method",
+        Bytes = "http.request.bytes",
+        Host = "url.domain",
+        Key = "headers.x-api-key",
+        Third = "tags.2",
+        Time = "@timestamp",
+    }
+
+    fn read(record: &str) -> Fields<'_> {
+        let mut fields = Fields::new(&PATHS, None);
+        fields.read(record).unwrap();
+        fields
+    }
+
+    #[test]
+    fn dotted_and_nested_keys_mix_at_any_depth_and_the_last_counts() {
+        for record in [
+            r#"{"http":{"request":{"method":"GET","bytes":7}},"url":{"domain":"a.b"}}"#,
+            r#"{"http.request.method":"GET","http":{"request.bytes":7},"url.domain":"a.b"}"#,
+            r#"{"http":{"request":{"method":"PUT"}},"http.request":{"method":"GET","bytes":"7"},"url":{"domain":"a.b"}}"#,
+            r#"{"http":{"request.method":"PUT","request":{"bytes":9,"bytes":7}},"HTTP.Request.Method":"GET","url":[{"domain":"a.b"}]}"#,
+        ] {
+            let mut fields = read(record);
+            assert_eq!(fields.text(Path::Method).as_deref(), Some("GET"), "{record}");
+            assert_eq!(fields.whole(Path::Bytes), Some(7), "{record}");
+            assert_eq!(fields.text(Path::Host).as_deref(), Some("a.b"), "{record}");
+        }
+    }
+
+    #[test]
+    fn of_a_list_the_first_that_is_set_or_the_one_that_is_named() {
+        let fields = read(
+            r#"{"headers":{"X-Api-Key":[null,"-","k1","k2"]},"tags":["a","b","c"],"url":[{"x":1},{"domain":"a.b"}]}"#,
+        );
+        assert_eq!(fields.text(Path::Key).as_deref(), Some("k1"));
+        assert_eq!(fields.joined(Path::Key).as_deref(), Some("k1, k2"));
+        assert_eq!(fields.text(Path::Third).as_deref(), Some("c"));
+        assert_eq!(fields.text(Path::Host).as_deref(), Some("a.b"));
+    }
+
+    #[test]
+    fn of_a_list_of_names_and_values_a_path_names_the_name() {
+        let record = r#"{"headers":[{"name":"Host","value":"a.b"},{"value":["k1"],"name":"X-Api-Key"},{"name":"x","value":"y","z":1}],
+            "url":[{"name":"domain","value":"c.d"}]}"#;
+        let fields = read(record);
+        assert_eq!(fields.text(Path::Key).as_deref(), Some("k1"));
+        assert_eq!(fields.text(Path::Host).as_deref(), Some("c.d"));
+    }
+
+    #[test]
+    fn an_object_that_stands_as_text_is_read_and_what_only_looks_like_one_is_not() {
+        let mut fields =
+            read(r#"{"http":"{\"request\":{\"method\":\"GET\",\"bytes\":7}}","url":"{domain","@timestamp":"{}"}"#);
+        assert_eq!((fields.text(Path::Method).as_deref(), fields.whole(Path::Bytes)), (Some("GET"), Some(7)));
+        assert_eq!((fields.text(Path::Host), fields.text(Path::Time).as_deref()), (None, Some("{}")));
+    }
+
+    #[test]
+    fn a_number_is_read_however_it_is_written_and_nothing_is_never_zero() {
+        for (json, expected) in [
+            ("812", Some(812)),
+            ("812.0", Some(812)),
+            ("8.12e2", Some(812)),
+            (r#""812, 5""#, Some(812)),
+            (r#"" +812 ""#, Some(812)),
+            ("[812, 5]", Some(812)),
+            ("0", Some(0)),
+            ("-1", None),
+            (r#""-""#, None),
+            ("null", None),
+            ("[]", None),
+        ] {
+            let record = format!(r#"{{"http":{{"request":{{"bytes":{json}}}}}}}"#);
+            let mut fields = read(&record);
+            assert_eq!((fields.whole(Path::Bytes), fields.unreadable().count()), (expected, 0), "{json}");
+        }
+        for json in ["NaN", "Infinity", "true", r#""12,345""#, r#""1.2KB""#, r#""0x1f""#, r#"{"value":5}"#, r#""inf""#]
+        {
+            let record = format!(r#"{{"http":{{"request":{{"bytes":{json}}}}},"url":{{"domain":"a.b"}}}}"#);
+            let mut fields = read(&record);
+            assert_eq!(fields.whole(Path::Bytes), None, "{json}");
+            assert_eq!(fields.unreadable().collect::<Vec<_>>(), ["http.request.bytes"], "{json}");
+            assert_eq!(fields.text(Path::Host).as_deref(), Some("a.b"), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_read_is_remembered_with_its_field() {
+        let mut fields = read(r#"{"@timestamp":"yesterday"}"#);
+        assert_eq!(fields.time(Path::Time), 0);
+        let problem = fields.time_problem().unwrap();
+        assert_eq!((problem.field.as_deref(), problem.problem.reason()), (Some("@timestamp"), "unexpected_value"));
+        let mut fields = read(r#"{"@timestamp":"2026-09-15T08:00:00"}"#);
+        assert_eq!((fields.time(Path::Time), fields.time_problem().unwrap().problem.reason()), (0, "no_zone"));
+        assert_eq!(fields.utc_time(Path::Time), 1_789_459_200_000_000);
+    }
+}

@@ -1,0 +1,158 @@
+//! HAR 1.2: one entry of `log.entries`, as browsers, mitmproxy and Charles export them; the list itself is opened as an envelope.
+//!
+//! Who calls is in no field of HAR. A client that says so in a header is believed: Envoy's `x-envoy-downstream-service-cluster`, else the
+//! host of `origin`, the web application whose page calls. All others need `[decode.constants] caller`.
+//!
+//! Traps: -1 is unknown; what came out of the browser's cache was no call; `content.size` is decoded, so no size on the wire. Headers,
+//! cookies, query and posted data are full of secrets: only named headers are read.
+//!
+//! Source: w3c.github.io/web-performance, "HTTP Archive (HAR) format".
+
+use super::url::{Url, credential, part};
+use super::{FormatKind, Probe, Reading};
+use crate::calls::{Call, View};
+use crate::ingest::fields::{Fields, paths};
+use crate::ingest::place::RecordError;
+
+pub(super) const FORMAT: FormatKind = FormatKind {
+    name: "har",
+    summary: "HAR: entries of an HTTP archive, as browsers and intercepting proxies export them",
+    view: View::Egress,
+    sample: SAMPLE,
+    looks_like,
+    paths: &PATHS,
+    line: None,
+    read,
+};
+
+const SAMPLE: &str = r#"{"startedDateTime":"2026-09-01T00:00:00.905Z","time":418.6,"request":{"method":"POST",
+"url":"https://api.stripe.com/v1/tokens","httpVersion":"HTTP/2.0","headersSize":412,"bodySize":93,"cookies":[],"queryString":[],
+"headers":[{"name":"Host","value":"api.stripe.com"},{"name":"Origin","value":"https://shop.acme.io"},
+{"name":"User-Agent","value":"Mozilla/5.0"},{"name":"Authorization","value":"Bearer pk_example"}]},
+"response":{"status":200,"statusText":"OK","headersSize":310,"bodySize":811,"redirectURL":"","headers":[],
+"content":{"size":9120,"mimeType":"application/json"}},"cache":{},"timings":{"send":1,"wait":400,"receive":17.6},
+"serverIPAddress":"203.0.113.7"}"#;
+
+paths! { Path:
+    Time = "startedDateTime",
+    Duration = "time",
+    Url = "request.url",
+    Method = "request.method",
+    HeadersOut = "request.headersSize",
+    BodyOut = "request.bodySize",
+    Cluster = "request.headers.x-envoy-downstream-service-cluster",
+    Origin = "request.headers.origin",
+    UserAgent = "request.headers.user-agent",
+    Authorization = "request.headers.authorization",
+    ApiKey = "request.headers.x-api-key",
+    Status = "response.status",
+    HeadersIn = "response.headersSize",
+    BodyIn = "response.bodySize",
+    /// Chrome's: all that was received on the wire.
+    Transfer = "response._transferSize",
+    MediaType = "response.content.mimeType",
+    FromCache = "_fromCache",
+}
+
+fn looks_like(probe: &Probe<'_>) -> bool {
+    let has_url = probe.has("request.url") || probe.inside("request").is_some_and(|request| request.has("url"));
+    probe.has("startedDateTime") && has_url
+}
+
+fn read<'a>(fields: &mut Fields<'a>) -> Result<Reading<'a>, RecordError> {
+    if fields.has(Path::FromCache) && !fields.is(Path::FromCache, "false") {
+        return Ok(Reading::NotACall("from_cache"));
+    }
+    let url = fields.text(Path::Url).ok_or_else(|| fields.missing(Path::Url))?;
+    // `data:`, `blob:`, `chrome-extension:`: never sent.
+    if !["http:", "https:", "ws:", "wss:"]
+        .iter()
+        .any(|scheme| url.get(..scheme.len()).is_some_and(|own| own.eq_ignore_ascii_case(scheme)))
+    {
+        return Ok(Reading::NotACall("no_http"));
+    }
+    let of_url = |cut: for<'t> fn(Url<'t>) -> Option<&'t str>| part(&url, |url| cut(Url::cut(url)));
+    let host_of = |origin| part(&origin, |origin| Url::cut(origin).host);
+    let (status, outcome) = fields.answer(Path::Status);
+    let bytes_out = message(fields, Path::HeadersOut, Path::BodyOut);
+    let bytes_in = message(fields, Path::HeadersIn, Path::BodyIn).or_else(|| fields.whole(Path::Transfer));
+    let is_answered = status.is_some();
+    Ok(Reading::Call(Call {
+        time: fields.time(Path::Time),
+        view: View::Egress,
+        caller: fields.text(Path::Cluster).or_else(|| fields.text(Path::Origin).and_then(host_of)).unwrap_or_default(),
+        credential: fields.first([Path::Authorization, Path::ApiKey]).map(credential),
+        host: of_url(|url| url.host).unwrap_or_default(),
+        scheme: of_url(|url| url.scheme),
+        method: fields.text(Path::Method),
+        path: of_url(|url| url.path),
+        content_type: fields.text(Path::MediaType),
+        status,
+        outcome,
+        bytes_out,
+        // Of an answer that never came nothing is known, although zeros stand there.
+        bytes_in: bytes_in.filter(|_| is_answered),
+        latency_ms: fields.real(Path::Duration),
+        user_agent: fields.text(Path::UserAgent),
+        ..Call::default()
+    }))
+}
+
+/// The body's size with the headers', where those are known. Of headers alone, no size of the message is known.
+fn message(fields: &mut Fields<'_>, headers: Path, body: Path) -> Option<u64> {
+    let body = fields.whole(body)?;
+    Some(body.saturating_add(fields.whole(headers).unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::Outcome;
+
+    static FORMAT_KIND: FormatKind = FORMAT;
+
+    fn call(record: &str) -> Call<'_> {
+        assert_eq!(FormatKind::detect(record).unwrap().name, "har");
+        FORMAT_KIND.decode(record).unwrap().call().unwrap()
+    }
+
+    #[test]
+    fn an_entry_is_a_call_of_the_application_whose_page_calls() {
+        let call = call(SAMPLE);
+        assert_eq!((call.time, &*call.caller, &*call.host), (1_788_220_800_905_000, "shop.acme.io", "api.stripe.com"));
+        assert_eq!((call.bytes_out, call.bytes_in, call.latency_ms), (Some(505), Some(1121), Some(418.6)));
+        assert_eq!((call.credential.as_deref(), call.user_agent.as_deref()), (Some("pk_example"), Some("Mozilla/5.0")));
+    }
+
+    #[test]
+    fn sizes_of_minus_one_are_unknown_and_a_decoded_size_stands_for_none() {
+        let record = r#"{"startedDateTime":"2026-09-01T02:00:00.905+02:00","time":-1,"request":{"method":"GET","url":"https://user:pw@api.x.io:8443/v1/a?k=v",
+            "headersSize":-1,"bodySize":0,"headers":[]},"response":{"status":200,"headersSize":-1,"bodySize":-1,"content":{"size":9120}}}"#;
+        let call = call(record);
+        assert_eq!((call.bytes_out, call.bytes_in, call.latency_ms), (Some(0), None, None));
+        assert_eq!((&*call.host, call.path.as_deref(), &*call.caller), ("api.x.io:8443", Some("/v1/a?k=v"), ""));
+    }
+
+    #[test]
+    fn a_failed_request_has_no_answer_and_chromes_transfer_size_counts() {
+        let entry = |response: &str| {
+            format!(
+                r#"{{"startedDateTime":"2026-09-01T00:00:00Z","request":{{"method":"GET","url":"https://api.x.io/v1/a"}},"response":{response}}}"#
+            )
+        };
+        let failed = entry(r#"{"status":0,"bodySize":0,"headersSize":0,"_error":"net::ERR_NAME_NOT_RESOLVED"}"#);
+        assert_eq!((call(&failed).outcome, call(&failed).bytes_in), (Some(Outcome::NoResponse), None));
+        let chrome = entry(r#"{"status":200,"bodySize":-1,"headersSize":-1,"_transferSize":2048}"#);
+        assert_eq!(call(&chrome).bytes_in, Some(2048));
+    }
+
+    #[test]
+    fn what_was_never_sent_is_no_call() {
+        for entry in [
+            r#"{"startedDateTime":"2026-09-01T00:00:00Z","_fromCache":"disk","request":{"url":"https://api.x.io/v1/a"}}"#,
+            r#"{"startedDateTime":"2026-09-01T00:00:00Z","request":{"url":"data:image/png;base64,AAAA"}}"#,
+        ] {
+            assert!(matches!(FORMAT_KIND.decode(entry), Ok(Reading::NotACall(_))), "{entry}");
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! NGINX and OpenResty: access logs as JSON by the names of the variables or common aliases, and the format `combined` with what is often
+//! added to it. Apache's `combined` is the same line, and is read here.
+//!
+//! The time is the end of the call. `combined` names no host: `[decode.constants] host` does, else such calls are refused. `$host` is what
+//! the caller asked for, `$proxy_host` the vendor behind it, unless it names a group of servers. `$upstream_*` are lists, one entry a try.
+//!
+//! Source: nginx.org, "Alphabetical index of variables" and "Module ngx_http_log_module".
+
+use std::borrow::Cow;
+
+use super::line::{Common, Token};
+use super::outcome::of_gateway;
+use super::request::{Request, begin_of, client_of, is_domain};
+use super::url::{credential, part};
+use super::{FormatKind, Probe, Reading};
+use crate::calls::{Call, View};
+use crate::ingest::fields::{Fields, paths};
+use crate::ingest::place::RecordError;
+
+pub(super) const FORMAT: FormatKind = FormatKind {
+    name: "nginx",
+    summary: "NGINX access logs: JSON by the names of variables, and `combined` (Apache's too)",
+    view: View::Egress,
+    sample: SAMPLE,
+    looks_like,
+    paths: &PATHS,
+    line: Some(line),
+    read,
+};
+
+const SAMPLE: &str = r#"{"time_iso8601":"2026-09-01T00:00:01+00:00","msec":"1788220801.323","remote_addr":"10.0.0.7","remote_user":"billing",
+"request_method":"POST","request_uri":"/v1/charges","server_protocol":"HTTP/1.1","host":"egress.internal","proxy_host":"api.stripe.com",
+"status":"200","body_bytes_sent":"902","request_length":"663","request_time":"0.418","upstream_addr":"34.200.1.1:443",
+"upstream_status":"200","upstream_response_time":"0.416","http_user_agent":"stripe-go/76","ssl_protocol":"TLSv1.3",
+"request_id":"7fb3a1d0c5b84f5e9d0f4c9a8e1b2c3d"}"#;
+
+paths! { Path:
+    Msec = "msec",
+    TimeIso = "time_iso8601",
+    TimeLocal = "time_local",
+    Time = "time",
+    Timestamp = "timestamp",
+    AtTimestamp = "@timestamp",
+    RemoteUser = "remote_user",
+    ClientCertificate = "ssl_client_s_dn_cn",
+    RemoteAddress = "remote_addr",
+    ClientIp = "client_ip",
+    ClientIpJoined = "clientip",
+    ForwardedFor = "http_x_forwarded_for",
+    ForwardedForShort = "xff",
+    Request = "request",
+    Method = "request_method",
+    MethodShort = "method",
+    RequestUri = "request_uri",
+    Uri = "uri",
+    Url = "url",
+    ProxyHost = "proxy_host",
+    HostHeader = "http_host",
+    Host = "host",
+    ServerNamePreread = "ssl_preread_server_name",
+    Domain = "domain",
+    Upstream = "upstream_addr",
+    UpstreamHost = "upstreamhost",
+    Status = "status",
+    BodyBytesSent = "body_bytes_sent",
+    BytesSent = "bytes_sent",
+    UpstreamReceived = "upstream_bytes_received",
+    Size = "size",
+    RequestLength = "request_length",
+    UpstreamSent = "upstream_bytes_sent",
+    RequestTime = "request_time",
+    ResponseTime = "responsetime",
+    Authorization = "http_authorization",
+    ApiKey = "http_x_api_key",
+    ContentType = "sent_http_content_type",
+    UpstreamContentType = "upstream_http_content_type",
+    UserAgent = "http_user_agent",
+    UserAgentShort = "user_agent",
+    Agent = "agent",
+    Tls = "ssl_protocol",
+    RequestId = "request_id",
+    Trace = "trace_id",
+    OtelTrace = "otel_trace_id",
+}
+
+fn looks_like(probe: &Probe<'_>) -> bool {
+    let has_own = ["body_bytes_sent", "request_uri", "request_method", "upstream_addr", "upstreamhost", "upstreamtime"];
+    probe.has("status") && has_own.iter().any(|key| probe.has(key)) && !probe.has_section("ecs")
+}
+
+fn line<'a>(text: &'a str, fields: &mut Fields<'a>) -> bool {
+    cut(text, fields).is_some()
+}
+
+fn cut<'a>(text: &'a str, fields: &mut Fields<'a>) -> Option<()> {
+    let (Common { host, client, user, time, request, status, bytes }, mut tokens) = Common::cut(text)?;
+    let (_referer, agent) = (tokens.quoted()?, tokens.quoted()?);
+    // Apache's `vhost_combined`.
+    (host.is_none() || !tokens.rest().is_empty()).then_some(())?;
+    for (index, token) in tokens.enumerate() {
+        match token {
+            // The format `main` of the configuration that NGINX comes with.
+            Token::Quoted(chain) if index == 0 => fields.set(Path::ForwardedFor, chain),
+            Token::Bare(seconds) if is_seconds(seconds) => fields.set(Path::RequestTime, seconds),
+            Token::Bare(pair) => named(pair, fields)?,
+            _ => return None,
+        }
+    }
+    let own = [
+        (Path::HostHeader, host.unwrap_or_default()),
+        (Path::RemoteAddress, client),
+        (Path::RemoteUser, user),
+        (Path::TimeLocal, time),
+        (Path::Request, request),
+        (Path::Status, status),
+        (Path::BodyBytesSent, bytes),
+        (Path::UserAgent, agent),
+    ];
+    own.into_iter().for_each(|(path, text)| fields.set(path, text));
+    Some(())
+}
+
+/// `rt=0.418`, `host="api.x.io"`: what is added by name.
+fn named<'a>(pair: &'a str, fields: &mut Fields<'a>) -> Option<()> {
+    let (name, value) = pair.split_once('=').filter(|(name, _)| !name.is_empty())?;
+    let path = match name {
+        "rt" | "request_time" => Some(Path::RequestTime),
+        "host" => Some(Path::Host),
+        "proxy_host" => Some(Path::ProxyHost),
+        "rl" | "request_length" => Some(Path::RequestLength),
+        "upstream" | "ua" | "upstream_addr" => Some(Path::Upstream),
+        _ => None,
+    };
+    if let Some(path) = path {
+        fields.set(path, value.trim_matches('"'));
+    }
+    Some(())
+}
+
+/// NGINX writes seconds with three decimals; whole numbers behind the line are Apache's microseconds.
+fn is_seconds(text: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.split_once('.').is_some_and(|(whole, fraction)| digits(whole) && digits(fraction))
+}
+
+fn read<'a>(fields: &mut Fields<'a>) -> Result<Reading<'a>, RecordError> {
+    let target = fields.first([Path::RequestUri, Path::Request, Path::Uri, Path::Url]);
+    let mut request = Request::cut(fields.first([Path::Method, Path::MethodShort]), target);
+    if request.method.is_none() {
+        request.method = Request::cut(None, fields.text(Path::Request)).method;
+    }
+    let server_name = fields.text(Path::ServerNamePreread);
+    if request.method.is_none() && request.path.is_none() && server_name.is_none() {
+        return Ok(Reading::NotACall("no_request"));
+    }
+    let vendor = fields.text(Path::ProxyHost).filter(|host| is_domain(host));
+    let asked = fields.first([Path::HostHeader, Path::Host, Path::Domain]);
+    let host = request.host.or(vendor).or(asked).or(server_name).or_else(|| upstream(fields));
+    let latency_ms = fields.first_real([Path::RequestTime, Path::ResponseTime]).map(|seconds| seconds * 1e3);
+    let times = [Path::Msec, Path::TimeIso, Path::TimeLocal, Path::Time, Path::Timestamp, Path::AtTimestamp];
+    let (status, no_answer) = fields.answer(Path::Status);
+    let has_answered = fields.whole(Path::UpstreamReceived).map(|bytes| bytes > 0);
+    let addresses =
+        [Path::RemoteAddress, Path::ClientIp, Path::ClientIpJoined, Path::ForwardedFor, Path::ForwardedForShort];
+    let address = fields.first(addresses);
+    let user = fields.first([Path::RemoteUser, Path::ClientCertificate]);
+    Ok(Reading::Call(Call {
+        time: begin_of(fields.first_time(times), latency_ms),
+        view: View::Egress,
+        caller: user.or_else(|| address.as_ref().map(client_of)).unwrap_or_default(),
+        credential: fields.first([Path::Authorization, Path::ApiKey]).map(credential),
+        host: host.unwrap_or_default(),
+        scheme: request.scheme,
+        method: request.method,
+        path: request.path,
+        content_type: fields.first([Path::UpstreamContentType, Path::ContentType]),
+        status,
+        outcome: of_gateway(status, has_answered).or(no_answer),
+        bytes_out: fields.first_whole([Path::RequestLength, Path::UpstreamSent]),
+        bytes_in: fields.first_whole([Path::BodyBytesSent, Path::BytesSent, Path::UpstreamReceived, Path::Size]),
+        latency_ms,
+        tls_version: fields.text(Path::Tls),
+        src_ip: address,
+        user_agent: fields.first([Path::UserAgent, Path::UserAgentShort, Path::Agent]),
+        trace_id: fields.first([Path::Trace, Path::OtelTrace]),
+        record_id: fields.text(Path::RequestId),
+        ..Call::default()
+    }))
+}
+
+/// The server that answered: the last of the tries.
+fn upstream<'a>(fields: &Fields<'a>) -> Option<Cow<'a, str>> {
+    let tries = fields.first([Path::Upstream, Path::UpstreamHost, Path::ProxyHost])?;
+    part(&tries, |tries| tries.rsplit([',', ' ']).find(|server| !matches!(*server, "" | ":" | "-")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::Outcome;
+
+    static FORMAT_KIND: FormatKind = FORMAT;
+
+    fn call(record: &str) -> Call<'_> {
+        FORMAT_KIND.decode(record).unwrap().call().unwrap()
+    }
+
+    #[test]
+    fn the_call_began_before_it_was_logged_and_went_to_the_vendor_behind_the_proxy() {
+        let call = call(SAMPLE);
+        assert_eq!((call.time, call.latency_ms), (1_788_220_800_905_000, Some(418.0)));
+        assert_eq!(
+            (&*call.caller, &*call.host, call.path.as_deref()),
+            ("billing", "api.stripe.com", Some("/v1/charges"))
+        );
+        assert_eq!((call.bytes_out, call.bytes_in, call.status, call.outcome), (Some(663), Some(902), Some(200), None));
+        assert_eq!(call.record_id.as_deref(), Some("7fb3a1d0c5b84f5e9d0f4c9a8e1b2c3d"));
+    }
+
+    #[test]
+    fn combined_gives_a_call_without_a_host_and_a_forward_proxys_one_with() {
+        let plain = call(
+            r#"10.0.0.7 - billing [01/Sep/2026:00:00:01 +0000] "POST /v1/charges HTTP/1.1" 200 902 "-" "go/1.22""#,
+        );
+        assert_eq!((plain.time, &*plain.caller, &*plain.host), (1_788_220_801_000_000, "billing", ""));
+        assert_eq!((plain.bytes_in, plain.bytes_out, plain.latency_ms), (Some(902), None, None));
+        let absolute = call(
+            r#"2001:db8::5 - - [01/Sep/2026:02:00:01 +0200] "GET http://api.x.io/a b HTTP/1.1" 499 0 "-" "a \"b\" c" "10.0.0.7" 1.500"#,
+        );
+        assert_eq!((&*absolute.host, absolute.path.as_deref()), ("api.x.io", Some("/a b")));
+        assert_eq!((absolute.time, absolute.outcome), (1_788_220_799_500_000, Some(Outcome::NoResponse)));
+        assert_eq!((&*absolute.caller, absolute.user_agent.as_deref()), ("2001:db8::5", Some(r#"a \"b\" c"#)));
+    }
+
+    #[test]
+    fn what_is_added_by_name_is_read_and_other_additions_are_anothers() {
+        let named = call(
+            r#"10.0.0.7 - - [01/Sep/2026:00:00:01 +0000] "GET /a HTTP/1.1" 200 - "-" "go" rt=0.250 uct="0.001" host="api.x.io""#,
+        );
+        assert_eq!((&*named.host, named.latency_ms, named.bytes_in), ("api.x.io", Some(250.0), None));
+        let main = call(
+            r#"api.x.io 10.0.0.7, 10.0.0.1 - - [01/Sep/2026:00:00:01 +0000] "GET /a HTTP/1.1" 200 612 "-" "go" "-""#,
+        );
+        assert_eq!(
+            (&*main.host, &*main.caller, main.src_ip.as_deref()),
+            ("api.x.io", "10.0.0.7", Some("10.0.0.7, 10.0.0.1"))
+        );
+        let common = r#"10.0.0.7 - - [01/Sep/2026:00:00:01 +0000] "GET /a HTTP/1.1" 200 12"#;
+        for text in
+            [common.to_owned(), format!(r#"{common} "-" "go" 8123"#), format!(r#"{common} "-" "go" 1 "r" "u" 5ms"#)]
+        {
+            assert!(!line(&text, &mut Fields::new(&PATHS, None)), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_aliases_of_many_configurations_are_read() {
+        let record = r#"{"@timestamp":"2026-09-01T00:00:01+00:00","host":"10.0.0.2","clientip":"10.0.0.7","size":902,"responsetime":0.5,
+            "upstreamtime":"0.4","upstreamhost":"34.200.1.1:443","http_host":"api.x.io","url":"/v1/a","xff":"-","agent":"go","status":"200"}"#;
+        assert_eq!(FormatKind::detect(record).map(|format| format.name), Some("nginx"));
+        let call = call(record);
+        assert_eq!((&*call.host, &*call.caller, call.path.as_deref()), ("api.x.io", "10.0.0.7", Some("/v1/a")));
+        assert_eq!((call.bytes_in, call.latency_ms, call.method), (Some(902), Some(500.0), None));
+    }
+
+    #[test]
+    fn a_server_that_sent_nothing_gave_no_answer_and_a_bad_request_is_no_call() {
+        let failed = SAMPLE.replace(r#""status":"200""#, r#""status":"502""#);
+        let of = |received: &str| {
+            let received = format!(r#""upstream_bytes_received":"{received}""#);
+            call(&failed.replace(r#""upstream_status":"200""#, &received)).outcome
+        };
+        assert_eq!((of("0"), of("-"), of("512")), (Some(Outcome::NoResponse), None, None));
+        let bad = r#"10.0.0.7 - - [01/Sep/2026:00:00:01 +0000] "\x16\x03\x01" 400 150 "-" "-""#;
+        assert!(matches!(FORMAT_KIND.decode(bad), Ok(Reading::NotACall("no_request"))));
+    }
+}
