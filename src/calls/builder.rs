@@ -29,6 +29,8 @@ const MAX_BYTES: u64 = 1 << 42;
 const MAX_TOKENS: u64 = 1 << 32;
 /// How far a call may be after its arrival, microseconds: clocks of one company differ by less.
 const MAX_AHEAD: i64 = 60_000_000;
+/// How far a call may be ahead of the clock, microseconds: a day.
+const MAX_AHEAD_OF_CLOCK: i64 = 86_400_000_000;
 /// Relations that are cached.
 const MAX_RELATIONS: usize = 65_536;
 /// Times that a call may have: 2000-01-01 to 2100-01-01, microseconds since the epoch.
@@ -111,10 +113,10 @@ impl CallsBuilder {
         self.enrichment.owners = owners;
     }
 
-    /// From now on refuses calls after `latest`, microseconds since the epoch: one clock that runs ahead would close the
-    /// buckets of all others before their time.
-    pub fn refuse_after(&mut self, latest: i64) {
-        self.latest = latest;
+    /// From now on refuses calls that are more than a day ahead of the clock, which shows `now`, microseconds since the epoch: no drift
+    /// of a clock is as large, and one such call would close the buckets of all others before their time.
+    pub fn refuse_ahead_of(&mut self, now: i64) {
+        self.latest = now.saturating_add(MAX_AHEAD_OF_CLOCK);
     }
 
     /// The record that is read next arrived at this time, microseconds since the epoch. No call can be later than that: one that says
@@ -397,7 +399,7 @@ mod tests {
         }
         assert_eq!(refused(Call { time: NOON / 1_000, ..call() }, &mut calls), CallProblem::TimeOutOfRange);
         calls.push(&Call { host: "".into(), vendor: Some("aws"), ..call() }, "ecs").unwrap();
-        calls.refuse_after(NOON);
+        calls.refuse_ahead_of(NOON - MAX_AHEAD_OF_CLOCK);
         assert_eq!(refused(Call { time: NOON + 1, ..call() }, &mut calls), CallProblem::TimeAhead);
         assert_eq!(calls.finish().len(), 1);
     }

@@ -22,8 +22,6 @@ use crate::pipeline::{self, Detection, Plan, default_key_file};
 const RECORDS_PER_PIECE: usize = 512;
 /// Pieces that are read, and decoded, ahead of whoever takes them, by each worker.
 const PIECES_AHEAD: usize = 4;
-/// How far ahead of the clock a record may be, microseconds: a day.
-const MAX_AHEAD: i64 = 86_400_000_000;
 /// Complaints that are printed; the rest is counted.
 const MAX_DIAGNOSTICS: usize = 5;
 
@@ -141,7 +139,7 @@ impl Worker {
     fn new(setup: &Setup, owners: &Owners) -> anyhow::Result<Self> {
         let mut calls = CallsBuilder::with_vendors(Arc::clone(&setup.key), Arc::clone(&setup.vendors));
         calls.name_owners(owners.clone());
-        calls.refuse_after(latest_time());
+        calls.refuse_ahead_of(jiff::Timestamp::now().as_microsecond());
         Ok(Self { decoder: Decoder::new(&setup.decode)?, calls })
     }
 
@@ -149,12 +147,6 @@ impl Worker {
         let batch = piece.decode(&mut self.decoder, &mut self.calls);
         (batch, self.calls.finish())
     }
-}
-
-/// The latest time that a record may have, microseconds since the epoch: a day from now.
-fn latest_time() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_micros()).unwrap_or(i64::MAX).saturating_add(MAX_AHEAD)
 }
 
 /// A worker's two ends: the pieces that it is given, and what it makes of them.

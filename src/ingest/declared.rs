@@ -150,7 +150,10 @@ impl Declared {
 
     /// Puts the declared values into a call. A text or number that cannot be read leaves what the format found.
     pub fn apply<'a>(&'a self, values: &mut Fields<'a>, call: &mut Call<'a>) {
-        for (path, field) in self.fields.iter().enumerate().filter(|(path, _)| values.has(*path)).collect::<Vec<_>>() {
+        for (path, field) in self.fields.iter().enumerate() {
+            if !values.has(path) {
+                continue;
+            }
             match field.slot {
                 Slot::Text(set) => {
                     let text = if field.name == "src_ip" { values.joined(path) } else { values.text(path) };

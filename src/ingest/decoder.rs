@@ -177,11 +177,12 @@ struct Rules {
 
 impl Rules {
     fn is_own(&self, host: &str) -> bool {
-        let below = |domain: &String| {
-            let host = host.split(':').next().unwrap_or_default().trim_end_matches('.').to_lowercase();
-            host.strip_suffix(domain.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-        };
-        self.own_domains.iter().any(below)
+        if self.own_domains.is_empty() {
+            return false;
+        }
+        let host = host.split(':').next().unwrap_or_default().trim_end_matches('.').to_lowercase();
+        let is_below = |rest: &str| rest.is_empty() || rest.ends_with('.');
+        self.own_domains.iter().any(|domain| host.strip_suffix(domain.as_str()).is_some_and(is_below))
     }
 }
 

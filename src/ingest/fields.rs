@@ -159,6 +159,7 @@ impl<'a> Value<'a> {
         };
         Some(text).filter(|text| !is_unset(text) && *text != "null")
     }
+
     fn shape(&self) -> Shape {
         match self {
             Self::Text(text) => Shape::Text(text.len()),

@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use rdkafka::message::Message;
 
@@ -225,9 +225,9 @@ impl<'a, M: Machine> Shell<'a, M> {
     fn read_batch(&mut self, batch: &Batch<'_>) -> Result<(), RunError> {
         let name = batch.partition.to_string();
         let Read { calls, letters, tally, ahead } =
-            self.workers.decode(batch, micros_since_epoch(SystemTime::now()))?;
+            self.workers.decode(batch, jiff::Timestamp::now().as_microsecond())?;
         self.account(&batch.partition.topic, &tally);
-        self.tell_of_clocks(ahead);
+        self.warn_of_clocks(ahead);
         let alerts = if !calls.is_empty() { self.machine.push(&name, calls)? } else { Vec::new() };
         self.dead_letters.deliver(&letters, self.health, self.shutdown)?;
         self.deliver(alerts)?;
@@ -262,7 +262,7 @@ impl<'a, M: Machine> Shell<'a, M> {
     }
 
     /// Warns of callers whose clocks run ahead, each once.
-    fn tell_of_clocks(&mut self, ahead: BTreeMap<String, u64>) {
+    fn warn_of_clocks(&mut self, ahead: BTreeMap<String, u64>) {
         for (caller, calls) in ahead {
             metrics::ahead(calls);
             if self.clocks_ahead.len() < MAX_CLOCKS && self.clocks_ahead.insert(caller.clone()) {
@@ -382,11 +382,6 @@ impl<'a, M: Machine> Shell<'a, M> {
         self.records_since = 0;
         Ok(())
     }
-}
-
-fn micros_since_epoch(time: SystemTime) -> i64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 impl Outlet {

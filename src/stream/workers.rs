@@ -17,9 +17,6 @@ use crate::ingest::{DecodeSpec, Decoded, Decoder, Place, SpecError, Tally};
 /// Records that a worker decodes at once: below, handing out costs more than decoding.
 const RECORDS_PER_PIECE: usize = 1_024;
 
-/// How far ahead of the clock a record may be, microseconds: what is further ahead is no clock's drift, and a dead letter.
-const MAX_AHEAD: i64 = 86_400_000_000;
-
 /// What a worker has of its own: what it found out about each topic's format, and about texts.
 struct Worker {
     decoders: BTreeMap<Arc<str>, Decoder>,
@@ -89,7 +86,7 @@ impl Workers {
         now: i64,
     ) -> Result<Read, SpecError> {
         let mut worker = self.take();
-        worker.calls.refuse_after(now.saturating_add(MAX_AHEAD));
+        worker.calls.refuse_ahead_of(now);
         let Partition { topic, number } = partition;
         let decoder = match worker.decoders.entry(Arc::clone(topic)) {
             std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use super::outcome::of_word;
-use super::url::part;
+use super::url::{part, without_port};
 use crate::calls::{Channel, Outcome, StepClass};
 use crate::ingest::fields::Fields;
 
@@ -21,15 +21,6 @@ pub(super) fn caller<'a>(named: Option<Cow<'a, str>>, address: Option<&Cow<'a, s
     let known = |text: &str| without_port(text).parse::<std::net::IpAddr>().is_ok();
     let address = address.filter(|address| known(address));
     named.or_else(|| address.and_then(|address| part(address, |text| Some(without_port(text))))).unwrap_or_default()
-}
-
-/// `198.51.100.7:28491` and `[2001:db8::1]:443` without the port, which is another one on every call.
-fn without_port(address: &str) -> &str {
-    match address.strip_prefix('[') {
-        Some(inner) => inner.split(']').next().unwrap_or(inner),
-        None if address.matches(':').count() == 1 => address.split(':').next().unwrap_or(address),
-        None => address,
-    }
 }
 
 /// Through what was called, by the user agent: a browser is a person at the vendor's console.

@@ -137,13 +137,14 @@ fn read<'a>(fields: &mut Fields<'a>) -> Result<Reading<'a>, RecordError> {
     {
         return Ok(Reading::NotACall("inbound"));
     }
-    let categories = fields.texts(Path::Category);
-    let is_audit = categories.iter().any(|category| AUDIT_CATEGORIES.contains(&&**category));
-    match (is_http, is_audit && fields.has(Path::Action)) {
-        (_, true) if !fields.has(Path::Status) => audit(fields).map(Reading::Call),
-        (true, _) => Ok(Reading::Call(egress(fields))),
-        (false, _) => Ok(Reading::NotACall("no_http")),
+    if !fields.has(Path::Status) && fields.has(Path::Action) && is_audit(fields) {
+        return audit(fields).map(Reading::Call);
     }
+    Ok(if is_http { Reading::Call(egress(fields)) } else { Reading::NotACall("no_http") })
+}
+
+fn is_audit(fields: &Fields<'_>) -> bool {
+    fields.texts(Path::Category).iter().any(|category| AUDIT_CATEGORIES.contains(&&**category))
 }
 
 fn egress<'a>(fields: &mut Fields<'a>) -> Call<'a> {

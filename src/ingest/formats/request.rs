@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::url::{Url, part};
+use super::url::{Url, part, without_port};
 
 /// The parts of a request line, or of the target alone.
 #[derive(Debug, Default, PartialEq)]
@@ -45,15 +45,6 @@ pub(super) fn begin_of(end: i64, latency_ms: Option<f64>) -> i64 {
 /// The address of whoever asked, as a name for it: the first of a chain, without its port, which changes with every call.
 pub(super) fn client_of<'a>(address: &Cow<'a, str>) -> Cow<'a, str> {
     part(address, |chain| Some(without_port(chain.split(',').next()?.trim()))).unwrap_or_default()
-}
-
-/// A host or an address without its port.
-pub(super) fn without_port(host: &str) -> &str {
-    match (host.strip_prefix('['), host.split_once(':')) {
-        (Some(inside), _) => inside.split(']').next().unwrap_or_default(),
-        (None, Some((name, port))) if !port.contains(':') => name,
-        _ => host,
-    }
 }
 
 /// Whether a host, perhaps with a port, is a domain name: neither an address, nor a name that means something in one configuration only.
