@@ -25,6 +25,9 @@ fn alerts_of(mut lines: Vec<String>) -> Vec<Alert> {
     alerts
 }
 
+/// A minute, microseconds.
+const MINUTE: i64 = 60_000_000;
+
 const ADDRESS: &str = r#""source":{"ip":""#;
 const CLIENT: &str = r#""original":""#;
 const CREDENTIAL: &str = r#""credential_id":""#;
@@ -34,12 +37,49 @@ fn evening() -> Vec<String> {
     later("2026-09-15T16", "2026-09-15T22")
 }
 
+/// The alerts of a stream that runs until `stop`, is then silent for `minutes` by the clock, and goes on with `then`.
+fn with_pause(stop: &str, minutes: i64, then: &[String]) -> [Vec<Alert>; 2] {
+    let mut engine = Engine::new(Arc::clone(bundle()), EngineSettings { is_bounded: false, ..SETTINGS }).unwrap();
+    engine.push("logs-0", decode(&later("2026-09-15T06", stop)).0).expect("calls are judged");
+    let newest = engine.newest().expect("calls were pushed");
+    let silence = (1..=minutes).flat_map(|minute| engine.tick(newest + minute * MINUTE)).collect();
+    let mut after = engine.push("logs-0", decode(then).0).expect("calls are judged");
+    after.extend(engine.idle("logs-0").expect("calls are judged"));
+    [silence, after]
+}
+
 fn pages(alerts: &[Alert]) -> Vec<&Alert> {
     alerts.iter().filter(|alert| alert.severity >= Severity::Medium).collect()
 }
 
 fn opened(alerts: &[Alert]) -> Vec<&Alert> {
     alerts.iter().filter(|alert| alert.activity == Activity::Create).collect()
+}
+
+#[test]
+fn a_log_that_stops_is_told_within_two_buckets_and_ends_when_records_come_again() {
+    let [silence, after] = with_pause("2026-09-15T12:02", 60, &later("2026-09-15T13:02", "2026-09-15T16"));
+    assert_eq!(pages(&silence).len(), 1, "one page for all callers: {silence:#?}");
+    assert!(silence[0].message.starts_with("nothing is logged of egress any more"), "{}", silence[0].message);
+    let told = with_pause("2026-09-15T12:02", 13, &[])[0].len();
+    assert_eq!(told, 1, "by the end of the second bucket, and the minute for stragglers");
+    let ended: Vec<&Alert> = after.iter().filter(|alert| alert.id == silence[0].id).collect();
+    assert_eq!(ended.len(), 1);
+    assert_eq!(ended[0].activity, Activity::Close);
+    assert!(ended[0].message.contains("records come again, after 60 minutes"), "{}", ended[0].message);
+    let others: Vec<&Alert> = after.iter().filter(|alert| alert.id != silence[0].id).collect();
+    assert_eq!(pages(&alerts_of(later("2026-09-15T06", "2026-09-15T16"))).len(), 0);
+    assert!(others.iter().all(|alert| alert.severity < Severity::Medium), "a resumed stream is no news: {others:#?}");
+}
+
+#[test]
+fn records_that_were_only_late_take_the_alarm_back_and_are_judged() {
+    let [silence, after] = with_pause("2026-09-15T12:02", 30, &later("2026-09-15T12:02", "2026-09-15T16"));
+    let ended = after.iter().find(|alert| alert.id == silence[0].id).expect("it ends");
+    assert!(ended.message.contains("the missing records came late"), "{}", ended.message);
+    let others: Vec<&Alert> = after.iter().filter(|alert| alert.id != silence[0].id).collect();
+    let [_, undisturbed] = with_pause("2026-09-15T12:02", 0, &later("2026-09-15T12:02", "2026-09-15T16"));
+    assert_eq!(others, undisturbed.iter().collect::<Vec<_>>(), "the pause leaves no trace");
 }
 
 #[test]

@@ -66,8 +66,8 @@ pub struct IncidentStore {
     linkable: BTreeMap<LinkKey, BTreeSet<u64>>,
     /// Incidents with findings since the last report.
     unreported: BTreeSet<u64>,
-    /// Reported notices that have since escalated to pages.
-    superseded: Vec<Incident>,
+    /// Reported incidents that end before they are quiet: notices that have escalated to pages, and what was taken back, with the reason.
+    ended: Vec<(Incident, Option<String>)>,
 }
 
 impl IncidentStore {
@@ -159,18 +159,35 @@ impl IncidentStore {
             }
         }
         if old.reported_at.is_some() {
-            self.superseded.push(old);
+            self.ended.push((old, None));
         }
     }
 
     /// The updates at `time` (microseconds since the epoch): one alert for each part of an incident that has something unreported.
     pub fn report(&mut self, time: i64) -> Vec<Alert> {
-        let superseded = self.superseded.drain(..).map(|mut notice| notice.close(time));
-        let mut alerts: Vec<Alert> = superseded.collect();
+        let ended = self.ended.drain(..).map(|(mut incident, why)| {
+            let closed = incident.close(time.max(incident.reported_at.unwrap_or(time)));
+            let message = why.unwrap_or_else(|| closed.message.clone());
+            Alert { message, ..closed }
+        });
+        let mut alerts: Vec<Alert> = ended.collect();
         for number in std::mem::take(&mut self.unreported) {
             alerts.extend(self.incidents.get_mut(&number).map(|incident| incident.report(time)).into_iter().flatten());
         }
         alerts
+    }
+
+    /// Ends a subject's incident, for a reason in words. One that other subjects have joined goes on.
+    pub fn take_back(&mut self, subject: &Subject, why: &str) {
+        let Some(number) = self.open.get(subject).copied() else { return };
+        if !self.incidents.get(&number).is_some_and(Incident::has_one_subject) {
+            return;
+        }
+        self.open.retain(|_, open| *open != number);
+        self.unreported.remove(&number);
+        if let Some(incident) = self.incidents.remove(&number).filter(|incident| incident.reported_at.is_some()) {
+            self.ended.push((incident, Some(why.to_owned())));
+        }
     }
 
     /// Closes incidents that have been quiet for six hours at `time` (microseconds since the epoch), the longest quiet first.

@@ -25,12 +25,21 @@ pub enum Benign {
     Campaign,
     /// A vendor that is down, and calls tried again.
     VendorOutage,
+    /// A day on which most callers call less.
+    QuietDay,
 }
 
 impl Benign {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Deploy, Self::KeyRotation, Self::NewPods, Self::NewService, Self::Campaign, Self::VendorOutage];
+    pub const ALL: [Self; 7] = [
+        Self::Deploy,
+        Self::KeyRotation,
+        Self::NewPods,
+        Self::NewService,
+        Self::Campaign,
+        Self::VendorOutage,
+        Self::QuietDay,
+    ];
 
     /// The name in alerts, and in their sentences.
     pub const fn as_str(self) -> &'static str {
@@ -41,6 +50,7 @@ impl Benign {
             Self::NewService => "a service going live",
             Self::Campaign => "campaign",
             Self::VendorOutage => "the vendor's outage and our retries",
+            Self::QuietDay => "a quiet day of the company",
         }
     }
 

@@ -133,9 +133,10 @@ fn surge(context: &Context<'_>, of: &Evaluated<'_>, verdict: &Verdict, office: &
     let known = of.baseline.filter(|known| known.is_known)?;
     let seasonality = known.seasonality.as_ref()?;
     let buckets = WINDOWS[verdict.test.window].length(bucket) as f64;
-    let level = seasonality.expected(bucket, LEVEL_BUCKETS) * buckets / LEVEL_BUCKETS as f64;
+    let usual_bucket = context.company.usual_bucket(entity.view, bucket);
+    let level = seasonality.expected(usual_bucket, LEVEL_BUCKETS) * buckets / LEVEL_BUCKETS as f64;
     let usual = verdict.seen.against.max(level);
-    let is_at_rest = office.is_at_rest(bundle, bucket) && context.is_metered(entity.vendor.as_str());
+    let is_at_rest = office.is_at_rest(bundle, usual_bucket) && context.is_metered(entity.vendor.as_str());
     let times = if is_at_rest { SURGE_AT_REST } else { SURGE };
     // A nightly job that is made up for by day is no surge: more than ever is.
     let peak = known.peaks.as_ref().map_or(0.0, max_calls_per_hour);

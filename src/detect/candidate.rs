@@ -39,6 +39,8 @@ pub struct Candidate {
     pub calls: u64,
     /// Whether the open incident of one of the vendor's callers is the vendor's from now on.
     pub takes_over: bool,
+    /// Whether it takes back what was told of its subject: the incident ends.
+    pub takes_back: bool,
     /// What else is said of it.
     pub details: Details,
 }
@@ -77,6 +79,7 @@ impl Candidate {
             endpoint: None,
             calls: 0,
             takes_over: false,
+            takes_back: false,
             details: Details::default(),
         }
     }

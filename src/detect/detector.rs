@@ -6,12 +6,15 @@
 //!
 //! Not here: statistics (`models`), what several detectors share (`fused_tests`, `novelties`, `audit_evidence`), and time (`stream`).
 
+use std::collections::BTreeMap;
+
 use super::budget::Budget;
 use super::candidate::Candidate;
 use super::class::{Class, Meta};
+use super::company::Company;
 use super::memory::{AnyMemory, Kind, Kinds, Memories, Models, Parts, Remembered, State, Store};
 use super::subject::OpenIncidents;
-use crate::calls::VendorCategory;
+use crate::calls::{VendorCategory, View};
 use crate::features::WindowSums;
 use crate::models::baseline::{Baseline, Verdict};
 use crate::models::bundle::Bundle;
@@ -29,6 +32,8 @@ pub struct Context<'a> {
     pub budget: Budget,
     /// All entities.
     pub store: &'a Store,
+    /// What all callers do alike.
+    pub company: &'a Company,
     /// Which incidents are open.
     pub incidents: &'a dyn OpenIncidents,
     /// The bucket that ends.
@@ -106,6 +111,12 @@ pub trait Detector: Sync {
         Vec::new()
     }
 
+    /// What it shows that no record comes, though the input is read to its end: time goes on without. `heard` is the newest bucket with
+    /// a call of each view, judged or not. Nothing may be done that a record of the time before would make wrong.
+    fn tick(_context: &Context<'_>, _heard: &BTreeMap<View, i64>, _own: Own<'_, Self>) -> Vec<Candidate> {
+        Vec::new()
+    }
+
     /// Forgets what of an entity is old news at `time`, microseconds since the epoch; called now and then.
     fn forget(_part: &mut Self::Part, _time: i64) {}
 }
@@ -120,6 +131,7 @@ pub struct DetectorKind {
     pub classes: &'static [&'static Class],
     pub(super) evaluate: Evaluate,
     pub(super) close: fn(usize, &Context<'_>, &[Row], &mut Memories) -> Vec<Candidate>,
+    pub(super) tick: fn(usize, &Context<'_>, &BTreeMap<View, i64>, &mut Memories) -> Vec<Candidate>,
     pub(super) forget: fn(usize, &mut Parts, i64),
     pub(super) kinds: Kinds,
     pub(super) fit: fn(&[Row]) -> Box<dyn AnyMemory>,
@@ -134,6 +146,7 @@ impl DetectorKind {
             classes: D::CLASSES,
             evaluate: evaluate::<D>,
             close: close::<D>,
+            tick: tick::<D>,
             forget: forget::<D>,
             kinds: Kinds { name: D::META.name, model, memory, part },
             fit: |rows| Box::new(D::fit(rows)),
@@ -157,6 +170,17 @@ fn close<D: Detector>(index: usize, context: &Context<'_>, rows: &[Row], memorie
     let Some(model) = context.models.get::<D::Model>(index) else { return Vec::new() };
     let Some(memory) = memories.get_mut::<D::Memory>(index) else { return Vec::new() };
     D::close(context, rows, Own { model, memory })
+}
+
+fn tick<D: Detector>(
+    index: usize,
+    context: &Context<'_>,
+    heard: &BTreeMap<View, i64>,
+    memories: &mut Memories,
+) -> Vec<Candidate> {
+    let Some(model) = context.models.get::<D::Model>(index) else { return Vec::new() };
+    let Some(memory) = memories.get_mut::<D::Memory>(index) else { return Vec::new() };
+    D::tick(context, heard, Own { model, memory })
 }
 
 fn forget<D: Detector>(index: usize, parts: &mut Parts, time: i64) {

@@ -17,6 +17,8 @@ mod burst;
 mod call_volume;
 mod candidate;
 mod class;
+mod company;
+mod company_wide;
 mod content_type;
 mod contribution;
 mod counterfactual;
@@ -26,6 +28,7 @@ mod endpoint_mix;
 mod explanation;
 mod finding;
 mod fused_tests;
+mod logs_stopped;
 mod mass_operation;
 mod memory;
 mod model_drift;
@@ -53,6 +56,8 @@ mod vendor_drift;
 mod weak_transport;
 mod words;
 
+use std::collections::BTreeMap;
+
 use crate::calls::View;
 use crate::rollup::Row;
 use memory::Kinds;
@@ -63,6 +68,7 @@ pub use benign::Benign;
 pub use budget::Budget;
 pub use candidate::{Candidate, Details};
 pub use class::{Analytic, Category, CauseClass, Change, Class, Impact, KeyKind, Meta, Sentence};
+pub use company::Company;
 pub use contribution::Contribution;
 pub use counterfactual::Counterfactual;
 pub use detector::{Context, Detector, DetectorKind, Evaluated, Own};
@@ -97,7 +103,9 @@ pub static DETECTORS: &[DetectorKind] = &[
     DetectorKind::of::<mass_operation::MassOperation>(),
     DetectorKind::of::<privileged_endpoint::PrivilegedEndpoint>(),
     DetectorKind::of::<weak_transport::WeakTransport>(),
+    DetectorKind::of::<logs_stopped::LogsStopped>(),
     DetectorKind::of::<silence::Silence>(),
+    DetectorKind::of::<company_wide::CompanyWide>(),
     DetectorKind::of::<content_type::ContentType>(),
     DetectorKind::of::<beacon::Beacon>(),
     DetectorKind::of::<odd_hours::OddHours>(),
@@ -140,6 +148,12 @@ pub fn close(context: &Context<'_>, rows: &[Row], memories: &mut Memories) -> Ve
     DETECTORS.iter().enumerate().flat_map(of).collect()
 }
 
+/// What it shows all detectors that no record comes; `heard` is the newest bucket with a call of each view.
+pub fn tick(context: &Context<'_>, heard: &BTreeMap<View, i64>, memories: &mut Memories) -> Vec<Candidate> {
+    let of = |(index, detector): (usize, &DetectorKind)| (detector.tick)(index, context, heard, memories);
+    DETECTORS.iter().enumerate().flat_map(of).collect()
+}
+
 /// Forgets what all detectors remember of an entity and is old news at `time`, microseconds since the epoch.
 pub fn forget(parts: &mut Parts, time: i64) {
     // Most entities have none.
@@ -155,7 +169,7 @@ pub fn forget(parts: &mut Parts, time: i64) {
 ///
 /// # Errors
 /// None in practice: all that is learned serializes.
-pub fn fit(rows: &[Row]) -> Result<std::collections::BTreeMap<String, Vec<u8>>, postcard::Error> {
+pub fn fit(rows: &[Row]) -> Result<BTreeMap<String, Vec<u8>>, postcard::Error> {
     Models::packed(DETECTORS.iter().map(|detector| (detector.fit)(rows)).collect())
 }
 

@@ -64,14 +64,14 @@ pub struct Outages {
 impl Outages {
     /// Notes a pair that called in a bucket.
     pub fn note<P>(&mut self, of: Snapshot<'_, P>, baseline: Option<&Baseline>) {
-        let Snapshot { state, bucket, sums } = of;
+        let Snapshot { state, bucket, usual_bucket, sums } = of;
         let entity = &state.entity;
         let newest = state.windows.bucket(bucket).map_or(0, |values| values[Column::ServerError as usize]);
         if newest > 0 {
             self.failing.insert((entity.view, entity.vendor.clone()), bucket);
         }
         let calls = sums[QUARTER][Column::Calls as usize] as f64;
-        if calls >= STORM && times_usual(calls, baseline, bucket) >= STORM {
+        if calls >= STORM && times_usual(calls, baseline, usual_bucket) >= STORM {
             remember(self.storms.entry(entity.id()).or_default(), bucket);
         }
     }

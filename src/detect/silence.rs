@@ -2,15 +2,15 @@
 //!
 //! # Finds
 //! A service that stopped calling a vendor (or all of its vendors) when its daily pattern expects calls, all callers of a vendor
-//! gone at once, and a log source that died: most of what one view (egress or audit) logs falls silent together, which is
-//! reported as one.
+//! gone at once, and one log source of several that died: most of what one view (egress or audit) logs falls silent together,
+//! which is reported as one. On a day on which most callers call less (`company_wide`) it is a notice, one for all of them.
 //!
 //! # Why it matters
 //! Whoever switches logs off wants something unseen; and a silent payment service loses money before anybody looks.
 //!
 //! # Misses
-//! Pairs with fewer than eight expected calls until somebody would notice anyway; a log that stops as a whole, since without
-//! records event time stands still (watch the consumer's lag for that); a caller that calls less, but calls.
+//! Pairs with fewer than eight expected calls until somebody would notice anyway; a caller that calls less, but calls. A view that
+//! falls silent as a whole is `logs_stopped`'s; behind such a pause everybody is given the usual time to call again.
 //!
 //! # Tuning
 //! The share is fixed (5 % of the view's budget, 10 % in the audit view). A planned shutdown is reported once and closes
@@ -26,16 +26,18 @@
 //! Calls expected since the last one, by time of day, against the longest silence of the pair's own history
 //! (see `models::silence`).
 
+use super::company_wide::MOST_CALLERS;
 use super::sentence::measured;
 use super::words::in_numbers;
 use super::{
-    Analytic, Candidate, Category, CauseClass, Change, Class, Context, Contribution, Detector, Impact, Meta, Own,
+    Analytic, Benign, Candidate, Category, CauseClass, Change, Class, Company, Context, Contribution, Detector, Impact,
+    Meta, Own,
 };
 use crate::calls::{Name, View};
 use crate::features::{Column, Entity, EntityId, EntityState, EntityStore, Level, SIX_HOURS, WINDOWS};
 use crate::models::baseline::{Baseline, Baselines};
 use crate::models::calibration::p_value;
-use crate::models::silence::{at_level, is_reportable, missed_calls, times_longest};
+use crate::models::silence::{at_level, is_reportable, times_longest};
 use crate::rollup::{BUCKET_SECONDS, Row};
 use foldhash::HashSet;
 use serde::{Deserialize, Serialize};
@@ -50,7 +52,7 @@ const AWAITED_BUCKETS: i64 = 6;
 const SOURCE_SHARE: f64 = 0.5;
 const SOURCE_CALLERS: usize = 3;
 /// Whom an incident is about in which most of what is logged fell silent.
-const LOG_SOURCE: &str = "log source";
+pub(super) const LOG_SOURCE: &str = "log source";
 
 static META: Meta = Meta {
     name: "silence",
@@ -69,22 +71,26 @@ static OF_CALLER: Class = Class::new("silence", &META, CauseClass::ServiceChange
 static OF_VENDOR: Class =
     Class::new("silence", &META, CauseClass::Unknown, |of| measured(of, &format!("{} fell silent", of.vendor), ""))
         .of(Change::OfVendor);
+static ON_QUIET_DAY: Class = Class::new("silence_on_quiet_day", &META, CauseClass::Unknown, |of| {
+    measured(of, "most callers call less than usual, and some fell silent", "")
+});
 
 /// Expected calls do not come.
 pub(super) struct Silence;
 
 impl Detector for Silence {
     const META: &'static Meta = &META;
-    const CLASSES: &'static [&'static Class] = &[&OF_CALLER, &OF_VENDOR];
+    const CLASSES: &'static [&'static Class] = &[&OF_CALLER, &OF_VENDOR, &ON_QUIET_DAY];
     type Model = ();
     type Memory = LastSeen;
     type Part = ();
 
     fn close(context: &Context<'_>, rows: &[Row], own: Own<'_, Self>) -> Vec<Candidate> {
+        let by = By { baselines: &context.bundle.baselines, company: context.company };
         for row in rows {
-            own.memory.note(EntityId::pair(&row.relation), &context.bundle.baselines, context.bucket);
+            own.memory.note(EntityId::pair(&row.relation), row.relation.view(), by, context.bucket);
         }
-        let groups = own.memory.silences(context.store, &context.bundle.baselines, context.bucket);
+        let groups = own.memory.silences(context.store, by, context.bucket);
         groups.iter().filter_map(|group| silent(context, group)).collect()
     }
 }
@@ -98,6 +104,53 @@ pub(super) struct LastSeen {
     followed: HashSet<EntityId>,
     /// Pairs whose silence could be worth reporting now.
     silent: BTreeSet<EntityId>,
+}
+
+/// By what silences are measured.
+#[derive(Clone, Copy)]
+struct By<'a> {
+    baselines: &'a Baselines,
+    company: &'a Company,
+}
+
+impl By<'_> {
+    /// Calls expected of a pair in the `buckets` that end with `last`.
+    fn expected(self, known: &Baseline, view: View, last: i64, buckets: i64) -> f64 {
+        let at = self.company.usual_bucket(view, last);
+        known.seasonality.as_ref().map_or(0.0, |seasonality| seasonality.expected(at, buckets))
+    }
+
+    /// Calls that a pair has missed up to the end of `bucket`. While nothing at all was logged, nobody missed any.
+    fn missed(self, known: &Baseline, view: View, last_seen: i64, bucket: i64) -> f64 {
+        let since = last_seen.max(self.company.awaited_since(view));
+        self.expected(known, view, bucket, bucket - since)
+    }
+
+    /// The first bucket at whose end a pair that called last in `last_seen` could be silent; `None` where that takes more than a day.
+    fn due(self, known: &Baseline, view: View, last_seen: i64) -> Option<i64> {
+        known.seasonality.as_ref()?;
+        let longest = f64::from(known.longest_silence);
+        let is_due = |bucket| is_reportable(times_longest(self.missed(known, view, last_seen, bucket), longest));
+        if !is_due(last_seen + OLD) {
+            return None;
+        }
+        let (mut before, mut due) = (0, OLD);
+        while due - before > 1 {
+            let middle = before + (due - before) / 2;
+            if is_due(last_seen + middle) { due = middle } else { before = middle }
+        }
+        Some(last_seen + due)
+    }
+
+    fn silence_of<P>(self, state: &EntityState<P>, known: &Baseline, bucket: i64) -> Option<Missing> {
+        let view = state.entity.view;
+        let called = state.sum(Column::Calls, SIX_HOURS, bucket) as f64;
+        let expected = self.expected(known, view, bucket, WINDOWS[SIX_HOURS].length(bucket));
+        let missed = at_level(self.missed(known, view, state.last_seen, bucket), called, expected);
+        let times = times_longest(missed, f64::from(known.longest_silence));
+        let pair = || state.entity.clone();
+        is_reportable(times).then(|| Missing { pair: pair(), last_seen: state.last_seen, missed, times })
+    }
 }
 
 /// One pair's silence.
@@ -122,87 +175,67 @@ enum Group {
     Vendor(Vec<Missing>),
     /// That of most of what is logged in a view.
     Source(Vec<Missing>),
+    /// All of a view, on a day on which most callers call less.
+    QuietDay(Vec<Missing>),
 }
 
 impl LastSeen {
     /// Notes that a pair called in a bucket.
-    fn note(&mut self, pair: EntityId, baselines: &Baselines, bucket: i64) {
+    fn note(&mut self, pair: EntityId, view: View, by: By<'_>, bucket: i64) {
         if !self.followed.contains(&pair) {
-            self.follow(pair, baselines, bucket);
+            self.follow(pair, view, by, bucket);
         }
     }
 
-    fn follow(&mut self, pair: EntityId, baselines: &Baselines, last_seen: i64) {
-        let known = baselines.get(pair).filter(|known| known.is_known);
-        if let Some(due) = known.and_then(|known| due(known, last_seen)) {
+    fn follow(&mut self, pair: EntityId, view: View, by: By<'_>, last_seen: i64) {
+        let known = by.baselines.get(pair).filter(|known| known.is_known);
+        if let Some(due) = known.and_then(|known| by.due(known, view, last_seen)) {
             self.followed.insert(pair);
             self.due.entry(due).or_default().push(pair);
         }
     }
 
     /// Who is silent at the end of a bucket, the longest silence of each first.
-    fn silences<P>(&mut self, store: &EntityStore<P>, baselines: &Baselines, bucket: i64) -> Vec<Group> {
+    fn silences<P>(&mut self, store: &EntityStore<P>, by: By<'_>, bucket: i64) -> Vec<Group> {
         let later = self.due.split_off(&(bucket + 1));
         let due_now = std::mem::replace(&mut self.due, later);
         self.silent.extend(due_now.into_values().flatten());
         let mut silences = Vec::new();
         for pair in std::mem::take(&mut self.silent) {
             let state = store.get(pair).filter(|state| bucket - state.last_seen <= OLD);
-            let Some((state, known)) = state.zip(baselines.get(pair)) else {
+            let Some((state, known)) = state.zip(by.baselines.get(pair)) else {
                 self.followed.remove(&pair);
                 continue;
             };
-            if due(known, state.last_seen).is_none_or(|due| due > bucket) {
+            let view = state.entity.view;
+            if by.due(known, view, state.last_seen).is_none_or(|due| due > bucket) {
                 self.followed.remove(&pair);
-                self.follow(pair, baselines, state.last_seen);
+                self.follow(pair, view, by, state.last_seen);
                 continue;
             }
             self.silent.insert(pair);
-            silences.extend(silence_of(state, known, bucket));
+            // That nothing at all is logged is news of the log.
+            if by.company.heard(view) == Some(bucket) {
+                silences.extend(by.silence_of(state, known, bucket));
+            }
         }
         if silences.is_empty() {
             return Vec::new();
         }
         silences.sort_by(|a, b| b.missed.total_cmp(&a.missed).then_with(|| a.pair.cmp(&b.pair)));
         let is_awaited = |state: &&EntityState<P>| {
-            let known = baselines.get(state.entity.id()).filter(|known| known.is_known);
-            let seasonality = known.and_then(|known| known.seasonality.as_ref());
+            let known = by.baselines.get(state.entity.id()).filter(|known| known.is_known);
+            let expected = |known| by.expected(known, state.entity.view, bucket, AWAITED_BUCKETS);
             state.entity.level == Level::Pair
                 && bucket - state.last_seen <= OLD
-                && seasonality.is_some_and(|usual| usual.expected(bucket, AWAITED_BUCKETS) >= AWAITED_CALLS)
+                && known.is_some_and(|known| expected(known) >= AWAITED_CALLS)
         };
         let awaited: Vec<&Entity> = store.states().filter(is_awaited).map(|state| &state.entity).collect();
-        grouped(&awaited, silences)
+        grouped(&awaited, by.company, silences)
     }
 }
 
-/// The first bucket at whose end a pair that called last in `last_seen` could be silent; `None` where that takes more than a day.
-fn due(known: &Baseline, last_seen: i64) -> Option<i64> {
-    let seasonality = known.seasonality.as_ref()?;
-    let longest = f64::from(known.longest_silence);
-    let is_due = |bucket: i64| is_reportable(times_longest(missed_calls(seasonality, last_seen, bucket), longest));
-    if !is_due(last_seen + OLD) {
-        return None;
-    }
-    let (mut before, mut due) = (0, OLD);
-    while due - before > 1 {
-        let middle = before + (due - before) / 2;
-        if is_due(last_seen + middle) { due = middle } else { before = middle }
-    }
-    Some(last_seen + due)
-}
-
-fn silence_of<P>(state: &EntityState<P>, known: &Baseline, bucket: i64) -> Option<Missing> {
-    let seasonality = known.seasonality.as_ref()?;
-    let called = state.sum(Column::Calls, SIX_HOURS, bucket) as f64;
-    let expected = seasonality.expected(bucket, WINDOWS[SIX_HOURS].length(bucket));
-    let missed = at_level(missed_calls(seasonality, state.last_seen, bucket), called, expected);
-    let times = times_longest(missed, f64::from(known.longest_silence));
-    let pair = || state.entity.clone();
-    is_reportable(times).then(|| Missing { pair: pair(), last_seen: state.last_seen, missed, times })
-}
-
-fn grouped(awaited: &[&Entity], silent: Vec<Missing>) -> Vec<Group> {
+fn grouped(awaited: &[&Entity], company: &Company, silent: Vec<Missing>) -> Vec<Group> {
     let mut views: BTreeMap<View, Vec<Missing>> = BTreeMap::new();
     for silence in silent {
         views.entry(silence.pair.view).or_default().push(silence);
@@ -210,7 +243,7 @@ fn grouped(awaited: &[&Entity], silent: Vec<Missing>) -> Vec<Group> {
     // Each view has log sources of its own: that one goes on says nothing of the other's.
     let of_view = |(view, silent)| {
         let awaited: Vec<&Entity> = awaited.iter().copied().filter(|pair| pair.view == view).collect();
-        grouped_in_view(&awaited, silent)
+        if company.is_quiet(view) { vec![Group::QuietDay(silent)] } else { grouped_in_view(&awaited, silent) }
     };
     views.into_iter().flat_map(of_view).collect()
 }
@@ -243,7 +276,8 @@ fn grouped_in_view(awaited: &[&Entity], silent: Vec<Missing>) -> Vec<Group> {
 /// Who no longer calls, and how rare that is; `None` where it is not rare enough to report.
 fn silent(context: &Context<'_>, group: &Group) -> Option<Candidate> {
     let Context { bundle, budget, bucket, .. } = *context;
-    let (Group::Caller(silences) | Group::Vendor(silences) | Group::Source(silences)) = group;
+    let (Group::Caller(silences) | Group::Vendor(silences) | Group::Source(silences) | Group::QuietDay(silences)) =
+        group;
     let longest = silences.first()?;
     let view = bundle.views.get(&longest.pair.view)?;
     let times = silences.iter().map(|silence| silence.times).fold(0.0, f64::max);
@@ -254,7 +288,11 @@ fn silent(context: &Context<'_>, group: &Group) -> Option<Candidate> {
     if rate > share {
         return None;
     }
-    let class = if matches!(group, Group::Caller(_)) { &OF_CALLER } else { &OF_VENDOR };
+    let class = match group {
+        Group::Caller(_) => &OF_CALLER,
+        Group::Vendor(_) | Group::Source(_) => &OF_VENDOR,
+        Group::QuietDay(_) => &ON_QUIET_DAY,
+    };
     let mut candidate = Candidate::new(longest.pair.clone(), class);
     match group {
         Group::Caller(_) => {}
@@ -264,6 +302,13 @@ fn silent(context: &Context<'_>, group: &Group) -> Option<Candidate> {
             candidate.subject.account.clear();
             LOG_SOURCE.clone_into(&mut candidate.subject.vendor);
         }
+        Group::QuietDay(_) => {
+            candidate.subject.caller.clear();
+            candidate.subject.account.clear();
+            MOST_CALLERS.clone_into(&mut candidate.subject.vendor);
+            candidate.pages = false;
+            candidate.details.likely = Some(Benign::QuietDay);
+        }
     }
     let missed = silences.iter().map(|silence| silence.missed).sum();
     let buckets = bucket - longest.last_seen;
@@ -272,7 +317,7 @@ fn silent(context: &Context<'_>, group: &Group) -> Option<Candidate> {
 }
 
 /// A silence in words: of how many pairs, for how many buckets, and the calls missed.
-fn reason(pairs: usize, buckets: i64, missed: f64, p_value: f64) -> Contribution {
+pub(super) fn reason(pairs: usize, buckets: i64, missed: f64, p_value: f64) -> Contribution {
     let minutes = buckets * BUCKET_SECONDS / 60;
     let of = if pairs > 1 { format!(" from {pairs} pairs of caller and vendor") } else { String::new() };
     Contribution {
@@ -320,7 +365,7 @@ mod tests {
 
     /// Five calls a bucket up to bucket 5,000, and of those who are not silent two buckets more.
     fn after(pairs: &[(&str, &str)], silent: &[(&str, &str)]) -> Vec<Group> {
-        let (mut last_seen, baselines) = (LastSeen::default(), baselines(pairs));
+        let (mut last_seen, baselines, mut company) = (LastSeen::default(), baselines(pairs), Company::default());
         let mut store = EntityStore::<()>::default();
         let mut groups = Vec::new();
         for bucket in 4_900..=5_002 {
@@ -331,9 +376,13 @@ mod tests {
                 let mut values = [0; WIDTH];
                 values[Column::Calls as usize] = 5;
                 store.at_mut(index).unwrap().add(bucket, &values);
-                last_seen.note(pair.id(), &baselines, bucket);
+                company.note(pair.view, bucket, 0.0);
+                let by = By { baselines: &baselines, company: &company };
+                last_seen.note(pair.id(), pair.view, by, bucket);
             }
-            groups = last_seen.silences(&store, &baselines, bucket);
+            // Somebody else calls on: the log itself goes on.
+            [View::Egress, View::Audit].into_iter().for_each(|view| company.note(view, bucket, 0.0));
+            groups = last_seen.silences(&store, By { baselines: &baselines, company: &company }, bucket);
         }
         groups
     }

@@ -124,6 +124,17 @@ impl Windows {
         self.buckets.last().filter(|(newest, _)| *newest == bucket).map(|(_, values)| values)
     }
 
+    /// Calls of the `count` hours that end with `hour`, of at most a day (count).
+    pub fn calls_by_hour(&self, hour: i64, count: i64) -> Vec<i64> {
+        let count = count.clamp(1, 24);
+        let first = hour - count + 1;
+        let mut calls = vec![0; count as usize];
+        for (at, values) in self.hours.iter().filter(|(at, _)| (first..=hour).contains(at)) {
+            calls[(at - first) as usize] = values[Column::Calls as usize];
+        }
+        calls
+    }
+
     /// The newest bucket with calls.
     pub fn newest(&self) -> Option<i64> {
         self.buckets.last().map(|(bucket, _)| *bucket)

@@ -46,10 +46,38 @@ pub struct Paths {
 #[derive(Debug, Default)]
 struct Node {
     children: Vec<(Box<str>, usize)>,
-    /// Of each child's key: compared before the key itself is.
-    signatures: Vec<u32>,
+    /// Where a child of a key's hash stands among the children, plus one; open addressing, a power of two of slots.
+    slots: Vec<u16>,
     /// The paths that end here: the user may name one for several fields.
     paths: Vec<usize>,
+}
+
+impl Node {
+    fn add(&mut self, key: &str, child: usize) {
+        self.children.push((key.into(), child));
+        self.slots = vec![0; (4 * self.children.len()).next_power_of_two()];
+        for (number, (key, _)) in (1..).zip(&self.children) {
+            let mut slot = hash(key) & (self.slots.len() - 1);
+            while self.slots[slot] != 0 {
+                slot = (slot + 1) & (self.slots.len() - 1);
+            }
+            self.slots[slot] = number;
+        }
+    }
+
+    #[inline]
+    fn child(&self, key: &str) -> Option<usize> {
+        let mask = self.slots.len().checked_sub(1)?;
+        let mut slot = hash(key) & mask;
+        loop {
+            let number = usize::from(self.slots[slot]);
+            let (known, child) = self.children.get(number.wrapping_sub(1))?;
+            if **known == *key || known.eq_ignore_ascii_case(key) {
+                return Some(*child);
+            }
+            slot = (slot + 1) & mask;
+        }
+    }
 }
 
 impl Paths {
@@ -70,24 +98,22 @@ impl Paths {
         }
         let child = self.nodes.len();
         self.nodes.push(Node::default());
-        self.nodes[node].children.push((key.into(), child));
-        self.nodes[node].signatures.push(signature(key));
+        self.nodes[node].add(key, child);
         child
     }
 
     #[inline]
     fn child(&self, node: usize, key: &str) -> Option<usize> {
-        let Node { children, signatures, .. } = &self.nodes[node];
-        let own = signature(key);
-        let like = signatures.iter().enumerate().filter(|(_, signature)| **signature == own);
-        like.map(|(at, _)| &children[at]).find(|(known, _)| known.eq_ignore_ascii_case(key)).map(|(_, child)| *child)
+        self.nodes[node].child(key)
     }
 
     /// The node of a key, which may hold dots.
     fn descend(&self, node: usize, key: &str) -> Option<usize> {
         match self.child(node, key) {
             Some(child) => Some(child),
-            None if key.contains('.') => key.split('.').try_fold(node, |node, key| self.child(node, key)),
+            None if memchr::memchr(b'.', key.as_bytes()).is_some() => {
+                key.split('.').try_fold(node, |node, key| self.child(node, key))
+            }
             None => None,
         }
     }
@@ -98,13 +124,15 @@ impl Paths {
     }
 }
 
-/// Length and three letters of a key, in whatever case: of few keys are they the same.
+/// Of length and three letters of a key, in whatever case: few keys share all of them.
 #[inline]
-fn signature(key: &str) -> u32 {
+fn hash(key: &str) -> usize {
     let bytes = key.as_bytes();
     let letter = |at: usize| bytes.get(at).map_or(0, |byte| byte | 0x20);
     let last = bytes.len().wrapping_sub(1);
-    u32::from_le_bytes([bytes.len() as u8, letter(0), letter(bytes.len() / 2), letter(last)])
+    let signature = u32::from_le_bytes([bytes.len() as u8, letter(0), letter(bytes.len() / 2), letter(last)]);
+    // Fibonacci hashing: the high bits are the mixed ones.
+    (signature.wrapping_mul(0x9e37_79b1) >> 16) as usize
 }
 
 /// The value at a path.
@@ -112,6 +140,7 @@ fn signature(key: &str) -> u32 {
 enum Value<'a> {
     #[default]
     Absent,
+    /// A text without the blanks around it, that is more than a placeholder.
     Text(Cow<'a, str>),
     /// A number, `true`, `NaN`, as it is written.
     Word(&'a str),
@@ -121,11 +150,25 @@ enum Value<'a> {
 }
 
 impl<'a> Value<'a> {
+    fn of_text(text: Cow<'a, str>) -> Self {
+        let is_visible = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
+        let bytes = text.as_bytes();
+        let text = match text {
+            text if is_visible(bytes.first()) && is_visible(bytes.last()) => text,
+            Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+            Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
+        };
+        if is_unset(&text) { Self::Absent } else { Self::Text(text) }
+    }
+
+    fn of_word(word: &'a str) -> Self {
+        if word == "null" { Self::Absent } else { Self::Word(word) }
+    }
+
     fn is_set(&self) -> bool {
         match self {
             Self::Absent => false,
-            Self::Text(text) => !is_unset(text.trim()),
-            Self::Word(word) => *word != "null",
+            Self::Text(_) | Self::Word(_) => true,
             Self::List(list) => list.iter().any(Self::is_set),
             Self::Object => true,
         }
@@ -149,15 +192,14 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The text, trimmed; `None` where there is none, or only a placeholder.
+    /// The text; `None` where there is none.
     fn text(&self) -> Option<Cow<'a, str>> {
-        let text = match self.first() {
-            Self::Text(Cow::Borrowed(text)) => Cow::Borrowed(text.trim()),
-            Self::Text(Cow::Owned(text)) => Cow::Owned(text.trim().to_owned()),
-            Self::Word(word) => Cow::Borrowed(*word),
-            Self::Absent | Self::List(_) | Self::Object => return None,
-        };
-        Some(text).filter(|text| !is_unset(text) && *text != "null")
+        match self {
+            Self::Text(text) => Some(text.clone()).filter(|text| *text != "null"),
+            Self::Word(word) => Some(Cow::Borrowed(*word)),
+            Self::List(_) => self.first().text(),
+            Self::Absent | Self::Object => None,
+        }
     }
 
     fn shape(&self) -> Shape {
@@ -194,11 +236,18 @@ pub(super) fn is_unset(text: &str) -> bool {
     matches!(text, "" | "-")
 }
 
+/// Values of a record that there is room for at once.
+const USUAL_VALUES: usize = 32;
+
 /// The values of one record.
 #[derive(Clone, Debug)]
 pub struct Fields<'a> {
     paths: &'a Paths,
+    /// Where the value of a path stands among the values, plus one: of most paths a record has none.
+    slots: Vec<u16>,
     values: Vec<Value<'a>>,
+    /// The values before this one are those of earlier elements of a list, and stand.
+    standing: usize,
     /// Times without an offset are of this zone.
     zone: Option<TimeZone>,
     /// Paths whose value could not be read.
@@ -210,8 +259,28 @@ pub struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// No value yet.
     pub fn new(paths: &'a Paths, zone: Option<TimeZone>) -> Self {
-        let values = vec![Value::Absent; paths.names.len()];
-        Self { paths, values, zone, unreadable: Vec::new(), time_problem: None }
+        let slots = vec![0; paths.names.len()];
+        let values = Vec::with_capacity(paths.names.len().min(USUAL_VALUES));
+        Self { paths, slots, values, standing: 0, zone, unreadable: Vec::new(), time_problem: None }
+    }
+
+    #[inline]
+    fn value(&self, path: impl Into<usize>) -> &Value<'a> {
+        match usize::from(self.slots[path.into()]) {
+            0 => &Value::Absent,
+            slot => &self.values[slot - 1],
+        }
+    }
+
+    fn put(&mut self, path: usize, value: Value<'a>) {
+        match usize::from(self.slots[path]) {
+            0 => {
+                self.values.push(value);
+                self.slots[path] = self.values.len() as u16;
+            }
+            slot if slot <= self.standing && self.values[slot - 1].is_set() => {}
+            slot => self.values[slot - 1] = value,
+        }
     }
 
     /// Reads the values of a JSON object.
@@ -239,9 +308,9 @@ impl<'a> Fields<'a> {
                 if !at.children.is_empty() && text.starts_with('{') {
                     self.read_object_in(node, &text);
                 }
-                Value::Text(text)
+                Value::of_text(text)
             }
-            Kind::Word => Value::Word(cursor.word()),
+            Kind::Word => Value::of_word(cursor.word()),
             Kind::Object if at.children.is_empty() => cursor.skip().map(|_| Value::Object)?,
             Kind::Object => {
                 self.read_object(node, cursor)?;
@@ -250,8 +319,8 @@ impl<'a> Fields<'a> {
             Kind::List => self.read_list(node, cursor)?,
         };
         if let Some((last, others)) = at.paths.split_last() {
-            others.iter().for_each(|path| self.values[*path] = value.clone());
-            self.values[*last] = value;
+            others.iter().for_each(|path| self.put(*path, value.clone()));
+            self.put(*last, value);
         }
         Ok(())
     }
@@ -260,8 +329,8 @@ impl<'a> Fields<'a> {
     fn read_object_in(&mut self, node: usize, text: &str) {
         let mut inside = Fields::new(self.paths, None);
         if inside.read_object(node, &mut Cursor::new(text)).is_ok() {
-            for (value, inner) in self.values.iter_mut().zip(inside.values).filter(|(_, inner)| inner.is_set()) {
-                *value = inner.into_owned();
+            for path in (0..inside.slots.len()).filter(|path| inside.has(*path)) {
+                self.put(path, inside.value(path).clone().into_owned());
             }
         }
     }
@@ -275,8 +344,8 @@ impl<'a> Fields<'a> {
             let named = has_children.then(|| self.paths.child(node, &index.to_string())).flatten();
             match (cursor.kind()?, named) {
                 (_, Some(child)) => self.read_value(child, cursor)?,
-                (Kind::Text, None) => list.push(Value::Text(cursor.string()?)),
-                (Kind::Word, None) => list.push(Value::Word(cursor.word())),
+                (Kind::Text, None) => list.push(Value::of_text(cursor.string()?)),
+                (Kind::Word, None) => list.push(Value::of_word(cursor.word())),
                 (Kind::Object, None) if has_children => {
                     if let Some((name, mut value)) = named_value(cursor.clone()) {
                         if let Some(child) = self.paths.child(node, &name) {
@@ -284,14 +353,10 @@ impl<'a> Fields<'a> {
                         }
                         return cursor.skip().map(drop);
                     }
-                    // What earlier elements had stands.
-                    let before = self.values.clone();
-                    self.read_object(node, cursor)?;
-                    for (value, before) in self.values.iter_mut().zip(before) {
-                        if before.is_set() {
-                            *value = before;
-                        }
-                    }
+                    let before = std::mem::replace(&mut self.standing, self.values.len());
+                    let read = self.read_object(node, cursor);
+                    self.standing = before;
+                    read?;
                 }
                 (Kind::Object | Kind::List, None) => drop(cursor.skip()?),
             }
@@ -302,22 +367,22 @@ impl<'a> Fields<'a> {
 
     /// Sets the value at a path, of a record that is no JSON.
     pub fn set(&mut self, path: impl Into<usize>, text: &'a str) {
-        self.values[path.into()] = Value::Text(Cow::Borrowed(text));
+        self.put(path.into(), Value::of_text(Cow::Borrowed(text)));
     }
 
     /// Sets the value at a path, of a record that is no JSON, to a text that does not stand in it as it is.
     pub fn set_owned(&mut self, path: impl Into<usize>, text: String) {
-        self.values[path.into()] = Value::Text(Cow::Owned(text));
+        self.put(path.into(), Value::of_text(Cow::Owned(text)));
     }
 
     /// Whether there is a value that is more than a placeholder.
     pub fn has(&self, path: impl Into<usize>) -> bool {
-        self.values[path.into()].is_set()
+        self.value(path).is_set()
     }
 
     /// The text at a path; a number or truth value as it is written.
     pub fn text(&self, path: impl Into<usize>) -> Option<Cow<'a, str>> {
-        self.values[path.into()].text()
+        self.value(path).text()
     }
 
     /// The first text that is set.
@@ -327,7 +392,7 @@ impl<'a> Fields<'a> {
 
     /// All texts of a list, or the one that is there.
     pub fn texts(&self, path: impl Into<usize>) -> Vec<Cow<'a, str>> {
-        match &self.values[path.into()] {
+        match self.value(path) {
             Value::List(list) => list.iter().filter_map(Value::text).collect(),
             other => other.text().into_iter().collect(),
         }
@@ -355,7 +420,7 @@ impl<'a> Fields<'a> {
     /// A number. Negative ones stand for nothing.
     pub fn real(&mut self, path: impl Into<usize>) -> Option<f64> {
         let path = path.into();
-        let value = self.values[path].first();
+        let value = self.value(path).first();
         let number = match value {
             Value::Absent => return None,
             Value::Object | Value::List(_) => Number::Unreadable,
@@ -411,7 +476,7 @@ impl<'a> Fields<'a> {
     pub fn time_as(&mut self, path: impl Into<usize>, layout: &Layout, zone: Option<TimeZone>) -> i64 {
         let path = path.into();
         let zone = zone.or_else(|| self.zone.clone());
-        let problem = match self.values[path].text() {
+        let problem = match self.value(path).text() {
             None => Problem::Missing,
             Some(text) => match parse(&text, layout, zone.as_ref()) {
                 Time::At(time) => {
@@ -419,7 +484,7 @@ impl<'a> Fields<'a> {
                     return time;
                 }
                 Time::WithoutZone => Problem::NoZone,
-                Time::Unreadable => Problem::Expected { what: "a time", found: self.values[path].first().shape() },
+                Time::Unreadable => Problem::Expected { what: "a time", found: self.value(path).first().shape() },
             },
         };
         let field = Some(self.paths.names[path].clone());
@@ -455,6 +520,10 @@ enum Number {
 impl Number {
     /// Reads `812`, `1.2e3`, ` 812 `, `+812`; of `0.1, 0.2` the first. `12,345` could be either, and is neither.
     fn of(text: &str) -> Self {
+        if (1..=15).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            let whole = text.bytes().fold(0_u64, |whole, digit| whole * 10 + u64::from(digit - b'0'));
+            return Self::Known(whole as f64);
+        }
         let text = text.trim();
         if is_unset(text) || text == "null" {
             return Self::Unset;

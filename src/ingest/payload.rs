@@ -75,7 +75,7 @@ pub(super) fn trim(text: &str) -> &str {
 /// The records of a trimmed text, in order. What is no JSON comes out as it is: its format will report. Objects one behind the other in
 /// one line come out as one, for [`joined`] to part.
 pub(super) fn records(text: &str) -> impl Iterator<Item = &str> {
-    let values = if !text.contains('\n') {
+    let values = if memchr::memchr(b'\n', text.as_bytes()).is_none() {
         Values::One((!text.is_empty()).then_some(text))
     } else if is_document(text) && list_of(text).is_some() {
         Values::One(Some(text))
@@ -143,10 +143,8 @@ pub(super) fn list_of(value: &str) -> Option<&str> {
         let first = list.trim_start();
         return (first.is_empty() || first.starts_with(['{', '[', ']'])).then_some(list);
     }
-    let (key, rest) = value.strip_prefix('{')?.trim_start().strip_prefix('"')?.split_once('"')?;
-    if !LISTS.contains(&key) {
-        return None;
-    }
+    let key = value.strip_prefix('{')?.trim_start().strip_prefix('"')?;
+    let rest = LISTS.iter().find_map(|list| key.strip_prefix(list)?.strip_prefix('"'))?;
     rest.trim_start().strip_prefix(':')?.trim_start().strip_prefix('[')
 }
 

@@ -138,6 +138,8 @@ pub struct Snapshot<'a, P = ()> {
     pub state: &'a EntityState<P>,
     /// The bucket that ends.
     pub bucket: i64,
+    /// The bucket of the history's clock that it is: another one where the callers' clocks moved.
+    pub usual_bucket: i64,
     /// Sums over the windows that end with it.
     pub sums: &'a WindowSums,
 }
@@ -161,7 +163,7 @@ impl<P> Snapshot<'_, P> {
         let kind = test.statistic().kind;
         let expected = match (kind, seasonality) {
             (Kind::Volume, Some(seasonality)) => {
-                seasonality.expected(self.bucket, WINDOWS[test.window].length(self.bucket))
+                seasonality.expected(self.usual_bucket, WINDOWS[test.window].length(self.bucket))
             }
             _ => 0.0,
         };

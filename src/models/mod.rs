@@ -17,6 +17,7 @@ pub mod audit;
 pub mod baseline;
 pub mod bundle;
 pub mod calibration;
+pub mod clock_shift;
 pub mod dispersion;
 pub mod expectation;
 pub mod hourly;

@@ -224,6 +224,11 @@ impl Seasonality {
         sum(&today.cells[..to]) + sum(&yesterday.cells[CELLS + to - buckets..])
     }
 
+    /// Whether it tells the hours of a day apart.
+    pub const fn has_hours(&self) -> bool {
+        matches!(self.0, Shape::Daily(_))
+    }
+
     /// Mean calls of a bucket (2): on weekdays, at weekends.
     pub fn mean(&self) -> [f64; DAY_TYPES] {
         match &self.0 {

@@ -29,4 +29,8 @@ pub struct Checkpoint {
     pub bundle: String,
     /// Topic → what its records before the offsets were.
     pub tallies: BTreeMap<String, Tally>,
+    /// How far event time was behind the clock at the newest record, microseconds; `None` where the stream was not live.
+    pub delay: Option<i64>,
+    /// Time up to which event time goes on without records, microseconds since the epoch: to be carried out first.
+    pub tick: Option<i64>,
 }

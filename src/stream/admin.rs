@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -19,6 +19,8 @@ use super::metrics;
 #[derive(Debug, Default)]
 pub struct Health {
     ready: AtomicBool,
+    /// When records were last read, microseconds since the epoch; 0 where none were since the start.
+    heard: AtomicI64,
 }
 
 impl Health {
@@ -28,6 +30,21 @@ impl Health {
         if self.ready.swap(is_ready, Ordering::Relaxed) != is_ready {
             tracing::info!(ready = is_ready, "readiness changed");
         }
+    }
+
+    /// Records were read at `now`, microseconds since the epoch.
+    pub fn heard(&self, now: i64) {
+        metrics::heard(now);
+        self.heard.store(now, Ordering::Relaxed);
+    }
+
+    /// Readiness and the time of the last record, in two lines.
+    fn to_text(&self) -> String {
+        let heard = Some(self.heard.load(Ordering::Relaxed)).filter(|heard| *heard != 0);
+        let heard = heard.and_then(|heard| jiff::Timestamp::from_microsecond(heard).ok());
+        let heard = heard.map_or_else(|| "none since the start".to_owned(), |heard| format!("{heard:.0}"));
+        let ready = if self.is_ready() { "ready" } else { "not ready" };
+        format!("{ready}\nlast record: {heard}\n")
     }
 
     /// Readiness as set last.
@@ -65,7 +82,8 @@ impl Admin {
 
 fn router(health: Arc<Health>) -> Router {
     let readiness = move || async move {
-        if health.is_ready() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
+        let status = if health.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        (status, health.to_text())
     };
     let exposition = || async {
         let text = metrics::install().map(|handle| handle.render()).unwrap_or_default();
@@ -99,7 +117,10 @@ mod tests {
         assert!(ask(admin.address, "/healthz").starts_with("HTTP/1.1 200"));
         assert!(ask(admin.address, "/readyz").starts_with("HTTP/1.1 503"));
         health.set_ready(true);
-        assert!(ask(admin.address, "/readyz").starts_with("HTTP/1.1 200"));
+        assert!(ask(admin.address, "/readyz").ends_with("ready\nlast record: none since the start\n"));
+        health.heard(1_789_459_200_000_000);
+        let ready = ask(admin.address, "/readyz");
+        assert!(ready.starts_with("HTTP/1.1 200") && ready.ends_with("last record: 2026-09-15T08:00:00Z\n"), "{ready}");
         let metrics = ask(admin.address, "/metrics");
         assert!(metrics.contains("# HELP apiwarden_ready 1 while records can be read"), "{metrics}");
     }

@@ -16,13 +16,13 @@ use super::preparation::{Looked, Preparation, Prepared};
 use super::settings::EngineSettings;
 use super::watermark::{Arrival, Watermark};
 use crate::alerts::Alert;
-use crate::calls::{Calls, Templates};
+use crate::calls::{Calls, Templates, View};
 use crate::features::Entity;
 use crate::models::bundle::Bundle;
 use crate::rollup::{Rollup, bucket_of};
 
 /// Version of the snapshot's layout.
-const SNAPSHOT_VERSION: u32 = 7;
+const SNAPSHOT_VERSION: u32 = 8;
 /// Why the engine cannot go on.
 #[derive(Debug, Error)]
 pub enum EngineError {
@@ -66,6 +66,7 @@ struct Snapshot<'a> {
     records: std::borrow::Cow<'a, BTreeMap<i64, HashSet<u64>>>,
     templates: std::borrow::Cow<'a, Templates>,
     counters: Counters,
+    ticked: Option<i64>,
     memory: std::borrow::Cow<'a, Memory>,
 }
 
@@ -81,6 +82,8 @@ pub struct Engine {
     /// Ids of the records of open buckets, where the source gives one.
     records: BTreeMap<i64, HashSet<u64>>,
     counters: Counters,
+    /// The newest bucket up to which time went on without records.
+    ticked: Option<i64>,
     /// The first and the last bucket judged.
     judged: Option<(i64, i64)>,
     evaluator: Evaluator,
@@ -99,6 +102,7 @@ impl Engine {
             preparation: Preparation::new(Arc::clone(&bundle), bundle.templates.clone(), Looked::default()),
             records: BTreeMap::new(),
             counters: Counters::default(),
+            ticked: None,
             judged: None,
             evaluator: Evaluator::new(Arc::clone(&bundle), settings.clone(), Memory::default())
                 .map_err(EngineError::Bundle)?,
@@ -222,6 +226,32 @@ impl Engine {
         self.go_on()
     }
 
+    /// Time has gone on to `time` (microseconds of event time) without a record, and the input is read to its end: what that means. No
+    /// bucket is closed by it, so records that come late are judged all the same.
+    pub fn tick(&mut self, time: i64) -> Vec<Alert> {
+        let bucket = bucket_of(time.saturating_sub(self.settings.lateness_micros())) - 1;
+        let heard = self.heard();
+        if heard.is_empty() || self.ticked.max(heard.values().max().copied()).is_some_and(|last| bucket <= last) {
+            return Vec::new();
+        }
+        self.ticked = Some(bucket);
+        self.evaluator.tick(&heard, bucket)
+    }
+
+    /// The newest bucket with a call of each view, judged or not.
+    fn heard(&self) -> BTreeMap<View, i64> {
+        let mut heard = self.evaluator.heard();
+        for rollup in [&self.open, &self.late] {
+            for bucket in rollup.buckets() {
+                for row in rollup.bucket(bucket) {
+                    let newest = heard.entry(row.relation.view()).or_insert(bucket);
+                    *newest = (*newest).max(bucket);
+                }
+            }
+        }
+        heard
+    }
+
     /// The input has ended: judges all that is open. Incidents stay open, as they would in the stream.
     ///
     /// # Errors
@@ -237,6 +267,11 @@ impl Engine {
     /// Up to when all has been heard, microseconds of event time.
     pub fn watermark(&self) -> Option<i64> {
         self.watermark.time(self.settings.hold_back())
+    }
+
+    /// The newest call that was pushed, microseconds of event time.
+    pub fn newest(&self) -> Option<i64> {
+        self.watermark.newest()
     }
 
     /// The first and the last bucket that were judged since the engine was made.
@@ -265,6 +300,7 @@ impl Engine {
             records: Cow::Borrowed(&self.records),
             templates: Cow::Borrowed(&self.preparation.templates),
             counters: self.counters,
+            ticked: self.ticked,
             memory: Cow::Borrowed(&self.evaluator.memory),
         };
         postcard::to_stdvec(&snapshot).map_err(|error| EngineError::Snapshot(error.to_string()))
@@ -296,6 +332,7 @@ impl Engine {
             ),
             records: snapshot.records.into_owned(),
             counters: snapshot.counters,
+            ticked: snapshot.ticked,
             judged: None,
             evaluator: Evaluator::new(Arc::clone(&bundle), settings.clone(), memory).map_err(EngineError::Bundle)?,
             bundle,

@@ -5,6 +5,7 @@
 //!
 //! Not here: what is found, and why (`detect`).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -15,8 +16,8 @@ use super::settings::EngineSettings;
 use crate::alerts::{Alert, IncidentStore, Severity, severity};
 use crate::calls::View;
 use crate::detect::{
-    self, AuditMemory, Budget, Candidate, Changes, Context, Evaluated, Explanations, Finding, Memories, Models,
-    Novelties, OpenIncidents, State, Store, Subject, unusual,
+    self, AuditMemory, Budget, Candidate, Changes, Company, Context, Evaluated, Explanations, Finding, Memories,
+    Models, Novelties, OpenIncidents, State, Store, Subject, unusual,
 };
 use crate::features::{DAY, Entity, EntityId, FeatureVector, Level, WindowSums};
 use crate::models::audit;
@@ -39,6 +40,7 @@ pub(super) struct Memory {
     novelties: Novelties,
     audit: AuditMemory,
     changes: Changes,
+    company: Company,
     explanations: Explanations,
     incidents: IncidentStore,
     /// What single detectors remember.
@@ -74,9 +76,15 @@ struct By {
 }
 
 impl By {
-    fn context<'a>(&'a self, store: &'a Store, incidents: &'a IncidentStore, bucket: i64, time: i64) -> Context<'a> {
+    fn context<'a>(
+        &'a self,
+        store: &'a Store,
+        company: &'a Company,
+        incidents: &'a IncidentStore,
+        (bucket, time): (i64, i64),
+    ) -> Context<'a> {
         let Self { bundle, models, budget, .. } = self;
-        Context { bundle, models, budget: *budget, store, incidents, bucket, time }
+        Context { bundle, models, budget: *budget, store, company, incidents, bucket, time }
     }
 }
 
@@ -93,6 +101,7 @@ struct Judged {
 struct Judging<'a> {
     bundle: &'a Bundle,
     store: &'a Store,
+    company: &'a Company,
     between: &'a [f64],
 }
 
@@ -103,7 +112,8 @@ impl Judging<'_> {
         let level = view.levels.get(&state.entity.level)?;
         let baseline = self.bundle.baselines.get(state.entity.id());
         let sums = Box::new(state.windows.sums(bucket));
-        let at = Snapshot { state, bucket, sums: &sums };
+        let usual_bucket = self.company.usual_bucket(state.entity.view, bucket);
+        let at = Snapshot { state, bucket, usual_bucket, sums: &sums };
         let by = Expected {
             baseline,
             level,
@@ -156,8 +166,13 @@ impl Reporter<'_> {
             (false, None) => Severity::Low,
         };
         let subject = candidate.subject.clone();
+        let takes_back = candidate.takes_back;
         let finding = Finding::of(candidate, self.store, bundle, bucket, time);
-        self.incidents.add(&subject, &finding, severity, &bundle.manifest.version);
+        if takes_back {
+            self.incidents.take_back(&subject, &finding.message);
+        } else {
+            self.incidents.add(&subject, &finding, severity, &bundle.manifest.version);
+        }
     }
 
     /// Makes the incident of one of a vendor's callers the vendor's, if a vendor can have caused it.
@@ -203,18 +218,21 @@ impl Evaluator {
         let time = bucket_start(bucket + 1) + self.by.settings.lateness_micros();
         alerts.extend(self.memory.incidents.close(time));
         self.forget(bucket, time);
+        self.memory.company.hear(rows, &self.by.bundle.baselines, bucket);
         let touched = self.add(bucket, rows, vectors);
+        self.memory.company.observe(&self.memory.store, &self.by.bundle.baselines, bucket);
         let judged = self.judge_all(&touched, bucket);
         self.memory.explanations.outages.observe(&self.memory.store, bucket);
 
-        let Memory { store, novelties, audit, explanations, incidents, detectors, .. } = &mut self.memory;
-        let mut candidates = detect::close(&self.by.context(store, incidents, bucket, time), rows, detectors);
+        let Memory { store, novelties, audit, company, explanations, incidents, detectors, .. } = &mut self.memory;
+        let now = (bucket, time);
+        let mut candidates = detect::close(&self.by.context(store, company, incidents, now), rows, detectors);
         // Novelties were looked for minute by minute; a beacon takes the whole bucket.
         let beacons: Vec<_> = rows.iter().filter_map(|row| novelties.beacon(row, &self.by.bundle)).collect();
         candidates.extend(beacons.iter().filter_map(|new| novelties.evaluate(new, &self.by.bundle, self.by.budget)));
         let mut reporter = Reporter { by: &self.by, store, explanations, incidents, bucket, time };
         candidates.into_iter().for_each(|candidate| reporter.report(candidate));
-        let found = audit.evaluate(&self.by.context(store, reporter.incidents, bucket, time), &audit::rows(rows));
+        let found = audit.evaluate(&self.by.context(store, company, reporter.incidents, now), &audit::rows(rows));
         found.into_iter().for_each(|candidate| reporter.report(candidate));
 
         for (index, judged) in judged {
@@ -222,6 +240,23 @@ impl Evaluator {
         }
         alerts.extend(self.memory.incidents.report(time));
         alerts
+    }
+
+    /// The newest judged bucket with a call of each view.
+    pub fn heard(&self) -> BTreeMap<View, i64> {
+        let heard = |view| Some((view, self.memory.company.heard(view)?));
+        [View::Egress, View::Audit].into_iter().filter_map(heard).collect()
+    }
+
+    /// What it means that nothing came up to the end of a bucket; `heard` is the newest bucket with a call of each view. Nothing else is
+    /// judged, so records of the time before may still come.
+    pub fn tick(&mut self, heard: &BTreeMap<View, i64>, bucket: i64) -> Vec<Alert> {
+        let time = bucket_start(bucket + 1) + self.by.settings.lateness_micros();
+        let Memory { store, company, explanations, incidents, detectors, .. } = &mut self.memory;
+        let candidates = detect::tick(&self.by.context(store, company, incidents, (bucket, time)), heard, detectors);
+        let mut reporter = Reporter { by: &self.by, store, explanations, incidents, bucket, time };
+        candidates.into_iter().for_each(|candidate| reporter.report(candidate));
+        self.memory.incidents.report(time)
     }
 
     /// Adds a bucket's rows to their entities. Returns the indices of those, vendors first: what they explain is not reported of their
@@ -249,18 +284,20 @@ impl Evaluator {
 
     /// The tests of all egress entities that called in a bucket, in their order: the same whatever the number of workers.
     fn judge_all(&mut self, touched: &[usize], bucket: i64) -> Vec<(usize, Judged)> {
-        let by = Judging { bundle: &self.by.bundle, store: &self.memory.store, between: &self.between };
+        let Memory { store, company, .. } = &self.memory;
+        let by = Judging { bundle: &self.by.bundle, store, company, between: &self.between };
         let judge = |index: &usize| by.judge(*index, bucket).map(|judged| (*index, judged));
         let judged: Vec<(usize, Judged)> = if touched.len() >= MIN_PARALLEL {
             touched.par_iter().with_min_len(64).filter_map(judge).collect()
         } else {
             touched.iter().filter_map(judge).collect()
         };
-        let Memory { store, explanations, .. } = &mut self.memory;
+        let Memory { store, company, explanations, .. } = &mut self.memory;
         for (index, judged) in &judged {
             if let Some(state) = store.at(*index).filter(|state| state.entity.level == Level::Pair) {
                 let baseline = self.by.bundle.baselines.get(state.entity.id());
-                explanations.outages.note(Snapshot { state, bucket, sums: &judged.sums }, baseline);
+                let usual_bucket = company.usual_bucket(state.entity.view, bucket);
+                explanations.outages.note(Snapshot { state, bucket, usual_bucket, sums: &judged.sums }, baseline);
             }
         }
         judged
@@ -269,7 +306,7 @@ impl Evaluator {
     /// Asks all detectors about an entity.
     fn evaluate_entity(&mut self, index: usize, judged: Judged, bucket: i64, time: i64) {
         let Judged { mut verdicts, row, sums } = judged;
-        let Memory { store, changes, explanations, incidents, detectors, .. } = &mut self.memory;
+        let Memory { store, changes, company, explanations, incidents, detectors, .. } = &mut self.memory;
         let bundle = &self.by.bundle;
         let Some(state) = store.at_mut(index) else { return };
         let Some(view) = bundle.views.get(&state.entity.view) else { return };
@@ -291,7 +328,7 @@ impl Evaluator {
         let Some(state) = store.at(index) else { return };
         let (row, hour) = (row.as_deref(), hour.as_ref());
         let entity = Evaluated { state, sums: &sums, baseline, verdicts: &verdicts, p_value, rate, row, hour };
-        let context = self.by.context(store, incidents, bucket, time);
+        let context = self.by.context(store, company, incidents, (bucket, time));
         let candidates = detect::evaluate(&context, &entity, detectors, &mut parts);
         let (unusual, shift) = unusual(&context, &entity, changes).unzip();
         let mut reporter = Reporter { by: &self.by, store, explanations, incidents, bucket, time };

@@ -24,6 +24,7 @@ const AHEAD: &str = "apiwarden_calls_ahead_total";
 const ALERTS: &str = "apiwarden_alerts_total";
 const RETRIES: &str = "apiwarden_sink_retries_total";
 const WATERMARK: &str = "apiwarden_watermark_seconds";
+const HEARD: &str = "apiwarden_last_record_seconds";
 const LAG: &str = "apiwarden_lag";
 const READY: &str = "apiwarden_ready";
 const CHECKPOINT_SECONDS: &str = "apiwarden_checkpoint_duration_seconds";
@@ -78,6 +79,7 @@ fn describe() {
         Unit::Seconds,
         "Event time up to which everything is evaluated, seconds since the epoch."
     );
+    describe_gauge!(HEARD, Unit::Seconds, "When records were last read, seconds since the epoch.");
     describe_gauge!(LAG, Unit::Count, "Records in Kafka that were not read yet, as of the last fetch.");
     describe_gauge!(READY, "1 while records can be read and alerts delivered, else 0.");
     describe_histogram!(CHECKPOINT_SECONDS, Unit::Seconds, "Time that a checkpoint took.");
@@ -113,6 +115,11 @@ pub(super) fn engine(counters: &super::Counters, watermark: Option<i64>) {
     if let Some(micros) = watermark {
         gauge!(WATERMARK).set(micros as f64 / 1e6);
     }
+}
+
+/// Sets when records were last read, microseconds since the epoch.
+pub(super) fn heard(now: i64) {
+    gauge!(HEARD).set(now as f64 / 1e6);
 }
 
 /// Counts an alert.

@@ -14,6 +14,7 @@ mod preparation;
 pub mod run;
 mod settings;
 pub mod shutdown;
+mod ticks;
 mod verdicts;
 mod watermark;
 mod workers;

@@ -69,6 +69,11 @@ impl Partitions {
         Self { next, assigned: BTreeMap::new(), patience, silence, read_at: now, asked_at: None }
     }
 
+    /// How long all partitions were read to their ends, as their leaders confirmed.
+    pub(super) fn quiet_for(&self) -> Duration {
+        self.silence.length
+    }
+
     /// Next offsets, for the checkpoint.
     pub(super) fn next(&self) -> &BTreeMap<String, i64> {
         &self.next

@@ -19,6 +19,7 @@ use super::dead_letter::Form;
 pub use super::error::RunError;
 use super::partitions::Partitions;
 use super::shutdown::Shutdown;
+use super::ticks::Ticks;
 use super::verdicts::Listener;
 use super::workers::{Read, Workers};
 use super::{Counters, Engine, EngineError, EngineSettings, metrics};
@@ -52,6 +53,8 @@ pub(crate) trait Machine {
     fn push(&mut self, partition: &str, calls: Calls) -> Result<Vec<Alert>, EngineError>;
     fn assign(&mut self, partitions: &[String]);
     fn idle(&mut self, partition: &str) -> Result<Vec<Alert>, EngineError>;
+    fn tick(&mut self, time: i64) -> Vec<Alert>;
+    fn newest(&self) -> Option<i64>;
     fn snapshot(&self) -> Result<Vec<u8>, EngineError>;
     fn watermark(&self) -> Option<i64>;
     fn counters(&self) -> Counters;
@@ -66,6 +69,12 @@ impl Machine for Engine {
     }
     fn idle(&mut self, partition: &str) -> Result<Vec<Alert>, EngineError> {
         Self::idle(self, partition)
+    }
+    fn tick(&mut self, time: i64) -> Vec<Alert> {
+        Self::tick(self, time)
+    }
+    fn newest(&self) -> Option<i64> {
+        Self::newest(self)
     }
     fn snapshot(&self) -> Result<Vec<u8>, EngineError> {
         Self::snapshot(self)
@@ -115,6 +124,7 @@ pub(crate) fn run_machine<M: Machine>(
         let event = consumer.poll()?;
         // Before anything new is taken in: what the leaders answered is about what was read until now.
         shell.close_idle(&consumer, &event)?;
+        shell.tick()?;
         match event {
             Event::Records(batches) => shell.read(&batches)?,
             Event::Assigned(partitions) => shell.take(&consumer, &partitions)?,
@@ -143,6 +153,7 @@ struct Shell<'a, M> {
     outlets: Vec<Outlet>,
     dead_letters: Outlet,
     partitions: Partitions,
+    ticks: Ticks,
     /// The furthest watermark so far, for the metric: the engine's own goes back while partitions are waited for again.
     watermark: Option<i64>,
     saved_at: Instant,
@@ -193,6 +204,7 @@ impl<'a, M: Machine> Shell<'a, M> {
             dead_letters: open(dead_letters.as_ref())?,
             workers,
             partitions: Partitions::resume(saved.offsets, patience, Instant::now()),
+            ticks: Ticks::resume(saved.delay),
             watermark: machine.watermark(),
             saved_at: Instant::now(),
             records_since: 0,
@@ -210,6 +222,10 @@ impl<'a, M: Machine> Shell<'a, M> {
             // Where the sinks stood before anything was delivered: else a crash before the first checkpoint doubles alerts.
             shell.save()?;
         }
+        if let Some(time) = saved.tick {
+            let alerts = shell.machine.tick(time);
+            shell.deliver(alerts)?;
+        }
         Ok(shell)
     }
 
@@ -224,14 +240,16 @@ impl<'a, M: Machine> Shell<'a, M> {
     /// Takes in one partition's records: those that cannot be decoded become dead letters, the rest goes to the engine.
     fn read_batch(&mut self, batch: &Batch<'_>) -> Result<(), RunError> {
         let name = batch.partition.to_string();
-        let Read { calls, letters, tally, ahead } =
-            self.workers.decode(batch, jiff::Timestamp::now().as_microsecond())?;
+        let now = jiff::Timestamp::now().as_microsecond();
+        let Read { calls, letters, tally, ahead } = self.workers.decode(batch, now)?;
         self.account(&batch.partition.topic, &tally);
         self.warn_of_clocks(ahead);
         let alerts = if !calls.is_empty() { self.machine.push(&name, calls)? } else { Vec::new() };
         self.dead_letters.deliver(&letters, self.health, self.shutdown)?;
         self.deliver(alerts)?;
 
+        self.health.heard(now);
+        self.ticks.heard(self.machine.newest(), now);
         if let Some(last) = batch.records.last() {
             self.partitions.read_to(&name, last.offset() + 1, Instant::now());
         }
@@ -339,6 +357,15 @@ impl<'a, M: Machine> Shell<'a, M> {
         Ok(())
     }
 
+    /// Goes on in time where no record comes. The tick is saved first: should it be cut short, it is repeated as it was.
+    fn tick(&mut self) -> Result<(), RunError> {
+        let now = jiff::Timestamp::now().as_microsecond();
+        let Some(time) = self.ticks.due(self.partitions.quiet_for(), now) else { return Ok(()) };
+        self.save_before(Some(time))?;
+        let alerts = self.machine.tick(time);
+        self.deliver(alerts)
+    }
+
     /// Readiness and metrics.
     fn report(&mut self, consumer: &Consumer) {
         self.health.set_ready(consumer.is_connected());
@@ -368,6 +395,11 @@ impl<'a, M: Machine> Shell<'a, M> {
     }
 
     fn save(&mut self) -> Result<(), RunError> {
+        self.save_before(None)
+    }
+
+    /// Saves, before a tick is carried out.
+    fn save_before(&mut self, tick: Option<i64>) -> Result<(), RunError> {
         let started = Instant::now();
         let outlets = self.outlets.iter().chain([&self.dead_letters]);
         let bytes = self.store.save(&Checkpoint {
@@ -376,6 +408,8 @@ impl<'a, M: Machine> Shell<'a, M> {
             sinks: outlets.map(|outlet| (outlet.name.clone(), outlet.sink.position())).collect(),
             bundle: self.bundle.clone(),
             tallies: self.tallies.clone(),
+            delay: self.ticks.delay(),
+            tick,
         })?;
         metrics::checkpoint(started.elapsed().as_secs_f64(), bytes);
         self.saved_at = Instant::now();

@@ -99,6 +99,11 @@ impl Watermark {
         Some(times?.into_iter().min()?.saturating_sub(lateness))
     }
 
+    /// The newest event time of any partition, microseconds.
+    pub fn newest(&self) -> Option<i64> {
+        self.partitions.values().filter_map(|progress| progress.newest).max()
+    }
+
     /// Buckets before this one are closed.
     pub fn open_from(&mut self, lateness: i64) -> Option<i64> {
         let open = bucket_of(self.time(lateness)?);

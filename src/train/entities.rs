@@ -133,7 +133,7 @@ impl EntityHistory {
                 state.add_endpoint(at.bucket, &self.endpoints[*index as usize], *calls);
             }
             let sums: WindowSums = state.windows.sums(at.bucket);
-            see(at.bucket, Snapshot { state: &state, bucket: at.bucket, sums: &sums });
+            see(at.bucket, Snapshot { state: &state, bucket: at.bucket, usual_bucket: at.bucket, sums: &sums });
         }
     }
 

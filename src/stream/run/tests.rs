@@ -39,6 +39,12 @@ impl Machine for Echo {
     fn idle(&mut self, _partition: &str) -> Result<Vec<Alert>, EngineError> {
         Ok(Vec::new())
     }
+    fn tick(&mut self, _time: i64) -> Vec<Alert> {
+        Vec::new()
+    }
+    fn newest(&self) -> Option<i64> {
+        None
+    }
     fn snapshot(&self) -> Result<Vec<u8>, EngineError> {
         Ok(self.seen.join("\n").into_bytes())
     }
@@ -204,6 +210,12 @@ impl Machine for Strict {
             self.is_stall_due = true;
         }
         Ok(Vec::new())
+    }
+    fn tick(&mut self, _time: i64) -> Vec<Alert> {
+        Vec::new()
+    }
+    fn newest(&self) -> Option<i64> {
+        None
     }
     fn snapshot(&self) -> Result<Vec<u8>, EngineError> {
         Ok(Vec::new())
