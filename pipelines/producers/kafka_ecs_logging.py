@@ -33,7 +33,9 @@ class KafkaHandler(logging.Handler):
 
 def logged(session, handler: logging.Handler, service: str):
     """Has every answer that this `requests.Session` gets logged by `handler`."""
-    handler.setFormatter(ecs_logging.StdlibFormatter(exclude_fields=["log.original", "log.origin", "process"], extra={"service.name": service}))
+    handler.setFormatter(
+        ecs_logging.StdlibFormatter(exclude_fields=["log.original", "log.origin", "process"], extra={"service.name": service})
+    )
     log = logging.getLogger(f"{service}.calls")
     log.setLevel(logging.INFO)
     log.propagate = False

@@ -1,8 +1,6 @@
 """Caddy forwards to two vendors and sends its access log to rsyslog, which writes into Kafka."""
 
-from harness import BILLING, BROKERS, PIPELINES, Finding, Trial, free_port, main, through_gateway
-
-PRODUCERS = PIPELINES / "producers"
+from harness import BILLING, BROKERS, PRODUCERS, Finding, Trial, free_port, main, through_gateway
 
 
 def test(trial: Trial):

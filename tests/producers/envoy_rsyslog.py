@@ -1,8 +1,7 @@
 """Envoy is the egress proxy of two services; rsyslog writes its access log into Kafka."""
 
-from harness import BILLING, BROKERS, CRM, INSTALLED, PIPELINES, Finding, Trial, free_port, main, through_gateway
+from harness import BILLING, BROKERS, CRM, INSTALLED, PRODUCERS, Finding, Trial, free_port, main, through_gateway
 
-PRODUCERS = PIPELINES / "producers"
 ENVOY = INSTALLED / "python" / "bin" / "envoy"
 
 

@@ -19,11 +19,15 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.parse
+import urllib.request
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable, NamedTuple
+from typing import NamedTuple
 
 import confluent_kafka
 
@@ -32,8 +36,9 @@ from vendors import Vendors
 ROOT = Path(__file__).resolve().parents[2]
 PIPELINES = ROOT / "pipelines"
 PRODUCERS = PIPELINES / "producers"
-# What Debian's packages unpack to: no service is started, and the two syslog daemons, which exclude each other, lie side by side.
-DEBIAN = Path(os.environ["APIWARDEN_PRODUCERS"]) / "debian"
+# What `run.sh` installed: Debian's packages, unpacked; Python's; the collector.
+INSTALLED = Path(os.environ["APIWARDEN_PRODUCERS"])
+DEBIAN = INSTALLED / "debian"
 APIWARDEN = os.environ["APIWARDEN"]
 BROKERS = os.environ["KAFKA_BOOTSTRAP_SERVERS"]
 
@@ -103,13 +108,13 @@ class Trial:
         self.processes: list[subprocess.Popen] = []
         self.sent = 0
         atexit.register(self.clean)
-        signal.signal(signal.SIGTERM, lambda *_: exit(143))
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         self.vendors = Vendors(self.directory)
         shipped = (PIPELINES / pipeline).read_text()
-        topics = re.search(r'^topics = \["(.*)"\]', shipped, re.M)[1]
+        topics = re.search(r'^topics = \["(.*)"\]', shipped, re.MULTILINE)[1]
         self.topic = f"{topics}-{self.mark}"
-        self.bundle = self.pipelines / re.search(r'^bundle = "(.*)"', shipped, re.M)[1]
-        listen = re.search(r'^listen = ".*"', shipped, re.M)[0]
+        self.bundle = self.pipelines / re.search(r'^bundle = "(.*)"', shipped, re.MULTILINE)[1]
+        self.admin = f"127.0.0.1:{free_port()}"
         # Bundle and state lie relative to the pipeline file, and so in this test's directory.
         self.pipeline = self.adapt(
             PIPELINES / pipeline,
@@ -117,7 +122,7 @@ class Trial:
                 "localhost:9092": BROKERS,
                 f'"{topics}"': f'"{self.topic}"',
                 '"apiwarden-alerts"': f'"{self.alerts}"',
-                listen: f'listen = "127.0.0.1:{free_port()}"',
+                re.search(r'^listen = "(.*)"', shipped, re.MULTILINE)[1]: self.admin,
             },
             self.pipelines,
         )
@@ -161,17 +166,20 @@ class Trial:
         path = {"LD_LIBRARY_PATH": ":".join(map(str, libraries))}
         return self.start(DEBIAN / program, *arguments, port=port, environment={**path, **(environment or {})})
 
-    def start_rsyslog(self, configuration: Path, port: int = 0) -> subprocess.Popen:
-        """What distributions have in rsyslog.conf, and the shipped file behind it."""
+    def start_rsyslog(self, configuration: Path, port: int = 0, udp: int = 0):
+        """The shipped file, included as distributions include it. Waits for the ports, of TCP and UDP."""
         whole = self.directory / "rsyslog.conf"
         whole.write_text(f'global(workDirectory="{self.directory}")\ninclude(file="{configuration}")\n')
         (modules,) = DEBIAN.glob("usr/lib/*-linux-gnu/rsyslog")
-        return self.start_debian("usr/sbin/rsyslogd", "-n", "-i", self.directory / "rsyslog.pid", "-M", modules, "-f", whole, port=port)
+        own = ["-i", self.directory / "rsyslog.pid", "-M", modules]
+        process = self.start_debian("usr/sbin/rsyslogd", "-n", *own, "-f", whole, port=port)
+        # What is sent by UDP before is lost.
+        until("rsyslog receives", START_SECONDS, lambda: alive(process) and not (udp and is_free_udp(udp)))
 
-    def start_syslog_ng(self, configuration: Path) -> subprocess.Popen:
+    def start_syslog_ng(self, configuration: Path):
         (version,) = (DEBIAN / "usr/lib/syslog-ng").glob("[0-9]*")
         own = [f"--{name}={self.directory}/syslog-ng.{name}" for name in ("persist-file", "pidfile", "control")]
-        return self.start_debian("usr/sbin/syslog-ng", "-F", "-f", configuration, f"--module-path={version}", *own)
+        self.start_debian("usr/sbin/syslog-ng", "-F", "-f", configuration, f"--module-path={version}", *own)
 
     def show_logs(self):
         for log in sorted(self.directory.rglob("*.log")):
@@ -196,6 +204,7 @@ class Trial:
             time.sleep(2)
         print("alert:", found[0]["message"])
         self.arrived()
+        self.judged()
         stop(stream)
         if stream.returncode != 0:
             raise Failed(f"apiwarden ended with {stream.returncode}")
@@ -207,9 +216,10 @@ class Trial:
         """The same of files: what `scan` finds in them."""
         found = apiwarden("scan", "--pipeline", self.pipeline, "--model", self.bundle, "--input", self.file("scanned", records))
         alerts = [json.loads(line) for line in found.stdout.splitlines()]
-        print("scan:", found.stderr.strip().splitlines()[-1], *map(summary, alerts), sep="\n")
+        print("scan:", found.stderr.strip().splitlines()[-1])
         if not any(shows(alert, finding) for alert in alerts):
-            raise Failed(f"no alert of {finding}")
+            raise Failed(f"no alert of {finding} among {[summary(alert) for alert in alerts]}")
+        print("alert:", alerts[0]["message"])
         self.no_secrets([found.stdout.encode()])
 
     def send(self, send: Callable[[Call], None], calls: list[Call]):
@@ -240,6 +250,23 @@ class Trial:
         file.write_bytes(b"".join(record.rstrip(b"\n") + b"\n" for record in records))
         return file
 
+    def judged(self):
+        """The stream's own account: it has judged every call, and nothing else became of any."""
+        until("every call is judged", START_SECONDS, lambda: self.metrics()["apiwarden_calls_total"] >= self.sent)
+        metrics = self.metrics()
+        print("run:", {name: count for name, count in metrics.items() if name.endswith("_total") and count})
+        for lost in ("rejected_records", "too_late_calls", "repeated_calls"):
+            if metrics[f"apiwarden_{lost}_total"]:
+                raise Failed(f"{lost}: {metrics[f'apiwarden_{lost}_total']}")
+
+    def metrics(self) -> Counter:
+        with urllib.request.urlopen(f"http://{self.admin}/metrics", timeout=10) as answer:
+            lines = [line for line in answer.read().decode().splitlines() if line and not line.startswith("#")]
+        metrics = Counter()
+        for line in lines:
+            metrics[re.match(r"\w+", line)[0]] += float(line.rsplit(" ", 1)[1])
+        return metrics
+
     def train(self, records: list[bytes]):
         report = apiwarden("train", "--pipeline", self.pipeline, "--input", self.file("history", records), "--out", self.bundle)
         print("train:", report.stdout.strip().splitlines()[0])
@@ -261,7 +288,7 @@ def main(pipeline: str, test: Callable[[Trial], None]):
         trial.show_logs()
         if not isinstance(error, Failed):
             raise
-        exit(f"failed: {error}")
+        sys.exit(f"failed: {error}")
 
 
 # Calls.
@@ -330,9 +357,7 @@ def read(topic: str) -> list[bytes]:
 
 
 # Times as the producers write them: RFC 3339, and numbers since the epoch in seconds, milli-, micro- or nanoseconds.
-TIME = re.compile(
-    rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?=\.|Z|[+-]\d)|(?<![\w.-])(?P<epoch>1\d{9})(?P<fraction>\d{3}|\d{6}|\d{9})?(?![\w-])"
-)
+TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?=\.|Z|[+-]\d)|(?<![\w.-])(?P<epoch>1\d{9})(?P<fraction>\d{3}|\d{6}|\d{9})?(?![\w-])")
 
 
 def moved(record: bytes, seconds: int) -> bytes:
@@ -370,7 +395,7 @@ def summary(alert: dict) -> str:
 
 
 def apiwarden(*arguments) -> subprocess.CompletedProcess:
-    ended = subprocess.run([APIWARDEN, *map(str, arguments)], capture_output=True, text=True)
+    ended = subprocess.run([APIWARDEN, *map(str, arguments)], capture_output=True, text=True, check=False)
     if ended.returncode != 0:
         raise Failed(f"apiwarden {arguments[0]}: {ended.stderr.strip()[-2000:]}")
     return ended
@@ -405,8 +430,17 @@ def listens(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
+def is_free_udp(port: int) -> bool:
+    with socket.socket(type=socket.SOCK_DGRAM) as server:
+        try:
+            server.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
 def free_port() -> int:
-    """Of TCP; UDP has the same ports free as a rule."""
+    """Of TCP; the same number is free of UDP as a rule."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         return server.getsockname()[1]

@@ -1,6 +1,6 @@
 """mitmproxy intercepts the calls of a service and writes them as HAR, which is read as a file."""
 
-from harness import BILLING, INSTALLED, ROUNDS, Call, Finding, Trial, free_port, history, main, shows, stop, through_proxy
+from harness import BILLING, INSTALLED, ROUNDS, Call, Finding, Trial, free_port, history, main, stop, through_proxy
 
 MITMDUMP = INSTALLED / "python" / "bin" / "mitmdump"
 NORMAL = [BILLING, BILLING._replace(method="GET", url="https://api.stripe.com/v1/customers")]

@@ -1,14 +1,12 @@
 """NGINX forwards to two vendors and logs by syslog; rsyslog writes into Kafka."""
 
-from harness import BILLING, BROKERS, PIPELINES, Call, Finding, Trial, free_port, main, through_gateway
-
-PRODUCERS = PIPELINES / "producers"
+from harness import BILLING, BROKERS, PRODUCERS, Call, Finding, Trial, free_port, main, through_gateway
 
 
 def test(trial: Trial):
     syslog, stripe, hubspot = free_port(), free_port(), free_port()
     shipper = {"localhost:9092": BROKERS, '"nginx-egress"': f'"{trial.topic}"', '"5140"': f'"{syslog}"'}
-    trial.start_rsyslog(trial.adapt(PRODUCERS / "nginx-rsyslog.conf", shipper))
+    trial.start_rsyslog(trial.adapt(PRODUCERS / "nginx-rsyslog.conf", shipper), udp=syslog)
     servers = {":5140": f":{syslog}", ":8081": f":{stripe}", ":8082": f":{hubspot}"}
     egress = trial.adapt(PRODUCERS / "nginx.conf", servers)
     # Instead of DNS: `proxy_pass` takes a group of servers where one has the vendor's name.

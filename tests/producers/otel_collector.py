@@ -9,9 +9,8 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from harness import BILLING, BROKERS, CRM, INSTALLED, PIPELINES, Call, Finding, Trial, free_port, main
+from harness import BILLING, BROKERS, CRM, INSTALLED, PRODUCERS, Call, Finding, Trial, free_port, main
 
-PRODUCERS = PIPELINES / "producers"
 COLLECTOR = INSTALLED / "otelcol" / "otelcol"
 
 

@@ -5,10 +5,10 @@ import sys
 
 import requests
 
-from harness import BILLING, BROKERS, CRM, PIPELINES, Call, Finding, Trial, main
+from harness import BILLING, BROKERS, CRM, PRODUCERS, Call, Finding, Trial, main
 
-sys.path.append(str(PIPELINES / "producers"))
-from kafka_ecs_logging import KafkaHandler, logged  # noqa: E402
+sys.path.append(str(PRODUCERS))
+from kafka_ecs_logging import KafkaHandler, logged
 
 
 def test(trial: Trial):

@@ -79,19 +79,31 @@ fetch() {
     exec 8>&-
 }
 
+# Tests that still run when this script is ended stop their own programs and delete their directories.
+end_run() {
+    local group
+    for group in $(jobs -p); do
+        kill -TERM -- "-$group" 2>/dev/null || true
+    done
+    wait || true
+    rm -rf "$logs"
+}
+
 run() {
-    local name log passed=0 failed=0
+    local name code seconds passed=0 failed=0
     [[ -n ${KAFKA_BOOTSTRAP_SERVERS:-} ]] || fail "KAFKA_BOOTSTRAP_SERVERS is not set: export \"\$(tests/kafka/kafka.sh up)\""
     APIWARDEN=${APIWARDEN:-${CARGO_TARGET_DIR:-$root/target}/debug/apiwarden}
     [[ -x $APIWARDEN ]] || fail "$APIWARDEN is missing: cargo build, or set APIWARDEN"
     export APIWARDEN APIWARDEN_PRODUCERS=$cache PYTHONDONTWRITEBYTECODE=1 APIWARDEN_FINGERPRINT_KEY="the tests of log producers"
     logs=$(mktemp -d)
-    trap 'kill $(jobs -p) 2>/dev/null; wait; rm -rf "$logs"' EXIT
+    trap end_run EXIT
+    # Each test is a process group of its own, so that it ends with all its parts.
+    set -m
     # All at once: each waits most of its time for event time to pass.
     for name; do
         (
             began=$SECONDS code=0
-            timeout "$TEST_SECONDS" "$cache/python/bin/python" "$here/$name.py" >"$logs/$name" 2>&1 || code=$?
+            timeout --foreground "$TEST_SECONDS" "$cache/python/bin/python" "$here/$name.py" >"$logs/$name" 2>&1 || code=$?
             echo "$code $((SECONDS - began))" >"$logs/$name.end"
         ) &
     done

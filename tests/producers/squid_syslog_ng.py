@@ -3,9 +3,7 @@
 import os
 import shutil
 
-from harness import BROKERS, CRM, DEBIAN, PIPELINES, Finding, Trial, free_port, main, through_proxy
-
-PRODUCERS = PIPELINES / "producers"
+from harness import BROKERS, CRM, DEBIAN, PRODUCERS, Finding, Trial, free_port, main, through_proxy
 
 
 def test(trial: Trial):
