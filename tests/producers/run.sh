@@ -38,7 +38,10 @@ made() {
     ! cmp -s "$recipe" "$cache/$what.recipe" || return 0
     say "installing $what into $cache"
     rm -rf "${cache:?}/$what" "$cache/$what.recipe"
-    "$@" >"$cache/$what.log" 2>&1 </dev/null || { tail -n 30 "$cache/$what.log" >&2; fail "$what could not be installed (the end of its log is above)"; }
+    if ! "$@" >"$cache/$what.log" 2>&1 </dev/null; then
+        tail -n 30 "$cache/$what.log" >&2
+        fail "$what could not be installed (the end of its log is above)"
+    fi
     cp "$recipe" "$cache/$what.recipe"
 }
 
@@ -65,8 +68,8 @@ collector() (cd "$cache" && go run "$BUILDER" --config "$root/pipelines/producer
 
 fetch() {
     local needed
-    for needed in "apt-get:Debian's packages are used" "dpkg-deb:Debian's packages are used" "python3:install Python 3.11" \
-        "go:install Go 1.25 or later" "openssl:install it"; do
+    for needed in "apt-get:Debian's packages are used" "dpkg-deb:Debian's packages are used" "python3:install Python 3.11 or later" \
+        "go:install Go 1.26 or later" "openssl:install it"; do
         command -v "${needed%%:*}" >/dev/null || fail "${needed%%:*} is missing: ${needed#*:}"
     done
     mkdir -p "$cache"
