@@ -1,6 +1,6 @@
 //! The schema registry: schemas by their id, over the HTTP API that Confluent's registry defines and Karapace and Apicurio have too.
 //!
-//! A schema never changes under its id, so what was fetched stays, up to [`MAX_SCHEMAS`]; that an id is not known is asked again after a
+//! A schema never changes under its id, so what was fetched stays, up to a thousand; that an id is not known is asked again after a
 //! while, for a producer registers before it writes. A registry that does not answer says nothing of a record: the problem it leaves is
 //! one that passes ([`Problem::is_transient`]), and the stream waits and reads the record again. Requests are blocking, one at a time,
 //! bounded in time and length; after a failure the next records fail at once for a second, instead of each waiting for its own.
