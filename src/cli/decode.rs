@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use super::output::{print_text, report, stdout};
 use super::reading::Setup;
 use crate::calls::{CallRow, Calls, CallsBuilder, Details, Dimension, Owners, Relation, View};
-use crate::ingest::{Decoder, FileReader, Inputs, Tally};
+use crate::ingest::{FileReader, Inputs, Tally};
 
 /// Records that are read at once.
 const RECORDS_AT_ONCE: usize = 512;
@@ -113,7 +113,7 @@ impl Decode {
     pub fn run(self) -> anyhow::Result<()> {
         let setup = Setup::of(self.pipeline.as_deref())?;
         let mut reader = FileReader::new(&Inputs::resolve(&self.inputs)?);
-        let mut decoder = Decoder::new(&setup.decode)?;
+        let mut decoder = setup.decoder()?;
         let mut calls = CallsBuilder::with_vendors(setup.key.clone(), setup.vendors.clone());
         calls.name_owners(Owners::open(&setup.owners)?);
         calls.keep_details();

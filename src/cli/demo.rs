@@ -204,7 +204,7 @@ struct Show {
 
 impl Show {
     fn new(setup: Setup, model: PathBuf) -> anyhow::Result<Self> {
-        let decoder = Decoder::new(&setup.decode)?;
+        let decoder = setup.decoder()?;
         Ok(Self {
             calls: CallsBuilder::with_vendors(Arc::clone(&setup.key), Arc::clone(&setup.vendors)),
             setup,

@@ -9,7 +9,7 @@ use comfy_table::{Table, presets};
 
 use super::output::print_text;
 use super::reading::Setup;
-use crate::ingest::{Counts, Decoder, FORMATS, Inputs, Reading, Survey, filled};
+use crate::ingest::{Counts, FORMATS, Inputs, Reading, Survey, filled};
 
 /// Lists the log formats that are read, or says what the records of a file are.
 #[derive(Debug, Args)]
@@ -61,7 +61,7 @@ impl Detect {
         let setup = Setup::of(self.pipeline.as_deref())?;
         for input in &self.inputs {
             let inputs = Inputs::resolve(std::slice::from_ref(input))?;
-            let survey = Survey::of(&inputs, Decoder::new(&setup.decode)?, setup.key.clone())?;
+            let survey = Survey::of(&inputs, setup.decoder()?, setup.key.clone())?;
             let tally = &survey.tally;
             print_text(format_args!("{input}: {} records", tally.records()))?;
             for (name, count) in &survey.formats {

@@ -14,7 +14,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::output::report;
 use crate::alerts::triage::Triage;
 use crate::calls::{Calls, CallsBuilder, Exclude, FingerprintKey, OwnerDatabases, Owners, VendorPack};
-use crate::ingest::{Batch, Counts, DecodeError, DecodeSpec, Decoder, FileReader, InputError, Inputs, Piece, Tally};
+use crate::ingest::{
+    Batch, Counts, DecodeError, DecodeSpec, Decoder, FileReader, InputError, Inputs, Piece, Registry, SpecError, Tally,
+};
 use crate::models::bundle::{Bundle, BundleError};
 use crate::pipeline::{self, Detection, Plan, default_key_file};
 
@@ -28,10 +30,10 @@ const MAX_DIAGNOSTICS: usize = 5;
 /// Arguments: which logs to read, and how.
 #[derive(Debug, Args)]
 pub(super) struct Reading {
-    /// Log files, directories or globs; `-` for standard input. NDJSON, gzip, zstd, Parquet.
+    /// Log files, directories or globs; `-` for standard input. NDJSON, gzip, zstd, Parquet, Avro.
     #[arg(long = "input", short, value_name = "PATH", num_args = 1.., required = true)]
     pub inputs: Vec<String>,
-    /// Pipeline file; uses its [decode], [fingerprint], [vendors], [enrichment], [detection] and [triage] model. Without one the
+    /// Pipeline file; uses its [source.registry], [decode], [fingerprint], [vendors], [enrichment], [detection] and [triage] model. Without one the
     /// format is detected.
     #[arg(long, value_name = "FILE")]
     pub pipeline: Option<PathBuf>,
@@ -41,6 +43,8 @@ pub(super) struct Reading {
 pub(super) struct Setup {
     pub key: Arc<FingerprintKey>,
     pub decode: DecodeSpec,
+    /// Where schemas of framed records are found.
+    pub registry: Option<Arc<Registry>>,
     pub detection: Detection,
     pub vendors: Arc<VendorPack>,
     pub exclude: Vec<Exclude>,
@@ -59,10 +63,19 @@ impl Setup {
         let key_file = plan.as_ref().map_or_else(default_key_file, |plan| plan.key_file.clone());
         let key = Plan::key(&key_file).context("fingerprint key")?;
         let vendors = plan.as_ref().map_or_else(VendorPack::embedded, |plan| Arc::clone(&plan.vendors));
+        let registry = plan.as_ref().and_then(|plan| plan.registry.clone());
         let plan = plan.map(|plan| (plan.decode, plan.detection, plan.exclude, plan.owners, plan.triage.model));
         let (decode, detection, exclude, owners, triage) = plan.unwrap_or_default();
         let triage = triage.map(|model| Triage::load(&model)).transpose()?;
-        Ok(Self { key: Arc::new(key), decode, detection, vendors, exclude, owners, triage })
+        Ok(Self { key: Arc::new(key), decode, registry, detection, vendors, exclude, owners, triage })
+    }
+
+    /// A decoder that has seen nothing.
+    ///
+    /// # Errors
+    /// Where the specification names what no format has.
+    pub fn decoder(&self) -> Result<Decoder, SpecError> {
+        Ok(Decoder::new(&self.decode)?.with_registry(self.registry.clone()))
     }
 
     /// Loads the bundle in a directory, with the vendors of this setup.
@@ -140,7 +153,7 @@ impl Worker {
         let mut calls = CallsBuilder::with_vendors(Arc::clone(&setup.key), Arc::clone(&setup.vendors));
         calls.name_owners(owners.clone());
         calls.refuse_ahead_of(jiff::Timestamp::now().as_microsecond());
-        Ok(Self { decoder: Decoder::new(&setup.decode)?, calls })
+        Ok(Self { decoder: setup.decoder()?, calls })
     }
 
     fn decode(&mut self, piece: &Piece) -> (Batch, Calls) {

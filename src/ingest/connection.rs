@@ -148,7 +148,7 @@ impl Connection {
     }
 }
 
-fn resolve(property: &str, value: &Property, directory: &Path) -> Result<String, ConnectionError> {
+pub(super) fn resolve(property: &str, value: &Property, directory: &Path) -> Result<String, ConnectionError> {
     let text = match value {
         Property::Number(number) => return Ok(number.to_string()),
         Property::Flag(flag) => return Ok(flag.to_string()),

@@ -3,24 +3,25 @@
 //! One payload may hold many records, packed and wrapped in many ways. Each is read for itself: a broken one becomes a [`DecodeError`] and
 //! harms no neighbour. The format is declared, or found by the first record of a topic or file and kept until others fit better.
 //!
-//! Not here: how payloads are cut (`payload`), what shippers wrap (`envelope`), what a format means (`formats`).
+//! Not here: what binary payloads are in text (`framing`), how payloads are cut (`payload`), what shippers wrap (`envelope`), what a format means (`formats`).
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::declared::{CUSTOM, Declared};
 use super::envelope::{self, Opened};
 use super::fields::Fields;
 use super::formats::{FORMATS, FormatKind, Probe, Reading};
-use super::payload::{self, Codec};
+use super::framing::unframe;
+use super::payload::{self, Codec, MAX_CONTENT_BYTES};
 use super::place::{DecodeError, Place, Problem, RecordError};
+use super::registry::Registry;
 use super::spec::{DecodeSpec, SpecError};
 use crate::calls::{Call, CallsBuilder, View, workload_of_replica};
 
 /// Longest Kafka message that is read, bytes.
 const MAX_MESSAGE: usize = 10 << 20;
-/// Longest payload of a file, and longest content of a compressed message, bytes.
-pub(super) const MAX_CONTENT_BYTES: usize = 64 << 20;
 /// Most records in one payload.
 const MAX_RECORDS: usize = 100_000;
 /// Envelopes within envelopes that are opened.
@@ -73,6 +74,8 @@ type Read = Result<Found, (Option<&'static str>, RecordError)>;
 pub struct Decoder {
     rules: Rules,
     source: Source,
+    /// Where schemas of framed records are found.
+    registry: Option<Arc<Registry>>,
     /// Room for what the records of a payload are.
     reads: Vec<Read>,
     inflated: Vec<u8>,
@@ -131,7 +134,13 @@ impl Decoder {
             is_strict: spec.strict,
             keeps_generated_names: spec.keep_generated_names,
         };
-        Ok(Self { rules, source: Source::default(), reads: Vec::new(), inflated: Vec::new() })
+        Ok(Self { rules, source: Source::default(), registry: None, reads: Vec::new(), inflated: Vec::new() })
+    }
+
+    /// The same decoder, with a registry for the schemas of framed records.
+    #[must_use]
+    pub fn with_registry(self, registry: Option<Arc<Registry>>) -> Self {
+        Self { registry, ..self }
     }
 
     /// Reads a payload: one record or many, perhaps compressed. Never fails as a whole.
@@ -139,10 +148,15 @@ impl Decoder {
         if !self.source.place.as_ref().is_some_and(|source| source.shares_source_with(place)) {
             self.source = Source { place: Some(place.clone()), ..Source::default() };
         }
-        let Self { rules, source, reads, inflated } = self;
+        let Self { rules, source, registry, reads, inflated } = self;
         let mut decoded = Decoded::default();
         match content(bytes, limit_of(place), inflated) {
             Ok(plain) => {
+                let unframed = unframe(plain, registry.as_deref());
+                let (plain, problem) = match &unframed {
+                    Some(unframed) => (unframed.text.as_ref(), unframed.problem.clone()),
+                    None => (plain, None),
+                };
                 let text = payload::text(plain);
                 let mut reader = Reader { rules, source, calls, unreadable: &mut decoded.unreadable };
                 reader.read_all(
@@ -150,6 +164,7 @@ impl Decoder {
                     Outside { caller: None, declared: None, depth: DEEPEST_ENVELOPE },
                     reads,
                 );
+                reads.extend(problem.map(|problem| Err((None, problem.into()))));
                 if reads.is_empty() {
                     reads.push(Ok(Found::NotACall(if bytes.is_empty() { "tombstone" } else { "blank" })));
                 }

@@ -1,7 +1,7 @@
 //! Files: streamed one after another, whatever they are packed in.
 //!
-//! Plain, gzip or zstd by their first bytes, never by their name; a record a line, one JSON document over many lines, a table of text, or
-//! Parquet. Buffers are reused, and nothing but a document is held as a whole.
+//! Plain, gzip or zstd by their first bytes, never by their name; a record a line, one JSON document over many lines, a table of text,
+//! Parquet, or an Avro container. Buffers are reused, and nothing but a document is held as a whole.
 //!
 //! Not here: which files (`inputs`), what is in a record (`formats`).
 
@@ -12,11 +12,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::vec;
 
+use super::container::{self, Container};
 use super::cutter::{self, Cutter};
-use super::decoder::{Decoder, MAX_CONTENT_BYTES};
+use super::decoder::Decoder;
 use super::inputs::{InputError, Inputs, STDIN};
 use super::parquet::Rows;
-use super::payload::{self, Codec};
+use super::payload::{self, Codec, MAX_CONTENT_BYTES};
 use super::piece::{Batch, MAX_PIECE_BYTES, Piece};
 use super::table::{Dialect, Table};
 use super::utf16::Utf16;
@@ -117,6 +118,7 @@ enum Content {
     Text(Text),
     Table(Box<Table>),
     Parquet(Rows),
+    Avro(Box<Container<Box<dyn BufRead + Send>>>),
 }
 
 impl Source {
@@ -130,6 +132,7 @@ impl Source {
         match &mut self.content {
             Content::Parquet(rows) => rows.read(max_records, piece),
             Content::Table(table) => table.read(max_records, piece).map_err(InputError::unreadable(&self.path)),
+            Content::Avro(container) => read(container, max_records, piece).map_err(InputError::unreadable(&self.path)),
             Content::Text(text) => text.read(max_records, piece).map_err(InputError::unreadable(&self.path)),
         }
     }
@@ -140,21 +143,36 @@ impl Content {
         let counter = Arc::clone(counter);
         if path.as_os_str() == STDIN {
             let text = Text::open(Counted { inner: io::stdin(), counter });
-            return text.map(Self::of_text).map_err(InputError::unreadable(path));
+            return text.and_then(Self::of_text).map_err(InputError::unreadable(path));
         }
         let (file, is_parquet) = open(path).map_err(InputError::unreadable(path))?;
         if is_parquet {
             return Rows::open(path, file, counter).map(Self::Parquet);
         }
-        Text::open(Counted { inner: file, counter }).map(Self::of_text).map_err(InputError::unreadable(path))
+        Text::open(Counted { inner: file, counter }).and_then(Self::of_text).map_err(InputError::unreadable(path))
     }
 
-    fn of_text(text: Text) -> Self {
-        match text.table {
+    fn of_text(text: Text) -> io::Result<Self> {
+        Ok(match text.table {
+            _ if text.is_container => Self::Avro(Box::new(Container::open(text.reader)?)),
             Some(dialect) => Self::Table(Box::new(Table::new(text.reader, dialect))),
             None => Self::Text(text),
-        }
+        })
     }
+}
+
+/// Reads records of a container; whether it is at its end.
+fn read(container: &mut Container<impl BufRead>, max_records: usize, piece: &mut Piece) -> io::Result<bool> {
+    piece.start_at(container.records() + 1);
+    while piece.len() < max_records && piece.bytes.len() < MAX_PIECE_BYTES {
+        let begin = piece.bytes.len();
+        let limit = begin + MAX_CONTENT_BYTES;
+        if !container.next(&mut piece.bytes, limit).inspect_err(|_| piece.bytes.truncate(begin))? {
+            return Ok(true);
+        }
+        piece.end_record(true, begin);
+    }
+    Ok(false)
 }
 
 /// The file, at its start, and whether it is Parquet. A pipe is not asked: what is read of it is gone.
@@ -167,13 +185,14 @@ pub(super) fn open(path: &Path) -> io::Result<(File, bool)> {
     Ok((file, head == PARQUET))
 }
 
-/// Lines, or one document; or the rows of a table, which [`Table`] reads.
+/// Lines, or one document; or the rows of a table, which [`Table`] reads, or the records of a [`Container`].
 pub(super) struct Text {
     reader: Box<dyn BufRead + Send>,
     pub is_document: bool,
     /// Cuts values out of what is no lines.
     cutter: Option<Cutter>,
     pub table: Option<Dialect>,
+    pub is_container: bool,
     line: u64,
     pub buffer: Vec<u8>,
 }
@@ -198,8 +217,9 @@ impl Text {
         let beginning = String::from_utf8_lossy(head);
         let is_document = payload::is_document(payload::trim(&beginning));
         let cutter = (is_document || cutter::is_cut(&beginning)).then(Cutter::default);
+        let is_container = head.starts_with(container::MAGIC);
         let table = Dialect::of(head);
-        Ok(Self { reader, is_document, cutter, table, line: 0, buffer: Vec::new() })
+        Ok(Self { reader, is_document, cutter, table, is_container, line: 0, buffer: Vec::new() })
     }
 
     /// Whether the text is at its end. Of a text that breaks off within a record, the records before it are there.

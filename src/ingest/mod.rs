@@ -8,7 +8,9 @@
 //!
 //! Not here: what a call means (`calls`), whether its time is plausible beside the others' (`stream`).
 
+mod avro;
 pub mod connection;
+mod container;
 mod cutter;
 mod declared;
 mod decoder;
@@ -16,15 +18,19 @@ mod envelope;
 mod fields;
 mod file;
 mod formats;
+mod framing;
 mod inputs;
 mod json;
 pub mod kafka;
 mod otlp;
+mod otlp_proto;
 mod parquet;
 mod payload;
 mod piece;
 mod place;
+mod protobuf;
 mod raw;
+pub mod registry;
 mod spec;
 mod survey;
 mod table;
@@ -40,6 +46,7 @@ pub use inputs::{InputError, Inputs};
 pub use piece::{Batch, Piece};
 pub use place::{DecodeError, JsonFault, Place, Problem, RecordError, Shape};
 pub use raw::{CallReader, RawReader, parse_record};
+pub use registry::Registry;
 pub use spec::{DecodeSpec, FieldDetails, FieldSpec, SpecError};
 pub use survey::{Survey, filled};
 pub use tally::{Counts, Tally};

@@ -9,6 +9,9 @@ use std::io::Read;
 
 use super::place::Problem;
 
+/// Longest payload of a file, and longest content of a compressed or binary message, bytes.
+pub(super) const MAX_CONTENT_BYTES: usize = 64 << 20;
+
 /// The keys under which a file or an event bus lists its records, when such a key comes first.
 const LISTS: [&str; 2] = ["Records", "records"];
 

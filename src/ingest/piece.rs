@@ -5,7 +5,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::decoder::{Decoded, Decoder, MAX_CONTENT_BYTES};
+use super::decoder::{Decoded, Decoder};
+use super::payload::MAX_CONTENT_BYTES;
 use super::place::{DecodeError, Place, Problem, RecordError};
 use super::tally::Tally;
 use crate::calls::CallsBuilder;

@@ -188,12 +188,52 @@ pub enum Problem {
         /// `gzip` or `zstd`.
         codec: &'static str,
     },
+    /// A record of a registered schema, and no registry to ask for it.
+    #[error("a record of schema {id} of a registry: configure [source.registry]")]
+    NoRegistry {
+        /// Id of the schema.
+        id: u32,
+    },
+    /// The registry does not answer. It may later.
+    #[error("the schema registry does not answer")]
+    NoAnswerOfRegistry,
+    /// The registry does not know the schema.
+    #[error("the schema registry does not know schema {id}")]
+    UnknownSchema {
+        /// Id of the schema.
+        id: u32,
+    },
+    /// The schema, or one that it refers to, is none that can be read.
+    #[error("schema {id} of the registry cannot be read")]
+    UnusableSchema {
+        /// Id of the schema.
+        id: u32,
+    },
+    /// The bytes are no record of their schema.
+    #[error("no {encoding} of schema {id}")]
+    NotOfSchema {
+        /// `Avro` or `Protobuf`.
+        encoding: &'static str,
+        /// Id of the schema.
+        id: u32,
+    },
+    /// A record of the AWS Glue registry that is not JSON.
+    #[error("a record of the AWS Glue schema registry, of which only JSON is read")]
+    GlueFrame,
+    /// The Avro container is broken: what was read of it stands.
+    #[error("broken Avro container")]
+    BrokenContainer,
     /// Decoded, but no call can be made of it.
     #[error(transparent)]
     Call(CallProblem),
 }
 
 impl Problem {
+    /// Whether the record may be readable later, as it is.
+    pub const fn is_transient(&self) -> bool {
+        matches!(self, Self::NoAnswerOfRegistry)
+    }
+
     /// A short code for metrics and dead letters.
     pub const fn reason(&self) -> &'static str {
         match self {
@@ -208,6 +248,13 @@ impl Problem {
             Self::TooLarge { .. } => "too_large",
             Self::TooManyRecords { .. } => "too_many_records",
             Self::BrokenCompression { .. } => "broken_compression",
+            Self::NoRegistry { .. } => "no_registry",
+            Self::NoAnswerOfRegistry => "registry_unavailable",
+            Self::UnknownSchema { .. } => "unknown_schema",
+            Self::UnusableSchema { .. } => "unusable_schema",
+            Self::NotOfSchema { .. } => "not_of_schema",
+            Self::GlueFrame => "glue_frame",
+            Self::BrokenContainer => "broken_container",
             Self::Call(CallProblem::TimeAhead) => "time_ahead",
             Self::Call(CallProblem::NoCaller) => "no_caller",
             Self::Call(CallProblem::NoVendor) => "no_host",

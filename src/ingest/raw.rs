@@ -32,7 +32,7 @@ impl RawReader {
     /// The next record: of a list or a document each in turn, on one line. `None` past the last file.
     ///
     /// # Errors
-    /// A file cannot be read or is Parquet or a table, whose rows are no records of text; what was read of it stands.
+    /// A file cannot be read or is Parquet, Avro or a table, whose rows are no records of text; what was read of it stands.
     pub fn next_record(&mut self) -> Result<Option<String>, InputError> {
         loop {
             if let Some(record) = self.cut.pop_front() {
@@ -76,7 +76,11 @@ fn open(path: &Path) -> io::Result<Text> {
             (file, false) => Text::open(file)?,
         },
     };
-    if text.table.is_some() { Err(has_rows("a table")) } else { Ok(text) }
+    match text.table {
+        _ if text.is_container => Err(has_rows("an Avro container")),
+        Some(_) => Err(has_rows("a table")),
+        None => Ok(text),
+    }
 }
 
 /// Finds the call in one record after another; remembers the format that fitted last.

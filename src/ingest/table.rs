@@ -12,7 +12,7 @@ use std::io::{self, BufRead, Read, Take};
 use csv::{ByteRecord, Reader, ReaderBuilder};
 use serde_json::{Map, Value};
 
-use super::decoder::MAX_CONTENT_BYTES;
+use super::payload::MAX_CONTENT_BYTES;
 use super::piece::{MAX_PIECE_BYTES, Piece};
 
 const BYTE_ORDER_MARK: char = '\u{feff}';

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::calls::{Exclude, OwnerDatabases};
-use crate::ingest::{DecodeSpec, kafka};
+use crate::ingest::{DecodeSpec, kafka, registry};
 
 pub use campaign::Campaign;
 pub use diagnostic::PipelineError;
@@ -57,6 +57,7 @@ struct Spec {
 #[serde(deny_unknown_fields)]
 struct Source {
     kafka: kafka::Spec,
+    registry: Option<registry::Spec>,
 }
 
 /// `[fingerprint]`: the key file for credential fingerprints.

@@ -15,7 +15,7 @@ use super::{Admin, DeadLetter, Detection, Spec, State, Triage};
 use crate::alerts::sinks::{self, SINKS, SectionError, SinkPlan, SinkSpec, Surroundings};
 use crate::calls::{Exclude, FingerprintKey, KeyError, OwnerDatabases, VendorPack};
 use crate::ingest::connection::ConnectionError;
-use crate::ingest::{DecodeSpec, Decoder, SpecError, kafka};
+use crate::ingest::{DecodeSpec, Decoder, Registry, SpecError, kafka};
 
 /// Environment variable that holds the fingerprint key and overrides the key file.
 const KEY_VARIABLE: &str = "APIWARDEN_FINGERPRINT_KEY";
@@ -30,6 +30,8 @@ pub struct Plan {
     pub file: PathBuf,
     /// Where records come from.
     pub source: kafka::Source,
+    /// Where schemas of framed records are found, if anywhere.
+    pub registry: Option<Arc<Registry>>,
     /// How records are decoded.
     pub decode: DecodeSpec,
     /// File of the fingerprint key, unless the environment has the key.
@@ -117,6 +119,8 @@ fn check(text: &Text<'_>) -> Result<Plan, PipelineError> {
         .kafka
         .check(&directory)
         .map_err(|problem| text.at(&["source", "kafka", field_of(&problem)], problem))?;
+    let registry = spec.source.registry.map(|registry| registry.check(&directory)).transpose();
+    let registry = registry.map_err(|problem| text.at(&["source", "registry", problem.field()], problem))?;
     let around = Surroundings { connection: Some(source.connection.clone()), directory };
     let state = State { directory: around.path(&spec.state.directory), ..spec.state };
     let triage = plan_triage(spec.triage, &source, &around, &state);
@@ -126,6 +130,7 @@ fn check(text: &Text<'_>) -> Result<Plan, PipelineError> {
     Ok(Plan {
         file: text.file.to_owned(),
         source,
+        registry: registry.map(Arc::new),
         decode: spec.decode,
         key_file: spec.fingerprint.key_file.map_or_else(default_key_file, |path| around.path(&path)),
         vendors: read_vendors(text, spec.vendors.directory, &around)?,
@@ -375,6 +380,10 @@ mod tests {
             (
                 "[detection]\nallowed_lateness_seconds = 9223372036854775807\n",
                 "p.toml:7: detection.allowed_lateness_seconds: write 0 to 86400",
+            ),
+            (
+                "[source.registry]\nurl = \"registry:8081\"\n",
+                "p.toml:7: source.registry.url: write `http://host:port` or `https://host:port`",
             ),
             ("[state]\ncheckpoint_seconds = \"x\"\n", "p.toml:7: state.checkpoint_seconds: invalid type"),
             ("[state]\ndirektory = \"x\"\n", "p.toml:7: state.direktory: unknown field `direktory`, expected one of"),

@@ -4,8 +4,8 @@ use super::EngineError;
 use crate::alerts::sinks::SinkError;
 use crate::alerts::triage::{TriageError, VerdictsError};
 use crate::calls::{KeyError, OwnerError};
-use crate::ingest::SpecError;
 use crate::ingest::kafka::ConsumerError;
+use crate::ingest::{DecodeError, SpecError};
 use crate::state::StateError;
 
 /// Why the run ended before it was asked to.
@@ -43,6 +43,9 @@ pub enum RunError {
     /// The consumer gave up.
     #[error(transparent)]
     Consumer(#[from] ConsumerError),
+    /// Shutdown was asked for while records waited for a schema: nothing is lost, the next start goes on from the checkpoint.
+    #[error("shut down while records waited for their schema; the next start goes on from the last checkpoint: {0}")]
+    Unread(#[source] DecodeError),
     /// Shutdown was asked for while a sink could not deliver: nothing is lost, the next start goes on from the checkpoint.
     #[error(
         "sink {sink}: shut down while it could not deliver; the next start goes on from the last checkpoint: {problem}"

@@ -21,7 +21,7 @@ use super::partitions::Partitions;
 use super::shutdown::Shutdown;
 use super::ticks::Ticks;
 use super::verdicts::Listener;
-use super::workers::{Read, Workers};
+use super::workers::{Read, Unread, Workers};
 use super::{Counters, Engine, EngineError, EngineSettings, metrics};
 use crate::alerts::Alert;
 use crate::alerts::sinks::{Delivery, Sink, SinkError, SinkPlan};
@@ -195,7 +195,7 @@ impl<'a, M: Machine> Shell<'a, M> {
             DeadLetterPlan::File(sink) => (sink, Form::Line),
         };
         let owners = Owners::open(&plan.owners)?;
-        let workers = Workers::new(&plan.decode, key, Arc::clone(&plan.vendors), owners, form)?;
+        let workers = Workers::new(&plan.decode, plan.registry.clone(), key, Arc::clone(&plan.vendors), owners, form)?;
         let verdicts = plan.triage.verdicts.as_ref();
         let mut shell = Self {
             triage: plan.triage.model.as_deref().map(Triage::load).transpose()?,
@@ -240,14 +240,14 @@ impl<'a, M: Machine> Shell<'a, M> {
     /// Takes in one partition's records: those that cannot be decoded become dead letters, the rest goes to the engine.
     fn read_batch(&mut self, batch: &Batch<'_>) -> Result<(), RunError> {
         let name = batch.partition.to_string();
-        let now = jiff::Timestamp::now().as_microsecond();
-        let Read { calls, letters, tally, ahead } = self.workers.decode(batch, now)?;
+        let Read { calls, letters, tally, ahead } = self.decode(batch)?;
         self.account(&batch.partition.topic, &tally);
         self.warn_of_clocks(ahead);
         let alerts = if !calls.is_empty() { self.machine.push(&name, calls)? } else { Vec::new() };
         self.dead_letters.deliver(&letters, self.health, self.shutdown)?;
         self.deliver(alerts)?;
 
+        let now = jiff::Timestamp::now().as_microsecond();
         self.health.heard(now);
         self.ticks.heard(self.machine.newest(), now);
         if let Some(last) = batch.records.last() {
@@ -255,6 +255,25 @@ impl<'a, M: Machine> Shell<'a, M> {
         }
         self.records_since += batch.records.len();
         Ok(())
+    }
+
+    /// Decodes one partition's records; those that wait for a registry hold the stream up, and Kafka keeps the rest meanwhile.
+    fn decode(&self, batch: &Batch<'_>) -> Result<Read, RunError> {
+        let mut pause = MIN_RETRY_PAUSE;
+        loop {
+            match self.workers.decode(batch, jiff::Timestamp::now().as_microsecond()) {
+                Ok(read) => return Ok(read),
+                Err(Unread::Spec(problem)) => return Err(problem.into()),
+                Err(Unread::Later(problem)) if self.shutdown.is_requested() => return Err(RunError::Unread(problem)),
+                Err(Unread::Later(problem)) => {
+                    tracing::warn!(%problem, "records wait for their schema: trying again");
+                    metrics::retry("registry");
+                    self.health.set_ready(false);
+                    self.shutdown.sleep(pause);
+                    pause = (pause * 2).min(MAX_RETRY_PAUSE);
+                }
+            }
+        }
     }
 
     /// Counts what a topic's records were, and warns where more than usual cannot be read: a producer may have changed its envelope.

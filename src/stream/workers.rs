@@ -12,7 +12,7 @@ use super::dead_letter::{self, Form};
 use crate::alerts::sinks::Delivery;
 use crate::calls::{Calls, CallsBuilder, FingerprintKey, Owners, VendorPack};
 use crate::ingest::kafka::{Batch, Partition};
-use crate::ingest::{DecodeSpec, Decoded, Decoder, Place, SpecError, Tally};
+use crate::ingest::{DecodeError, DecodeSpec, Decoded, Decoder, Place, Registry, SpecError, Tally};
 
 /// Records that a worker decodes at once: below, handing out costs more than decoding.
 const RECORDS_PER_PIECE: usize = 1_024;
@@ -27,6 +27,7 @@ struct Worker {
 pub(super) struct Workers {
     idle: Mutex<Vec<Worker>>,
     spec: DecodeSpec,
+    registry: Option<Arc<Registry>>,
     key: Arc<FingerprintKey>,
     vendors: Arc<VendorPack>,
     owners: Owners,
@@ -45,6 +46,17 @@ pub(super) struct Read {
     pub ahead: BTreeMap<String, u64>,
 }
 
+/// Why records were not read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unread {
+    /// The specification is unfit.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// One of them cannot be read now, and may be later: nothing was taken of any.
+    #[error(transparent)]
+    Later(DecodeError),
+}
+
 impl Workers {
     /// Workers that read by a specification; there are as many as decode at a time.
     ///
@@ -52,20 +64,21 @@ impl Workers {
     /// Where the specification names what no format has.
     pub fn new(
         spec: &DecodeSpec,
+        registry: Option<Arc<Registry>>,
         key: Arc<FingerprintKey>,
         vendors: Arc<VendorPack>,
         owners: Owners,
         form: Form,
     ) -> Result<Self, SpecError> {
         Decoder::new(spec)?;
-        Ok(Self { idle: Mutex::default(), spec: spec.clone(), key, vendors, owners, form })
+        Ok(Self { idle: Mutex::default(), spec: spec.clone(), registry, key, vendors, owners, form })
     }
 
     /// Decodes the records of a batch. `now`, microseconds since the epoch, bounds when a record without a time of its own arrived.
     ///
     /// # Errors
-    /// None in practice: [`Self::new`] has tried the specification.
-    pub fn decode(&self, batch: &Batch<'_>, now: i64) -> Result<Read, SpecError> {
+    /// [`Unread::Later`]. The specification was tried by [`Self::new`].
+    pub fn decode(&self, batch: &Batch<'_>, now: i64) -> Result<Read, Unread> {
         let pieces = batch.records.par_chunks(RECORDS_PER_PIECE);
         let read: Vec<Read> =
             pieces.map(|piece| self.decode_piece(&batch.partition, piece, now)).collect::<Result<_, _>>()?;
@@ -79,18 +92,15 @@ impl Workers {
         Ok(all)
     }
 
-    fn decode_piece(
-        &self,
-        partition: &Partition,
-        records: &[BorrowedMessage<'_>],
-        now: i64,
-    ) -> Result<Read, SpecError> {
+    fn decode_piece(&self, partition: &Partition, records: &[BorrowedMessage<'_>], now: i64) -> Result<Read, Unread> {
         let mut worker = self.take();
         worker.calls.refuse_ahead_of(now);
         let Partition { topic, number } = partition;
         let decoder = match worker.decoders.entry(Arc::clone(topic)) {
             std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
-            std::collections::btree_map::Entry::Vacant(new) => new.insert(Decoder::new(&self.spec)?),
+            std::collections::btree_map::Entry::Vacant(new) => {
+                new.insert(Decoder::new(&self.spec)?.with_registry(self.registry.clone()))
+            }
         };
         let mut read = Read::default();
         for record in records {
@@ -101,7 +111,11 @@ impl Workers {
             let place = Place::Kafka { topic: Arc::clone(topic), partition: *number, offset: record.offset() };
             let arrived = record.timestamp().to_millis().map_or(now, |millis| millis.saturating_mul(1_000).min(now));
             worker.calls.arrive_at(arrived);
-            let decoded = decoder.decode(record.payload().unwrap_or_default(), &place, &mut worker.calls);
+            let mut decoded = decoder.decode(record.payload().unwrap_or_default(), &place, &mut worker.calls);
+            if let Some(later) = decoded.errors.iter().position(|error| error.problem.is_transient()) {
+                // The worker goes with the calls that it has taken in: the records come again.
+                return Err(Unread::Later(decoded.errors.swap_remove(later)));
+            }
             read.tally.add(&decoded);
             if let Some(error) = decoded.errors.first() {
                 tracing::debug!(%error, "dead letter");

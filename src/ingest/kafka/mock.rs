@@ -42,10 +42,10 @@ impl Mock {
         Connection::new(&self.brokers, &properties, std::path::Path::new("")).unwrap()
     }
 
-    pub(crate) fn produce(&self, topic: &str, partition: i32, values: impl IntoIterator<Item = String>) {
+    pub(crate) fn produce(&self, topic: &str, partition: i32, values: impl IntoIterator<Item: AsRef<[u8]>>) {
         let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", &self.brokers).create().unwrap();
         for value in values {
-            producer.send(BaseRecord::<(), str>::to(topic).partition(partition).payload(&value)).unwrap();
+            producer.send(BaseRecord::<(), [u8]>::to(topic).partition(partition).payload(value.as_ref())).unwrap();
         }
         producer.flush(Duration::from_secs(5)).unwrap();
     }

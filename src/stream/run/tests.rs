@@ -9,6 +9,7 @@ use rdkafka::Offset;
 use super::*;
 use crate::alerts::sample;
 use crate::ingest::kafka::mock::Mock;
+use crate::ingest::registry::double::Double;
 use crate::pipeline;
 
 const RECORDS_PER_PARTITION: usize = 20;
@@ -127,6 +128,30 @@ fn run_until(plan: &Plan, crash_at: usize) -> bool {
     let key = Arc::new(plan.fingerprint_key().unwrap());
     let run = || run_machine(plan, machine, "1".to_owned(), key, store, saved, &shutdown);
     std::thread::scope(|scope| scope.spawn(run).join()).is_ok_and(|ended| ended.is_ok())
+}
+
+#[test]
+fn records_whose_registry_is_down_wait_for_it_and_none_is_a_dead_letter() {
+    let mock = Mock::with_topics(&[("calls", 2), ("alerts", 2), ("dead", 1)]);
+    let directory = tempfile::tempdir().unwrap();
+    let registry = Double::start();
+    registry.set_down(true);
+    let message = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire/protobuf-ecs.bin")).unwrap();
+    for partition in 0..2 {
+        mock.produce("calls", partition, vec![&message; RECORDS_PER_PARTITION]);
+    }
+    let plan = Plan { registry: Some(registry.client()), ..plan(&mock, directory.path(), 600) };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while registry.asked() < 2 {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            registry.set_down(false);
+        });
+        assert!(run_until(&plan, usize::MAX));
+    });
+    assert!(mock.read("dead", 1).is_empty());
+    assert_eq!(mock.committed("apiwarden", "calls", 2), [Offset::Offset(20), Offset::Offset(20)]);
 }
 
 #[test]
