@@ -29,4 +29,6 @@ pub struct Checkpoint {
     pub bundle: String,
     /// Topic → what its records before the offsets were.
     pub tallies: BTreeMap<String, Tally>,
+    /// What the stream remembers of its own input, for notices of the service.
+    pub watch: Vec<u8>,
 }

@@ -17,7 +17,7 @@ use redb::{Database, DatabaseError, ReadableDatabase, TableDefinition, TableErro
 use super::Checkpoint;
 
 /// Format version written here. A file with another version is refused.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 const TABLE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("checkpoint");
 /// Size of redb's page cache, bytes: a checkpoint is written repeatedly and read once.
 const CACHE_BYTES: usize = 8 << 20;
@@ -154,18 +154,19 @@ fn checksum_of(format: [u8; 4], body: &[u8]) -> blake3::Hash {
 fn encode(checkpoint: &Checkpoint) -> Result<Vec<u8>, &'static str> {
     let engine = zstd::bulk::compress(&checkpoint.engine, COMPRESSION_LEVEL)
         .map_err(|_| "the engine snapshot does not compress")?;
-    let rest = (&checkpoint.offsets, &checkpoint.sinks, &checkpoint.bundle, &checkpoint.tallies);
+    let Checkpoint { engine: _, offsets, sinks, bundle, tallies, watch } = checkpoint;
+    let rest = (offsets, sinks, bundle, tallies, watch);
     postcard::to_stdvec(&(checkpoint.engine.len(), engine, rest)).map_err(|_| "the checkpoint does not serialize")
 }
 
 fn decode(body: &[u8]) -> Result<Checkpoint, &'static str> {
-    let (length, engine, (offsets, sinks, bundle, tallies)): (usize, Vec<u8>, _) =
+    let (length, engine, (offsets, sinks, bundle, tallies, watch)): (usize, Vec<u8>, _) =
         postcard::from_bytes(body).map_err(|_| "layout")?;
     if length > MAX_ENGINE_BYTES {
         return Err("length of the engine snapshot");
     }
     let engine = zstd::bulk::decompress(&engine, length).map_err(|_| "compression of the engine snapshot")?;
-    Ok(Checkpoint { engine, offsets, sinks, bundle, tallies })
+    Ok(Checkpoint { engine, offsets, sinks, bundle, tallies, watch })
 }
 
 #[cfg(test)]
@@ -183,6 +184,7 @@ mod tests {
             sinks: BTreeMap::from([("file:alerts".to_owned(), SinkPosition::Length(42))]),
             bundle: "1".to_owned(),
             tallies: BTreeMap::from([("api-logs".to_owned(), Tally { calls: 7, ..Tally::default() })]),
+            watch: vec![1, 2],
         }
     }
 
