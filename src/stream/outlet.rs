@@ -122,6 +122,8 @@ impl Letters {
     ) -> Result<(), RunError> {
         while !letters.is_empty() {
             let Outlet { name, sink } = &mut self.outlet;
+            let is_failing = self.lost > 0;
+            let patience = |problem: &SinkError| patience(problem, is_failing);
             let problem = match patiently(name, health, shutdown, patience, || sink.deliver(&letters)) {
                 Ok(()) => {
                     self.note_landed();
@@ -168,9 +170,14 @@ impl Letters {
     }
 }
 
-/// How long a dead letter is tried: not until a full disk is emptied, which would stop the stream.
-fn patience(problem: &SinkError) -> Patience {
-    if problem.is_disk_full() { Patience::None } else { problem.patience() }
+/// How long a dead letter is tried: not until a full disk is emptied, which would stop the stream, and not once more for a topic that was
+/// awaited in vain.
+fn patience(problem: &SinkError, is_failing: bool) -> Patience {
+    match problem.patience() {
+        _ if problem.is_disk_full() => Patience::None,
+        Patience::Grace if is_failing => Patience::None,
+        patience => patience,
+    }
 }
 
 /// Tries until it works, or until no further attempt can help.
