@@ -142,7 +142,8 @@ impl SelfWatch {
                 alerts.push(closed(before, time));
             }
         }
-        tracing::warn!(notice = notice.kind.as_str(), "{}", notice.message);
+        // A field is written with its control characters escaped: names come from logs.
+        tracing::warn!(kind = notice.kind.as_str(), says = notice.message, "a notice of the service about itself");
         let alert = Alert { related, ..notice.open(bundle) };
         self.reported.insert(key, Reported { day, pages, open: Some(alert.clone()) });
         alerts.push(alert);
