@@ -276,4 +276,65 @@ mod tests {
         assert!(problem.is_disk_full(), "{problem}");
         assert_eq!(sink.position(), SinkPosition::Length(0));
     }
+
+    #[test]
+    fn a_rotation_that_failed_halfway_is_finished_without_loss() {
+        let directory = tempfile::tempdir().unwrap();
+        let spec = series(directory.path(), 5);
+        let mut sink = Open::at(spec.clone()).unwrap();
+        ["1", "2", "3"].iter().for_each(|body| sink.deliver(&[delivery(body)]).unwrap());
+        // The file was moved and the next one made, and then the attempt failed.
+        sink.series.as_ref().unwrap().rotate().unwrap();
+        std::fs::write(&spec.path, "").unwrap();
+        sink.deliver(&[delivery("4")]).unwrap();
+        let expected = [("letters.ndjson", "4\n"), ("letters.ndjson.1", "1\n2\n3\n")];
+        assert_eq!(files(directory.path()), expected.map(|(name, text)| (name.to_owned(), text.to_owned())));
+    }
+
+    /// A file system of 64 KiB; unmounted when dropped.
+    #[cfg(target_os = "linux")]
+    struct SmallDisk(tempfile::TempDir);
+
+    #[cfg(target_os = "linux")]
+    impl SmallDisk {
+        /// `None` without the right to mount.
+        fn mount() -> Option<Self> {
+            let directory = tempfile::tempdir().unwrap();
+            let mut mount = std::process::Command::new("mount");
+            mount.args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(directory.path());
+            mount.output().is_ok_and(|done| done.status.success()).then_some(Self(directory))
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    impl Drop for SmallDisk {
+        fn drop(&mut self) {
+            let _ = std::process::Command::new("umount").arg(self.0.path()).status();
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn on_a_disk_that_fills_up_only_whole_lines_stay_and_it_goes_on_when_there_is_space() {
+        let Some(disk) = SmallDisk::mount() else { return eprintln!("skipped: no right to mount") };
+        let (path, other) = (disk.0.path().join("letters.ndjson"), disk.0.path().join("other"));
+        std::fs::write(&other, vec![0; 32 << 10]).unwrap();
+        let mut sink = File { path: path.clone(), is_private: true, rotation: None }.open().unwrap();
+        let line = |digit: &str| delivery(&digit.repeat(10_000));
+        let mut landed = 0;
+        let problem = loop {
+            match sink.deliver(&[line("1")]) {
+                Ok(()) => landed += 1,
+                Err(problem) => break problem,
+            }
+        };
+        assert!(problem.is_disk_full(), "{problem}");
+        let lines = || std::fs::read_to_string(&path).unwrap().lines().map(str::len).collect::<Vec<_>>();
+        assert_eq!(lines(), vec![10_000; landed]);
+        assert_eq!(sink.position(), SinkPosition::Length(path.metadata().unwrap().len()));
+        std::fs::remove_file(&other).unwrap();
+        sink.deliver(&[line("2")]).unwrap();
+        assert_eq!(lines(), vec![10_000; landed + 1]);
+        drop(sink);
+    }
 }

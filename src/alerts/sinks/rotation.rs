@@ -37,8 +37,9 @@ impl Series {
 
     /// Moves the current file, which is full, out of the way. The next one is to be made by whoever writes it.
     pub fn rotate(&self) -> io::Result<()> {
-        // After an attempt that failed halfway it is moved already.
-        ignoring_absence(std::fs::rename(&self.path, self.full(self.number)))
+        let full = self.full(self.number);
+        // After an attempt that failed halfway it is moved already, and what is at the path may be the next one.
+        if full.try_exists()? { Ok(()) } else { ignoring_absence(std::fs::rename(&self.path, full)) }
     }
 
     /// The next file is there: its number is the next, and the full file that is too many goes.
