@@ -1,6 +1,6 @@
 //! Any alert is delivered as a valid OCSF Detection Finding.
 
-use apiwarden::alerts::{Activity, Alert, Involved, Related, Severity, Triaged, to_ocsf};
+use apiwarden::alerts::{Activity, Alert, Involved, NoticeKind, Related, Severity, Triaged, to_ocsf};
 use apiwarden::calls::View;
 use apiwarden::detect::{Benign, Category, CauseClass, Contribution, Counterfactual, DETECTORS};
 use jsonschema::Validator;
@@ -22,7 +22,11 @@ fn text() -> impl Strategy<Value = String> {
 
 /// Any detector, and one that we do not have.
 fn detector() -> impl Strategy<Value = String> {
-    let names = DETECTORS.iter().map(|detector| detector.meta.name).chain(["unheard_of"]);
+    let names = DETECTORS
+        .iter()
+        .map(|detector| detector.meta.name)
+        .chain(NoticeKind::ALL.map(NoticeKind::as_str))
+        .chain(["unheard_of"]);
     select(names.collect::<Vec<_>>()).prop_map(str::to_string)
 }
 
@@ -79,7 +83,13 @@ fn alert() -> impl Strategy<Value = Alert> {
     let cause = (
         detector(),
         text(),
-        select(vec![Category::Exfiltration, Category::Abuse, Category::Drift, Category::Governance]),
+        select(vec![
+            Category::Exfiltration,
+            Category::Abuse,
+            Category::Drift,
+            Category::Governance,
+            Category::Operations,
+        ]),
         option::of(select(vec!["T1567.002", "T1078", "T1595.002", "T9999", ""])),
         select(vec![View::Egress, View::Audit]),
         (select(CauseClass::ALL.to_vec()), option::of(select(Benign::ALL.to_vec()))),

@@ -15,6 +15,7 @@ mod incidents;
 mod ocsf;
 mod reading;
 mod sample;
+mod service;
 mod severity;
 
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,7 @@ pub use ocsf::to_ocsf;
 pub use reading::from_ocsf;
 #[doc(hidden)]
 pub use sample::sample;
+pub use service::{Notice, NoticeKind};
 pub use severity::{risk_score, severity};
 pub use triage::Triaged;
 
@@ -70,6 +72,11 @@ pub enum Activity {
     /// It has been quiet for long enough.
     Close = 3,
 }
+
+/// Reasons of a shortened alert.
+const SHORT_REASONS: usize = 3;
+/// Characters of a text in a shortened alert.
+const SHORT_TEXT: usize = 500;
 
 /// Most parts of an incident, and most related incidents, that an alert names.
 pub const MAX_INVOLVED: usize = 10;
@@ -178,6 +185,25 @@ impl Alert {
         self.triaged.and_then(|triaged| triaged.lowered_from).unwrap_or(self.severity)
     }
 
+    /// The same step with what a responder needs first: for a sink to which the whole is too large.
+    #[must_use]
+    pub fn shortened(&self) -> Self {
+        let mut short = self.clone();
+        short.contributions.truncate(SHORT_REASONS);
+        short.involved.truncate(1);
+        short.hosts.truncate(1);
+        short.related.clear();
+        short.trace_ids.clear();
+        short.counterfactual = None;
+        let of_parts = short.involved.iter_mut().flat_map(|part| [&mut part.host, &mut part.endpoint]);
+        for text in of_parts.chain([&mut short.endpoint]).flatten() {
+            shorten(text);
+        }
+        let of_reasons = short.contributions.iter_mut().flat_map(|reason| [&mut reason.observed, &mut reason.baseline]);
+        of_reasons.chain(&mut short.hosts).chain([&mut short.message]).for_each(shorten);
+        short
+    }
+
     /// What was first seen, in words: the novelties among its contributions.
     pub fn first_time_facts(&self) -> impl Iterator<Item = &str> {
         self.contributions.iter().filter(|reason| reason.is_novelty()).map(|reason| reason.observed.as_str())
@@ -204,6 +230,13 @@ impl Alert {
     }
 }
 
+fn shorten(text: &mut String) {
+    if let Some((end, _)) = text.char_indices().nth(SHORT_TEXT) {
+        text.truncate(end);
+        text.push('…');
+    }
+}
+
 fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut seen = Vec::new();
     for name in names {
@@ -212,4 +245,31 @@ fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
         }
     }
     seen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortened_alert_is_the_same_step_and_small_whatever_its_evidence() {
+        let long = "ü".repeat(100_000);
+        let Alert { contributions, involved, related, .. } = sample();
+        let reason = Contribution { observed: long.clone(), ..contributions[0].clone() };
+        let alert = Alert {
+            message: long.clone(),
+            endpoint: Some(long.clone()),
+            hosts: vec![long.clone(); 5],
+            trace_ids: vec![long.clone(); 9],
+            contributions: vec![reason; 12],
+            involved: vec![Involved { endpoint: Some(long), ..involved[0].clone() }; MAX_INVOLVED],
+            related: vec![related[0].clone(); MAX_INVOLVED],
+            ..sample()
+        };
+        let short = alert.shortened();
+        let step = |alert: &Alert| (alert.id.clone(), alert.revision, alert.severity, alert.caller.clone());
+        assert_eq!(step(&short), step(&alert));
+        let size = to_ocsf(&short).to_string().len();
+        assert!(size < 40_000, "{size} bytes");
+    }
 }

@@ -11,7 +11,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Activity, Alert, Involved, Severity, risk_score};
+use super::{Activity, Alert, Involved, NoticeKind, Severity, risk_score};
 use crate::detect::{Analytic, Contribution, Counterfactual, Technique, detector_named, technique};
 
 const VERSION: &str = "1.6.0";
@@ -155,6 +155,8 @@ fn in_words(reason: &Contribution) -> String {
 /// OCSF's `analytic.type_id`; unknown for a detector that this version does not have.
 fn analytic_type(detector: &str) -> u8 {
     match detector_named(detector).map(|detector| detector.meta.analytic) {
+        // Notices of the service about itself compare shares with limits.
+        None if NoticeKind::ALL.iter().any(|kind| kind.as_str() == detector) => 1,
         None => 0,
         Some(Analytic::Rule) => 1,
         Some(Analytic::Behavioural) => 2,

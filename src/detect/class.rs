@@ -23,6 +23,8 @@ pub enum Category {
     Drift,
     /// A policy of the company is violated.
     Governance,
+    /// The service itself, or what it reads, needs attention.
+    Operations,
 }
 
 impl Category {
@@ -33,6 +35,7 @@ impl Category {
             Self::Abuse => "abuse",
             Self::Drift => "drift",
             Self::Governance => "governance",
+            Self::Operations => "operations",
         }
     }
 }

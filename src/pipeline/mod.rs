@@ -121,6 +121,10 @@ struct Triage {
 struct DeadLetter {
     topic: Option<String>,
     file: Option<PathBuf>,
+    /// Size from which the next file begins, bytes.
+    max_bytes: Option<u64>,
+    /// Full files that are kept beside the current one.
+    keep: Option<u64>,
 }
 
 /// `[state]`: the checkpoint.

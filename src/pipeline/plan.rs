@@ -12,13 +12,20 @@ use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 
 use super::diagnostic::{PipelineError, Text};
 use super::{Admin, DeadLetter, Detection, Spec, State, Triage};
-use crate::alerts::sinks::{self, SINKS, SectionError, SinkPlan, SinkSpec, Surroundings};
+use crate::alerts::sinks::{self, Rotation, SINKS, SectionError, SinkPlan, SinkSpec, Surroundings};
 use crate::calls::{Exclude, FingerprintKey, KeyError, OwnerDatabases, VendorPack};
 use crate::ingest::connection::ConnectionError;
 use crate::ingest::{DecodeSpec, Decoder, Registry, SpecError, kafka};
 
 /// Environment variable that holds the fingerprint key and overrides the key file.
 const KEY_VARIABLE: &str = "APIWARDEN_FINGERPRINT_KEY";
+
+/// What files of dead letters may take together, unless the pipeline file says otherwise: eleven of 100 MiB.
+const DEAD_LETTER_FILES: Rotation = Rotation { max_bytes: 100 << 20, keep: 10 };
+/// Smallest file of dead letters that makes way for the next, bytes: one holds at least a batch of letters.
+const MIN_DEAD_LETTER_BYTES: u64 = 1 << 20;
+/// Most full files of dead letters: all are in one directory.
+const MAX_DEAD_LETTER_FILES: u64 = 10_000;
 
 /// Most that a call may be late, seconds: every bucket stays open for as long.
 const MAX_LATENESS_SECONDS: u64 = 86_400;
@@ -178,6 +185,14 @@ fn check_fields(text: &Text<'_>, spec: &Spec) -> Result<(), PipelineError> {
         (&["triage", "verdicts"], "is the file for verdicts of a topic: name `topic` too")
     } else if spec.dead_letter.topic.is_some() && spec.dead_letter.file.is_some() {
         (&["dead_letter", "file"], "write either `topic` or `file`, not both")
+    } else if spec.dead_letter.topic.is_some() && spec.dead_letter.max_bytes.is_some() {
+        (&["dead_letter", "max_bytes"], "is for files: the retention of a topic is the topic's own")
+    } else if spec.dead_letter.topic.is_some() && spec.dead_letter.keep.is_some() {
+        (&["dead_letter", "keep"], "is for files: the retention of a topic is the topic's own")
+    } else if spec.dead_letter.max_bytes.is_some_and(|bytes| bytes < MIN_DEAD_LETTER_BYTES) {
+        (&["dead_letter", "max_bytes"], "write at least 1048576, a mebibyte")
+    } else if spec.dead_letter.keep.is_some_and(|files| files > MAX_DEAD_LETTER_FILES) {
+        (&["dead_letter", "keep"], "write 0 to 10000 files")
     } else {
         return Decoder::new(&spec.decode).map(drop).map_err(|problem| match &problem {
             SpecError::UnknownField { field, .. }
@@ -313,7 +328,11 @@ fn read_dead_letter(
     };
     // The path is resolved already: empty surroundings leave it unchanged.
     let here = Surroundings::default();
-    sinks::File { path, is_private: true }.check(&here).map(DeadLetterPlan::File).map_err(report)
+    let rotation = Some(Rotation {
+        max_bytes: written.max_bytes.unwrap_or(DEAD_LETTER_FILES.max_bytes),
+        keep: written.keep.unwrap_or(DEAD_LETTER_FILES.keep),
+    });
+    sinks::File { path, is_private: true, rotation }.check(&here).map(DeadLetterPlan::File).map_err(report)
 }
 
 /// The default key file: `$XDG_STATE_HOME/apiwarden/fingerprint.key`, else under `~/.local/state`.
@@ -385,6 +404,8 @@ mod tests {
                 "[source.registry]\nurl = \"registry:8081\"\n",
                 "p.toml:7: source.registry.url: write `http://host:port` or `https://host:port`",
             ),
+            ("[dead_letter]\nmax_bytes = 1000\n", "p.toml:7: dead_letter.max_bytes: write at least 1048576"),
+            ("[dead_letter]\ntopic = \"dead\"\nkeep = 3\n", "p.toml:8: dead_letter.keep: is for files"),
             ("[state]\ncheckpoint_seconds = \"x\"\n", "p.toml:7: state.checkpoint_seconds: invalid type"),
             ("[state]\ndirektory = \"x\"\n", "p.toml:7: state.direktory: unknown field `direktory`, expected one of"),
             ("[[sinks]]\ntype = \"pager\"\n", "p.toml:7: sinks.type: is missing or unknown: write one of \"kafka\""),

@@ -33,4 +33,6 @@ pub struct Checkpoint {
     pub delay: Option<i64>,
     /// Time up to which event time goes on without records, microseconds since the epoch: to be carried out first.
     pub tick: Option<i64>,
+    /// What the stream remembers of its own input, for notices of the service.
+    pub watch: Vec<u8>,
 }

@@ -184,6 +184,7 @@ mod tests {
             tallies: BTreeMap::from([("api-logs".to_owned(), Tally { calls: 7, ..Tally::default() })]),
             delay: Some(2_000_000),
             tick: None,
+            watch: vec![1, 2],
         }
     }
 

@@ -23,10 +23,15 @@ pub(super) enum Form {
 
 /// What the names of our own headers begin with.
 const OWN_HEADER: &str = "aw-";
+/// The header with the size of a value that is not all there.
+const SIZE: &str = "aw-bytes";
 /// Longest value that a dead letter keeps whole, bytes: a topic takes a million by default, and headers and escapes need room.
 const MAX_VALUE: usize = 400 << 10;
 /// What is kept of a longer one, bytes.
 const KEPT_OF_LONGER: usize = 64 << 10;
+
+/// Longest key that a letter without its payload keeps, bytes: a topic may demand one.
+const MAX_KEY: usize = 1 << 10;
 
 /// Whether a record is one that we wrote: an alert or a dead letter. Reading it would write the next.
 pub(super) fn is_own(record: &BorrowedMessage<'_>) -> bool {
@@ -44,8 +49,7 @@ impl<'a> Kept<'a> {
         if value.len() <= MAX_VALUE {
             return Self { value, whole: None };
         }
-        let hash = blake3::hash(value).to_hex().to_string();
-        Self { value: &value[..KEPT_OF_LONGER], whole: Some((value.len(), hash)) }
+        Self { value: &value[..KEPT_OF_LONGER], whole: Some((value.len(), hash_of(value))) }
     }
 }
 
@@ -61,6 +65,22 @@ pub(super) fn letter(record: &BorrowedMessage<'_>, error: &DecodeError, form: Fo
         },
         Form::Line => Delivery { uid, key: None, headers: Vec::new(), body: line(record, error) },
     }
+}
+
+/// What is left of a letter that a topic refused: place, reason, size and hash, without what the record held. `None` where that is all
+/// it was.
+pub(super) fn without_payload(letter: &Delivery) -> Option<Delivery> {
+    let is_own = |(name, _): &&(String, Vec<u8>)| name.starts_with(OWN_HEADER);
+    let mut headers: Vec<_> = letter.headers.iter().filter(is_own).cloned().collect();
+    let is_bare = letter.body.is_empty() && headers.len() == letter.headers.len();
+    if is_bare || headers.is_empty() {
+        return None;
+    }
+    if !headers.iter().any(|(name, _)| name == SIZE) {
+        headers.extend(size_and_hash(letter.body.len(), &hash_of(&letter.body)));
+    }
+    let key = letter.key.clone().filter(|key| key.len() <= MAX_KEY);
+    Some(Delivery { uid: letter.uid.clone(), key, headers, body: Vec::new() })
 }
 
 fn headers(record: &BorrowedMessage<'_>, error: &DecodeError) -> Vec<(String, Vec<u8>)> {
@@ -79,10 +99,18 @@ fn headers(record: &BorrowedMessage<'_>, error: &DecodeError) -> Vec<(String, Ve
         headers.push((name.to_owned(), value.into_bytes()));
     }
     if let Some((bytes, hash)) = Kept::of(record.payload().unwrap_or_default()).whole {
-        headers.push(("aw-bytes".to_owned(), bytes.to_string().into_bytes()));
-        headers.push(("aw-blake3".to_owned(), hash.into_bytes()));
+        headers.extend(size_and_hash(bytes, &hash));
     }
     headers
+}
+
+/// The headers that stand for a value that is not all there.
+fn size_and_hash(bytes: usize, hash: &str) -> [(String, Vec<u8>); 2] {
+    [(SIZE.to_owned(), bytes.to_string().into_bytes()), ("aw-blake3".to_owned(), hash.as_bytes().to_vec())]
+}
+
+fn hash_of(value: &[u8]) -> String {
+    blake3::hash(value).to_hex().to_string()
 }
 
 fn line(record: &BorrowedMessage<'_>, error: &DecodeError) -> Vec<u8> {
@@ -123,5 +151,22 @@ mod tests {
         assert_eq!(kept.whole, Some((MAX_VALUE + 1, blake3::hash(&long).to_hex().to_string())));
         let short = Kept::of(&long[1..]);
         assert_eq!((short.value.len(), short.whole), (MAX_VALUE, None));
+    }
+
+    #[test]
+    fn a_letter_without_its_payload_has_place_reason_size_and_hash_and_nothing_of_the_record() {
+        let header = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
+        let letter = Delivery {
+            uid: "calls/0@7".to_owned(),
+            key: Some(vec![b'k'; MAX_KEY + 1]),
+            headers: vec![header("authorization", "theirs"), header("aw-reason", "not_json")],
+            body: b"payload".to_vec(),
+        };
+        let rest = without_payload(&letter).unwrap();
+        let hash = blake3::hash(b"payload").to_hex().to_string();
+        let expected = [header("aw-reason", "not_json"), header("aw-bytes", "7"), header("aw-blake3", &hash)];
+        assert_eq!((rest.uid.as_str(), &rest.key, rest.body.as_slice()), ("calls/0@7", &None, &b""[..]));
+        assert_eq!(rest.headers, expected);
+        assert_eq!(without_payload(&rest), None);
     }
 }

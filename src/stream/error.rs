@@ -56,4 +56,12 @@ pub enum RunError {
         /// Its last error.
         problem: Box<SinkError>,
     },
+    /// A sink cannot take a delivery, however often it is tried.
+    #[error("sink {sink}: {problem}. Trying again cannot help: repair this and start again, from the last checkpoint")]
+    Undeliverable {
+        /// Name of the sink.
+        sink: String,
+        /// Its error.
+        problem: Box<SinkError>,
+    },
 }

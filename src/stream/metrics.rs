@@ -23,6 +23,7 @@ const UNREADABLE: &str = "apiwarden_unreadable_fields_total";
 const AHEAD: &str = "apiwarden_calls_ahead_total";
 const ALERTS: &str = "apiwarden_alerts_total";
 const RETRIES: &str = "apiwarden_sink_retries_total";
+const LOST_LETTERS: &str = "apiwarden_lost_dead_letters_total";
 const WATERMARK: &str = "apiwarden_watermark_seconds";
 const HEARD: &str = "apiwarden_last_record_seconds";
 const LAG: &str = "apiwarden_lag";
@@ -74,6 +75,11 @@ fn describe() {
     describe_counter!(AHEAD, Unit::Count, "Calls of callers whose clock runs ahead, which counted at their arrival.");
     describe_counter!(ALERTS, Unit::Count, "Alerts delivered to every sink, by severity.");
     describe_counter!(RETRIES, Unit::Count, "Attempts of a sink that failed and were made again.");
+    describe_counter!(
+        LOST_LETTERS,
+        Unit::Count,
+        "Dead letters that could not be kept, by reason: a full disk, or a sink that refuses them."
+    );
     describe_gauge!(
         WATERMARK,
         Unit::Seconds,
@@ -130,6 +136,11 @@ pub(super) fn alert(severity: &'static str) {
 /// Counts a failed attempt of a sink.
 pub(super) fn retry(sink: &str) {
     counter!(RETRIES, "sink" => sink.to_owned()).increment(1);
+}
+
+/// Counts dead letters that could not be kept.
+pub(super) fn lost_letters(reason: &'static str, count: u64) {
+    counter!(LOST_LETTERS, "reason" => reason).increment(count);
 }
 
 /// Sets a partition's lag.

@@ -8,7 +8,7 @@
 //!
 //! Not here: what is unusual (`Engine`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,36 +17,26 @@ use rdkafka::message::Message;
 use super::admin::{Admin, Health};
 use super::dead_letter::Form;
 pub use super::error::RunError;
+use super::outlet::{Letters, MAX_RETRY_PAUSE, MIN_RETRY_PAUSE, Outlet};
 use super::partitions::Partitions;
+use super::self_watch::SelfWatch;
 use super::shutdown::Shutdown;
 use super::ticks::Ticks;
 use super::verdicts::Listener;
 use super::workers::{Read, Unread, Workers};
 use super::{Counters, Engine, EngineError, EngineSettings, metrics};
 use crate::alerts::Alert;
-use crate::alerts::sinks::{Delivery, Sink, SinkError, SinkPlan};
+use crate::alerts::sinks::{Delivery, SinkPlan};
 use crate::alerts::triage::Triage;
 use crate::calls::{Calls, FingerprintKey, Owners};
+use crate::ingest::Tally;
 use crate::ingest::kafka::{Batch, Consumer, Event, MAX_BATCH_WAIT, Partition};
-use crate::ingest::{Counts, Tally};
 use crate::models::bundle::Bundle;
 use crate::pipeline::{DeadLetterPlan, Plan};
 use crate::state::{Checkpoint, Store};
 
 /// Records after which a checkpoint is due before its time: bounds what a crash repeats.
 const MAX_RECORDS_SINCE_CHECKPOINT: usize = 500_000;
-/// Records of one reading from which a lower share of calls is worth a warning.
-const MIN_RECORDS_TO_WARN: u64 = 20;
-/// Share of the topic's usual share of calls below which a reading is worth a warning.
-const MIN_SHARE_OF_CALLS: f64 = 0.9;
-/// Time between warnings about one topic's records.
-const WARN_EVERY: Duration = Duration::from_secs(600);
-/// Most callers that are warned of for their clocks.
-const MAX_CLOCKS: usize = 1_000;
-/// First pause between the attempts of a sink; each is twice as long as the one before.
-const MIN_RETRY_PAUSE: Duration = Duration::from_millis(200);
-/// Longest pause between the attempts of a sink.
-const MAX_RETRY_PAUSE: Duration = Duration::from_secs(30);
 
 /// What the shell needs of an engine. [`Engine`] implements it, and so does a simpler one for tests.
 pub(crate) trait Machine {
@@ -151,7 +141,7 @@ struct Shell<'a, M> {
     triage: Option<Triage>,
     verdicts: Option<Listener>,
     outlets: Vec<Outlet>,
-    dead_letters: Outlet,
+    dead_letters: Letters,
     partitions: Partitions,
     ticks: Ticks,
     /// The furthest watermark so far, for the metric: the engine's own goes back while partitions are waited for again.
@@ -160,18 +150,10 @@ struct Shell<'a, M> {
     records_since: usize,
     /// Topic → what its records were, since the state was begun.
     tallies: BTreeMap<String, Tally>,
-    /// Topic → when a warning of its records was last written.
-    warned: BTreeMap<String, Instant>,
-    /// Callers that a warning was written of, for their clocks.
-    clocks_ahead: BTreeSet<String>,
+    /// Sees when topics can no longer be read as before, and clocks run ahead.
+    watch: SelfWatch,
     health: &'a Health,
     shutdown: &'a Shutdown,
-}
-
-/// A sink that is open, and its name.
-struct Outlet {
-    name: String,
-    sink: Box<dyn Sink>,
 }
 
 impl<'a, M: Machine> Shell<'a, M> {
@@ -201,7 +183,7 @@ impl<'a, M: Machine> Shell<'a, M> {
             triage: plan.triage.model.as_deref().map(Triage::load).transpose()?,
             verdicts: verdicts.map(|(source, file)| Listener::start(source, file)).transpose()?,
             outlets: plan.sinks.iter().map(|sink| open(sink.as_ref())).collect::<Result<_, _>>()?,
-            dead_letters: open(dead_letters.as_ref())?,
+            dead_letters: Letters::to(open(dead_letters.as_ref())?),
             workers,
             partitions: Partitions::resume(saved.offsets, patience, Instant::now()),
             ticks: Ticks::resume(saved.delay),
@@ -209,8 +191,7 @@ impl<'a, M: Machine> Shell<'a, M> {
             saved_at: Instant::now(),
             records_since: 0,
             tallies: saved.tallies,
-            warned: BTreeMap::new(),
-            clocks_ahead: BTreeSet::new(),
+            watch: SelfWatch::restore(&saved.watch)?,
             plan,
             machine,
             bundle,
@@ -240,11 +221,12 @@ impl<'a, M: Machine> Shell<'a, M> {
     /// Takes in one partition's records: those that cannot be decoded become dead letters, the rest goes to the engine.
     fn read_batch(&mut self, batch: &Batch<'_>) -> Result<(), RunError> {
         let name = batch.partition.to_string();
-        let Read { calls, letters, tally, ahead } = self.decode(batch)?;
-        self.account(&batch.partition.topic, &tally);
-        self.warn_of_clocks(ahead);
-        let alerts = if !calls.is_empty() { self.machine.push(&name, calls)? } else { Vec::new() };
-        self.dead_letters.deliver(&letters, self.health, self.shutdown)?;
+        let Read { calls, letters, tallies, ahead } = self.decode(batch)?;
+        self.account(&batch.partition.topic, &tallies);
+        metrics::ahead(ahead.values().map(|ahead| ahead.calls).sum());
+        let mut alerts = if !calls.is_empty() { self.machine.push(&name, calls)? } else { Vec::new() };
+        alerts.extend(self.watch.observe(&batch.partition.topic, &tallies, &ahead, &self.bundle));
+        self.dead_letters.deliver(letters, self.health, self.shutdown)?;
         self.deliver(alerts)?;
 
         let now = jiff::Timestamp::now().as_microsecond();
@@ -276,36 +258,11 @@ impl<'a, M: Machine> Shell<'a, M> {
         }
     }
 
-    /// Counts what a topic's records were, and warns where more than usual cannot be read: a producer may have changed its envelope.
-    fn account(&mut self, topic: &str, tally: &Tally) {
+    /// Counts what a topic's records were.
+    fn account(&mut self, topic: &str, tallies: &[(i64, Tally)]) {
         let own = self.tallies.entry(topic.to_owned()).or_default();
-        let before = own.calls as f64 / own.records().max(1) as f64;
-        own.merge(tally);
+        tallies.iter().for_each(|(_, tally)| own.merge(tally));
         metrics::tally(topic, own);
-        let is_new = self.warned.get(topic).is_none_or(|at| at.elapsed() >= WARN_EVERY);
-        let share = tally.calls as f64 / tally.records().max(1) as f64;
-        if is_new && tally.records() >= MIN_RECORDS_TO_WARN && share < before * MIN_SHARE_OF_CALLS {
-            self.warned.insert(topic.to_owned(), Instant::now());
-            let (rejected, not_calls) = (Counts(&tally.rejected).to_string(), Counts(&tally.not_calls).to_string());
-            tracing::warn!(
-                topic,
-                records = tally.records(),
-                calls = tally.calls,
-                rejected,
-                not_calls,
-                "fewer records than before are calls"
-            );
-        }
-    }
-
-    /// Warns of callers whose clocks run ahead, each once.
-    fn warn_of_clocks(&mut self, ahead: BTreeMap<String, u64>) {
-        for (caller, calls) in ahead {
-            metrics::ahead(calls);
-            if self.clocks_ahead.len() < MAX_CLOCKS && self.clocks_ahead.insert(caller.clone()) {
-                tracing::warn!(caller, "its clock runs ahead: its calls count at their arrival");
-            }
-        }
     }
 
     /// What became of every record since the state was begun.
@@ -337,7 +294,7 @@ impl<'a, M: Machine> Shell<'a, M> {
         }
         let deliveries: Vec<Delivery> = alerts.iter().map(Delivery::of).collect();
         for outlet in &mut self.outlets {
-            outlet.deliver(&deliveries, self.health, self.shutdown)?;
+            outlet.deliver(&alerts, &deliveries, self.health, self.shutdown)?;
         }
         alerts.iter().for_each(|alert| metrics::alert(alert.severity.as_str()));
         Ok(())
@@ -420,67 +377,21 @@ impl<'a, M: Machine> Shell<'a, M> {
     /// Saves, before a tick is carried out.
     fn save_before(&mut self, tick: Option<i64>) -> Result<(), RunError> {
         let started = Instant::now();
-        let outlets = self.outlets.iter().chain([&self.dead_letters]);
+        let outlets = self.outlets.iter().chain([self.dead_letters.outlet()]);
         let bytes = self.store.save(&Checkpoint {
             engine: self.machine.snapshot()?,
             offsets: self.partitions.next().clone(),
-            sinks: outlets.map(|outlet| (outlet.name.clone(), outlet.sink.position())).collect(),
+            sinks: outlets.map(|outlet| (outlet.name().to_owned(), outlet.position())).collect(),
             bundle: self.bundle.clone(),
             tallies: self.tallies.clone(),
             delay: self.ticks.delay(),
             tick,
+            watch: self.watch.snapshot()?,
         })?;
         metrics::checkpoint(started.elapsed().as_secs_f64(), bytes);
         self.saved_at = Instant::now();
         self.records_since = 0;
         Ok(())
-    }
-}
-
-impl Outlet {
-    fn open(plan: &dyn SinkPlan, saved: &Checkpoint, health: &Health, shutdown: &Shutdown) -> Result<Self, RunError> {
-        let name = plan.name();
-        let sink = patiently(&name, health, shutdown, || {
-            let mut sink = plan.open()?;
-            if let Some(position) = saved.sinks.get(&name) {
-                sink.resume(position)?;
-            }
-            Ok(sink)
-        })?;
-        Ok(Self { name, sink })
-    }
-
-    fn deliver(&mut self, deliveries: &[Delivery], health: &Health, shutdown: &Shutdown) -> Result<(), RunError> {
-        if deliveries.is_empty() {
-            return Ok(());
-        }
-        let Self { name, sink } = self;
-        patiently(name, health, shutdown, || sink.deliver(deliveries))
-    }
-}
-
-/// Tries until it works: a sink that is away holds the stream up, and Kafka keeps the records meanwhile.
-fn patiently<T>(
-    name: &str,
-    health: &Health,
-    shutdown: &Shutdown,
-    mut attempt: impl FnMut() -> Result<T, SinkError>,
-) -> Result<T, RunError> {
-    let mut pause = MIN_RETRY_PAUSE;
-    loop {
-        match attempt() {
-            Ok(value) => return Ok(value),
-            Err(problem) if shutdown.is_requested() => {
-                return Err(RunError::Sink { sink: name.to_owned(), problem: Box::new(problem) });
-            }
-            Err(problem) => {
-                tracing::warn!(sink = name, %problem, "the sink failed: trying again");
-                metrics::retry(name);
-                health.set_ready(false);
-                shutdown.sleep(pause);
-                pause = (pause * 2).min(MAX_RETRY_PAUSE);
-            }
-        }
     }
 }
 

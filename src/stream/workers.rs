@@ -9,10 +9,12 @@ use rayon::prelude::*;
 use rdkafka::message::{BorrowedMessage, Message};
 
 use super::dead_letter::{self, Form};
+use super::self_watch::{Ahead, window_of};
 use crate::alerts::sinks::Delivery;
 use crate::calls::{Calls, CallsBuilder, FingerprintKey, Owners, VendorPack};
 use crate::ingest::kafka::{Batch, Partition};
 use crate::ingest::{DecodeError, DecodeSpec, Decoded, Decoder, Place, Registry, SpecError, Tally};
+use crate::rollup::{bucket_of, day_of};
 
 /// Records that a worker decodes at once: below, handing out costs more than decoding.
 const RECORDS_PER_PIECE: usize = 1_024;
@@ -40,10 +42,30 @@ pub(super) struct Read {
     pub calls: Calls,
     /// Records that could not be decoded, with the reason.
     pub letters: Vec<Delivery>,
-    /// How many records were what.
-    pub tally: Tally,
-    /// Calls of callers whose clock runs ahead, by caller.
-    pub ahead: BTreeMap<String, u64>,
+    /// How many records were what, in their order, cut where the window of their arrival changes.
+    pub tallies: Vec<(i64, Tally)>,
+    /// Calls of callers whose clock runs ahead, by day of arrival and caller.
+    pub ahead: BTreeMap<(i64, String), Ahead>,
+}
+
+impl Read {
+    /// Notes what a record gave that arrived at a time, microseconds since the epoch.
+    fn note(&mut self, arrived: i64, decoded: &Decoded, ahead: BTreeMap<String, u64>) {
+        let window = window_of(arrived);
+        if self.tallies.last().is_none_or(|(last, _)| *last != window) {
+            self.tallies.push((window, Tally::default()));
+        }
+        if let Some((_, tally)) = self.tallies.last_mut() {
+            tally.add(decoded);
+        }
+        for (caller, calls) in ahead {
+            self.add_ahead((day_of(bucket_of(arrived)), caller), Ahead { arrived, calls });
+        }
+    }
+
+    fn add_ahead(&mut self, of: (i64, String), more: Ahead) {
+        self.ahead.entry(of).and_modify(|known| known.calls += more.calls).or_insert(more);
+    }
 }
 
 /// Why records were not read.
@@ -86,8 +108,8 @@ impl Workers {
         for piece in read {
             all.calls.append(piece.calls);
             all.letters.extend(piece.letters);
-            all.tally.merge(&piece.tally);
-            piece.ahead.into_iter().for_each(|(caller, calls)| *all.ahead.entry(caller).or_default() += calls);
+            all.tallies.extend(piece.tallies);
+            piece.ahead.into_iter().for_each(|(of, ahead)| all.add_ahead(of, ahead));
         }
         Ok(all)
     }
@@ -104,25 +126,25 @@ impl Workers {
         };
         let mut read = Read::default();
         for record in records {
+            let arrived = record.timestamp().to_millis().map_or(now, |millis| millis.saturating_mul(1_000).min(now));
             if dead_letter::is_own(record) {
-                read.tally.add(&Decoded { not_calls: [("own_record", 1)].into(), ..Decoded::default() });
+                let own = Decoded { not_calls: [("own_record", 1)].into(), ..Decoded::default() };
+                read.note(arrived, &own, BTreeMap::new());
                 continue;
             }
             let place = Place::Kafka { topic: Arc::clone(topic), partition: *number, offset: record.offset() };
-            let arrived = record.timestamp().to_millis().map_or(now, |millis| millis.saturating_mul(1_000).min(now));
             worker.calls.arrive_at(arrived);
             let mut decoded = decoder.decode(record.payload().unwrap_or_default(), &place, &mut worker.calls);
             if let Some(later) = decoded.errors.iter().position(|error| error.problem.is_transient()) {
                 // The worker goes with the calls that it has taken in: the records come again.
                 return Err(Unread::Later(decoded.errors.swap_remove(later)));
             }
-            read.tally.add(&decoded);
+            read.note(arrived, &decoded, worker.calls.take_ahead());
             if let Some(error) = decoded.errors.first() {
                 tracing::debug!(%error, "dead letter");
                 read.letters.push(dead_letter::letter(record, error, self.form));
             }
         }
-        read.ahead = worker.calls.take_ahead();
         read.calls = worker.calls.finish();
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
         Ok(read)

@@ -1,9 +1,9 @@
 //! A file of JSON lines, truncated to the checkpoint's length after a crash.
 //!
 //! What was written after the checkpoint is cut off at resume, since it will be written again. So nothing else may write to the file while the
-//! program runs; a file shorter than the checkpoint's length was rotated, and is appended to.
+//! program runs; a file shorter than the checkpoint's length was rotated by somebody else, and is appended to.
 //!
-//! Not here: rotation.
+//! Not here: where full files go, where their size is bounded (`rotation`).
 
 use std::fs::OpenOptions;
 use std::io::{Seek, SeekFrom, Write};
@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::rotation::{Rotation, Series, directory_of};
 use super::{Delivery, Sink, SinkError, SinkPlan, SinkPosition, SinkSpec, Surroundings};
 
 /// `type = "file"`.
@@ -22,6 +23,9 @@ pub struct File {
     /// Whether only the owner may read a file that is made: dead letters hold what records held.
     #[serde(skip)]
     pub is_private: bool,
+    /// When the next file begins, if ever.
+    #[serde(skip)]
+    pub rotation: Option<Rotation>,
 }
 
 impl SinkSpec for File {
@@ -42,7 +46,7 @@ impl SinkPlan for File {
     }
 
     fn open(&self) -> Result<Box<dyn Sink>, SinkError> {
-        Ok(Box::new(Open::at(&self.path, self.is_private).map_err(|problem| problem_at(&self.path, problem))?))
+        Ok(Box::new(Open::at(self.clone()).map_err(|problem| problem_at(&self.path, problem))?))
     }
 }
 
@@ -51,54 +55,89 @@ fn problem_at(path: &Path, problem: std::io::Error) -> SinkError {
 }
 
 struct Open {
-    path: PathBuf,
+    spec: File,
     file: std::fs::File,
     /// Bytes that are settled: whole lines, synced. Bytes after them are of a failed attempt.
     length: u64,
+    series: Option<Series>,
 }
 
 impl Open {
-    fn at(path: &Path, is_private: bool) -> std::io::Result<Self> {
-        let directory = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        std::fs::create_dir_all(directory)?;
-        let mut options = OpenOptions::new();
-        options.create(true).truncate(false).write(true);
-        #[cfg(unix)]
-        if is_private {
-            use std::os::unix::fs::OpenOptionsExt;
-            options.mode(0o600);
-        }
-        let file = options.open(path)?;
-        // A new file is durable only with its directory.
-        std::fs::File::open(directory)?.sync_all()?;
+    fn at(spec: File) -> std::io::Result<Self> {
+        std::fs::create_dir_all(directory_of(&spec.path))?;
+        let file = open(&spec)?;
         let length = file.metadata()?.len();
-        Ok(Self { path: path.to_owned(), file, length })
+        let series = spec.rotation.map(|rotation| Series::at(&spec.path, rotation)).transpose()?;
+        Ok(Self { spec, file, length, series })
+    }
+
+    /// Goes on with what is at the path now.
+    fn reopen(&mut self) -> std::io::Result<()> {
+        self.file = open(&self.spec)?;
+        self.length = self.file.metadata()?.len();
+        Ok(())
     }
 
     fn append(&mut self, lines: &[u8]) -> std::io::Result<()> {
         // A file that shrank meanwhile was rotated by copying: append at its end, and leave no hole.
         self.length = self.length.min(self.file.metadata()?.len());
-        self.file.set_len(self.length)?;
+        self.begin_next(lines.len() as u64)?;
+        self.drop_unsettled()?;
         self.file.seek(SeekFrom::Start(self.length))?;
-        self.file.write_all(lines)?;
-        self.file.sync_data()?;
+        if let Err(problem) = self.file.write_all(lines).and_then(|()| self.file.sync_data()) {
+            // Half a line helps nobody, least of all on a disk that is full. What stays is cut off before the next attempt.
+            drop(self.drop_unsettled());
+            return Err(problem);
+        }
         self.length += lines.len() as u64;
         Ok(())
     }
 
-    fn cut(&mut self, length: u64) -> std::io::Result<()> {
-        if length > self.length {
-            tracing::warn!(file = %self.path.display(), "the file is shorter than at the checkpoint: taken as rotated");
-            return Ok(());
+    fn drop_unsettled(&mut self) -> std::io::Result<()> {
+        if self.file.metadata()?.len() == self.length { Ok(()) } else { self.file.set_len(self.length) }
+    }
+
+    /// Begins the next file, where this one would grow too large.
+    fn begin_next(&mut self, more: u64) -> std::io::Result<()> {
+        let is_full = |series: &Series| self.length > 0 && self.length + more > series.rotation.max_bytes;
+        let Some(series) = self.series.as_ref().filter(|series| is_full(series)) else { return Ok(()) };
+        self.file.set_len(self.length)?;
+        series.rotate()?;
+        self.reopen()?;
+        if let Some(series) = &mut self.series {
+            series.advance();
         }
-        self.file.set_len(length)?;
-        self.file.sync_all()?;
-        self.length = length;
         Ok(())
     }
+
+    fn go_back_to(&mut self, number: u64) -> std::io::Result<()> {
+        let Some(series) = &mut self.series else { return Ok(()) };
+        if series.go_back_to(number)? { self.reopen() } else { Ok(()) }
+    }
+
+    fn cut(&mut self, length: u64) -> std::io::Result<()> {
+        if length > self.length {
+            tracing::warn!(file = %self.spec.path.display(), "the file is shorter than at the checkpoint: taken as rotated");
+            return Ok(());
+        }
+        self.length = length;
+        self.drop_unsettled()?;
+        self.file.sync_all()
+    }
+}
+
+fn open(spec: &File) -> std::io::Result<std::fs::File> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    if spec.is_private {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    let file = options.open(&spec.path)?;
+    // A new file is durable only with its directory.
+    std::fs::File::open(directory_of(&spec.path))?.sync_all()?;
+    Ok(file)
 }
 
 impl Sink for Open {
@@ -111,18 +150,23 @@ impl Sink for Open {
             lines.extend_from_slice(&delivery.body);
             lines.push(b'\n');
         }
-        self.append(&lines).map_err(|problem| problem_at(&self.path, problem))
+        self.append(&lines).map_err(|problem| problem_at(&self.spec.path, problem))
     }
 
     fn position(&self) -> SinkPosition {
-        SinkPosition::Length(self.length)
+        match &self.series {
+            Some(series) => SinkPosition::Series { number: series.number, length: self.length },
+            None => SinkPosition::Length(self.length),
+        }
     }
 
     fn resume(&mut self, position: &SinkPosition) -> Result<(), SinkError> {
-        match position {
-            SinkPosition::Length(length) => self.cut(*length).map_err(|problem| problem_at(&self.path, problem)),
+        let resumed = match position {
+            SinkPosition::Length(length) => self.cut(*length),
+            SinkPosition::Series { number, length } => self.go_back_to(*number).and_then(|()| self.cut(*length)),
             _ => Ok(()),
-        }
+        };
+        resumed.map_err(|problem| problem_at(&self.spec.path, problem))
     }
 }
 
@@ -140,14 +184,14 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("letters.ndjson");
-        File { path: path.clone(), is_private: true }.open().unwrap();
+        File { path: path.clone(), is_private: true, rotation: None }.open().unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]
     fn after_a_crash_the_file_ends_where_the_checkpoint_says() {
         let directory = tempfile::tempdir().unwrap();
-        let plan = File { path: directory.path().join("new/alerts.ndjson"), is_private: false };
+        let plan = File { path: directory.path().join("new/alerts.ndjson"), is_private: false, rotation: None };
         let mut sink = plan.open().unwrap();
         sink.deliver(&[delivery("1"), delivery("2")]).unwrap();
         let checkpoint = sink.position();
@@ -166,11 +210,131 @@ mod tests {
     #[test]
     fn a_rotated_file_is_appended_to() {
         let directory = tempfile::tempdir().unwrap();
-        let plan = File { path: directory.path().join("alerts.ndjson"), is_private: false };
+        let plan = File { path: directory.path().join("alerts.ndjson"), is_private: false, rotation: None };
         let mut sink = plan.open().unwrap();
         sink.deliver(&[delivery("old")]).unwrap();
         std::fs::write(&plan.path, "").unwrap();
         sink.deliver(&[delivery("new")]).unwrap();
         assert_eq!(std::fs::read_to_string(&plan.path).unwrap(), "new\n");
+    }
+    /// Files of at most six bytes: three lines of one character.
+    fn series(directory: &Path, keep: u64) -> File {
+        let rotation = Some(Rotation { max_bytes: 6, keep });
+        File { path: directory.join("letters.ndjson"), is_private: true, rotation }
+    }
+
+    /// The files of a directory and their content, by name.
+    fn files(directory: &Path) -> Vec<(String, String)> {
+        let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap());
+        let read = |entry: std::fs::DirEntry| {
+            (entry.file_name().into_string().unwrap(), std::fs::read_to_string(entry.path()).unwrap())
+        };
+        let mut files: Vec<_> = entries.map(read).collect();
+        files.sort();
+        files
+    }
+
+    #[test]
+    fn a_full_file_makes_way_for_the_next_and_the_oldest_is_deleted() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut sink = series(directory.path(), 2).open().unwrap();
+        for body in 1..=11 {
+            sink.deliver(&[delivery(&format!("{:x}", body % 16))]).unwrap();
+        }
+        let expected =
+            [("letters.ndjson", "a\nb\n"), ("letters.ndjson.2", "4\n5\n6\n"), ("letters.ndjson.3", "7\n8\n9\n")];
+        assert_eq!(files(directory.path()), expected.map(|(name, text)| (name.to_owned(), text.to_owned())));
+        assert_eq!(sink.position(), SinkPosition::Series { number: 4, length: 4 });
+    }
+
+    #[test]
+    fn after_a_crash_the_series_ends_where_the_checkpoint_says_whatever_was_rotated_since() {
+        let directory = tempfile::tempdir().unwrap();
+        let deliver = |sink: &mut dyn Sink, bodies: &[&str]| {
+            bodies.iter().for_each(|body| sink.deliver(&[delivery(body)]).unwrap());
+        };
+        let mut sink = series(directory.path(), 5).open().unwrap();
+        deliver(sink.as_mut(), &["1", "2"]);
+        let checkpoint = sink.position();
+        let rest = ["3", "4", "5", "6", "7", "8"];
+        deliver(sink.as_mut(), &rest);
+        let before = files(directory.path());
+        drop(sink);
+
+        let mut sink = series(directory.path(), 5).open().unwrap();
+        sink.resume(&checkpoint).unwrap();
+        assert_eq!(files(directory.path()), [("letters.ndjson".to_owned(), "1\n2\n".to_owned())]);
+        deliver(sink.as_mut(), &rest);
+        assert_eq!(files(directory.path()), before);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_told_from_other_errors() {
+        let mut sink = File { path: "/dev/full".into(), is_private: false, rotation: None }.open().unwrap();
+        let problem = sink.deliver(&[delivery("1")]).unwrap_err();
+        assert!(problem.is_disk_full(), "{problem}");
+        assert_eq!(sink.position(), SinkPosition::Length(0));
+    }
+
+    #[test]
+    fn a_rotation_that_failed_halfway_is_finished_without_loss() {
+        let directory = tempfile::tempdir().unwrap();
+        let spec = series(directory.path(), 5);
+        let mut sink = Open::at(spec.clone()).unwrap();
+        ["1", "2", "3"].iter().for_each(|body| sink.deliver(&[delivery(body)]).unwrap());
+        // The file was moved and the next one made, and then the attempt failed.
+        sink.series.as_ref().unwrap().rotate().unwrap();
+        std::fs::write(&spec.path, "").unwrap();
+        sink.deliver(&[delivery("4")]).unwrap();
+        let expected = [("letters.ndjson", "4\n"), ("letters.ndjson.1", "1\n2\n3\n")];
+        assert_eq!(files(directory.path()), expected.map(|(name, text)| (name.to_owned(), text.to_owned())));
+    }
+
+    /// A file system of 64 KiB; unmounted when dropped.
+    #[cfg(target_os = "linux")]
+    struct SmallDisk(tempfile::TempDir);
+
+    #[cfg(target_os = "linux")]
+    impl SmallDisk {
+        /// `None` without the right to mount.
+        fn mount() -> Option<Self> {
+            let directory = tempfile::tempdir().unwrap();
+            let mut mount = std::process::Command::new("mount");
+            mount.args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(directory.path());
+            mount.output().is_ok_and(|done| done.status.success()).then_some(Self(directory))
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    impl Drop for SmallDisk {
+        fn drop(&mut self) {
+            let _ = std::process::Command::new("umount").arg(self.0.path()).status();
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn on_a_disk_that_fills_up_only_whole_lines_stay_and_it_goes_on_when_there_is_space() {
+        let Some(disk) = SmallDisk::mount() else { return eprintln!("skipped: no right to mount") };
+        let (path, other) = (disk.0.path().join("letters.ndjson"), disk.0.path().join("other"));
+        std::fs::write(&other, vec![0; 32 << 10]).unwrap();
+        let mut sink = File { path: path.clone(), is_private: true, rotation: None }.open().unwrap();
+        let line = |digit: &str| delivery(&digit.repeat(10_000));
+        let mut landed = 0;
+        let problem = loop {
+            match sink.deliver(&[line("1")]) {
+                Ok(()) => landed += 1,
+                Err(problem) => break problem,
+            }
+        };
+        assert!(problem.is_disk_full(), "{problem}");
+        let lines = || std::fs::read_to_string(&path).unwrap().lines().map(str::len).collect::<Vec<_>>();
+        assert_eq!(lines(), vec![10_000; landed]);
+        assert_eq!(sink.position(), SinkPosition::Length(path.metadata().unwrap().len()));
+        std::fs::remove_file(&other).unwrap();
+        sink.deliver(&[line("2")]).unwrap();
+        assert_eq!(lines(), vec![10_000; landed + 1]);
+        drop(sink);
     }
 }

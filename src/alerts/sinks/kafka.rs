@@ -16,6 +16,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use serde::Deserialize;
 
+use super::error::is_of_record;
 use super::{Delivery, Sink, SinkError, SinkPlan, SinkPosition, SinkSpec, Surroundings};
 use crate::ingest::connection::{Connection, Properties};
 
@@ -233,7 +234,7 @@ impl Open {
         let mut refused = None;
         for delivery in deliveries {
             if let Err(error) = self.send(delivery) {
-                refused = Some(error);
+                refused = Some((delivery, error));
                 break;
             }
             sent += 1;
@@ -246,8 +247,11 @@ impl Open {
         if let Some(&&problem) = failed.first() {
             return Err(SinkError::Unacknowledged { topic: self.topic.name.clone(), count: failed.len(), problem });
         }
-        if let Some(problem) = refused {
-            return Err(self.topic.problem(problem));
+        if let Some((delivery, problem)) = refused {
+            return Err(match problem.rdkafka_error_code() {
+                Some(code) if is_of_record(code) => self.refusal(delivery, code),
+                _ => self.topic.problem(problem),
+            });
         }
         for (partition, offset) in reports.into_iter().flatten() {
             let end = self.ends.entry(partition).or_default();
@@ -255,25 +259,63 @@ impl Open {
         }
         Ok(())
     }
+
+    /// Sends one by one, after brokers refused several together: they judge a batch, and only a record that is alone is known to be the reason.
+    fn send_singly(&mut self, deliveries: &[Delivery]) -> Result<(), SinkError> {
+        self.settle()?;
+        for delivery in deliveries {
+            if self.landed.contains(&delivery.uid) {
+                continue;
+            }
+            match self.send_all(&[delivery]) {
+                Err(SinkError::Unacknowledged { problem, .. }) if is_of_record(problem) => {
+                    return Err(self.refusal(delivery, problem));
+                }
+                sent => sent?,
+            }
+            // Should a later one be refused, this one comes again.
+            self.landed.insert(delivery.uid.clone());
+        }
+        Ok(())
+    }
+
+    fn refusal(&self, delivery: &Delivery, problem: RDKafkaErrorCode) -> SinkError {
+        SinkError::Refused { topic: self.topic.name.clone(), uid: delivery.uid.clone(), problem }
+    }
+
+    /// After an attempt that failed, finds out what of it has landed.
+    fn settle(&mut self) -> Result<(), SinkError> {
+        if self.is_unsure {
+            // Whatever the old producer might still send goes with it, so what is read back is all that landed.
+            self.producer = self.topic.producer()?;
+            self.read_back()?;
+            self.is_unsure = false;
+        }
+        Ok(())
+    }
+
+    fn deliver_chunk(&mut self, chunk: &[Delivery]) -> Result<(), SinkError> {
+        self.settle()?;
+        let fresh: Vec<&Delivery> = chunk.iter().filter(|delivery| !self.landed.contains(&delivery.uid)).collect();
+        let result = match self.send_all(&fresh) {
+            Err(SinkError::Unacknowledged { problem, .. }) if is_of_record(problem) => {
+                self.is_unsure = true;
+                self.send_singly(chunk)
+            }
+            result => result,
+        };
+        self.is_unsure |= result.is_err();
+        result
+    }
 }
 
 impl Sink for Open {
     fn deliver(&mut self, deliveries: &[Delivery]) -> Result<(), SinkError> {
         for chunk in deliveries.chunks(IN_FLIGHT) {
-            if self.is_unsure {
-                // Whatever the old producer might still send goes with it, so what is read back is all that landed.
-                self.producer = self.topic.producer()?;
-                self.read_back()?;
-                self.is_unsure = false;
-            }
-            let fresh: Vec<&Delivery> = chunk.iter().filter(|delivery| !self.landed.contains(&delivery.uid)).collect();
-            if let Err(error) = self.send_all(&fresh) {
-                self.is_unsure = true;
-                return Err(error);
-            }
+            self.deliver_chunk(chunk)?;
             if deliveries.len() > IN_FLIGHT {
                 // Should a later chunk fail, this one comes again.
-                self.landed.extend(fresh.iter().map(|delivery| delivery.uid.clone()));
+                self.landed.extend(chunk.iter().map(|delivery| delivery.uid.clone()));
             }
         }
         for delivery in deliveries {

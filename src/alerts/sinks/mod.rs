@@ -10,8 +10,10 @@
 
 #[cfg(test)]
 mod contract;
+mod error;
 mod file;
 mod kafka;
+mod rotation;
 mod stdout;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,10 +25,12 @@ use serde::{Deserialize, Serialize};
 use toml::de::ValueDeserializer;
 
 use super::{Alert, to_ocsf};
-use crate::ingest::connection::{Connection, ConnectionError};
+use crate::ingest::connection::Connection;
 
+pub use error::{Patience, SectionError, SinkError};
 pub use file::File;
 pub use kafka::Kafka;
+pub use rotation::Rotation;
 pub use stdout::Stdout;
 
 /// Every sink there is.
@@ -95,6 +99,13 @@ pub enum SinkPosition {
         ends: BTreeMap<i32, i64>,
         /// Deliveries known to have landed before, which a replay has yet to come past.
         landed: BTreeSet<String>,
+    },
+    /// The current one of a series of files.
+    Series {
+        /// Its number.
+        number: u64,
+        /// Its length in bytes.
+        length: u64,
     },
 }
 
@@ -166,65 +177,6 @@ impl SinkKind {
 
 fn read<S: SinkSpec>(section: ValueDeserializer<'_>, around: &Surroundings) -> Result<Box<dyn SinkPlan>, SectionError> {
     Ok(S::deserialize(section)?.check(around)?)
-}
-
-/// Why a section is no sink.
-#[derive(Debug, thiserror::Error)]
-pub enum SectionError {
-    /// Its fields are not the sink's.
-    #[error(transparent)]
-    Fields(#[from] toml::de::Error),
-    /// Its fields do not make sense.
-    #[error(transparent)]
-    Sink(#[from] SinkError),
-}
-
-/// Why a sink cannot deliver.
-#[derive(Debug, thiserror::Error)]
-pub enum SinkError {
-    /// The section does not say what it must.
-    #[error("{0}")]
-    Spec(&'static str),
-    /// The cluster cannot be described.
-    #[error(transparent)]
-    Connection(#[from] ConnectionError),
-    /// The file cannot be written.
-    #[error("{}: {problem}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The error of the operating system.
-        problem: std::io::Error,
-    },
-    /// Standard output cannot be written.
-    #[error("standard output: {0}")]
-    Stdout(std::io::Error),
-    /// The topic cannot be reached or read.
-    #[error("topic {topic}: {problem}")]
-    Topic {
-        /// The topic.
-        topic: String,
-        /// The error of librdkafka.
-        problem: rdkafka::error::KafkaError,
-    },
-    /// The brokers did not acknowledge.
-    #[error("topic {topic}: {count} deliveries were not acknowledged: {problem}")]
-    Unacknowledged {
-        /// The topic.
-        topic: String,
-        /// How many.
-        count: usize,
-        /// The error of the first.
-        problem: rdkafka::types::RDKafkaErrorCode,
-    },
-    /// The end of the topic was not reached.
-    #[error("topic {topic}: reading back what had landed made no progress for {seconds} s")]
-    Stalled {
-        /// The topic.
-        topic: String,
-        /// How long nothing came.
-        seconds: u64,
-    },
 }
 
 #[cfg(test)]

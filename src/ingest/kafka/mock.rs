@@ -50,6 +50,16 @@ impl Mock {
         producer.flush(Duration::from_secs(5)).unwrap();
     }
 
+    /// Produces records that were made at a time, milliseconds since the epoch.
+    pub(crate) fn produce_at(&self, topic: &str, partition: i32, values: impl IntoIterator<Item = (i64, String)>) {
+        let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", &self.brokers).create().unwrap();
+        for (time, value) in values {
+            let record = BaseRecord::<(), str>::to(topic).partition(partition).payload(&value).timestamp(time);
+            producer.send(record).unwrap();
+        }
+        producer.flush(Duration::from_secs(5)).unwrap();
+    }
+
     /// All records of partitions `0..partitions`.
     pub(crate) fn read(&self, topic: &str, partitions: i32) -> Vec<Stored> {
         let consumer = self.consumer("reader");

@@ -5,12 +5,16 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use rdkafka::Offset;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::*;
 use crate::alerts::sample;
+use crate::calls::{CallsBuilder, VendorPack};
 use crate::ingest::kafka::mock::Mock;
 use crate::ingest::registry::double::Double;
+use crate::ingest::{Decoder, Place};
 use crate::pipeline;
+use crate::train::{History, Settings, train};
 
 const RECORDS_PER_PARTITION: usize = 20;
 const RECORDS: usize = 2 * RECORDS_PER_PARTITION;
@@ -68,9 +72,13 @@ pub(in crate::stream) fn alert(caller: &str) -> Alert {
 }
 
 fn record(caller: &str) -> String {
+    record_at("2026-09-01T00:00:00.000Z", caller)
+}
+
+fn record_at(time: &str, caller: &str) -> String {
     serde_json::json!({
-        "@timestamp": "2026-09-01T00:00:00.000Z",
-        "event": { "id": caller },
+        "@timestamp": time,
+        "event": { "id": format!("{caller} {time}") },
         "service": { "name": caller },
         "http": { "request": { "method": "POST" }, "response": { "status_code": 200 } },
         "url": { "full": "https://api.stripe.com/v1/charges" },
@@ -278,4 +286,90 @@ fn a_partition_with_unread_records_is_never_idle_and_none_is_when_another_is_rea
     let started = Instant::now();
     run_machine(&plan, machine, "1".to_owned(), key, store, None, &shutdown).unwrap();
     assert!(started.elapsed() < Duration::from_secs(60), "the partitions were never idle again");
+}
+
+#[test]
+fn a_topic_that_may_not_be_written_ends_the_run_before_anything_past_it_is_committed() {
+    let mock = Mock::with_topics(&[("calls", 1), ("alerts", 2), ("dead", 1)]);
+    mock.produce("calls", 0, (0..RECORDS).map(|number| record(&format!("caller-{number:02}"))));
+    let directory = tempfile::tempdir().unwrap();
+    let plan = plan(&mock, directory.path(), 600);
+    let forbidden = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    mock.cluster.request_errors(RDKafkaApiKey::Produce, &[forbidden; 2]);
+    let started = Instant::now();
+    assert!(!run_until(&plan, usize::MAX));
+    assert!(started.elapsed() < Duration::from_secs(30), "it was tried for ever");
+    assert_eq!(mock.committed("apiwarden", "calls", 1), [Offset::Invalid]);
+
+    mock.cluster.clear_request_errors(RDKafkaApiKey::Produce);
+    assert!(run_until(&plan, usize::MAX));
+    assert_eq!(mock.read("alerts", 2).len(), RECORDS);
+    let lines = std::fs::read_to_string(directory.path().join("alerts.ndjson")).unwrap();
+    assert_eq!(lines.lines().count(), RECORDS);
+}
+
+/// 2026-09-01T00:00:00Z, seconds since the epoch.
+const SEPTEMBER: i64 = 1_788_220_800;
+
+/// A caller's records from one time to another, seconds since [`SEPTEMBER`], four a minute, each with its time in milliseconds.
+fn calls_between(from: i64, to: i64) -> Vec<(i64, String)> {
+    let times = (from..to).step_by(15).map(|second| SEPTEMBER + second);
+    let record = |second: i64| {
+        (second * 1_000, record_at(&jiff::Timestamp::from_second(second).unwrap().to_string(), "billing"))
+    };
+    times.map(record).collect()
+}
+
+/// An engine that has learned four days of [`calls_between`].
+fn trained(plan: &Plan, key: &Arc<FingerprintKey>) -> Engine {
+    const DAY: i64 = 86_400;
+    let (mut decoder, mut calls) = (Decoder::new(&plan.decode).unwrap(), CallsBuilder::new(Arc::clone(key)));
+    let place = Place::File { path: Path::new("history").into(), line: 1 };
+    for (_, record) in calls_between(-4 * DAY, 0) {
+        decoder.decode(record.as_bytes(), &place, &mut calls);
+    }
+    let mut history = History::default();
+    history.add(calls.finish());
+    let vendors = VendorPack::embedded();
+    let settings = Settings { fingerprint_key: key.id(), alerts_per_day: 1.0, records_left_out: 0, vendors };
+    let (bundle, _) = train(history, &settings, &|_| {}).unwrap();
+    Engine::new(Arc::new(bundle), EngineSettings::from(&plan.detection)).unwrap()
+}
+
+#[test]
+fn a_topic_whose_envelope_changes_midway_is_one_alert() {
+    const HOUR: i64 = 3_600;
+    let mock = Mock::with_topics(&[("calls", 1), ("alerts", 2), ("dead", 1)]);
+    let wrapped = |(time, record): (i64, String)| (time, serde_json::json!({ "v2": { "body": record } }).to_string());
+    let before = calls_between(0, 4 * HOUR);
+    let after: Vec<_> = calls_between(4 * HOUR, 5 * HOUR).into_iter().map(wrapped).collect();
+    let count = i64::try_from(before.len() + after.len()).unwrap();
+    mock.produce_at("calls", 0, before.into_iter().chain(after));
+
+    let directory = tempfile::tempdir().unwrap();
+    let plan = plan(&mock, directory.path(), 600);
+    let key = Arc::new(plan.fingerprint_key().unwrap());
+    let engine = trained(&plan, &key);
+    let store = Store::open(&plan.state.directory).unwrap();
+    let shutdown = Shutdown::default();
+    let alerts = directory.path().join("alerts.ndjson");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let is_written = || std::fs::metadata(&alerts).is_ok_and(|file| file.len() > 0);
+            let started = Instant::now();
+            while !is_written() && started.elapsed() < Duration::from_secs(60) {
+                std::thread::sleep(Duration::from_millis(200));
+            }
+            // Whatever else there would be.
+            std::thread::sleep(Duration::from_secs(2));
+            shutdown.request();
+        });
+        run_machine(&plan, engine, "1".to_owned(), key, store, None, &shutdown).unwrap();
+    });
+    assert_eq!(mock.committed("apiwarden", "calls", 1), [Offset::Offset(count)], "all was read");
+    let landed = mock.read("alerts", 2);
+    let alert: serde_json::Value = serde_json::from_str(&landed[0].value).unwrap();
+    assert_eq!(landed.len(), 1, "{landed:?}");
+    assert_eq!(alert["finding_info"]["analytic"]["name"], "service.input_unreadable");
+    assert_eq!((&alert["severity"], &alert["resources"][0]["name"]), (&"Medium".into(), &"calls".into()));
 }

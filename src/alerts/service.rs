@@ -1,0 +1,119 @@
+//! Notices of the service about itself: a topic that it can no longer read as before, a caller whose clock is wrong.
+//!
+//! A notice is an incident like any other, so that it reaches whoever reads alerts: it opens once for its subject and day, and is closed. It
+//! is no matter of chance and spends no budget, so it has no rate. The topic stands where other alerts have their vendor.
+//!
+//! Not here: when a notice is due (`stream`).
+
+use serde::{Deserialize, Serialize};
+
+use super::{Activity, Alert, Involved, Severity};
+use crate::calls::View;
+use crate::detect::{Category, CauseClass, Contribution};
+
+/// What a notice is about. Its name stands in an alert where others have their detector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum NoticeKind {
+    /// Records of a topic are no longer read as before: a producer may have changed its envelope.
+    InputUnreadable,
+    /// The clock of a caller runs ahead.
+    ClockAhead,
+}
+
+impl NoticeKind {
+    /// Every kind.
+    pub const ALL: [Self; 2] = [Self::InputUnreadable, Self::ClockAhead];
+
+    /// The name in alerts.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InputUnreadable => "service.input_unreadable",
+            Self::ClockAhead => "service.clock_ahead",
+        }
+    }
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::InputUnreadable => "Records of a topic are no longer read as calls",
+            Self::ClockAhead => "The clock of a caller runs ahead",
+        }
+    }
+}
+
+/// What a notice says. Times are microseconds since the epoch, by the arrival of records.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    /// What it is about.
+    pub kind: NoticeKind,
+    /// The topic.
+    pub topic: String,
+    /// The caller, if it is about one.
+    pub caller: Option<String>,
+    /// Whether it pages.
+    pub pages: bool,
+    /// The day that it is given for, in days since the epoch.
+    pub day: i64,
+    /// Start of the evidence.
+    pub first_seen: i64,
+    /// End of the evidence.
+    pub last_seen: i64,
+    /// One plain sentence.
+    pub message: String,
+    /// Observed against usual.
+    pub contributions: Vec<Contribution>,
+    /// Calls in the evidence.
+    pub calls: u64,
+}
+
+impl Notice {
+    /// Whom it is about: the caller, else the topic.
+    pub fn subject(&self) -> &str {
+        self.caller.as_deref().unwrap_or(&self.topic)
+    }
+
+    /// The step that opens its incident; `bundle` is the version of the model bundle. The id depends on kind, subject, day and whether it
+    /// pages alone, so that a replay gives the same one, in whatever order it reads the partitions.
+    pub fn open(self, bundle: &str) -> Alert {
+        let Self { kind, pages, day, .. } = self;
+        let name = format!("{}\u{1f}{}\u{1f}{day}\u{1f}{pages}", kind.as_str(), self.subject());
+        let involved = Involved {
+            caller: self.caller.clone(),
+            vendor: self.topic.clone(),
+            calls: self.calls,
+            ..Involved::default()
+        };
+        Alert {
+            id: format!("aw-{}", &blake3::hash(name.as_bytes()).to_hex()[..16]),
+            revision: 1,
+            activity: Activity::Create,
+            severity: if pages { Severity::Medium } else { Severity::Low },
+            time: self.last_seen,
+            first_seen: self.first_seen,
+            last_seen: self.last_seen,
+            detector: kind.as_str().to_owned(),
+            title: kind.title().to_owned(),
+            message: self.message,
+            category: Category::Operations,
+            cause_class: CauseClass::Unknown,
+            likely: None,
+            technique: None,
+            view: View::Egress,
+            caller: self.caller,
+            vendor: self.topic,
+            account: None,
+            hosts: Vec::new(),
+            credential: None,
+            endpoint: None,
+            p_value: f64::NAN,
+            alarms_per_day: f64::NAN,
+            contributions: self.contributions,
+            counterfactual: None,
+            involved: vec![involved],
+            related: Vec::new(),
+            calls: self.calls,
+            trace_ids: Vec::new(),
+            bundle: bundle.to_owned(),
+            triaged: None,
+        }
+    }
+}

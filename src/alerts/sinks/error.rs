@@ -1,0 +1,187 @@
+//! Why a sink cannot deliver, and whether trying again can help.
+//!
+//! A broker that is down comes back. A record that is too large stays too large, and a right that is missing is given by somebody who has to
+//! learn of it first: to try such a delivery again for ever would stop the stream without a word.
+//!
+//! Not here: what follows of it for alerts and dead letters (`stream`).
+
+use std::io::{self, ErrorKind};
+use std::path::PathBuf;
+
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode as Code;
+
+use crate::ingest::connection::ConnectionError;
+
+/// Why a section is no sink.
+#[derive(Debug, thiserror::Error)]
+pub enum SectionError {
+    /// Its fields are not the sink's.
+    #[error(transparent)]
+    Fields(#[from] toml::de::Error),
+    /// Its fields do not make sense.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+}
+
+/// Why a sink cannot deliver.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// The section does not say what it must.
+    #[error("{0}")]
+    Spec(&'static str),
+    /// The cluster cannot be described.
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    /// The file cannot be written.
+    #[error("{}: {problem}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The error of the operating system.
+        problem: io::Error,
+    },
+    /// Standard output cannot be written.
+    #[error("standard output: {0}")]
+    Stdout(io::Error),
+    /// The topic cannot be reached or read.
+    #[error("topic {topic}: {problem}")]
+    Topic {
+        /// The topic.
+        topic: String,
+        /// The error of librdkafka.
+        problem: KafkaError,
+    },
+    /// The brokers did not acknowledge.
+    #[error("topic {topic}: {count} deliveries were not acknowledged: {problem}")]
+    Unacknowledged {
+        /// The topic.
+        topic: String,
+        /// How many.
+        count: usize,
+        /// The error of the first.
+        problem: Code,
+    },
+    /// One delivery is refused for what it is. Others of the same attempt may have landed.
+    #[error("topic {topic}: {uid} is refused: {problem}")]
+    Refused {
+        /// The topic.
+        topic: String,
+        /// The delivery.
+        uid: String,
+        /// Why.
+        problem: Code,
+    },
+    /// The end of the topic was not reached.
+    #[error("topic {topic}: reading back what had landed made no progress for {seconds} s")]
+    Stalled {
+        /// The topic.
+        topic: String,
+        /// How long nothing came.
+        seconds: u64,
+    },
+}
+
+/// For how long a delivery is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Until it works: whatever is down comes back.
+    Endless,
+    /// For a while: it may be about to be set up.
+    Grace,
+    /// Not at all: the same attempt fails again.
+    None,
+}
+
+impl SinkError {
+    /// For how long to try again.
+    pub fn patience(&self) -> Patience {
+        match self {
+            Self::Spec(_) | Self::Connection(_) | Self::Refused { .. } => Patience::None,
+            Self::File { problem, .. } | Self::Stdout(problem) => of_system(problem.kind()),
+            Self::Topic { problem: KafkaError::ClientConfig(..), .. } => Patience::None,
+            Self::Topic { problem: KafkaError::ClientCreation(_), .. } => Patience::Grace,
+            Self::Topic { problem, .. } => problem.rdkafka_error_code().map_or(Patience::Endless, of_kafka),
+            Self::Unacknowledged { problem, .. } => of_kafka(*problem),
+            Self::Stalled { .. } => Patience::Endless,
+        }
+    }
+
+    /// The delivery that is refused for what it is, by its uid.
+    pub fn refused(&self) -> Option<&str> {
+        match self {
+            Self::Refused { uid, .. } => Some(uid),
+            _ => None,
+        }
+    }
+
+    /// Whether no space is left.
+    pub fn is_disk_full(&self) -> bool {
+        let full = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::FileTooLarge];
+        matches!(self, Self::File { problem, .. } if full.contains(&problem.kind()))
+    }
+}
+
+fn of_system(kind: ErrorKind) -> Patience {
+    match kind {
+        ErrorKind::PermissionDenied
+        | ErrorKind::IsADirectory
+        | ErrorKind::NotADirectory
+        | ErrorKind::ReadOnlyFilesystem
+        | ErrorKind::InvalidFilename
+        | ErrorKind::InvalidInput
+        | ErrorKind::NotSeekable
+        // Whoever read standard output is gone, and does not come back to it.
+        | ErrorKind::BrokenPipe => Patience::None,
+        _ => Patience::Endless,
+    }
+}
+
+fn of_kafka(code: Code) -> Patience {
+    match code {
+        Code::TopicAuthorizationFailed
+        | Code::ClusterAuthorizationFailed
+        | Code::InvalidTopic
+        | Code::InvalidRequiredAcks
+        | Code::UnsupportedForMessageFormat => Patience::None,
+        code if is_of_record(code) => Patience::None,
+        Code::UnknownTopic | Code::UnknownPartition | Code::UnknownTopicOrPartition => Patience::Grace,
+        _ => Patience::Endless,
+    }
+}
+
+/// Whether the code blames the record, not the topic or the way to it.
+pub(super) fn is_of_record(code: Code) -> bool {
+    matches!(
+        code,
+        Code::MessageSizeTooLarge
+            | Code::InvalidMessageSize
+            | Code::MessageBatchTooLarge
+            | Code::InvalidRecord
+            | Code::InvalidTimestamp
+            | Code::PolicyViolation
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_back_is_awaited_and_what_stays_as_it_is_is_not() {
+        let of_kafka = |problem| SinkError::Unacknowledged { topic: "t".into(), count: 1, problem }.patience();
+        for code in [Code::MessageTimedOut, Code::NotEnoughReplicas, Code::BrokerTransportFailure, Code::QueueFull] {
+            assert_eq!(of_kafka(code), Patience::Endless, "{code:?}");
+        }
+        for code in [Code::MessageSizeTooLarge, Code::InvalidRecord, Code::TopicAuthorizationFailed] {
+            assert_eq!(of_kafka(code), Patience::None, "{code:?}");
+        }
+        assert_eq!(of_kafka(Code::UnknownTopicOrPartition), Patience::Grace);
+
+        let of_file = |kind: ErrorKind| SinkError::File { path: "f".into(), problem: kind.into() };
+        assert_eq!(of_file(ErrorKind::PermissionDenied).patience(), Patience::None);
+        assert_eq!(of_file(ErrorKind::IsADirectory).patience(), Patience::None);
+        assert_eq!(of_file(ErrorKind::StorageFull).patience(), Patience::Endless);
+        assert!(of_file(ErrorKind::StorageFull).is_disk_full());
+    }
+}

@@ -1,0 +1,216 @@
+//! Outlets: sinks that are open, and what follows where one cannot deliver.
+//!
+//! What time can mend is tried again, and the stream waits: Kafka keeps the records meanwhile. What time cannot mend is decided by what is
+//! delivered. An alert is never lost: one that is too large goes shortened, else the run ends before anything past it is committed. A dead
+//! letter must not stop the stream: one that is refused goes without its payload, else it is lost, counted and logged with its place. A
+//! disk that is full costs dead letters in the same way, and each later letter is tried anew.
+//!
+//! Not here: which errors time can mend (`alerts::sinks`).
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use super::admin::Health;
+use super::error::RunError;
+use super::shutdown::Shutdown;
+use super::{dead_letter, metrics};
+use crate::alerts::Alert;
+use crate::alerts::sinks::{Delivery, Patience, Sink, SinkError, SinkPlan, SinkPosition};
+use crate::state::Checkpoint;
+
+/// First pause between the attempts of a sink; each is twice as long as the one before.
+pub(super) const MIN_RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// Longest pause between the attempts of a sink.
+pub(super) const MAX_RETRY_PAUSE: Duration = Duration::from_secs(30);
+/// How long a topic may be missing: whoever deploys may make it last.
+const GRACE: Duration = Duration::from_secs(300);
+
+/// A sink that is open, and its name.
+pub(super) struct Outlet {
+    name: String,
+    sink: Box<dyn Sink>,
+}
+
+impl Outlet {
+    /// Opens a sink where the checkpoint left it.
+    ///
+    /// # Errors
+    /// [`RunError::Sink`] or [`RunError::Undeliverable`].
+    pub fn open(
+        plan: &dyn SinkPlan,
+        saved: &Checkpoint,
+        health: &Health,
+        shutdown: &Shutdown,
+    ) -> Result<Self, RunError> {
+        let name = plan.name();
+        let sink = patiently(&name, health, shutdown, SinkError::patience, || {
+            let mut sink = plan.open()?;
+            if let Some(position) = saved.sinks.get(&name) {
+                sink.resume(position)?;
+            }
+            Ok(sink)
+        })?;
+        Ok(Self { name, sink })
+    }
+
+    /// Names the sink in checkpoints, logs and metrics.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The position of the sink, for the checkpoint.
+    pub fn position(&self) -> SinkPosition {
+        self.sink.position()
+    }
+
+    /// Delivers alerts; `deliveries` are the same in the form that sinks take. One that is refused as it is goes shortened.
+    ///
+    /// # Errors
+    /// [`RunError::Sink`] or [`RunError::Undeliverable`].
+    pub fn deliver(
+        &mut self,
+        alerts: &[Alert],
+        deliveries: &[Delivery],
+        health: &Health,
+        shutdown: &Shutdown,
+    ) -> Result<(), RunError> {
+        let mut deliveries = Cow::Borrowed(deliveries);
+        let mut shortened = BTreeSet::new();
+        loop {
+            let Self { name, sink } = self;
+            let result = patiently(name, health, shutdown, SinkError::patience, || sink.deliver(&deliveries));
+            let Err(RunError::Undeliverable { problem, .. }) = &result else { return result };
+            let refused = deliveries.iter().position(|delivery| problem.refused() == Some(delivery.uid.as_str()));
+            let Some((index, alert)) = refused.and_then(|index| Some((index, alerts.get(index)?))) else {
+                return result;
+            };
+            if !shortened.insert(index) {
+                return result;
+            }
+            tracing::warn!(sink = name, %problem, "the alert goes without most of its evidence");
+            deliveries.to_mut()[index] = Delivery::of(&alert.shortened());
+        }
+    }
+}
+
+/// The outlet of dead letters.
+pub(super) struct Letters {
+    outlet: Outlet,
+    /// Letters lost since one last landed.
+    lost: usize,
+}
+
+impl Letters {
+    pub const fn to(outlet: Outlet) -> Self {
+        Self { outlet, lost: 0 }
+    }
+
+    pub const fn outlet(&self) -> &Outlet {
+        &self.outlet
+    }
+
+    /// Delivers dead letters, as far as the sink takes them.
+    ///
+    /// # Errors
+    /// [`RunError::Sink`].
+    pub fn deliver(
+        &mut self,
+        mut letters: Vec<Delivery>,
+        health: &Health,
+        shutdown: &Shutdown,
+    ) -> Result<(), RunError> {
+        while !letters.is_empty() {
+            let Outlet { name, sink } = &mut self.outlet;
+            let is_failing = self.lost > 0;
+            let patience = |problem: &SinkError| patience(problem, is_failing);
+            let problem = match patiently(name, health, shutdown, patience, || sink.deliver(&letters)) {
+                Ok(()) => {
+                    self.note_landed();
+                    return Ok(());
+                }
+                Err(RunError::Undeliverable { problem, .. }) => problem,
+                Err(other) => return Err(other),
+            };
+            let refused = letters.iter().position(|letter| problem.refused() == Some(letter.uid.as_str()));
+            match refused {
+                Some(index) => match dead_letter::without_payload(&letters[index]) {
+                    Some(rest) => letters[index] = rest,
+                    None => {
+                        let letter = letters.remove(index);
+                        metrics::lost_letters("refused", 1);
+                        tracing::warn!(place = letter.uid, %problem, "a dead letter is lost");
+                    }
+                },
+                None => {
+                    self.lose(&letters, &problem);
+                    letters.clear();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Letters that the sink as it is now cannot take; logged once until one lands again.
+    fn lose(&mut self, letters: &[Delivery], problem: &SinkError) {
+        metrics::lost_letters(if problem.is_disk_full() { "disk_full" } else { "refused" }, letters.len() as u64);
+        if self.lost == 0 {
+            let place = letters.first().map(|letter| letter.uid.as_str());
+            let sink = &self.outlet.name;
+            tracing::warn!(sink, place, count = letters.len(), %problem, "dead letters are lost until this is repaired");
+        }
+        self.lost += letters.len();
+    }
+
+    fn note_landed(&mut self) {
+        if self.lost > 0 {
+            tracing::warn!(sink = self.outlet.name, lost = self.lost, "dead letters are kept again");
+        }
+        self.lost = 0;
+    }
+}
+
+/// How long a dead letter is tried: not until a full disk is emptied, which would stop the stream, and not once more for a topic that was
+/// awaited in vain.
+fn patience(problem: &SinkError, is_failing: bool) -> Patience {
+    match problem.patience() {
+        _ if problem.is_disk_full() => Patience::None,
+        Patience::Grace if is_failing => Patience::None,
+        patience => patience,
+    }
+}
+
+/// Tries until it works, or until no further attempt can help.
+fn patiently<T>(
+    name: &str,
+    health: &Health,
+    shutdown: &Shutdown,
+    patience: impl Fn(&SinkError) -> Patience,
+    mut attempt: impl FnMut() -> Result<T, SinkError>,
+) -> Result<T, RunError> {
+    let mut pause = MIN_RETRY_PAUSE;
+    let began = Instant::now();
+    loop {
+        let problem = match attempt() {
+            Ok(value) => return Ok(value),
+            Err(problem) => problem,
+        };
+        let sink = || name.to_owned();
+        match patience(&problem) {
+            Patience::None => return Err(RunError::Undeliverable { sink: sink(), problem: Box::new(problem) }),
+            Patience::Grace if began.elapsed() >= GRACE => {
+                return Err(RunError::Undeliverable { sink: sink(), problem: Box::new(problem) });
+            }
+            _ if shutdown.is_requested() => return Err(RunError::Sink { sink: sink(), problem: Box::new(problem) }),
+            _ => {}
+        }
+        tracing::warn!(sink = name, %problem, "the sink failed: trying again");
+        metrics::retry(name);
+        health.set_ready(false);
+        shutdown.sleep(pause);
+        pause = (pause * 2).min(MAX_RETRY_PAUSE);
+    }
+}
+
+#[cfg(test)]
+mod tests;
