@@ -3,10 +3,8 @@
 //! The same calls in the same order within their partitions give the same alerts, whatever the batches and wherever it was
 //! stopped and restored. Event time drives it. No clock, no network, no file.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use foldhash::HashSet;
 use polars::prelude::PolarsError;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -19,7 +17,7 @@ use crate::alerts::Alert;
 use crate::calls::{Calls, Templates};
 use crate::features::Entity;
 use crate::models::bundle::Bundle;
-use crate::rollup::{Rollup, bucket_of};
+use crate::rollup::{Records, Rollup, bucket_of};
 
 /// Version of the snapshot's layout.
 const SNAPSHOT_VERSION: u32 = 7;
@@ -63,7 +61,7 @@ struct Snapshot<'a> {
     open: std::borrow::Cow<'a, Rollup>,
     late: std::borrow::Cow<'a, Rollup>,
     looked: std::borrow::Cow<'a, Looked>,
-    records: std::borrow::Cow<'a, BTreeMap<i64, HashSet<u64>>>,
+    records: std::borrow::Cow<'a, Records>,
     templates: std::borrow::Cow<'a, Templates>,
     counters: Counters,
     memory: std::borrow::Cow<'a, Memory>,
@@ -79,7 +77,7 @@ pub struct Engine {
     late: Rollup,
     preparation: Preparation,
     /// Ids of the records of open buckets, where the source gives one.
-    records: BTreeMap<i64, HashSet<u64>>,
+    records: Records,
     counters: Counters,
     /// The first and the last bucket judged.
     judged: Option<(i64, i64)>,
@@ -97,7 +95,7 @@ impl Engine {
             open: Rollup::default(),
             late: Rollup::default(),
             preparation: Preparation::new(Arc::clone(&bundle), bundle.templates.clone(), Looked::default()),
-            records: BTreeMap::new(),
+            records: Records::default(),
             counters: Counters::default(),
             judged: None,
             evaluator: Evaluator::new(Arc::clone(&bundle), settings.clone(), Memory::default())
@@ -129,8 +127,7 @@ impl Engine {
                 counters.too_late += 1;
                 return false;
             }
-            let record = call.record.map(std::num::NonZeroU64::get);
-            if record.is_some_and(|record| !known.entry(bucket_of(call.time)).or_default().insert(record)) {
+            if known.is_repeated(bucket_of(call.time), call) {
                 counters.repeated += 1;
                 return false;
             }
@@ -173,7 +170,7 @@ impl Engine {
         }
         let mut closed = self.open.split_before(open_from);
         closed.merge(self.late.split_before(open_from));
-        self.records = self.records.split_off(&open_from);
+        self.records.forget_before(open_from);
         let alerts = self.judge_buckets(closed)?;
         self.preparation.forget_before(open_from);
         Ok(alerts)
