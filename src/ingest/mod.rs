@@ -19,6 +19,7 @@ mod formats;
 mod inputs;
 mod json;
 pub mod kafka;
+mod log_format;
 mod otlp;
 mod parquet;
 mod payload;
@@ -29,6 +30,8 @@ mod spec;
 mod survey;
 mod table;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod time;
 mod utf16;
 
