@@ -149,6 +149,10 @@ fn directory_of(text: &Text<'_>) -> PathBuf {
 
 fn check_reading(text: &Text<'_>) -> Result<ReadingPlan, PipelineError> {
     let (spec, _) = parse(text)?;
+    // The file of a whole pipeline is refused for whatever is wrong with it, as the stream would.
+    if spec.source.is_some() && spec.model.is_some() {
+        check(text)?;
+    }
     let around = Surroundings { connection: None, directory: directory_of(text) };
     Ok(ReadingPlan {
         decode: spec.decode,
