@@ -268,6 +268,23 @@ fn strange_records() -> Vec<String> {
 }
 
 #[test]
+fn a_record_that_lies_in_two_files_is_learned_once_and_reported() {
+    let home = Home(tempfile::tempdir().expect("a directory"));
+    let sample = repository("datasets/samples/cloudtrail.ndjson");
+    fs::create_dir(home.path("logs")).expect("a directory");
+    for name in ["a.ndjson", "b.ndjson"] {
+        fs::copy(&sample, home.path("logs").join(name)).expect("a copy");
+    }
+    let once = train(&sample, &home.path("once"));
+    let twice = train(&home.path("logs"), &home.path("twice"));
+    assert_eq!(twice["calls"], once["calls"]);
+    assert_eq!(twice["bundle"], once["bundle"], "the same history gives the same bundle");
+    let count = |report: &Value, what: &str| report[what].as_u64().expect("a count");
+    let read_once = count(&once, "calls") + count(&once, "trimmed");
+    assert_eq!(count(&twice, "repeated"), read_once + 2 * count(&once, "repeated"));
+}
+
+#[test]
 fn strange_entities_never_fail_training_and_are_reported() {
     let home = tempfile::tempdir().expect("a directory");
     let [history, bundle] = ["history", "bundle"].map(|name| home.path().join(name));

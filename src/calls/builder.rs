@@ -167,6 +167,7 @@ impl CallsBuilder {
         let is_operation = !text(call.operation.as_ref()).is_empty();
         if !is_operation {
             endpoint::shape(call.method.as_deref(), call.path.as_deref().unwrap_or_default(), &mut self.endpoint);
+            endpoint::name_operation(call.graphql.as_deref().unwrap_or_default(), &mut self.endpoint);
         }
         let shaped = (!is_operation).then_some(self.endpoint.as_str());
         let (ids, price) = self.enrichment.resolve(call, shaped, Name::id)?;

@@ -1,7 +1,8 @@
 //! The endpoint: method and path without what varies, `POST /v1/charges/{id}`.
 //!
 //! What is recognised in a single path: numbers, tokens and names of people are `{id}`, query and fragment are cut.
-//! Audit operations (`s3:GetObject`) are endpoints as they stand.
+//! Audit operations (`s3:GetObject`) are endpoints as they stand. A request of GraphQL has its operation behind the path:
+//! `POST /graphql mutation CreateCharge`.
 //!
 //! Not here: what only many paths tell together (`template`).
 
@@ -20,8 +21,11 @@ const MAX_NAME: usize = 32;
 const MIN_IDENTIFIER_BYTES: usize = 6;
 /// Shortest segment without a digit that is searched for a secret, bytes.
 const MIN_SECRET_BYTES: usize = 12;
-/// Longest name of a gRPC service or method, bytes.
-const MAX_GRPC_NAME: usize = 100;
+/// Longest name of a gRPC service or method, or of a GraphQL operation, bytes.
+const MAX_CODE_NAME: usize = 100;
+/// Types of a GraphQL operation that change nothing.
+const READING_TYPES: [&str; 2] = ["query", "subscription"];
+const WRITING_TYPE: &str = "mutation";
 /// Longest API version: what is longer counts something else.
 const MAX_VERSION: usize = 8;
 
@@ -96,6 +100,26 @@ pub fn shape(method: Option<&str>, path: &str, out: &mut String) {
     }
 }
 
+/// Adds the operation of a GraphQL request to an endpoint: its type, its name or both. What is no name of code is left out.
+pub fn name_operation(operation: &str, endpoint: &mut String) {
+    let (kind, name) = operation.split_once(' ').unwrap_or(("", operation));
+    let is_kind = |word: &str| word == WRITING_TYPE || READING_TYPES.contains(&word);
+    if is_kind(kind) || is_kind(name) {
+        endpoint.push(' ');
+        endpoint.push_str(if kind.is_empty() { name } else { kind });
+    }
+    if !is_kind(name) && is_code_name(name) && name.len() <= MAX_CODE_NAME && !looks_secret(name) {
+        endpoint.push(' ');
+        endpoint.push_str(name);
+    }
+}
+
+/// Whether a text is a name as code has it.
+fn is_code_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
 fn method_of(method: Option<&str>) -> &'static str {
     match method.map(str::trim) {
         None | Some("" | "-") => NO_METHOD,
@@ -119,17 +143,13 @@ fn path_of(url: &str) -> &str {
 /// Whether a path is that of a gRPC method, `/package.v1.Service/Method`: names of code, and no ids in them.
 fn is_grpc(path: &str) -> bool {
     let Some((service, method)) = path.strip_prefix('/').and_then(|path| path.split_once('/')) else { return false };
-    let is_name = |part: &str| {
-        part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-    };
     let is_type = |name: &str| name.starts_with(|c: char| c.is_ascii_uppercase());
-    service.len() <= MAX_GRPC_NAME
-        && method.len() <= MAX_GRPC_NAME
+    service.len() <= MAX_CODE_NAME
+        && method.len() <= MAX_CODE_NAME
         && service.contains('.')
-        && service.split('.').all(is_name)
+        && service.split('.').all(is_code_name)
         && service.rsplit('.').next().is_some_and(is_type)
-        && is_name(method)
+        && is_code_name(method)
         && is_type(method)
         && !looks_secret(service)
         && !looks_secret(method)
@@ -184,10 +204,14 @@ pub(super) fn split(endpoint: &str) -> Option<(&str, &str)> {
     (is_method && path.starts_with('/')).then_some((method, path))
 }
 
-/// Whether an endpoint changes something at the vendor: by its method, or by the class of an audit operation.
+/// Whether an endpoint changes something at the vendor: by its method, by the type of a GraphQL operation, or by the class of an audit operation.
 pub fn is_write(endpoint: &str) -> bool {
     match split(endpoint) {
-        Some((method, _)) => WRITE_METHODS.contains(&method),
+        // Only an operation of GraphQL stands behind a blank.
+        Some((method, path)) => match path.split(' ').nth(1) {
+            Some(kind) if READING_TYPES.contains(&kind) => false,
+            _ => WRITE_METHODS.contains(&method),
+        },
         None => StepClass::of(endpoint).is_write(),
     }
 }
@@ -222,6 +246,23 @@ mod tests {
         ] {
             shape(Some("POST"), path, &mut out);
             assert_eq!(out, endpoint, "{path}");
+        }
+    }
+
+    #[test]
+    fn an_operation_of_graphql_stands_behind_the_path_and_says_whether_it_writes() {
+        for (operation, endpoint, writes) in [
+            ("query GetUser", "POST /graphql query GetUser", false),
+            ("mutation CreateCharge", "POST /graphql mutation CreateCharge", true),
+            ("GetUser", "POST /graphql GetUser", true),
+            ("query", "POST /graphql query", false),
+            ("query sk_live_4eC39HqLyjWDarjtT1zdp7dc", "POST /graphql query", false),
+            ("query {user(id: 7)}", "POST /graphql query", false),
+            ("", "POST /graphql", true),
+        ] {
+            let mut out = "POST /graphql".to_owned();
+            name_operation(operation, &mut out);
+            assert_eq!((out.as_str(), is_write(&out)), (endpoint, writes), "{operation}");
         }
     }
 

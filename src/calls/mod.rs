@@ -210,6 +210,8 @@ pub struct Call<'a> {
     pub method: Option<Cow<'a, str>>,
     /// Path of the URL, perhaps with query and fragment: the builder cuts them.
     pub path: Option<Cow<'a, str>>,
+    /// Operation of a GraphQL request, with its type where that is known (`mutation CreateCharge`): the path is the same for all.
+    pub graphql: Option<Cow<'a, str>>,
     /// Audit operation (`s3:GetObject`). Where it is given it is the endpoint.
     pub operation: Option<Cow<'a, str>>,
     /// The vendor, where the format fixes it (`aws`); else the builder derives it from the host.

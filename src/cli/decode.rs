@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
-use foldhash::HashSet;
 use jiff::Timestamp;
 use polars::prelude::{Column, DataFrame};
 use polars_io::parquet::write::ParquetWriter;
@@ -18,6 +17,7 @@ use super::output::{print_text, report, stdout};
 use super::reading::Setup;
 use crate::calls::{CallRow, Calls, CallsBuilder, Details, Dimension, Owners, Relation, View};
 use crate::ingest::{FileReader, Inputs, Tally};
+use crate::rollup::{Records, bucket_of};
 
 /// Records that are read at once.
 const RECORDS_AT_ONCE: usize = 512;
@@ -119,7 +119,7 @@ impl Decode {
         calls.keep_details();
 
         let mut writer = Writer::new(self.format);
-        let (mut tally, mut repeated, mut seen) = (Tally::default(), 0_u64, HashSet::default());
+        let (mut tally, mut repeated, mut seen) = (Tally::default(), 0_u64, Records::default());
         let (mut rejected, mut is_unreadable) = (Vec::new(), false);
         loop {
             let batch = match reader.next_batch(&mut decoder, &mut calls, RECORDS_AT_ONCE) {
@@ -136,7 +136,7 @@ impl Decode {
             let details = calls.take_details();
             let decoded: Calls = calls.finish();
             for (row, details) in decoded.rows().iter().zip(details) {
-                if row.record.is_some_and(|record| !seen.insert(record)) {
+                if seen.is_repeated(bucket_of(row.time), row) {
                     repeated += 1;
                 } else {
                     writer.write(&Shown { row, relation: decoded.relation(row), details })?;

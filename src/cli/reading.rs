@@ -59,12 +59,12 @@ impl Setup {
     /// # Errors
     /// Where the pipeline file, the fingerprint key or the triage model cannot be used.
     pub fn of(file: Option<&Path>) -> anyhow::Result<Self> {
-        let plan = file.map(pipeline::load).transpose()?;
+        let plan = file.map(pipeline::load_reading).transpose()?;
         let key_file = plan.as_ref().map_or_else(default_key_file, |plan| plan.key_file.clone());
         let key = Plan::key(&key_file).context("fingerprint key")?;
         let vendors = plan.as_ref().map_or_else(VendorPack::embedded, |plan| Arc::clone(&plan.vendors));
         let registry = plan.as_ref().and_then(|plan| plan.registry.clone());
-        let plan = plan.map(|plan| (plan.decode, plan.detection, plan.exclude, plan.owners, plan.triage.model));
+        let plan = plan.map(|plan| (plan.decode, plan.detection, plan.exclude, plan.owners, plan.triage_model));
         let (decode, detection, exclude, owners, triage) = plan.unwrap_or_default();
         let triage = triage.map(|model| Triage::load(&model)).transpose()?;
         Ok(Self { key: Arc::new(key), decode, registry, detection, vendors, exclude, owners, triage })

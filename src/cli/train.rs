@@ -63,6 +63,7 @@ impl Train {
             })?
         };
         let kept = u64::try_from(history.calls()).unwrap_or_default();
+        let repeated = history.repeated();
         let settings = Settings {
             fingerprint_key: setup.key.id(),
             alerts_per_day: setup.detection.alerts_per_day,
@@ -76,7 +77,8 @@ impl Train {
         progress.finish_and_clear();
         let became = [
             ("learned from", kept - report.trimmed.min(kept)),
-            ("excluded", intake.tally.calls - kept.min(intake.tally.calls)),
+            ("excluded", intake.tally.calls.saturating_sub(kept + repeated)),
+            ("repeated", repeated),
             ("trimmed", report.trimmed),
         ];
         let became: Vec<_> = became.into_iter().filter(|(what, count)| *what == "learned from" || *count > 0).collect();

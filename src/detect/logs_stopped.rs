@@ -149,7 +149,8 @@ impl Told {
         own.heard = own.heard.max(bucket);
         *own.recent.entry(bucket).or_default() += calls;
         own.recent = own.recent.split_off(&(bucket - LEVEL_BUCKETS));
-        let (since, until) = own.told.take()?;
+        // What was heard when it was told, and is only now judged, is no news.
+        let (since, until) = own.told.take_if(|(since, _)| *since < bucket)?;
         let minutes = (bucket - since - 1) * BUCKET_SECONDS / 60;
         let observed = if bucket <= until {
             "the missing records came late".to_owned()

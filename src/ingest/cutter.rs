@@ -4,7 +4,7 @@
 
 use std::io::{self, BufRead};
 
-use super::payload::{list_of, trim};
+use super::payload::{RECORD_SEPARATOR, list_of, trim};
 
 /// Bytes in which an object that only wraps a list shows it.
 const HEAD_BYTES: usize = 64;
@@ -39,7 +39,7 @@ impl Cutter {
             let is_closing = (byte == b']' && self.in_list) || (byte == b'}' && self.after_list);
             if buffer.starts_with(BYTE_ORDER_MARK) {
                 reader.consume(BYTE_ORDER_MARK.len());
-            } else if byte.is_ascii_whitespace() || byte == b',' {
+            } else if byte.is_ascii_whitespace() || byte == b',' || char::from(byte) == RECORD_SEPARATOR {
                 reader.consume(1);
             } else if is_closing {
                 (self.in_list, self.after_list) = (false, byte == b']');
@@ -81,7 +81,8 @@ fn head(buffer: &[u8]) -> Option<usize> {
 /// Whether a text that begins like this is cut while it is read: it holds more than lines, and may be long.
 pub(super) fn is_cut(beginning: &str) -> bool {
     let text = trim(beginning);
-    !text.contains('\n') && (list_of(text).is_some() || (text.starts_with('{') && text.contains("}{")))
+    let has_next = || ["}{", "}\u{1e}{"].iter().any(|joint| text.contains(joint));
+    !text.contains('\n') && (list_of(text).is_some() || (text.starts_with('{') && has_next()))
 }
 
 /// How far a value was read.
@@ -104,7 +105,9 @@ impl Value {
                 b'"' => self.in_text = !self.in_text,
                 _ if self.in_text => {}
                 b',' | b']' | b'}' | b'{' | b'[' if ends_before => return (at, true),
-                byte if ends_before && byte.is_ascii_whitespace() => return (at, true),
+                byte if ends_before && (byte.is_ascii_whitespace() || char::from(*byte) == RECORD_SEPARATOR) => {
+                    return (at, true);
+                }
                 b'{' | b'[' => self.depth += 1,
                 b'}' | b']' => {
                     self.depth = self.depth.saturating_sub(1);
@@ -148,6 +151,7 @@ mod tests {
             format!("[{a},{b}]"),
             format!("[\n {a} ,\n{b}\n]\n"),
             format!("{a}{b}"),
+            format!("\u{1e}{a}\u{1e}{b}"),
             format!("[{a}][{b}]"),
             format!("[{a}]\n{b}"),
         ] {

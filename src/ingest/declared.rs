@@ -112,6 +112,11 @@ impl Declared {
         Ok(Self { paths: Paths::new(paths), fields, constants, pattern, zone })
     }
 
+    /// The paths of the declared fields.
+    pub fn paths(&self) -> &Paths {
+        &self.paths
+    }
+
     /// Whether nothing is declared.
     pub fn is_empty(&self) -> bool {
         self.fields.is_empty() && self.constants.is_empty()
@@ -139,6 +144,11 @@ impl Declared {
             // What is broken in the record, its format says.
             let _ = values.read(record);
         }
+    }
+
+    /// Whether the pattern fits a line of text.
+    pub fn fits_line(&self, line: &str) -> bool {
+        self.pattern.as_ref().is_some_and(|pattern| pattern.is_match(line))
     }
 
     /// Whether the values are enough for a call where the format finds none: whom it was made to, and when.

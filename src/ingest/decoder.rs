@@ -12,8 +12,9 @@ use std::sync::Arc;
 use super::declared::{CUSTOM, Declared};
 use super::envelope::{self, Opened};
 use super::fields::Fields;
-use super::formats::{FORMATS, FormatKind, Probe, Reading};
+use super::formats::{self, FORMATS, FormatKind, Probe, Reading};
 use super::framing::unframe;
+use super::log_format::LogFormat;
 use super::payload::{self, Codec, MAX_CONTENT_BYTES};
 use super::place::{DecodeError, Place, Problem, RecordError};
 use super::registry::Registry;
@@ -111,6 +112,8 @@ impl Source {
 struct Outside<'e, 'a> {
     /// The workload that a shipper found it at.
     caller: Option<&'e str>,
+    /// The service that an envelope says logged it.
+    service: Option<&'e str>,
     /// Declared fields of its envelopes.
     declared: Option<&'e Fields<'a>>,
     /// Envelopes that may still be opened.
@@ -125,9 +128,14 @@ impl Decoder {
     pub fn new(spec: &DecodeSpec) -> Result<Self, SpecError> {
         let is_custom = spec.format.as_deref() == Some(CUSTOM);
         let named = spec.format.as_deref().filter(|_| !is_custom);
+        let format = named.map(declared_format).transpose()?;
+        let declared = Declared::new(spec)?;
+        let log_format = |text| formats::log_format(text, format, declared.paths());
+        let log_format = spec.log_format.as_deref().map(log_format).transpose()?;
         let rules = Rules {
-            format: named.map(declared_format).transpose()?,
-            declared: Declared::new(spec)?,
+            format,
+            log_format,
+            declared,
             direction: spec.direction,
             own_domains: spec.own_domains.iter().map(|domain| domain.trim_matches('.').to_lowercase()).collect(),
             is_custom,
@@ -161,7 +169,7 @@ impl Decoder {
                 let mut reader = Reader { rules, source, calls, unreadable: &mut decoded.unreadable };
                 reader.read_all(
                     payload::trim(&text),
-                    Outside { caller: None, declared: None, depth: DEEPEST_ENVELOPE },
+                    Outside { caller: None, service: None, declared: None, depth: DEEPEST_ENVELOPE },
                     reads,
                 );
                 reads.extend(problem.map(|problem| Err((None, problem.into()))));
@@ -182,6 +190,7 @@ impl Decoder {
 #[derive(Debug)]
 struct Rules {
     format: Option<&'static FormatKind>,
+    log_format: Option<LogFormat>,
     declared: Declared,
     direction: Option<View>,
     own_domains: Vec<String>,
@@ -191,6 +200,23 @@ struct Rules {
 }
 
 impl Rules {
+    /// The values of a record at a format's paths: by the declared log format, else as the format itself finds them.
+    fn fields<'a>(&'a self, format: &'static FormatKind, text: &'a str) -> Result<Fields<'a>, RecordError> {
+        if let Some(log_format) = &self.log_format {
+            let mut fields = Fields::new(format.paths, self.declared.zone());
+            if log_format.fill(text, &mut fields) {
+                return Ok(fields);
+            }
+        }
+        format.fields(text, self.declared.zone())
+    }
+
+    /// Whether what is declared of lines of text fits this one.
+    fn knows(&self, line: &str) -> bool {
+        let is_of_format = self.log_format.as_ref().is_some_and(|format| format.values(line).is_some());
+        is_of_format || self.declared.fits_line(line)
+    }
+
     fn is_own(&self, host: &str) -> bool {
         if self.own_domains.is_empty() {
             return false;
@@ -226,6 +252,9 @@ impl<'d> Reader<'d> {
         let mut declared = outside.declared.cloned().unwrap_or_else(|| rules.declared.values());
         if !rules.declared.is_empty() {
             rules.declared.read(text, &mut declared);
+            if let Some(log_format) = &rules.log_format {
+                log_format.fill_declared(text, &mut declared);
+            }
         }
         if rules.format.or(self.source.kept).is_none() && !rules.is_custom {
             self.source.kept = FormatKind::detect(text);
@@ -248,7 +277,9 @@ impl<'d> Reader<'d> {
             return;
         }
         let read = match own {
-            Some(Ok(Found::NotACall(_))) if rules.format.is_some_and(|format| !format.recognises(text)) => {
+            Some(Ok(Found::NotACall(_)))
+                if rules.format.is_some_and(|format| !format.recognises(text)) && !rules.knows(text) =>
+            {
                 Err((rules.format.map(|format| format.name), Problem::OtherFormat.into()))
             }
             Some(own) if rules.format.is_some() => own,
@@ -272,14 +303,16 @@ impl<'d> Reader<'d> {
     /// What the records inside an envelope are; `None` where the record is no envelope, or may not be opened any more.
     fn read_inside(&mut self, text: &str, declared: &Fields<'_>, outside: Outside<'_, '_>) -> Option<Vec<Read>> {
         let depth = outside.depth.checked_sub(1)?;
-        let inside = match envelope::open(text)? {
+        let inside = match envelope::open(text, &|line| self.rules.knows(line))? {
             Opened::NotACall(kind) => return Some(vec![Ok(Found::NotACall(kind))]),
             Opened::Inside(inside) => inside,
         };
-        let outside = Outside { caller: inside.caller.as_deref().or(outside.caller), declared: Some(declared), depth };
+        let caller = inside.caller.as_deref().or(outside.caller);
         let mut reads = Vec::new();
         for record in &inside.records {
-            self.read_all(payload::trim(record), outside, &mut reads);
+            let service = record.service.as_deref().or(outside.service);
+            let outside = Outside { caller, service, declared: Some(declared), depth };
+            self.read_all(payload::trim(&record.text), outside, &mut reads);
         }
         if reads.is_empty() {
             reads.push(Ok(Found::NotACall("empty_list")));
@@ -297,7 +330,7 @@ impl<'d> Reader<'d> {
     ) -> Read {
         let mut declared = declared.clone();
         let report = |error| (Some(format.name), error);
-        let mut fields = format.fields(text, self.rules.declared.zone()).map_err(report)?;
+        let mut fields = self.rules.fields(format, text).map_err(report)?;
         let call = match (format.read)(&mut fields) {
             Ok(Reading::Call(call)) => call,
             _ if self.rules.declared.is_call(&declared) => Call { view: format.view, ..Call::default() },
@@ -328,6 +361,10 @@ impl<'d> Reader<'d> {
                 Cow::Owned(caller) => workload_of_replica(&caller).to_owned().into(),
             };
         }
+        // Who calls from an address has a name where its log says which service it is of.
+        if let Some(service) = outside.service.filter(|_| is_address(&call.caller)) {
+            call.caller = service.into();
+        }
         let own_problem = of_format.as_mut().and_then(|fields| fields.time_problem());
         rules.declared.apply(declared, &mut call);
         if call.time == 0 {
@@ -335,7 +372,7 @@ impl<'d> Reader<'d> {
             return Err(report(problem.unwrap_or_else(|| RecordError::missing("time"))));
         }
         if call.caller.is_empty() {
-            call.caller = outside.caller.unwrap_or_default().into();
+            call.caller = outside.service.or(outside.caller).unwrap_or_default().into();
         }
         if let Some(direction) = rules.direction {
             call.view = direction;
@@ -376,6 +413,11 @@ fn broken_or_unknown(text: &str) -> RecordError {
     let is_json = text.starts_with(['{', '[']);
     let fault = is_json.then(|| Probe::of(text).err()).flatten();
     fault.unwrap_or_else(|| Problem::UnknownFormat.into())
+}
+
+/// Whether a caller is known by its address alone.
+fn is_address(caller: &str) -> bool {
+    caller.parse::<std::net::IpAddr>().is_ok()
 }
 
 const fn limit_of(place: &Place) -> usize {
@@ -556,21 +598,6 @@ mod tests {
             decoder.decode(record.as_bytes(), &message("logs", 1), &mut calls);
             assert_eq!(texts(&mut calls, "caller"), [caller]);
         }
-    }
-
-    #[test]
-    fn own_hosts_are_no_third_parties_and_a_strict_reader_takes_no_half_record() {
-        let decode = |spec: &str, record: &str| {
-            let mut decoder = Decoder::new(&toml::from_str(spec).unwrap()).unwrap();
-            let decoded = decoder.decode(record.as_bytes(), &message("logs", 1), &mut builder());
-            (decoded.calls, decoded.not_calls, decoded.errors.first().map(DecodeError::reason))
-        };
-        let own = "own_domains = ['stripe.com']";
-        assert_eq!(decode(own, ECS), (0, [("own_domain", 1)].into(), None));
-        assert_eq!(decode(own, &ECS.replace("api.stripe.com", "mystripe.com")).0, 1);
-        let odd = ECS.replace(r#""http":{}"#, r#""http":{"request":{"bytes":"many"}}"#);
-        assert_eq!(decode("", &odd), (1, [].into(), None));
-        assert_eq!(decode("strict = true", &odd), (0, [].into(), Some("unreadable_field")));
     }
 
     proptest::proptest! {

@@ -24,9 +24,23 @@ const MAX_INFLATED: usize = 64 << 20;
 #[derive(Debug, PartialEq)]
 pub(super) struct Inside<'a> {
     /// The records.
-    pub records: Vec<Cow<'a, str>>,
+    pub records: Vec<Enclosed<'a>>,
     /// The workload that the shipper found them at: the caller, unless a record knows better.
     pub caller: Option<Cow<'a, str>>,
+}
+
+/// A record inside an envelope.
+#[derive(Debug, PartialEq)]
+pub(super) struct Enclosed<'a> {
+    pub text: Cow<'a, str>,
+    /// The service that the envelope says logged it: the caller, unless the record knows more than an address.
+    pub service: Option<Cow<'a, str>>,
+}
+
+impl<'a> From<Cow<'a, str>> for Enclosed<'a> {
+    fn from(text: Cow<'a, str>) -> Self {
+        Self { text, service: None }
+    }
 }
 
 /// What came of opening a record.
@@ -41,41 +55,33 @@ pub(super) enum Opened<'a> {
 /// A kind of envelope: takes out what is inside, `None` where the record is none of it.
 type Open = for<'a> fn(&Probe<'a>) -> Option<Opened<'a>>;
 
-/// Every envelope of JSON, in the order in which they are tried.
-const ENVELOPES: &[Open] = &[
-    otlp,
-    connect,
-    cloudwatch,
-    event_bridge,
-    cloud_event,
-    pub_sub,
-    notification,
-    list,
-    element,
-    zeek,
-    audit_data,
-    shipped,
-];
+/// Whether a line of text is a record by what the user declared.
+pub(super) type Knows<'k> = &'k dyn Fn(&str) -> bool;
+
+/// Every envelope of JSON that is known by its keys alone, in the order in which they are tried; what shippers read comes last.
+const ENVELOPES: &[Open] =
+    &[connect, cloudwatch, event_bridge, cloud_event, pub_sub, notification, list, element, zeek, audit_data];
 
 /// Keys under which a file, a bus or an interface lists records.
 const LISTS: [&str; 8] = ["Records", "records", "Events", "events", "logEvents", "value", "items", "entries"];
 /// Keys under which shippers put the line that they read.
 const LINES: [&str; 9] = ["message", "log", "MESSAGE", "line", "_raw", "raw", "full_message", "short_message", "body"];
 
-/// The records inside a record, if it is an envelope.
-pub(super) fn open(record: &str) -> Option<Opened<'_>> {
+/// The records inside a record, if it is an envelope. What is text in it must be a line of a known format, or one that `knows` does.
+pub(super) fn open<'a>(record: &'a str, knows: Knows<'_>) -> Option<Opened<'a>> {
     if !record.starts_with('{') {
         return line(record).map(|inside| inside_of(vec![Cow::Borrowed(inside)]));
     }
     let probe = Probe::of(record).ok()?;
-    ENVELOPES.iter().find_map(|open| open(&probe)).map(|opened| match opened {
+    let known = || ENVELOPES.iter().find_map(|open| open(&probe)).or_else(|| shipped(&probe, knows));
+    otlp(&probe, knows).or_else(known).map(|opened| match opened {
         Opened::Inside(inside) => Opened::Inside(Inside { caller: workload(record), ..inside }),
         other => other,
     })
 }
 
 fn inside_of(records: Vec<Cow<'_, str>>) -> Opened<'_> {
-    Opened::Inside(Inside { records, caller: None })
+    Opened::Inside(Inside { records: records.into_iter().map(Enclosed::from).collect(), caller: None })
 }
 
 /// A value as a record: an object as it is written, or the text that holds one.
@@ -84,13 +90,21 @@ fn record_of(value: &str) -> Option<Cow<'_, str>> {
 }
 
 /// Whether a text is a record by itself: JSON, or a line of a known format.
-fn is_record(text: &str) -> bool {
-    let text = text.trim();
-    text.starts_with(['{', '[']) || FormatKind::detect(text).is_some() || line(text).is_some_and(is_record)
+fn is_record(text: &str, knows: Knows<'_>) -> bool {
+    text.trim().starts_with(['{', '[']) || is_line(text, knows)
 }
 
-fn otlp<'a>(probe: &Probe<'a>) -> Option<Opened<'a>> {
-    otlp::records(probe).map(inside_of)
+/// Whether a text is a line of a known format, perhaps behind a prefix.
+fn is_line(text: &str, knows: Knows<'_>) -> bool {
+    let text = text.trim();
+    FormatKind::detect(text).is_some() || knows(text) || line(text).is_some_and(|text| is_record(text, knows))
+}
+
+fn otlp<'a>(probe: &Probe<'a>, knows: Knows<'_>) -> Option<Opened<'a>> {
+    let records = otlp::records(probe, &|text| is_line(text, knows))?;
+    let records =
+        records.into_iter().map(|(text, service)| Enclosed { text: text.into(), service: service.map(Cow::Owned) });
+    Some(Opened::Inside(Inside { records: records.collect(), caller: None }))
 }
 
 /// Kafka Connect's JSON converter: `schema` and `payload`.
@@ -182,7 +196,7 @@ fn wrapped<'a>(probe: &Probe<'a>) -> Option<Vec<Cow<'a, str>>> {
     let data = probe.inside("kinesis").and_then(|kinesis| kinesis.text("data")).or_else(|| probe.text("data"));
     let data = data.or_else(|| probe.inside("awslogs")?.text("data"));
     if let Some(records) =
-        data.and_then(|data| decoded(&data)).filter(|records| records.iter().all(|text| is_record(text)))
+        data.and_then(|data| decoded(&data)).filter(|records| records.iter().all(|text| is_record(text, &|_| false)))
     {
         return Some(records);
     }
@@ -198,12 +212,12 @@ fn audit_data<'a>(probe: &Probe<'a>) -> Option<Opened<'a>> {
 }
 
 /// A line that a shipper read, or the text of the event beside what an ingest pipeline made of it.
-fn shipped<'a>(probe: &Probe<'a>) -> Option<Opened<'a>> {
+fn shipped<'a>(probe: &Probe<'a>, knows: Knows<'_>) -> Option<Opened<'a>> {
     let original = || probe.inside("event")?.text("original");
     let lines = LINES.iter().filter_map(|key| record_of(probe.raw(key)?));
     let dotted = probe.text("event.original");
     let carried = lines.chain(dotted).chain(original());
-    Some(inside_of(vec![carried.into_iter().find(|text| is_record(text))?]))
+    Some(inside_of(vec![carried.into_iter().find(|text| is_record(text, knows))?]))
 }
 
 /// The records in base64, perhaps compressed, one or several.
@@ -288,8 +302,8 @@ mod tests {
     use super::*;
 
     fn records(text: &str) -> Vec<String> {
-        match open(text) {
-            Some(Opened::Inside(inside)) => inside.records.into_iter().map(Cow::into_owned).collect(),
+        match open(text, &|_| false) {
+            Some(Opened::Inside(inside)) => inside.records.into_iter().map(|record| record.text.into_owned()).collect(),
             Some(Opened::NotACall(kind)) => vec![format!("not a call: {kind}")],
             None => Vec::new(),
         }
@@ -339,9 +353,16 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_only_the_user_knows_is_taken_out_too() {
+        let text = r#"{"message":"own line","input":{"type":"log"}}"#;
+        assert_eq!(open(text, &|_| false), None);
+        assert_eq!(open(text, &|line| line == "own line"), Some(inside_of(vec!["own line".into()])));
+    }
+
+    #[test]
     fn a_shipped_line_comes_out_with_the_workload_it_was_found_at() {
         let text = r#"{"message":"{\"a\":1}","host":{"name":"web-1"},"kubernetes":{"deployment":{"name":"billing"}}}"#;
-        let Some(Opened::Inside(inside)) = open(text) else { panic!() };
+        let Some(Opened::Inside(inside)) = open(text, &|_| false) else { panic!() };
         assert_eq!(inside.caller.as_deref(), Some("billing"));
     }
 }

@@ -122,6 +122,11 @@ impl Paths {
     pub fn name(&self, path: usize) -> &str {
         &self.names[path]
     }
+
+    /// The index of the path of that name.
+    pub fn index_of(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|own| own == name)
+    }
 }
 
 /// Of length and three letters of a key, in whatever case: few keys share all of them.
@@ -412,12 +417,12 @@ impl<'a> Fields<'a> {
         self.text(path).is_some_and(|own| own.eq_ignore_ascii_case(text))
     }
 
-    /// A number, rounded to a whole one. Negative ones stand for nothing.
+    /// A number, rounded to a whole one; -1 stands for nothing.
     pub fn whole(&mut self, path: impl Into<usize>) -> Option<u64> {
         self.real(path).map(|real| real.round() as u64)
     }
 
-    /// A number. Negative ones stand for nothing.
+    /// A number; -1 stands for nothing.
     pub fn real(&mut self, path: impl Into<usize>) -> Option<f64> {
         let path = path.into();
         let value = self.value(path).first();
@@ -443,10 +448,15 @@ impl<'a> Fields<'a> {
         paths.into_iter().find_map(|path| self.real(path))
     }
 
-    /// An HTTP status; outside 100 to 599 none was received.
-    pub fn status(&mut self, path: impl Into<usize>) -> Option<u16> {
-        let status = self.whole(path).and_then(|whole| u16::try_from(whole).ok());
-        status.filter(|status| (100..600).contains(status))
+    /// An HTTP status, 100 to 599.
+    pub fn status(&mut self, path: impl Into<usize> + Copy) -> Option<u16> {
+        let whole = self.whole(path)?;
+        let status = u16::try_from(whole).ok().filter(|status| (100..600).contains(status));
+        // A status of 0 says that none was received; other numbers are none that HTTP knows.
+        if status.is_none() && whole != 0 {
+            self.unreadable.push(path.into());
+        }
+        status
     }
 
     /// An HTTP status; and, where a status of 0 says that no answer came, that.
@@ -535,13 +545,9 @@ impl Number {
         let is_grouped = rest.len() >= 3 && rest.as_bytes()[..3].iter().all(u8::is_ascii_digit);
         let is_decimal = first.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
         match first.parse::<f64>() {
-            Ok(number) if is_decimal && !is_grouped => {
-                if number < 0.0 {
-                    Self::Unset
-                } else {
-                    Self::Known(number)
-                }
-            }
+            // What many logs write where they measured nothing.
+            Ok(-1.0) if is_decimal => Self::Unset,
+            Ok(number) if is_decimal && !is_grouped && (0.0..u64::MAX as f64).contains(&number) => Self::Known(number),
             _ => Self::Unreadable,
         }
     }

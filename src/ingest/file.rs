@@ -193,6 +193,8 @@ pub(super) struct Text {
     cutter: Option<Cutter>,
     pub table: Option<Dialect>,
     pub is_container: bool,
+    /// What a line ends with.
+    end: u8,
     line: u64,
     pub buffer: Vec<u8>,
 }
@@ -219,7 +221,8 @@ impl Text {
         let cutter = (is_document || cutter::is_cut(&beginning)).then(Cutter::default);
         let is_container = head.starts_with(container::MAGIC);
         let table = Dialect::of(head);
-        Ok(Self { reader, is_document, cutter, table, is_container, line: 0, buffer: Vec::new() })
+        let end = if payload::ends_with_returns(&beginning) { b'\r' } else { b'\n' };
+        Ok(Self { reader, is_document, cutter, table, is_container, end, line: 0, buffer: Vec::new() })
     }
 
     /// Whether the text is at its end. Of a text that breaks off within a record, the records before it are there.
@@ -262,10 +265,10 @@ impl Text {
     fn append_line(&mut self, out: &mut Vec<u8>) -> io::Result<bool> {
         let begin = out.len();
         let one_more = MAX_CONTENT_BYTES as u64 + 1;
-        self.reader.by_ref().take(one_more).read_until(b'\n', out)?;
+        self.reader.by_ref().take(one_more).read_until(self.end, out)?;
         let fits = out.len() - begin <= MAX_CONTENT_BYTES;
-        if !fits && !out.ends_with(b"\n") {
-            self.reader.skip_until(b'\n')?;
+        if !fits && !out.ends_with(&[self.end]) {
+            self.reader.skip_until(self.end)?;
         }
         Ok(fits)
     }
@@ -372,6 +375,25 @@ mod tests {
             ),
         ];
         let expected = ["a: 2 calls, errors at [2]", "b: 2 calls, errors at []", "c: 3 calls, errors at []"];
+        assert_eq!(check(&files, 1_000), expected);
+    }
+
+    #[test]
+    fn lines_that_end_with_returns_and_text_sequences_are_read() {
+        let ecs = sample("ecs");
+        let line = r#"10.0.0.7 - - [01/Sep/2026:00:00:01 +0000] "GET https://x.io/a HTTP/1.1" 200 902 "-" "go""#;
+        let files = [
+            ("a", format!("{ecs}\rbroken\r{ecs}").into_bytes()),
+            ("b", format!("{line}\r{line}\r").into_bytes()),
+            ("c", format!("\u{1e}{ecs}\n\u{1e}{ecs}\n").into_bytes()),
+            ("d", format!("\u{1e}{ecs}\u{1e}{ecs}").into_bytes()),
+        ];
+        let expected = [
+            "a: 2 calls, errors at [2]",
+            "b: 2 calls, errors at []",
+            "c: 2 calls, errors at []",
+            "d: 2 calls, errors at []",
+        ];
         assert_eq!(check(&files, 1_000), expected);
     }
 

@@ -22,6 +22,7 @@ mod framing;
 mod inputs;
 mod json;
 pub mod kafka;
+mod log_format;
 mod otlp;
 mod otlp_proto;
 mod parquet;
@@ -35,6 +36,8 @@ mod spec;
 mod survey;
 mod table;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod time;
 mod utf16;
 

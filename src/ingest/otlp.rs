@@ -1,11 +1,10 @@
 //! OTLP in JSON: log records and spans, taken out of the lists of resources and scopes that they are spread over.
 //!
 //! Each becomes a flat JSON object: the attributes of its resource, its own, and its times and ids under the names that OTLP gives them;
-//! format `otel` reads it. A log record whose body is a record of its own is that record.
+//! format `otel` reads it. A log record whose body is a record of its own, JSON or a line, is that record, logged by the service that its
+//! resource names.
 //!
 //! Source: opentelemetry.io, "OTLP Specification 1.5", JSON Protobuf Encoding.
-
-use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
@@ -17,8 +16,12 @@ const SIGNALS: [(&str, [&str; 2], &str); 2] = [
     ("resourceSpans", ["scopeSpans", "instrumentationLibrarySpans"], "spans"),
 ];
 
-/// The records of an export; `None` where the object is none.
-pub(super) fn records<'a>(probe: &Probe<'a>) -> Option<Vec<Cow<'a, str>>> {
+/// Attributes that tell of a call by themselves, whatever the text beside them.
+const OF_CALLS: [&str; 4] = ["http.request.method", "http.method", "url.full", "http.url"];
+
+/// The records of an export, those that a body is with the service that logged them; `None` where the object is none. `is_line` says
+/// whether a text is a record.
+pub(super) fn records(probe: &Probe<'_>, is_line: &dyn Fn(&str) -> bool) -> Option<Vec<(String, Option<String>)>> {
     let (resources, scopes, items) =
         SIGNALS.iter().find_map(|(resources, scopes, items)| Some((probe.raw(resources)?, scopes, items)))?;
     let resources: Vec<Value> = serde_json::from_str(resources).ok()?;
@@ -27,23 +30,27 @@ pub(super) fn records<'a>(probe: &Probe<'a>) -> Option<Vec<Cow<'a, str>>> {
         let shared = attributes(&resource["resource"]["attributes"]);
         for scope in scopes.iter().filter_map(|key| resource[*key].as_array()).flatten() {
             for item in scope[*items].as_array().into_iter().flatten() {
-                records.push(Cow::Owned(record(item, &shared)));
+                records.push(record(item, &shared, is_line));
             }
         }
     }
     Some(records)
 }
 
-fn record(item: &Value, shared: &Map<String, Value>) -> String {
-    if let Some(body) = item["body"]["stringValue"].as_str().filter(|body| body.trim_start().starts_with('{')) {
-        return body.to_owned();
+fn record(item: &Value, shared: &Map<String, Value>, is_line: &dyn Fn(&str) -> bool) -> (String, Option<String>) {
+    let own = attributes(&item["attributes"]);
+    let tells_of_call = || OF_CALLS.iter().any(|key| own.contains_key(*key));
+    let is_record = |body: &&str| body.trim_start().starts_with('{') || (!tells_of_call() && is_line(body));
+    if let Some(body) = item["body"]["stringValue"].as_str().filter(is_record) {
+        let service = shared.get("service.name").and_then(Value::as_str);
+        return (body.to_owned(), service.filter(|name| !name.starts_with("unknown_service")).map(str::to_owned));
     }
     let mut flat = shared.clone();
     if let Value::Object(body) = value(&item["body"]) {
         flat.extend(body);
     }
-    flat.extend(attributes(&item["attributes"]));
-    let own = [
+    flat.extend(own);
+    let times_and_ids = [
         "timeUnixNano",
         "observedTimeUnixNano",
         "startTimeUnixNano",
@@ -53,12 +60,12 @@ fn record(item: &Value, shared: &Map<String, Value>) -> String {
         "kind",
         "status",
     ];
-    for key in own {
+    for key in times_and_ids {
         if let Some(value) = item.get(key) {
             flat.insert(format!("otlp.{key}"), value.clone());
         }
     }
-    Value::Object(flat).to_string()
+    (Value::Object(flat).to_string(), None)
 }
 
 fn attributes(list: &Value) -> Map<String, Value> {
@@ -85,13 +92,27 @@ mod tests {
         let export = r#"{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"billing"}}]},
             "scopeSpans":[{"spans":[{"traceId":"ab","kind":3,"startTimeUnixNano":"1","attributes":[{"key":"http.response.status_code",
             "value":{"intValue":"200"}},{"key":"tags","value":{"arrayValue":{"values":[{"stringValue":"x"}]}}}]}]}]}]}"#;
-        let read = records(&Probe::of(export).unwrap()).unwrap();
-        let record: Value = serde_json::from_str(&read[0]).unwrap();
+        let read = records(&Probe::of(export).unwrap(), &|_| false).unwrap();
+        let record: Value = serde_json::from_str(&read[0].0).unwrap();
         let expected = serde_json::json!({"service.name": "billing", "http.response.status_code": "200", "tags": ["x"],
             "otlp.traceId": "ab", "otlp.kind": 3, "otlp.startTimeUnixNano": "1"});
         assert_eq!((read.len(), record), (1, expected));
-        let logs = r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"{\"a\":1}"}}]}]}]}"#;
-        assert_eq!(records(&Probe::of(logs).unwrap()).unwrap(), [r#"{"a":1}"#]);
-        assert_eq!(records(&Probe::of("{}").unwrap()), None);
+        assert_eq!(records(&Probe::of("{}").unwrap(), &|_| false), None);
+    }
+
+    #[test]
+    fn a_body_that_is_a_record_is_one_by_its_service_unless_attributes_tell_of_the_call() {
+        let log = |body: &str, key: &str| {
+            serde_json::json!({"resourceLogs": [{"resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "billing"}}]},
+                "scopeLogs": [{"logRecords": [{"body": {"stringValue": body}, "attributes": [{"key": key, "value": {"stringValue": "x"}}]}]}]}]})
+            .to_string()
+        };
+        let read = |export: &str| records(&Probe::of(export).unwrap(), &|text| text == "a line").unwrap().remove(0);
+        let of_billing = |text: &str| (text.to_owned(), Some("billing".to_owned()));
+        assert_eq!(read(&log(r#"{"a":1}"#, "url.full")), of_billing(r#"{"a":1}"#));
+        assert_eq!(read(&log("a line", "log.file.name")), of_billing("a line"));
+        for (body, key) in [("a line", "url.full"), ("other", "log.file.name")] {
+            assert!(read(&log(body, key)).0.starts_with('{'), "{body} {key}");
+        }
     }
 }

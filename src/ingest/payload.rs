@@ -18,6 +18,8 @@ const LISTS: [&str; 2] = ["Records", "records"];
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 const BYTE_ORDER_MARK: char = '\u{feff}';
+/// Stands before each text of a JSON text sequence (RFC 7464).
+pub(super) const RECORD_SEPARATOR: char = '\u{1e}';
 
 /// How a payload's first bytes say that it is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,13 +74,30 @@ pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
 
 /// The text without byte order mark and surrounding blanks.
 pub(super) fn trim(text: &str) -> &str {
-    text.trim_start_matches(BYTE_ORDER_MARK).trim()
+    text.trim_start_matches(BYTE_ORDER_MARK).trim_matches(is_blank)
+}
+
+/// Whether a character stands between records and is of none.
+fn is_blank(character: char) -> bool {
+    character.is_whitespace() || character == RECORD_SEPARATOR
+}
+
+/// Whether lines end with a carriage return alone. `text` may be a prefix.
+pub(super) fn ends_with_returns(text: &str) -> bool {
+    if text.contains('\n') || !text.contains('\r') {
+        return false;
+    }
+    // Returns within an object are no ends of lines.
+    let first = text.split('\r').map(trim).find(|line| !line.is_empty());
+    first.is_some_and(|line| !line.starts_with(['{', '[']) || is_balanced(line))
 }
 
 /// The records of a trimmed text, in order. What is no JSON comes out as it is: its format will report. Objects one behind the other in
 /// one line come out as one, for [`joined`] to part.
 pub(super) fn records(text: &str) -> impl Iterator<Item = &str> {
-    let values = if memchr::memchr(b'\n', text.as_bytes()).is_none() {
+    let values = if ends_with_returns(text) {
+        Values::Returns(text.split('\r'))
+    } else if memchr::memchr(b'\n', text.as_bytes()).is_none() {
         Values::One((!text.is_empty()).then_some(text))
     } else if is_document(text) && list_of(text).is_some() {
         Values::One(Some(text))
@@ -96,7 +115,7 @@ pub(super) fn records(text: &str) -> impl Iterator<Item = &str> {
 /// The objects of a line that holds several, one behind the other, as delivery to object stores writes them; `None` for any other.
 pub(super) fn joined(line: &str) -> Option<impl Iterator<Item = &str>> {
     let first = line.starts_with('{').then(|| value_end(line.as_bytes()))?;
-    let rest = line[first..].trim_start_matches(|c: char| c == ',' || c.is_whitespace());
+    let rest = line[first..].trim_start_matches(|c: char| c == ',' || is_blank(c));
     let is_torn =
         (rest.is_empty() || has_other_end(&line[..first])) && !is_balanced(line) && next_object(line) < line.len();
     (rest.starts_with('{') || is_torn).then_some(Sequence { text: line, is_list: false, broken: 0 })
@@ -124,6 +143,7 @@ pub(super) fn is_document(text: &str) -> bool {
 enum Values<'a> {
     One(Option<&'a str>),
     Lines(std::str::Lines<'a>),
+    Returns(std::str::Split<'a, char>),
     Sequence(Sequence<'a>),
 }
 
@@ -133,7 +153,8 @@ impl<'a> Iterator for Values<'a> {
     fn next(&mut self) -> Option<&'a str> {
         match self {
             Self::One(value) => value.take(),
-            Self::Lines(lines) => lines.by_ref().map(str::trim).find(|line| !line.is_empty()),
+            Self::Lines(lines) => lines.map(trim).find(|line| !line.is_empty()),
+            Self::Returns(lines) => lines.map(trim).find(|line| !line.is_empty()),
             Self::Sequence(sequence) => sequence.next(),
         }
     }
@@ -168,7 +189,7 @@ impl<'a> Iterator for Sequence<'a> {
     type Item = &'a str;
 
     fn next(&mut self) -> Option<&'a str> {
-        let text = self.text.trim_start_matches(|c: char| c == ',' || c.is_whitespace());
+        let text = self.text.trim_start_matches(|c: char| c == ',' || is_blank(c));
         if self.is_list && text.starts_with(']') {
             // Behind the list only its object may end, and further values may begin.
             self.is_list = false;
@@ -192,7 +213,7 @@ impl<'a> Iterator for Sequence<'a> {
             true => text.len(),
         };
         let (value, rest) = text.split_at(end);
-        let value = value.trim_end();
+        let value = value.trim_end_matches(is_blank);
         self.text = rest;
         self.is_list &= !(is_broken && rest.is_empty());
         Some(value)
@@ -283,10 +304,15 @@ mod tests {
             format!("{{\"Records\":[{a},{b}]}}"),
             format!("{{\n \"Records\" : [\n{a},\n{b}\n]\n}}"),
             format!("[{a}]\n[{b}]"),
+            format!("{a}\r{b}\r"),
+            format!("\u{1e}{a}\n\u{1e}{b}\n"),
         ] {
             assert_eq!(cut(&packing), expected, "{packing}");
         }
         assert_eq!(cut("{\n \"a\": 1\n}\n{\n \"a\": 2\n}").len(), 2);
+        assert_eq!(cut("\u{1e}{\n \"a\": 1\n}\n\u{1e}{\n \"a\": 2\n}").len(), 2);
+        assert_eq!(cut("a line\ranother\r\rlast"), ["a line", "another", "last"]);
+        assert_eq!(cut("{\r \"a\": 1\r}").len(), 1);
         assert_eq!(cut("[]"), [""; 0]);
     }
 
@@ -297,6 +323,7 @@ mod tests {
             parted(r#"{"a":"}{"}{"b":1} {"c":2},{"d":"#),
             Some(vec![r#"{"a":"}{"}"#, r#"{"b":1}"#, r#"{"c":2}"#, r#"{"d":"#])
         );
+        assert_eq!(parted("{\"a\":1}\u{1e}{\"b\":1}"), Some(vec!["{\"a\":1}", "{\"b\":1}"]));
         for single in [r#"{"a":"}{"}"#, r#"{"a":1} garbage"#, "[{}]{}", "{broken"] {
             assert_eq!(parted(single), None, "{single}");
         }

@@ -21,6 +21,9 @@ pub struct DecodeSpec {
     pub constants: BTreeMap<String, String>,
     /// Regular expression of a record that is a line of text; its named groups are what `fields` refers to.
     pub pattern: Option<String>,
+    /// The proxy's own log format, of `nginx`, `apache` and `squid`, alone or as it stands in the proxy's configuration. `fields` may
+    /// name its variables.
+    pub log_format: Option<String>,
     /// Time zone of times without an offset: `Europe/Berlin`.
     pub zone: Option<String>,
     /// Which view the source gives, where its format leaves that open or is wrong.
@@ -106,6 +109,12 @@ pub enum SpecError {
     /// No regular expression, or one without named groups.
     #[error("pattern: {reason}")]
     BadPattern {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A log format that cannot be read, or of a format that has none.
+    #[error("log_format: {reason}")]
+    BadLogFormat {
         /// What is wrong with it.
         reason: String,
     },

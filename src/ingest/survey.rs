@@ -96,10 +96,17 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::ingest::formats::LOG_FORMATS;
     use crate::ingest::{FORMATS, Reading};
 
     const INTRODUCTION: &str = "# Log formats\n\nWhat each format fills of a call, by its sample. Generated from the code: `UPDATE_DOCS=1 cargo test` \
-        writes it anew.\nA field that is not listed is unknown. A record may lack fields that its format has.\n\n";
+        writes it anew.\nEnvelopes, and inputs that people have, stand below.\nA field that is not listed is unknown. A record may lack fields that its format has.\n\n";
+
+    const BY_LOG_FORMAT: &str = "\n## Declared log formats\n\nFormats whose lines are as their proxy is configured: `[decode] log_format` beside `format` takes \
+        the text of the directive, alone or with its\nquotes, name and pieces as it stands in the configuration. These variables fill fields; any other may be \
+        named in `[decode.fields]`.\n\n| format | directive | variables |\n|---|---|---|\n";
+    /// What stands behind it is written by hand.
+    const END: &str = "\n<!-- Not generated from here on. -->\n";
 
     /// Format × fields, as `docs/formats.md` has it.
     fn page() -> String {
@@ -110,16 +117,24 @@ mod tests {
             let (name, view, what) = (format.name, format.view.as_str(), format.summary);
             writeln!(page, "| `{name}` | {view} | {what} | {} |", filled(&call).join(", ")).unwrap();
         }
+        page.push_str(BY_LOG_FORMAT);
+        for (name, syntax) in LOG_FORMATS {
+            let variables: Vec<_> = syntax.variables.iter().map(|(name, _)| format!("`{name}`")).collect();
+            writeln!(page, "| `{name}` | `{}` | {} |", syntax.directive, variables.join(" ")).unwrap();
+        }
         page
     }
 
     #[test]
     fn the_page_of_formats_says_what_they_fill() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/formats.md");
+        let written = std::fs::read_to_string(&path).unwrap_or_default();
+        let (generated, by_hand) = written.split_once(END).unwrap_or((&written, ""));
         if std::env::var_os("UPDATE_DOCS").is_some() {
-            std::fs::write(&path, page()).unwrap();
+            std::fs::write(&path, [&page(), END, by_hand].concat()).unwrap();
+        } else {
+            assert_eq!(generated, page(), "UPDATE_DOCS=1 cargo test writes it");
         }
-        assert_eq!(std::fs::read_to_string(&path).unwrap_or_default(), page(), "UPDATE_DOCS=1 cargo test writes it");
     }
 
     #[test]

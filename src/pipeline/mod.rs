@@ -1,6 +1,7 @@
 //! The pipeline file as written: the configuration sections of all modules.
 //!
-//! [`load`] reads and checks it once into a [`Plan`]. A diagnostic names the file, the line and the field, and what to write
+//! [`load`] reads and checks it once into a [`Plan`]; [`load_reading`] only what is needed to read logs from files, which have neither
+//! `[source]` nor `[model]`. A diagnostic names the file, the line and the field, and what to write
 //! instead. Relative paths are relative to the pipeline file. Everything that has a usable default is optional.
 //!
 //! Not here: what a section does (its own module), and anything that connects or opens files (`stream`).
@@ -20,13 +21,13 @@ use crate::ingest::{DecodeSpec, kafka, registry};
 
 pub use campaign::Campaign;
 pub use diagnostic::PipelineError;
-pub use plan::{DeadLetterPlan, Plan, TriagePlan, default_key_file, load};
+pub use plan::{DeadLetterPlan, Plan, ReadingPlan, TriagePlan, default_key_file, load, load_reading};
 
 /// The file. The registry in `alerts::sinks` reads `[[sinks]]`, which is named here for the diagnostic that lists all sections.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Spec {
-    source: Source,
+    source: Option<Source>,
     #[serde(default)]
     decode: DecodeSpec,
     #[serde(default)]
@@ -35,7 +36,7 @@ struct Spec {
     vendors: Vendors,
     #[serde(default)]
     enrichment: OwnerDatabases,
-    model: Model,
+    model: Option<Model>,
     #[serde(default)]
     train: Train,
     #[serde(default)]

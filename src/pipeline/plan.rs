@@ -11,11 +11,11 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 
 use super::diagnostic::{PipelineError, Text};
-use super::{Admin, DeadLetter, Detection, Spec, State, Triage};
+use super::{Admin, DeadLetter, Detection, Fingerprint, Spec, State, Triage};
 use crate::alerts::sinks::{self, Rotation, SINKS, SectionError, SinkPlan, SinkSpec, Surroundings};
 use crate::calls::{Exclude, FingerprintKey, KeyError, OwnerDatabases, VendorPack};
 use crate::ingest::connection::ConnectionError;
-use crate::ingest::{DecodeSpec, Decoder, Registry, SpecError, kafka};
+use crate::ingest::{DecodeSpec, Decoder, Registry, SpecError, kafka, registry};
 
 /// Environment variable that holds the fingerprint key and overrides the key file.
 const KEY_VARIABLE: &str = "APIWARDEN_FINGERPRINT_KEY";
@@ -65,6 +65,27 @@ pub struct Plan {
     pub admin: Admin,
 }
 
+/// What a pipeline file says of reading and judging logs, wherever they come from.
+#[derive(Debug)]
+pub struct ReadingPlan {
+    /// How records are decoded.
+    pub decode: DecodeSpec,
+    /// File of the fingerprint key, unless the environment has the key.
+    pub key_file: PathBuf,
+    /// Vendors: hosts, categories, endpoints, prices.
+    pub vendors: Arc<VendorPack>,
+    /// Databases of network owners, if any.
+    pub owners: OwnerDatabases,
+    /// Rules for calls that training skips.
+    pub exclude: Vec<Exclude>,
+    /// Alert budget, tolerance for late calls, declared campaigns.
+    pub detection: Detection,
+    /// The triage model, as `alerts learn` wrote it.
+    pub triage_model: Option<PathBuf>,
+    /// The schema registry, if any.
+    pub registry: Option<Arc<Registry>>,
+}
+
 /// Analysts' verdicts, and the model trained on them.
 #[derive(Clone, Debug, Default)]
 pub struct TriagePlan {
@@ -109,25 +130,86 @@ impl Plan {
 /// # Errors
 /// [`PipelineError`], naming file, line and field.
 pub fn load(file: &Path) -> Result<Plan, PipelineError> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|problem| PipelineError::Unreadable { file: file.to_owned(), problem })?;
-    check(&Text { file, text: &text })
+    check(&Text { file, text: &read(file)? })
 }
 
-fn check(text: &Text<'_>) -> Result<Plan, PipelineError> {
+/// Reads and checks what a pipeline file says of reading logs from files: it may lack what only a stream needs.
+///
+/// # Errors
+/// [`PipelineError`], naming file, line and field.
+pub fn load_reading(file: &Path) -> Result<ReadingPlan, PipelineError> {
+    check_reading(&Text { file, text: &read(file)? })
+}
+
+fn read(file: &Path) -> Result<String, PipelineError> {
+    std::fs::read_to_string(file).map_err(|problem| PipelineError::Unreadable { file: file.to_owned(), problem })
+}
+
+/// The file as written, without its sinks, and these.
+fn parse<'a>(text: &Text<'a>) -> Result<(Spec, Option<Spanned<DeValue<'a>>>), PipelineError> {
     let mut table = DeTable::parse(text.text).map_err(|error| text.diagnostic("", &error))?;
     let sections = table.get_mut().remove("sinks");
     let spec = Spec::deserialize(Deserializer::from(table)).map_err(|error| text.diagnostic("", &error))?;
-
-    let directory = text.file.parent().unwrap_or(Path::new("")).to_owned();
     check_fields(text, &spec)?;
-    let source = spec
-        .source
-        .kafka
-        .check(&directory)
-        .map_err(|problem| text.at(&["source", "kafka", field_of(&problem)], problem))?;
-    let registry = spec.source.registry.map(|registry| registry.check(&directory)).transpose();
+    Ok((spec, sections))
+}
+
+fn directory_of(text: &Text<'_>) -> PathBuf {
+    text.file.parent().unwrap_or(Path::new("")).to_owned()
+}
+
+fn check_reading(text: &Text<'_>) -> Result<ReadingPlan, PipelineError> {
+    let (spec, _) = parse(text)?;
+    // The file of a whole pipeline is refused for whatever is wrong with it, as the stream would.
+    if spec.source.is_some() && spec.model.is_some() {
+        check(text)?;
+    }
+    let around = Surroundings { connection: None, directory: directory_of(text) };
+    Ok(ReadingPlan {
+        decode: spec.decode,
+        key_file: key_file(spec.fingerprint, &around),
+        vendors: read_vendors(text, spec.vendors.directory, &around)?,
+        owners: owners(spec.enrichment, &around),
+        exclude: spec.train.exclude,
+        detection: spec.detection,
+        triage_model: spec.triage.model.map(|model| around.path(&model)),
+        registry: read_registry(text, spec.source.and_then(|source| source.registry), &around.directory)?,
+    })
+}
+
+fn read_registry(
+    text: &Text<'_>,
+    written: Option<registry::Spec>,
+    directory: &Path,
+) -> Result<Option<Arc<Registry>>, PipelineError> {
+    let registry = written.map(|registry| registry.check(directory)).transpose();
     let registry = registry.map_err(|problem| text.at(&["source", "registry", problem.field()], problem))?;
+    Ok(registry.map(Arc::new))
+}
+
+fn key_file(written: Fingerprint, around: &Surroundings) -> PathBuf {
+    written.key_file.map_or_else(default_key_file, |path| around.path(&path))
+}
+
+fn owners(written: OwnerDatabases, around: &Surroundings) -> OwnerDatabases {
+    OwnerDatabases {
+        asn_database: written.asn_database.map(|path| around.path(&path)),
+        country_database: written.country_database.map(|path| around.path(&path)),
+        trusted_proxies: written.trusted_proxies,
+    }
+}
+
+fn check(text: &Text<'_>) -> Result<Plan, PipelineError> {
+    let (spec, sections) = parse(text)?;
+    let directory = directory_of(text);
+    let missing = |section: &str, example: &str| {
+        text.field(&(0..0), section.to_owned(), format!("missing field `{section}`: write a section {example}"))
+    };
+    let written = spec.source.ok_or_else(|| missing("source", "[source.kafka] with `brokers` and `topics`"))?;
+    let model = spec.model.ok_or_else(|| missing("model", "[model] with `bundle`"))?;
+    let registry = read_registry(text, written.registry, &directory)?;
+    let source = written.kafka.check(&directory);
+    let source = source.map_err(|problem| text.at(&["source", "kafka", field_of(&problem)], problem))?;
     let around = Surroundings { connection: Some(source.connection.clone()), directory };
     let state = State { directory: around.path(&spec.state.directory), ..spec.state };
     let triage = plan_triage(spec.triage, &source, &around, &state);
@@ -137,16 +219,12 @@ fn check(text: &Text<'_>) -> Result<Plan, PipelineError> {
     Ok(Plan {
         file: text.file.to_owned(),
         source,
-        registry: registry.map(Arc::new),
+        registry,
         decode: spec.decode,
-        key_file: spec.fingerprint.key_file.map_or_else(default_key_file, |path| around.path(&path)),
+        key_file: key_file(spec.fingerprint, &around),
         vendors: read_vendors(text, spec.vendors.directory, &around)?,
-        owners: OwnerDatabases {
-            asn_database: spec.enrichment.asn_database.map(|path| around.path(&path)),
-            country_database: spec.enrichment.country_database.map(|path| around.path(&path)),
-            trusted_proxies: spec.enrichment.trusted_proxies,
-        },
-        bundle: around.path(&spec.model.bundle),
+        owners: owners(spec.enrichment, &around),
+        bundle: around.path(&model.bundle),
         exclude: spec.train.exclude,
         detection: spec.detection,
         triage,
@@ -165,11 +243,13 @@ fn field_of(problem: &ConnectionError) -> &'static str {
 }
 
 fn check_fields(text: &Text<'_>, spec: &Spec) -> Result<(), PipelineError> {
-    let topics = &spec.source.kafka.topics;
+    let source = spec.source.as_ref().map(|source| &source.kafka);
     let rate = spec.detection.alerts_per_day;
-    let (path, problem): (&[&str], _) = if topics.is_empty() || topics.iter().any(String::is_empty) {
+    let (path, problem): (&[&str], _) = if source
+        .is_some_and(|kafka| kafka.topics.is_empty() || kafka.topics.iter().any(String::is_empty))
+    {
         (&["source", "kafka", "topics"], "name at least one topic, as in [\"api-logs\"]")
-    } else if spec.source.kafka.group.is_empty() {
+    } else if source.is_some_and(|kafka| kafka.group.is_empty()) {
         (&["source", "kafka", "group"], "is empty: name the consumer group, or remove the line for `apiwarden`")
     } else if !(rate.is_finite() && rate > 0.0) {
         (&["detection", "alerts_per_day"], "write a number above 0, as in 1.0 (one alert a day)")
@@ -204,6 +284,7 @@ fn check_fields(text: &Text<'_>, spec: &Spec) -> Result<(), PipelineError> {
             SpecError::UnknownFormat { .. } | SpecError::Incomplete { .. } => text.at(&["decode", "format"], &problem),
             SpecError::BadZone { .. } => text.at(&["decode", "zone"], &problem),
             SpecError::BadPattern { .. } => text.at(&["decode", "pattern"], &problem),
+            SpecError::BadLogFormat { .. } => text.at(&["decode", "log_format"], &problem),
         });
     };
     Err(text.at(path, problem))
@@ -430,5 +511,15 @@ mod tests {
         assert!(error.contains("unknown field `sink`") && error.contains("`sinks`"), "{error}");
         let error = read("[model]\nbundle = \"x\"\n").unwrap_err();
         assert!(error.contains("missing field `source`"), "{error}");
+    }
+
+    #[test]
+    fn files_are_read_by_a_pipeline_that_names_neither_source_nor_model() {
+        let text = "[decode]\nformat = \"nginx\"\n[fingerprint]\nkey_file = \"key\"\n";
+        let file = Path::new("/etc/apiwarden/p.toml");
+        let plan = check_reading(&Text { file, text }).unwrap();
+        assert_eq!((plan.decode.format.as_deref(), plan.key_file), (Some("nginx"), "/etc/apiwarden/key".into()));
+        let problem = check_reading(&Text { file, text: "[decode]\nformat = \"elf\"\n" }).unwrap_err().to_string();
+        assert!(problem.contains("p.toml:2: decode.format"), "{problem}");
     }
 }

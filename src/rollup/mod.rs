@@ -6,6 +6,8 @@
 //!
 //! Not here: clocks (event time is a column), models and thresholds, anything that knows of Kafka.
 
+mod records;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -13,6 +15,8 @@ use foldhash::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::calls::{Calls, Measure, Measures, Name, Relation, TraceId};
+
+pub use records::Records;
 
 /// Length of a bucket, seconds of event time.
 pub const BUCKET_SECONDS: i64 = 300;

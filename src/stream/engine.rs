@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use foldhash::HashSet;
 use polars::prelude::PolarsError;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -19,7 +18,7 @@ use crate::alerts::Alert;
 use crate::calls::{Calls, Templates, View};
 use crate::features::Entity;
 use crate::models::bundle::Bundle;
-use crate::rollup::{Rollup, bucket_of};
+use crate::rollup::{Records, Rollup, bucket_of};
 
 /// Version of the snapshot's layout.
 const SNAPSHOT_VERSION: u32 = 8;
@@ -63,7 +62,7 @@ struct Snapshot<'a> {
     open: std::borrow::Cow<'a, Rollup>,
     late: std::borrow::Cow<'a, Rollup>,
     looked: std::borrow::Cow<'a, Looked>,
-    records: std::borrow::Cow<'a, BTreeMap<i64, HashSet<u64>>>,
+    records: std::borrow::Cow<'a, Records>,
     templates: std::borrow::Cow<'a, Templates>,
     counters: Counters,
     ticked: Option<i64>,
@@ -80,7 +79,7 @@ pub struct Engine {
     late: Rollup,
     preparation: Preparation,
     /// Ids of the records of open buckets, where the source gives one.
-    records: BTreeMap<i64, HashSet<u64>>,
+    records: Records,
     counters: Counters,
     /// The newest bucket up to which time went on without records.
     ticked: Option<i64>,
@@ -100,7 +99,7 @@ impl Engine {
             open: Rollup::default(),
             late: Rollup::default(),
             preparation: Preparation::new(Arc::clone(&bundle), bundle.templates.clone(), Looked::default()),
-            records: BTreeMap::new(),
+            records: Records::default(),
             counters: Counters::default(),
             ticked: None,
             judged: None,
@@ -133,8 +132,7 @@ impl Engine {
                 counters.too_late += 1;
                 return false;
             }
-            let record = call.record.map(std::num::NonZeroU64::get);
-            if record.is_some_and(|record| !known.entry(bucket_of(call.time)).or_default().insert(record)) {
+            if known.is_repeated(bucket_of(call.time), call) {
                 counters.repeated += 1;
                 return false;
             }
@@ -177,7 +175,7 @@ impl Engine {
         }
         let mut closed = self.open.split_before(open_from);
         closed.merge(self.late.split_before(open_from));
-        self.records = self.records.split_off(&open_from);
+        self.records.forget_before(open_from);
         let alerts = self.judge_buckets(closed)?;
         self.preparation.forget_before(open_from);
         Ok(alerts)

@@ -33,11 +33,13 @@ use crate::models::novelty::{NoveltyRates, SeenHistory};
 use crate::models::peak::{self, KINDS};
 use crate::models::peers::{Peers, behaviour};
 use crate::models::seasonality::{Seasonality, Span};
-use crate::rollup::{Rollup, Row, bucket_start, rename_endpoints};
+use crate::rollup::{Records, Rollup, Row, bucket_of, bucket_start, rename_endpoints};
 
 pub use self::inspect::Inspection;
 pub use self::report::{LeftOut, Report};
 
+/// Most records whose ids are remembered, to recognise one that comes again: some 500 MB.
+const MAX_RECORDS: u64 = 32 << 20;
 /// Seed of everything random in training: the same history gives the same bundle.
 const SEED: u64 = 20_260_901;
 
@@ -65,6 +67,10 @@ pub struct History {
     calls: i64,
     excluded: Excluded,
     is_none: bool,
+    records: Records,
+    /// Records that are remembered.
+    remembered: u64,
+    repeated: u64,
 }
 
 impl History {
@@ -78,8 +84,18 @@ impl History {
         Self { excluded: Excluded::new(rules), ..Self::default() }
     }
 
-    /// Adds calls.
+    /// Adds calls, but for those whose record was added before.
     pub fn add(&mut self, mut calls: Calls) {
+        let (records, remembered, repeated) = (&mut self.records, &mut self.remembered, &mut self.repeated);
+        calls.retain(|call, _| {
+            let is_repeated = records.is_repeated(bucket_of(call.time), call);
+            *repeated += u64::from(is_repeated);
+            *remembered += u64::from(!is_repeated && call.record.is_some());
+            !is_repeated
+        });
+        while self.remembered > MAX_RECORDS {
+            self.remembered -= self.records.forget_oldest() as u64;
+        }
         self.excluded.apply(&mut calls);
         self.calls += calls.len() as i64;
         self.rollup.add(&calls);
@@ -88,6 +104,11 @@ impl History {
     /// Calls read so far, but for those that a rule matched.
     pub fn calls(&self) -> i64 {
         self.calls
+    }
+
+    /// Calls that were left out because their record had been added before.
+    pub fn repeated(&self) -> u64 {
+        self.repeated
     }
 
     fn into_rows(self) -> Result<Vec<Row>, TrainError> {
@@ -120,6 +141,7 @@ pub fn train(history: History, settings: &Settings, stage: &dyn Fn(&str)) -> Res
     let mut history = history;
     let excluded = history.excluded.counts();
     let trimmed = history.rollup.trim();
+    let repeated = history.repeated;
     let rows = history.into_rows()?;
     let templates = learn_templates(&rows);
     let rename = |relation: &Relation| templates.renamed(relation.vendor().as_str(), relation.endpoint().as_str());
@@ -162,7 +184,7 @@ pub fn train(history: History, settings: &Settings, stage: &dyn Fn(&str)) -> Res
         stage(&format!("calibrating the {} view", view.as_str()));
         calibrate_view(&mut bundle, view, &gatherer.finish());
     }
-    let report = Report { trimmed, ..Report::of(&bundle, settings) };
+    let report = Report { trimmed, repeated, ..Report::of(&bundle, settings) };
     report.complete(&mut bundle.manifest);
     Ok((bundle, report))
 }

@@ -50,6 +50,8 @@ pub struct Report {
     pub calls: i64,
     /// Calls that were left out because their times lie apart from all others.
     pub trimmed: u64,
+    /// Calls that were left out because their record had been read before.
+    pub repeated: u64,
     /// How many entities, vendors, endpoints …, by name.
     pub learned: BTreeMap<String, usize>,
     /// What was calibrated, by name, which holds the unit: alerts a day asked for, alarms a day at the threshold of the tests,
@@ -103,6 +105,7 @@ impl Report {
                 .then(|| [bundle.manifest.trained_from.clone(), bundle.manifest.trained_to.clone()]),
             days: bundle.span.day_count(),
             trimmed: 0,
+            repeated: 0,
             calls: bundle.manifest.calls,
             learned,
             calibration,
@@ -129,6 +132,9 @@ impl Report {
         self.left_out
             .extend(fields.map(|(field, count)| left_out("values", &format!("{field} cannot be read"), *count)));
         self.left_out.extend(unreadable.iter().map(|problem| left_out("input", problem, 1)));
+        if self.repeated > 0 {
+            self.left_out.push(left_out("calls", "their records had been read before", self.repeated));
+        }
         if self.trimmed > 0 {
             self.left_out.push(left_out("calls", "their times lie apart from all others", self.trimmed));
         }

@@ -80,6 +80,15 @@ fn declared_fields_are_taken_before_the_format_decides() {
 }
 
 #[test]
+fn a_pipeline_file_that_only_says_how_to_decode_is_enough_to_read_files() {
+    let home = tempfile::tempdir().unwrap();
+    let pipeline = home.path().join("pipeline.toml");
+    std::fs::write(&pipeline, "[decode]\nformat = \"ecs\"\n[decode.constants]\ncaller = \"crm\"\n").unwrap();
+    let (calls, _) = decode("duplicate-keys/minimal.ndjson", pipeline.to_str());
+    assert_eq!(texts(&calls, "caller"), ["crm"]);
+}
+
+#[test]
 fn dotted_and_nested_keys_mix_and_of_a_key_that_stands_twice_the_last_counts() {
     let call = &calls("dotted-and-nested-keys/minimal.ndjson")[0];
     assert_eq!((call["endpoint"].as_str(), call["status"].as_u64()), (Some("POST /v1/parcels"), Some(503)));

@@ -1,5 +1,7 @@
 //! Apache HTTP Server: access logs as JSON by common keys, and the text formats `common`, `vhost_common`, `vhost_combined` and `combinedio`, with the
-//! microseconds of `%D` behind any of them. Plain `combined` is the same line as NGINX's: `nginx` reads it.
+//! microseconds of `%D` behind any of them, and any `LogFormat` that is declared. Plain `combined` is the same line as NGINX's: `nginx` reads it.
+//!
+//! Whole seconds (`%T`) are too coarse to be a latency.
 //!
 //! The time (`%t`) is the start of the call. `%b` and `%O` count what went to the caller, `%I` what came from it with headers.
 //!
@@ -12,11 +14,12 @@ use super::url::credential;
 use super::{FormatKind, Probe, Reading};
 use crate::calls::{Call, View};
 use crate::ingest::fields::{Fields, paths};
+use crate::ingest::log_format::Syntax;
 use crate::ingest::place::RecordError;
 
 pub(super) const FORMAT: FormatKind = FormatKind {
     name: "apache",
-    summary: "Apache HTTP Server access logs: JSON by common keys, `vhost_combined`, `common`, `combinedio`",
+    summary: "Apache HTTP Server access logs: JSON by common keys, `vhost_combined`, `common`, `combinedio`, any `LogFormat`",
     view: View::Egress,
     sample: SAMPLE,
     looks_like,
@@ -62,7 +65,9 @@ paths! { Path:
     DurationMicros = "duration_us",
     TimeMicros = "time_us",
     Process = "process",
+    DurationMs = "duration_ms",
     Authorization = "authorization",
+    ApiKey = "x_api_key",
     ContentType = "content_type",
     UserAgent = "userAgent",
     UserAgentSnake = "user_agent",
@@ -77,6 +82,44 @@ fn looks_like(probe: &Probe<'_>) -> bool {
     let has_mark = has(&["vhost", "virtual_host", "urlpath", "site", "useragent", "duration_us", "time_us"]);
     probe.has("status") && has(&["request", "request_line"]) && has_address && has_mark && !probe.has_section("ecs")
 }
+
+/// `LogFormat`, with a nickname behind it.
+pub(super) static LOG_FORMAT: Syntax = Syntax {
+    directive: "LogFormat",
+    is_quoted: true,
+    variable: r"%(?:!?\d+(?:,\d+)*)?[<>]?(?:\{(?P<argument>[^}]*)\})?[<>]?(?P<name>\^t[io]|[a-zA-Z]|%)",
+    variables: &[
+        ("t", "time"),
+        ("{}t", "time"),
+        ("h", "remote_host"),
+        ("a", "remoteIP"),
+        ("{c}a", "client_ip"),
+        ("{x-forwarded-for}i", "clientip"),
+        ("u", "user"),
+        ("r", "request"),
+        ("m", "method"),
+        ("U", "urlpath"),
+        ("v", "vhost"),
+        ("V", "server_name"),
+        ("{host}i", "host"),
+        ("s", "status"),
+        ("I", "bytes_received"),
+        ("O", "bytes_sent"),
+        ("B", "bytes"),
+        ("b", "bytes"),
+        ("D", "duration_us"),
+        ("{us}T", "duration_us"),
+        ("{ms}T", "duration_ms"),
+        ("{user-agent}i", "userAgent"),
+        ("{authorization}i", "authorization"),
+        ("{x-api-key}i", "x_api_key"),
+        ("{content-type}o", "content_type"),
+        ("{ssl_protocol}x", "ssl_protocol"),
+        ("{unique_id}e", "unique_id"),
+        ("L", "request_id"),
+        ("{x-request-id}i", "request_id"),
+    ],
+};
 
 fn line<'a>(text: &'a str, fields: &mut Fields<'a>) -> bool {
     cut(text, fields).is_some()
@@ -121,12 +164,14 @@ fn read<'a>(fields: &mut Fields<'a>) -> Result<Reading<'a>, RecordError> {
     let address = fields.first(addresses);
     let (status, no_answer) = fields.answer(Path::Status);
     let micros = fields.first_real([Path::DurationMicros, Path::TimeMicros, Path::Process, Path::Duration]);
+    let latency_ms =
+        micros.map(|micros| micros / MICROSECONDS_PER_MILLISECOND).or_else(|| fields.real(Path::DurationMs));
     let user = fields.first([Path::User, Path::RemoteUser]);
     Ok(Reading::Call(Call {
         time: fields.first_time([Path::Time, Path::Timestamp, Path::AtTimestamp]),
         view: View::Egress,
         caller: user.or_else(|| address.as_ref().map(client_of)).unwrap_or_default(),
-        credential: fields.text(Path::Authorization).map(credential),
+        credential: fields.first([Path::Authorization, Path::ApiKey]).map(credential),
         host: host.unwrap_or_default(),
         scheme: request.scheme,
         method: request.method,
@@ -136,7 +181,7 @@ fn read<'a>(fields: &mut Fields<'a>) -> Result<Reading<'a>, RecordError> {
         outcome: of_gateway(status, None).or(no_answer),
         bytes_out: fields.first_whole([Path::BytesReceived, Path::RequestBytes]),
         bytes_in: fields.first_whole([Path::BytesSent, Path::Bytes, Path::ResponseBytes]),
-        latency_ms: micros.map(|micros| micros / MICROSECONDS_PER_MILLISECOND),
+        latency_ms,
         tls_version: fields.text(Path::Tls),
         src_ip: address,
         user_agent: fields.first([Path::UserAgent, Path::UserAgentSnake]),

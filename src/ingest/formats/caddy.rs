@@ -1,4 +1,5 @@
-//! Caddy: its JSON access logs (`http.log.access`). Other loggers share the stream and are no calls.
+//! Caddy: its JSON access logs (`http.log.access`). Other loggers share the stream and are no calls, though some write of the same request
+//! once more: `http.log.error` why it failed, `http.handlers.reverse_proxy` each try.
 //!
 //! The time is the end of the call; time and duration are seconds unless configured otherwise. Caddy redacts credentials by default. TLS
 //! versions are the numbers of the protocol.
@@ -31,11 +32,15 @@ const SAMPLE: &str = r#"{"level":"info","ts":1788220801.0493366,"logger":"http.l
 "proto":"h2","server_name":"api.stripe.com"}},"bytes_read":663,"user_id":"","duration":0.144336934,"size":5457,"status":200,
 "resp_headers":{"Content-Type":["application/json"]}}"#;
 
-const LOGGER: &str = "http.log.access";
+/// Of all that is logged of requests.
+const LOGGERS: &str = "http.";
+const ACCESS: &str = "http.log.access";
+const ERROR: &str = "http.log.error";
 /// What Caddy writes in the place of a credential.
 const REDACTED: &str = "REDACTED";
 
 paths! { Path:
+    Logger = "logger",
     Time = "ts",
     TimePlain = "time",
     Timestamp = "timestamp",
@@ -61,7 +66,8 @@ paths! { Path:
 }
 
 fn looks_like(probe: &Probe<'_>) -> bool {
-    probe.text("logger").is_some_and(|logger| logger.starts_with(LOGGER))
+    let logger = probe.text("logger");
+    logger.is_some_and(|logger| logger.starts_with(ACCESS) || (logger.starts_with(LOGGERS) && probe.has("request")))
 }
 
 /// A duration as Go writes it, of one unit: `1.5001s`, `48ms`, `100µs`.
@@ -74,6 +80,11 @@ fn milliseconds(text: &str) -> Option<f64> {
 fn read<'a>(fields: &mut Fields<'a>) -> Result<Reading<'a>, RecordError> {
     if !fields.has(Path::Method) && !fields.has(Path::Host) {
         return Ok(Reading::NotACall("no_http"));
+    }
+    match fields.text(Path::Logger) {
+        Some(logger) if logger.starts_with(ERROR) => return Ok(Reading::NotACall("error_log")),
+        Some(logger) if !logger.starts_with(ACCESS) => return Ok(Reading::NotACall("other_log")),
+        _ => {}
     }
     let in_words = fields.text(Path::Duration).and_then(|text| milliseconds(&text));
     let latency_ms = in_words.or_else(|| fields.real(Path::Duration).map(|seconds| seconds * 1e3));
@@ -161,5 +172,17 @@ mod tests {
         let other = r#"{"level":"info","ts":1788220801,"logger":"tls.renew","msg":"renewing","duration":1}"#;
         assert!(matches!(FORMAT_KIND.decode(other), Ok(Reading::NotACall("no_http"))));
         assert!(FormatKind::detect(other).is_none());
+    }
+
+    #[test]
+    fn a_request_that_other_loggers_tell_of_as_well_is_one_call() {
+        let error = r#"{"level":"error","ts":1788220801.04,"logger":"http.log.error.egress","msg":"dial tcp 10.0.0.9:443: connection refused",
+            "request":{"remote_ip":"10.0.0.7","method":"POST","host":"api.stripe.com","uri":"/v1/charges"},"duration":0.144,"status":502,
+            "err_id":"p0c9wvcpn","err_trace":"reverseproxy.statusError"}"#;
+        let try_of_proxy = error.replace("http.log.error.egress", "http.handlers.reverse_proxy");
+        for (record, kind) in [(error, "error_log"), (try_of_proxy.as_str(), "other_log")] {
+            assert_eq!(FormatKind::detect(record).map(|format| format.name), Some("caddy"));
+            assert!(matches!(FORMAT_KIND.decode(record), Ok(Reading::NotACall(found)) if found == kind));
+        }
     }
 }

@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 
+use super::graphql;
 use super::outcome::{of_grpc, of_status_and_word, of_word};
 use super::url::{Url, credential, part};
 use super::{FormatKind, Probe, Reading};
@@ -89,6 +90,9 @@ paths! { Path:
     Method = "http.request.method",
     BytesOut = "http.request.bytes",
     BodyOut = "http.request.body.bytes",
+    /// Of a body in GraphQL, which stands here as text.
+    Operation = "http.request.body.content.operationName",
+    Document = "http.request.body.content.query",
     /// ECS has no field for headers; Packetbeat and loggers write them here.
     HostHeader = "http.request.headers.host",
     Authorization = "http.request.headers.authorization",
@@ -157,6 +161,10 @@ fn egress<'a>(fields: &mut Fields<'a>) -> Call<'a> {
     let names = [Path::HostHeader, Path::Destination, Path::Server, Path::ServerName];
     let addresses = [Path::DestinationAddress, Path::ServerAddress, Path::DestinationIp];
     let host = host.or_else(|| fields.first(names)).or_else(|| fields.first(addresses));
+    let path = fields.text(Path::UrlTarget).or_else(|| of_url(|url| url.path));
+    let is_graphql = path.as_deref().is_some_and(graphql::is_served_at);
+    let operation = || graphql::of_body(fields.text(Path::Operation), fields.text(Path::Document).as_deref());
+    let graphql = is_graphql.then(operation).flatten();
     let (status, no_answer) = fields.answer(Path::Status);
     let grpc = fields.first([Path::RpcGrpcStatus, Path::GrpcStatus, Path::GrpcHeader]);
     let outcome = grpc.as_deref().and_then(of_grpc).filter(|_| status.is_none_or(|status| status < 400));
@@ -170,7 +178,8 @@ fn egress<'a>(fields: &mut Fields<'a>) -> Call<'a> {
         host: host.unwrap_or_default(),
         scheme: fields.text(Path::UrlScheme).or_else(|| of_url(|url| url.scheme)),
         method: fields.text(Path::Method),
-        path: fields.text(Path::UrlTarget).or_else(|| of_url(|url| url.path)),
+        path,
+        graphql,
         content_type: fields.first([Path::MimeType, Path::ContentType]),
         status,
         outcome,
@@ -266,6 +275,14 @@ mod tests {
         assert_eq!((call.path.as_deref(), call.scheme.as_deref()), (Some("/v1/charges?a=b"), Some("https")));
         assert_eq!((call.bytes_out, call.bytes_in, call.status), (Some(7), None, None));
         assert_eq!((call.latency_ms, call.credential.as_deref()), (Some(2.5), Some("sk_live")));
+    }
+
+    #[test]
+    fn the_operation_of_a_captured_graphql_body_is_named() {
+        let record = r#"{"@timestamp":"2026-09-01T00:00:00Z","service":{"name":"crm"},"url":{"full":"https://api.x.io/graphql"},
+            "http":{"request":{"method":"POST","body":{"content":"{\"query\":\"mutation Pay($c: C) { pay(card: $c) }\"}"}}}}"#;
+        assert_eq!(call(record).graphql.as_deref(), Some("mutation Pay"));
+        assert_eq!(call(&record.replace("/graphql", "/search")).graphql, None);
     }
 
     #[test]

@@ -4,10 +4,11 @@
 //! host of `origin`, the web application whose page calls. All others need `[decode.constants] caller`.
 //!
 //! Traps: -1 is unknown; what came out of the browser's cache was no call; `content.size` is decoded, so no size on the wire. Headers,
-//! cookies, query and posted data are full of secrets: only named headers are read.
+//! cookies, query and posted data are full of secrets: only named headers are read, and the name of a GraphQL operation.
 //!
 //! Source: w3c.github.io/web-performance, "HTTP Archive (HAR) format".
 
+use super::graphql;
 use super::url::{Url, credential, part};
 use super::{FormatKind, Probe, Reading};
 use crate::calls::{Call, View};
@@ -45,6 +46,9 @@ paths! { Path:
     UserAgent = "request.headers.user-agent",
     Authorization = "request.headers.authorization",
     ApiKey = "request.headers.x-api-key",
+    /// Of a body in GraphQL, which stands here as text.
+    Operation = "request.postData.text.operationName",
+    Document = "request.postData.text.query",
     Status = "response.status",
     HeadersIn = "response.headersSize",
     BodyIn = "response.bodySize",
@@ -77,6 +81,10 @@ fn read<'a>(fields: &mut Fields<'a>) -> Result<Reading<'a>, RecordError> {
     let bytes_out = message(fields, Path::HeadersOut, Path::BodyOut);
     let bytes_in = message(fields, Path::HeadersIn, Path::BodyIn).or_else(|| fields.whole(Path::Transfer));
     let is_answered = status.is_some();
+    let path = of_url(|url| url.path);
+    let is_graphql = path.as_deref().is_some_and(graphql::is_served_at);
+    let body =
+        |fields: &Fields<'a>| graphql::of_body(fields.text(Path::Operation), fields.text(Path::Document).as_deref());
     Ok(Reading::Call(Call {
         time: fields.time(Path::Time),
         view: View::Egress,
@@ -85,7 +93,8 @@ fn read<'a>(fields: &mut Fields<'a>) -> Result<Reading<'a>, RecordError> {
         host: of_url(|url| url.host).unwrap_or_default(),
         scheme: of_url(|url| url.scheme),
         method: fields.text(Path::Method),
-        path: of_url(|url| url.path),
+        path,
+        graphql: is_graphql.then(|| body(fields)).flatten(),
         content_type: fields.text(Path::MediaType),
         status,
         outcome,
@@ -144,6 +153,22 @@ mod tests {
         assert_eq!((call(&failed).outcome, call(&failed).bytes_in), (Some(Outcome::NoResponse), None));
         let chrome = entry(r#"{"status":200,"bodySize":-1,"headersSize":-1,"_transferSize":2048}"#);
         assert_eq!(call(&chrome).bytes_in, Some(2048));
+    }
+
+    #[test]
+    fn the_operation_of_a_graphql_request_is_named_and_nothing_else_of_its_body() {
+        let entry = |url: &str, body: &str| {
+            serde_json::json!({"startedDateTime": "2026-09-01T00:00:00Z", "request": {"method": "POST", "url": url,
+                "postData": {"mimeType": "application/json", "text": body}}, "response": {"status": 200}})
+            .to_string()
+        };
+        let body = r#"{"operationName":"GetUser","variables":{"mail":"a@b.c"},"query":"query GetUser($mail: String) { user }"}"#;
+        assert_eq!(call(&entry("https://api.x.io/graphql", body)).graphql.as_deref(), Some("query GetUser"));
+        let persisted = r#"{"operationName":"GetUser","extensions":{"persistedQuery":{"sha256Hash":"ab"}}}"#;
+        assert_eq!(call(&entry("https://api.x.io/graphql", persisted)).graphql.as_deref(), Some("GetUser"));
+        for (url, body) in [("https://api.x.io/v1/search", body), ("https://api.x.io/graphql", "a=b")] {
+            assert_eq!(call(&entry(url, body)).graphql, None);
+        }
     }
 
     #[test]

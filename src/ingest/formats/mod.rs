@@ -21,6 +21,7 @@ mod gcp_audit;
 mod gcp_lb;
 mod github;
 mod graph;
+mod graphql;
 mod haproxy;
 mod har;
 mod kong;
@@ -52,7 +53,9 @@ use jiff::tz::TimeZone;
 pub use probe::Probe;
 
 use super::fields::{Fields, Paths};
+use super::log_format::{LogFormat, Syntax};
 use super::place::{Problem, RecordError};
+use super::spec::SpecError;
 use crate::calls::{Call, View};
 
 /// Every format, in the order in which detection asks them: the first that recognises a record reads it.
@@ -91,6 +94,23 @@ pub static FORMATS: &[FormatKind] = &[
     // Last: a record of another format that came in an OTLP export is that format's.
     otel::FORMAT,
 ];
+
+/// The formats whose lines are as their proxy is configured, and how it writes that.
+pub(super) static LOG_FORMATS: &[(&str, &Syntax)] =
+    &[("nginx", &nginx::LOG_FORMAT), ("apache", &apache::LOG_FORMAT), ("squid", &squid::LOG_FORMAT)];
+
+/// The log format that is declared of a format's source; `declared` are the paths of fields that may name its variables.
+///
+/// # Errors
+/// The format has none, or it cannot be read.
+pub(super) fn log_format(text: &str, format: Option<&FormatKind>, declared: &Paths) -> Result<LogFormat, SpecError> {
+    let of = format.and_then(|format| Some((format, LOG_FORMATS.iter().find(|(name, _)| *name == format.name)?.1)));
+    let Some((format, syntax)) = of else {
+        let known = LOG_FORMATS.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        return Err(SpecError::BadLogFormat { reason: format!("write whose it is: `format` must be one of {known}") });
+    };
+    LogFormat::parse(text, syntax, format.paths, declared)
+}
 
 /// What a record is.
 #[derive(Debug)]

@@ -1,12 +1,15 @@
 //! NGINX and OpenResty: access logs as JSON by the names of the variables or common aliases, and the format `combined` with what is often
-//! added to it. Apache's `combined` is the same line, and is read here.
+//! added to it; the default of ingress-nginx; and any `log_format` that is declared. Apache's `combined` is the same line as NGINX's, and is
+//! read here.
 //!
 //! The time is the end of the call. `combined` names no host: `[decode.constants] host` does, else such calls are refused. `$host` is what
 //! the caller asked for, `$proxy_host` the vendor behind it, unless it names a group of servers. `$upstream_*` are lists, one entry a try.
+//! `$scheme` is that of the caller's way to the proxy: it says nothing of a vendor that the proxy names.
 //!
 //! Source: nginx.org, "Alphabetical index of variables" and "Module ngx_http_log_module".
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use super::line::{Common, Token};
 use super::outcome::of_gateway;
@@ -14,12 +17,13 @@ use super::request::{Request, begin_of, client_of, is_domain};
 use super::url::{credential, part};
 use super::{FormatKind, Probe, Reading};
 use crate::calls::{Call, View};
-use crate::ingest::fields::{Fields, paths};
+use crate::ingest::fields::{Fields, Paths, paths};
+use crate::ingest::log_format::{LogFormat, Syntax};
 use crate::ingest::place::RecordError;
 
 pub(super) const FORMAT: FormatKind = FormatKind {
     name: "nginx",
-    summary: "NGINX access logs: JSON by the names of variables, and `combined` (Apache's too)",
+    summary: "NGINX access logs: JSON by the names of variables, `combined` (Apache's too), ingress-nginx, any `log_format`",
     view: View::Egress,
     sample: SAMPLE,
     looks_like,
@@ -62,6 +66,7 @@ paths! { Path:
     Upstream = "upstream_addr",
     UpstreamHost = "upstreamhost",
     Status = "status",
+    UpstreamStatus = "upstream_status",
     BodyBytesSent = "body_bytes_sent",
     BytesSent = "bytes_sent",
     UpstreamReceived = "upstream_bytes_received",
@@ -70,6 +75,7 @@ paths! { Path:
     UpstreamSent = "upstream_bytes_sent",
     RequestTime = "request_time",
     ResponseTime = "responsetime",
+    UpstreamTime = "upstream_response_time",
     Authorization = "http_authorization",
     ApiKey = "http_x_api_key",
     ContentType = "sent_http_content_type",
@@ -77,8 +83,10 @@ paths! { Path:
     UserAgent = "http_user_agent",
     UserAgentShort = "user_agent",
     Agent = "agent",
+    Scheme = "scheme",
     Tls = "ssl_protocol",
     RequestId = "request_id",
+    IngressRequestId = "req_id",
     Trace = "trace_id",
     OtelTrace = "otel_trace_id",
 }
@@ -88,8 +96,66 @@ fn looks_like(probe: &Probe<'_>) -> bool {
     probe.has("status") && has_own.iter().any(|key| probe.has(key)) && !probe.has_section("ecs")
 }
 
+/// `log_format`, which may stand in several pieces.
+pub(super) static LOG_FORMAT: Syntax = Syntax {
+    directive: "log_format",
+    is_quoted: true,
+    variable: r"\$(?:\{(?P<argument>\w+)\}|(?P<name>\w+))",
+    variables: &[
+        ("time_local", "time_local"),
+        ("time_iso8601", "time_iso8601"),
+        ("msec", "msec"),
+        ("remote_addr", "remote_addr"),
+        ("realip_remote_addr", "client_ip"),
+        ("http_x_forwarded_for", "http_x_forwarded_for"),
+        ("proxy_add_x_forwarded_for", "http_x_forwarded_for"),
+        ("remote_user", "remote_user"),
+        ("ssl_client_s_dn_cn", "ssl_client_s_dn_cn"),
+        ("request", "request"),
+        ("request_method", "request_method"),
+        ("request_uri", "request_uri"),
+        ("uri", "uri"),
+        ("document_uri", "uri"),
+        ("scheme", "scheme"),
+        ("host", "host"),
+        ("http_host", "http_host"),
+        ("proxy_host", "proxy_host"),
+        ("ssl_preread_server_name", "ssl_preread_server_name"),
+        ("upstream_addr", "upstream_addr"),
+        ("status", "status"),
+        ("upstream_status", "upstream_status"),
+        ("request_length", "request_length"),
+        ("upstream_bytes_sent", "upstream_bytes_sent"),
+        ("body_bytes_sent", "body_bytes_sent"),
+        ("bytes_sent", "bytes_sent"),
+        ("upstream_bytes_received", "upstream_bytes_received"),
+        ("request_time", "request_time"),
+        ("upstream_response_time", "upstream_response_time"),
+        ("http_user_agent", "http_user_agent"),
+        ("http_authorization", "http_authorization"),
+        ("http_x_api_key", "http_x_api_key"),
+        ("sent_http_content_type", "sent_http_content_type"),
+        ("upstream_http_content_type", "upstream_http_content_type"),
+        ("ssl_protocol", "ssl_protocol"),
+        ("request_id", "request_id"),
+        ("req_id", "req_id"),
+        ("trace_id", "trace_id"),
+        ("otel_trace_id", "otel_trace_id"),
+    ],
+};
+
+/// What ingress-nginx writes unless it is told otherwise (kubernetes.github.io/ingress-nginx, "Log format").
+const INGRESS: &str = r#"$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent" $request_length $request_time [$proxy_upstream_name] [$proxy_alternative_upstream_name] $upstream_addr $upstream_response_length $upstream_response_time $upstream_status $req_id"#;
+static INGRESS_FORMAT: LazyLock<Option<LogFormat>> =
+    LazyLock::new(|| LogFormat::parse(INGRESS, &LOG_FORMAT, &PATHS, &Paths::default()).ok());
+
 fn line<'a>(text: &'a str, fields: &mut Fields<'a>) -> bool {
-    cut(text, fields).is_some()
+    cut(text, fields).or_else(|| ingress(text, fields)).is_some()
+}
+
+fn ingress<'a>(text: &'a str, fields: &mut Fields<'a>) -> Option<()> {
+    Common::cut(text)?;
+    INGRESS_FORMAT.as_ref()?.fill(text, fields).then_some(())
 }
 
 fn cut<'a>(text: &'a str, fields: &mut Fields<'a>) -> Option<()> {
@@ -155,10 +221,13 @@ fn read<'a>(fields: &mut Fields<'a>) -> Result<Reading<'a>, RecordError> {
     }
     let vendor = fields.text(Path::ProxyHost).filter(|host| is_domain(host));
     let asked = fields.first([Path::HostHeader, Path::Host, Path::Domain]);
+    let scheme = request.scheme.or_else(|| fields.text(Path::Scheme).filter(|_| vendor.is_none()));
     let host = request.host.or(vendor).or(asked).or(server_name).or_else(|| upstream(fields));
-    let latency_ms = fields.first_real([Path::RequestTime, Path::ResponseTime]).map(|seconds| seconds * 1e3);
+    let times = [Path::RequestTime, Path::ResponseTime, Path::UpstreamTime];
+    let latency_ms = fields.first_real(times).map(|seconds| seconds * 1e3);
     let times = [Path::Msec, Path::TimeIso, Path::TimeLocal, Path::Time, Path::Timestamp, Path::AtTimestamp];
-    let (status, no_answer) = fields.answer(Path::Status);
+    let status = if fields.has(Path::Status) { Path::Status } else { Path::UpstreamStatus };
+    let (status, no_answer) = fields.answer(status);
     let has_answered = fields.whole(Path::UpstreamReceived).map(|bytes| bytes > 0);
     let addresses =
         [Path::RemoteAddress, Path::ClientIp, Path::ClientIpJoined, Path::ForwardedFor, Path::ForwardedForShort];
@@ -170,7 +239,7 @@ fn read<'a>(fields: &mut Fields<'a>) -> Result<Reading<'a>, RecordError> {
         caller: user.or_else(|| address.as_ref().map(client_of)).unwrap_or_default(),
         credential: fields.first([Path::Authorization, Path::ApiKey]).map(credential),
         host: host.unwrap_or_default(),
-        scheme: request.scheme,
+        scheme,
         method: request.method,
         path: request.path,
         content_type: fields.first([Path::UpstreamContentType, Path::ContentType]),
@@ -183,7 +252,7 @@ fn read<'a>(fields: &mut Fields<'a>) -> Result<Reading<'a>, RecordError> {
         src_ip: address,
         user_agent: fields.first([Path::UserAgent, Path::UserAgentShort, Path::Agent]),
         trace_id: fields.first([Path::Trace, Path::OtelTrace]),
-        record_id: fields.text(Path::RequestId),
+        record_id: fields.first([Path::RequestId, Path::IngressRequestId]),
         ..Call::default()
     }))
 }
@@ -251,6 +320,16 @@ mod tests {
         {
             assert!(!line(&text, &mut Fields::new(&PATHS, None)), "{text}");
         }
+    }
+
+    #[test]
+    fn the_default_of_ingress_nginx_is_read_with_its_tries() {
+        let line = r#"10.0.0.7 - billing [01/Sep/2026:00:00:01 +0000] "POST /v1/charges HTTP/1.1" 200 902 "-" "go/1.22" 663 0.418 [pay-stripe-443] [] 34.200.1.1:443, 34.200.1.2:443 0, 902 0.002, 0.416 502, 200 7fb3a1d0c5b84f5e9d0f4c9a8e1b2c3d"#;
+        let call = call(line);
+        assert_eq!((call.time, call.latency_ms), (1_788_220_800_582_000, Some(418.0)));
+        assert_eq!((&*call.caller, &*call.host, call.status), ("billing", "34.200.1.2:443", Some(200)));
+        assert_eq!((call.bytes_out, call.bytes_in), (Some(663), Some(902)));
+        assert_eq!(call.record_id.as_deref(), Some("7fb3a1d0c5b84f5e9d0f4c9a8e1b2c3d"));
     }
 
     #[test]

@@ -143,7 +143,9 @@ fn audit<'a>(fields: &mut Fields<'a>) -> Result<Call<'a>, RecordError> {
     let host = fields.first([Path::Service, Path::Product]).ok_or_else(|| fields.missing(Path::Service))?;
     let service = host.strip_suffix(AWS_DOMAIN).map(|service| format!("{service}:{name}"));
     let error = fields.text(Path::ApiError);
-    let status = fields.status(Path::ApiStatus).or_else(|| fields.status(Path::Status));
+    // An API may have codes of its own, such as those of gRPC.
+    let code = fields.whole(Path::ApiStatus).and_then(|code| u16::try_from(code).ok());
+    let status = code.filter(|code| (100..600).contains(code)).or_else(|| fields.status(Path::Status));
     let outcome = match &error {
         Some(code) if service.is_some() => Some(cloudtrail::outcome(Some(code))),
         Some(code) => of_word(code).or_else(|| of_status_and_word(status, Some("failure"))),

@@ -8,6 +8,7 @@
 
 use std::borrow::Cow;
 
+use super::graphql;
 use super::outcome::{of_grpc, of_status_and_word};
 use super::url::{Url, credential, part};
 use super::{FormatKind, Probe, Reading};
@@ -93,6 +94,8 @@ paths! { Path:
     Tls = "tls.protocol.version",
     UserAgent = "user_agent.original",
     UserAgentOld = "http.user_agent",
+    GraphQlName = "graphql.operation.name",
+    GraphQlType = "graphql.operation.type",
     ModelAction = "gen_ai.operation.name",
     Model = "gen_ai.request.model",
     TokensIn = "gen_ai.usage.input_tokens",
@@ -144,6 +147,7 @@ fn read<'a>(fields: &mut Fields<'a>) -> Result<Reading<'a>, RecordError> {
         scheme: of_url(|url| url.scheme).or_else(|| fields.first([Path::Scheme, Path::SchemeOld])),
         method,
         path: path.or(grpc_path),
+        graphql: graphql::of_name(fields.text(Path::GraphQlType), fields.text(Path::GraphQlName)),
         operation,
         content_type: fields.text(Path::ContentType),
         status,
@@ -303,6 +307,13 @@ mod tests {
         assert_eq!(model.outcome, Some(Outcome::Throttled));
         let record = span(r#""http.response.status_code":200,"url.full":"https://x.io/","otlp.status":{"code":2}"#);
         assert_eq!(call(&record).outcome, Some(Outcome::ServerError));
+    }
+
+    #[test]
+    fn an_operation_of_graphql_is_named_by_its_attributes() {
+        let record = r#"{"otlp.kind":3,"otlp.startTimeUnixNano":"1788220800905000000","url.full":"https://api.x.io/graphql",
+            "http.request.method":"POST","graphql.operation.type":"mutation","graphql.operation.name":"CreateCharge"}"#;
+        assert_eq!(call(record).graphql.as_deref(), Some("mutation CreateCharge"));
     }
 
     #[test]

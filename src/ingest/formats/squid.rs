@@ -1,4 +1,5 @@
-//! Squid: `access.log` in its native format, with a user agent behind it or none, in Squid's `combined`, and as JSON by common keys.
+//! Squid: `access.log` in its native format, with a user agent behind it or none, in Squid's `combined`, as
+//! JSON by common keys, and in any `logformat` that is declared.
 //!
 //! Traps: the time is the end of the call; fields are padded with blanks, and a URL may hold some; the native format has no request size.
 //! A tunnel (`CONNECT`) lasts as long as its connection. With TLS inspection a `CONNECT` that Squid itself answered (`NONE/200`) precedes
@@ -17,11 +18,12 @@ use super::url::part;
 use super::{FormatKind, Probe, Reading};
 use crate::calls::{Call, Outcome, View};
 use crate::ingest::fields::{Fields, paths};
+use crate::ingest::log_format::Syntax;
 use crate::ingest::place::RecordError;
 
 pub(super) const FORMAT: FormatKind = FormatKind {
     name: "squid",
-    summary: "Squid access logs: native, `combined`, and JSON by common keys",
+    summary: "Squid access logs: native, `combined`, JSON by common keys, any `logformat`",
     view: View::Egress,
     sample: SAMPLE,
     looks_like,
@@ -89,6 +91,41 @@ const RESULTS: [Path; 6] = [
     Path::SquidStatus,
     Path::SquidRequestStatus,
 ];
+
+/// `logformat`, with a name before it. A time in two parts is one variable.
+pub(super) static LOG_FORMAT: Syntax = Syntax {
+    directive: "logformat",
+    is_quoted: false,
+    variable: r#"%["'#/\[-]*(?P<width>\d+)?(?:\.\d+)?(?:\{(?P<argument>[^}]*)\})?(?P<name>ts\.%\d*tu|[<>]?(?:\w+::)?[<>]?[a-zA-Z_]+|%)(?:\{(?P<argument_behind>[^}]*)\})?"#,
+    variables: &[
+        ("ts.%03tu", "ts"),
+        ("ts.%tu", "ts"),
+        ("ts", "ts"),
+        ("tl", "time"),
+        ("tg", "time"),
+        ("{}tl", "time"),
+        ("{}tg", "time"),
+        ("tr", "response_time"),
+        (">a", "client_ip"),
+        (">A", "client"),
+        ("un", "user"),
+        ("ul", "user"),
+        ("ue", "username"),
+        ("rm", "method"),
+        (">rm", "method"),
+        ("ru", "url"),
+        (">ru", "url"),
+        ("Ss", "result_code"),
+        (">Hs", "http_status"),
+        ("Hs", "http_status"),
+        (">st", "request_size"),
+        ("<st", "reply_size"),
+        ("mt", "mime_type"),
+        ("ssl::>sni", "sni"),
+        ("ssl::<negotiated_version", "tls_version"),
+        ("{user-agent}>h", "user_agent"),
+    ],
+};
 
 /// Time, elapsed, client, result/status, size, method, URL, user, hierarchy/peer, media type, and what follows.
 static NATIVE: LazyLock<Option<Regex>> = LazyLock::new(|| {
