@@ -179,8 +179,13 @@ struct Asked<'a, P> {
 }
 
 impl<P> Asked<'_, P> {
-    /// Whether the median pair calls clearly less than usual, over six hours.
+    /// Whether the median pair calls clearly less than usual over six hours, even if clocks have just moved by an hour.
     fn is_quiet(&self, shift: i64) -> bool {
+        (shift - 1..=shift + 1).all(|shift| self.median_level(shift).is_some_and(|level| level < QUIET))
+    }
+
+    /// The median pair's calls of six hours as a share of those expected; `None` where too few expect enough.
+    fn median_level(&self, shift: i64) -> Option<f64> {
         let level = |(_, id): &(Name, EntityId)| {
             let at = self.bucket - shift * BUCKETS_PER_HOUR;
             let expected = hours_of(self.baselines, *id)?.expected(at, WINDOWS[SIX_HOURS].length(self.bucket));
@@ -189,7 +194,7 @@ impl<P> Asked<'_, P> {
         };
         let mut levels: Vec<f64> = self.pairs.iter().filter_map(level).collect();
         levels.sort_unstable_by(f64::total_cmp);
-        levels.len() >= MIN_PAIRS && levels[levels.len() / 2] < QUIET
+        (levels.len() >= MIN_PAIRS).then(|| levels[levels.len() / 2])
     }
 
     /// The shift that most callers with a preference prefer to the present one; the present one if there is none.

@@ -10,7 +10,8 @@ use std::borrow::Cow;
 use jiff::tz::TimeZone;
 use regex::Regex;
 
-use super::fields::{Fields, Paths};
+use super::fields::Fields;
+use super::paths::Paths;
 use super::spec::{DecodeSpec, FieldDetails, FieldSpec, SpecError};
 use super::time::Layout;
 use crate::calls::Call;

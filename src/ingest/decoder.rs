@@ -9,15 +9,15 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::declared::{CUSTOM, Declared};
+use super::declared::CUSTOM;
 use super::envelope::{self, Opened};
 use super::fields::Fields;
-use super::formats::{self, FORMATS, FormatKind, Probe, Reading};
+use super::formats::{FormatKind, Probe, Reading};
 use super::framing::unframe;
-use super::log_format::LogFormat;
 use super::payload::{self, Codec, MAX_CONTENT_BYTES};
 use super::place::{DecodeError, Place, Problem, RecordError};
 use super::registry::Registry;
+use super::rules::Rules;
 use super::spec::{DecodeSpec, SpecError};
 use crate::calls::{Call, CallsBuilder, View, workload_of_replica};
 
@@ -126,22 +126,7 @@ impl Decoder {
     /// # Errors
     /// The specification names a format, a field, a unit or a zone that does not exist; the message lists those that do.
     pub fn new(spec: &DecodeSpec) -> Result<Self, SpecError> {
-        let is_custom = spec.format.as_deref() == Some(CUSTOM);
-        let named = spec.format.as_deref().filter(|_| !is_custom);
-        let format = named.map(declared_format).transpose()?;
-        let declared = Declared::new(spec)?;
-        let log_format = |text| formats::log_format(text, format, declared.paths());
-        let log_format = spec.log_format.as_deref().map(log_format).transpose()?;
-        let rules = Rules {
-            format,
-            log_format,
-            declared,
-            direction: spec.direction,
-            own_domains: spec.own_domains.iter().map(|domain| domain.trim_matches('.').to_lowercase()).collect(),
-            is_custom,
-            is_strict: spec.strict,
-            keeps_generated_names: spec.keep_generated_names,
-        };
+        let rules = Rules::new(spec)?;
         Ok(Self { rules, source: Source::default(), registry: None, reads: Vec::new(), inflated: Vec::new() })
     }
 
@@ -183,47 +168,6 @@ impl Decoder {
         inflated.shrink_to(KEPT_CAPACITY);
         reads.drain(..).for_each(|read| decoded.add(read, place));
         decoded
-    }
-}
-
-/// What the specification says.
-#[derive(Debug)]
-struct Rules {
-    format: Option<&'static FormatKind>,
-    log_format: Option<LogFormat>,
-    declared: Declared,
-    direction: Option<View>,
-    own_domains: Vec<String>,
-    is_custom: bool,
-    is_strict: bool,
-    keeps_generated_names: bool,
-}
-
-impl Rules {
-    /// The values of a record at a format's paths: by the declared log format, else as the format itself finds them.
-    fn fields<'a>(&'a self, format: &'static FormatKind, text: &'a str) -> Result<Fields<'a>, RecordError> {
-        if let Some(log_format) = &self.log_format {
-            let mut fields = Fields::new(format.paths, self.declared.zone());
-            if log_format.fill(text, &mut fields) {
-                return Ok(fields);
-            }
-        }
-        format.fields(text, self.declared.zone())
-    }
-
-    /// Whether what is declared of lines of text fits this one.
-    fn knows(&self, line: &str) -> bool {
-        let is_of_format = self.log_format.as_ref().is_some_and(|format| format.values(line).is_some());
-        is_of_format || self.declared.fits_line(line)
-    }
-
-    fn is_own(&self, host: &str) -> bool {
-        if self.own_domains.is_empty() {
-            return false;
-        }
-        let host = host.split(':').next().unwrap_or_default().trim_end_matches('.').to_lowercase();
-        let is_below = |rest: &str| rest.is_empty() || rest.ends_with('.');
-        self.own_domains.iter().any(|domain| host.strip_suffix(domain.as_str()).is_some_and(is_below))
     }
 }
 
@@ -271,7 +215,7 @@ impl<'d> Reader<'d> {
             return;
         }
         if let Some(inside) = self.read_inside(text, &declared, outside)
-            && (own.is_none() || !inside.iter().all(is_nothing))
+            && (own.is_none() || !inside.iter().all(is_nothing) || is_explained(own.as_ref(), &inside))
         {
             reads.extend(inside);
             return;
@@ -392,20 +336,17 @@ impl<'d> Reader<'d> {
     }
 }
 
-fn declared_format(name: &str) -> Result<&'static FormatKind, SpecError> {
-    FormatKind::named(name).ok_or_else(|| {
-        let described = FORMATS.iter().map(|format| format!("`{}` ({})", format.name, format.summary));
-        let known = described.chain(["`custom` (what [decode.fields] says)".to_owned()]).collect::<Vec<_>>().join(", ");
-        SpecError::UnknownFormat { format: name.to_owned(), known }
-    })
-}
-
 /// Whether what an envelope seemed to wrap was only text with a brace, or tells of no call: then the envelope itself may be the record.
 fn is_nothing(read: &Read) -> bool {
     match read {
         Ok(found) => *found != Found::Call,
         Err((_, error)) => matches!(error.problem, Problem::NotJson { .. } | Problem::UnknownFormat),
     }
+}
+
+/// Whether the format could not read the outside, and knows everything inside.
+fn is_explained(own: Option<&Read>, inside: &[Read]) -> bool {
+    own.is_some_and(Result::is_err) && inside.iter().all(Result::is_ok)
 }
 
 /// Why no format knows a record: because it is broken JSON, or for no such reason.

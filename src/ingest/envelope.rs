@@ -10,10 +10,11 @@ use std::borrow::Cow;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::fields::{Fields, paths};
+use super::fields::Fields;
 use super::formats::{FormatKind, Probe};
 use super::json::{elements, text_of};
 use super::otlp;
+use super::paths::paths;
 use super::payload::Codec;
 use crate::calls::workload_of_pod;
 
@@ -248,7 +249,8 @@ fn kubernetes(text: &str) -> Option<&str> {
 }
 
 fn syslog(text: &str) -> Option<&str> {
-    let (priority, rest) = text.strip_prefix('<')?.split_once('>')?;
+    let Some(framed) = text.strip_prefix('<') else { return syslog_of_file(text) };
+    let (priority, rest) = framed.split_once('>')?;
     priority.parse::<u16>().ok().filter(|priority| *priority < 192)?;
     if let Some(rest) = rest.strip_prefix("1 ") {
         // Time, host, application, process, message id; then structured data, which may hold blanks between brackets.
@@ -261,6 +263,23 @@ fn syslog(text: &str) -> Option<&str> {
     }
     // `Sep 15 08:00:00 host program[7]: …`
     rest.split_once(": ").map(|(_, body)| body.trim())
+}
+
+/// `2026-09-15T08:00:00+00:00 host program[7]: …`, `Sep 15 08:00:00 host program: …`: rsyslog's templates for files, which it sends as well
+/// where nobody names another.
+fn syslog_of_file(text: &str) -> Option<&str> {
+    let (time, rest) = text.split_once(' ')?;
+    let rest = match super::time::parse_rfc3339(time) {
+        Some(_) => rest,
+        None => {
+            let stamp = text.get(..15)?.as_bytes();
+            let marks = [(3, b' '), (6, b' '), (9, b':'), (12, b':')];
+            let is_stamp = stamp[0].is_ascii_uppercase() && marks.iter().all(|(at, mark)| stamp[*at] == *mark);
+            text.get(15..).filter(|_| is_stamp)?.strip_prefix(' ')?
+        }
+    };
+    let (head, body) = rest.split_once(": ")?;
+    (head.split(' ').count() == 2).then(|| body.trim())
 }
 
 paths! { Path:
@@ -342,6 +361,8 @@ mod tests {
             r#"<134>1 2026-09-01T00:00:00Z host app 1 - - {"a":1}"#.to_owned(),
             r#"<134>Sep  1 00:00:00 host app[7]: {"a":1}"#.to_owned(),
             r#"2026-09-01T00:00:00.9Z stdout F {"a":1}"#.to_owned(),
+            r#"2026-09-01T00:00:00+00:00 host nginx: {"a":1}"#.to_owned(),
+            r#"Sep  1 00:00:00 host app[7]: {"a":1}"#.to_owned(),
         ] {
             assert_eq!(records(&envelope), [r#"{"a":1}"#], "{envelope}");
         }

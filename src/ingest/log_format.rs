@@ -11,7 +11,8 @@ use std::borrow::Cow;
 use regex::{Captures, Regex};
 use serde_json::Value;
 
-use super::fields::{Fields, Paths};
+use super::fields::Fields;
+use super::paths::Paths;
 use super::spec::SpecError;
 
 /// How a proxy writes its log format.

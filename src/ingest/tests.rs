@@ -111,3 +111,15 @@ fn own_hosts_are_no_third_parties_and_a_strict_reader_takes_no_half_record() {
     assert_eq!(decode("", &odd), (1, [].into(), None));
     assert_eq!(decode("strict = true", &odd), (0, [].into(), Some("unreadable_field")));
 }
+
+#[test]
+fn what_a_shipper_wrapped_is_no_call_where_the_declared_format_says_so_of_the_inside() {
+    let spec = DecodeSpec { format: Some("nginx".to_owned()), ..DecodeSpec::default() };
+    let inside =
+        r#"{"time_iso8601":"2026-09-01T00:00:00+00:00","host":"","request_method":"","request_uri":"","status":"400"}"#;
+    let framed = format!("<190>1 2026-09-01T00:00:00+00:00 vm nginx - - - {inside}");
+    for record in [inside, &framed] {
+        let decoded = Decoder::new(&spec).unwrap().decode(record.as_bytes(), &message(1), &mut builder());
+        assert_eq!((decoded.skipped(), decoded.errors.len()), (1, 0), "{record}");
+    }
+}

@@ -10,7 +10,8 @@
 use super::url::{Url, part, without_port};
 use super::{FormatKind, Probe, Reading};
 use crate::calls::{Call, Outcome, View};
-use crate::ingest::fields::{Fields, paths};
+use crate::ingest::fields::Fields;
+use crate::ingest::paths::paths;
 use crate::ingest::place::RecordError;
 use crate::ingest::time::parse_rfc3339;
 

@@ -13,8 +13,9 @@ use super::request::{Request, client_of, is_domain};
 use super::url::credential;
 use super::{FormatKind, Probe, Reading};
 use crate::calls::{Call, View};
-use crate::ingest::fields::{Fields, paths};
+use crate::ingest::fields::Fields;
 use crate::ingest::log_format::Syntax;
+use crate::ingest::paths::paths;
 use crate::ingest::place::RecordError;
 
 pub(super) const FORMAT: FormatKind = FormatKind {

@@ -12,7 +12,8 @@ use std::borrow::Cow;
 use super::url::{credential, part, without_port};
 use super::{FormatKind, Probe, Reading};
 use crate::calls::{Call, View};
-use crate::ingest::fields::{Fields, paths};
+use crate::ingest::fields::Fields;
+use crate::ingest::paths::paths;
 use crate::ingest::place::RecordError;
 
 pub(super) const FORMAT: FormatKind = FormatKind {

@@ -14,7 +14,8 @@ use std::borrow::Cow;
 use super::url::{Url, part};
 use super::{FormatKind, Probe, Reading, audit};
 use crate::calls::{Call, Channel, Outcome, PrincipalKind, StepClass, View, looks_secret};
-use crate::ingest::fields::{Fields, paths};
+use crate::ingest::fields::Fields;
+use crate::ingest::paths::paths;
 use crate::ingest::place::RecordError;
 
 pub(super) const FORMAT: FormatKind = FormatKind {

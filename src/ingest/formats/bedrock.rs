@@ -9,7 +9,8 @@ use super::cloudtrail::{name_of_arn, outcome};
 use super::url::part;
 use super::{FormatKind, Probe, Reading, audit};
 use crate::calls::{Call, Channel, PrincipalKind, View};
-use crate::ingest::fields::{Fields, paths};
+use crate::ingest::fields::Fields;
+use crate::ingest::paths::paths;
 use crate::ingest::place::RecordError;
 
 pub(super) const FORMAT: FormatKind = FormatKind {

@@ -15,7 +15,8 @@ use super::aws_step::step;
 use super::url::part;
 use super::{FormatKind, Probe, Reading};
 use crate::calls::{Call, Channel, Outcome, PrincipalKind, View, WITHOUT_MFA};
-use crate::ingest::fields::{Fields, paths};
+use crate::ingest::fields::Fields;
+use crate::ingest::paths::paths;
 use crate::ingest::place::RecordError;
 
 pub(super) const FORMAT: FormatKind = FormatKind {

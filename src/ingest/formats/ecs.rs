@@ -12,7 +12,8 @@ use super::outcome::{of_grpc, of_status_and_word, of_word};
 use super::url::{Url, credential, part};
 use super::{FormatKind, Probe, Reading};
 use crate::calls::{Call, View, workload_of_pod};
-use crate::ingest::fields::{Fields, paths};
+use crate::ingest::fields::Fields;
+use crate::ingest::paths::paths;
 use crate::ingest::place::RecordError;
 
 pub(super) const FORMAT: FormatKind = FormatKind {

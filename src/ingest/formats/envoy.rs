@@ -15,7 +15,8 @@ use super::request::{Request, client_of};
 use super::url::{credential, part};
 use super::{FormatKind, Probe, Reading};
 use crate::calls::{Call, Outcome, View};
-use crate::ingest::fields::{Fields, paths};
+use crate::ingest::fields::Fields;
+use crate::ingest::paths::paths;
 use crate::ingest::place::RecordError;
 use crate::ingest::time::parse_rfc3339;
 
@@ -135,13 +136,21 @@ fn read<'a>(fields: &mut Fields<'a>) -> Result<Reading<'a>, RecordError> {
     let target =
         fields.first([Path::OriginalTarget, Path::OriginTarget, Path::Target, Path::TargetHeader, Path::RequestLine]);
     let request = Request::cut(fields.first([Path::Method, Path::MethodHeader]), target);
+    let flags = fields.text(Path::Flags).unwrap_or_default();
+    // What the proxy could not parse, and what it has no route for, never left it.
+    if flags.contains("DPE") && request.method.is_none() {
+        return Ok(Reading::NotACall("no_request"));
+    }
+    if flags.split(',').any(|flag| flag.trim() == "NR") {
+        return Ok(Reading::NotACall("not_forwarded"));
+    }
     // `outbound|443||api.stripe.com`: a name without bars is the admin's.
     let of_cluster = part(&cluster, |cluster| Some(cluster.rsplit_once('|')?.1).filter(|host| !host.is_empty()));
     let host = request.host.or_else(|| fields.first([Path::Authority, Path::AuthorityHeader, Path::ServerName]));
     let host = host.or(of_cluster).or_else(|| fields.text(Path::Upstream));
     let (status, no_answer) = fields.answer(Path::Status);
     let grpc = fields.first([Path::Grpc, Path::GrpcHeader]).and_then(|status| of_grpc(&status));
-    let by_flags = fields.text(Path::Flags).and_then(|flags| of_flags(&flags, status));
+    let by_flags = of_flags(&flags, status);
     let addresses = [Path::Remote, Path::ForwardedFor, Path::ForwardedForHeader];
     let address = fields.first(addresses);
     Ok(Reading::Call(Call {
@@ -184,9 +193,7 @@ fn of_flags(flags: &str, status: Option<u16>) -> Option<Outcome> {
         () if has(&["RL"]) => Some(Outcome::Throttled),
         () if has(&["UAEX"]) => Some(Outcome::Denied),
         () if is_from_vendor => None,
-        () if has(&["UF", "UH", "UT", "UC", "UR", "LR", "DC", "DF", "NR", "NC", "DT", "UPE"]) => {
-            Some(Outcome::NoResponse)
-        }
+        () if has(&["UF", "UH", "UT", "UC", "UR", "LR", "DC", "DF", "NC", "DT", "UPE"]) => Some(Outcome::NoResponse),
         () => None,
     }
 }
@@ -266,6 +273,10 @@ mod tests {
     fn a_call_to_ourselves_is_none_and_flags_outweigh_a_status_of_the_proxys_own() {
         let inbound = SAMPLE.replace("outbound|443||api.stripe.com", "inbound|8080||");
         assert!(matches!(FORMAT_KIND.decode(&inbound), Ok(Reading::NotACall("inbound"))));
+        let unrouted = r#"{"start_time":"2026-09-01T00:00:00Z","authority":"x.io","method":"GET","path":"/a","response_code":404,"response_flags":"NR"}"#;
+        assert!(matches!(FORMAT_KIND.decode(unrouted), Ok(Reading::NotACall("not_forwarded"))));
+        let garbage = unrouted.replace("\"GET\"", "null").replace("NR", "DPE");
+        assert!(matches!(FORMAT_KIND.decode(&garbage), Ok(Reading::NotACall("no_request"))));
         for (flags, status, expected) in [
             ("RL", Some(429), Some(Outcome::Throttled)),
             ("UAEX", Some(403), Some(Outcome::Denied)),

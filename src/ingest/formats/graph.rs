@@ -10,7 +10,8 @@
 use super::url::{Url, part};
 use super::{FormatKind, Probe, Reading, audit};
 use crate::calls::{Call, PrincipalKind, View};
-use crate::ingest::fields::{Fields, paths};
+use crate::ingest::fields::Fields;
+use crate::ingest::paths::paths;
 use crate::ingest::place::RecordError;
 
 pub(super) const FORMAT: FormatKind = FormatKind {

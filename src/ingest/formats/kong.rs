@@ -11,7 +11,8 @@ use super::request::client_of;
 use super::url::credential;
 use super::{FormatKind, Probe, Reading};
 use crate::calls::{Call, View};
-use crate::ingest::fields::{Fields, paths};
+use crate::ingest::fields::Fields;
+use crate::ingest::paths::paths;
 use crate::ingest::place::RecordError;
 
 pub(super) const FORMAT: FormatKind = FormatKind {

@@ -13,7 +13,8 @@ use std::borrow::Cow;
 use super::outcome::of_word;
 use super::{FormatKind, Probe, Reading, audit};
 use crate::calls::{Call, Channel, Outcome, PrincipalKind, StepClass, View};
-use crate::ingest::fields::{Fields, paths};
+use crate::ingest::fields::Fields;
+use crate::ingest::paths::paths;
 use crate::ingest::place::RecordError;
 
 pub(super) const FORMAT: FormatKind = FormatKind {

@@ -52,8 +52,9 @@ use jiff::tz::TimeZone;
 
 pub use probe::Probe;
 
-use super::fields::{Fields, Paths};
+use super::fields::Fields;
 use super::log_format::{LogFormat, Syntax};
+use super::paths::Paths;
 use super::place::{Problem, RecordError};
 use super::spec::SpecError;
 use crate::calls::{Call, View};

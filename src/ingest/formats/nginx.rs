@@ -17,8 +17,9 @@ use super::request::{Request, begin_of, client_of, is_domain};
 use super::url::{credential, part};
 use super::{FormatKind, Probe, Reading};
 use crate::calls::{Call, View};
-use crate::ingest::fields::{Fields, Paths, paths};
+use crate::ingest::fields::Fields;
 use crate::ingest::log_format::{LogFormat, Syntax};
+use crate::ingest::paths::{Paths, paths};
 use crate::ingest::place::RecordError;
 
 pub(super) const FORMAT: FormatKind = FormatKind {

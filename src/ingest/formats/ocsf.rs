@@ -14,7 +14,8 @@ use super::url::{Url, credential, part, without_port};
 use super::{FormatKind, Probe, Reading};
 use super::{aws_step, cloudtrail};
 use crate::calls::{Call, PrincipalKind, View};
-use crate::ingest::fields::{Fields, paths};
+use crate::ingest::fields::Fields;
+use crate::ingest::paths::paths;
 use crate::ingest::place::RecordError;
 
 pub(super) const FORMAT: FormatKind = FormatKind {

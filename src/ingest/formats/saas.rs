@@ -13,7 +13,8 @@ use std::sync::LazyLock;
 
 use super::{FormatKind, Probe, Reading, audit};
 use crate::calls::{Call, Outcome, PrincipalKind, StepClass, View};
-use crate::ingest::fields::{Fields, Paths};
+use crate::ingest::fields::Fields;
+use crate::ingest::paths::Paths;
 use crate::ingest::place::{RecordError, Shape};
 
 pub(super) const FORMAT: FormatKind = FormatKind {

@@ -10,7 +10,8 @@ use jiff::tz::TimeZone;
 
 use super::{FormatKind, Probe, Reading, audit};
 use crate::calls::{Call, Channel, Outcome, PrincipalKind, View};
-use crate::ingest::fields::{Fields, paths};
+use crate::ingest::fields::Fields;
+use crate::ingest::paths::paths;
 use crate::ingest::place::RecordError;
 use crate::ingest::time::Layout;
 

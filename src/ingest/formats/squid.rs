@@ -17,8 +17,9 @@ use super::request::{Request, begin_of, client_of};
 use super::url::part;
 use super::{FormatKind, Probe, Reading};
 use crate::calls::{Call, Outcome, View};
-use crate::ingest::fields::{Fields, paths};
+use crate::ingest::fields::Fields;
 use crate::ingest::log_format::Syntax;
+use crate::ingest::paths::paths;
 use crate::ingest::place::RecordError;
 
 pub(super) const FORMAT: FormatKind = FormatKind {
@@ -129,7 +130,7 @@ pub(super) static LOG_FORMAT: Syntax = Syntax {
 
 /// Time, elapsed, client, result/status, size, method, URL, user, hierarchy/peer, media type, and what follows.
 static NATIVE: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    let pattern = r"^(\d{9,10}\.\d{3})\s+(-?\d+)\s+(\S+)\s+([A-Z_]+)/(\d{3})\s+(-?\d+|-)\s+([A-Z_-]+)\s+(.+?)\s+(\S+)\s+[A-Z_0-9]+/\S+\s+(\S+)(?:\s+(.*))?$";
+    let pattern = r"^(\d{9,10}\.\d{3})\s+(-?\d+)\s+(\S+)\s+([A-Z_]+)/(\d{3})\s+(-?\d+|-)\s+([A-Za-z_-]+)\s+(.+?)\s+(\S+)\s+[A-Z_0-9]+/\S+\s+(\S+)(?:\s+(.*))?$";
     Regex::new(pattern).ok()
 });
 
@@ -196,6 +197,9 @@ fn read<'a>(fields: &mut Fields<'a>) -> Result<Reading<'a>, RecordError> {
     if target.as_deref().is_some_and(|url| url.starts_with("error:")) {
         return Ok(Reading::NotACall("no_request"));
     }
+    if target.as_deref().is_some_and(|url| url.starts_with("cache_object:")) {
+        return Ok(Reading::NotACall("cache_manager"));
+    }
     let request = Request::cut(fields.first([Path::Method, Path::HttpMethod, Path::RequestMethod]), target);
     let result = fields.first(RESULTS).unwrap_or_default();
     let (code, joined) = result.split_once('/').unwrap_or((&result, ""));
@@ -208,6 +212,9 @@ fn read<'a>(fields: &mut Fields<'a>) -> Result<Reading<'a>, RecordError> {
     }
     if code.starts_with("NONE") && status == Some(200) && request.method.as_deref() == Some("CONNECT") {
         return Ok(Reading::NotACall("tunnel_opened"));
+    }
+    if code.starts_with("NONE") && status == Some(400) {
+        return Ok(Reading::NotACall("no_request"));
     }
     if status == Some(407) {
         return Ok(Reading::NotACall("proxy_challenge"));
@@ -301,6 +308,14 @@ mod tests {
         assert!(matches!(reading(&bumped), Reading::NotACall("tunnel_opened")));
         let empty = of("NONE/000", "error:transaction-end-before-headers");
         assert!(matches!(reading(&empty), Reading::NotACall("no_request")));
+        for (line, kind) in [
+            ("NONE_NONE/400 1545 garbage error:invalid-request", "no_request"),
+            ("NONE_NONE/400 1741 GET /relative", "no_request"),
+            ("TCP_MISS/200 2565 GET cache_object://localhost/info", "cache_manager"),
+        ] {
+            let record = format!("1788220800.512  0 10.0.0.7 {line} - HIER_NONE/- text/html");
+            assert!(matches!(reading(&record), Reading::NotACall(own) if own == kind), "{line}");
+        }
     }
 
     #[test]

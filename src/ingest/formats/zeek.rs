@@ -13,7 +13,8 @@ use std::borrow::Cow;
 use super::url::{Url, part};
 use super::{FormatKind, Probe, Reading};
 use crate::calls::{Call, Outcome, View};
-use crate::ingest::fields::{Fields, paths};
+use crate::ingest::fields::Fields;
+use crate::ingest::paths::paths;
 use crate::ingest::place::RecordError;
 
 pub(super) const FORMAT: FormatKind = FormatKind {
