@@ -16,6 +16,7 @@ const SETTINGS: EngineSettings = EngineSettings {
     allowed_lateness_seconds: 60,
     is_bounded: false,
     campaigns: Vec::new(),
+    keeps_rows: false,
 };
 
 fn engine() -> Engine {

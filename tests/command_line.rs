@@ -318,6 +318,29 @@ fn strange_entities_never_fail_training_and_are_reported() {
 }
 
 #[test]
+fn kept_rollups_teach_what_the_records_teach_and_are_never_mixed() {
+    let home = home();
+    let (kept, learned) = (home.path("kept"), home.path("from-rollups"));
+    let keep = || {
+        let mut keep = scan(&home.path("history.ndjson"), &home.path("bundle"));
+        keep.arg("--keep-rollups").arg(&kept).arg("--output").arg(home.path("of-history.ndjson"));
+        keep
+    };
+    keep().assert().success();
+    let version = |bundle: &Path| {
+        let manifest = fs::read(bundle.join("manifest.json")).expect("a manifest");
+        let manifest: Value = serde_json::from_slice(&manifest).expect("JSON");
+        [manifest["version"].clone(), manifest["calls"].clone(), manifest["data_hash"].clone()]
+    };
+    program().args(["train", "--from-rollups"]).arg(&kept).arg("--out").arg(&learned).assert().success();
+    assert_eq!(version(&learned), version(&home.path("bundle")));
+    assert!(refusal(&mut keep()).contains("give an empty directory"));
+    let none =
+        refusal(program().args(["train", "--from-rollups"]).arg(home.path("nothing")).arg("--out").arg(&learned));
+    assert!(none.contains("no kept rollups there"), "{none}");
+}
+
+#[test]
 fn completions_are_written_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let completed = program().args(["completions", shell]).assert().success();

@@ -14,6 +14,7 @@ const SETTINGS: EngineSettings = EngineSettings {
     allowed_lateness_seconds: 60,
     is_bounded: true,
     campaigns: Vec::new(),
+    keeps_rows: false,
 };
 
 /// The alerts of records, in the order of time.

@@ -17,6 +17,7 @@ fn alerts() -> Vec<Alert> {
         allowed_lateness_seconds: 60,
         is_bounded: true,
         campaigns: Vec::new(),
+        keeps_rows: false,
     };
     let mut engine = Engine::new(Arc::clone(bundle()), settings).unwrap();
     let calls = decode(&later("2026-09-15T00", "2026-09-16T00")).0;

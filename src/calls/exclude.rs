@@ -12,7 +12,6 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use super::batch::Calls;
-use super::row::CallRow;
 use super::schema::{Dimension, Relation};
 use super::secret::looks_secret;
 
@@ -124,11 +123,11 @@ fn time(name: &'static str, value: &str) -> Result<i64, ExcludeError> {
 }
 
 impl Exclude {
-    /// Whether a call is left out.
-    fn matches(&self, call: &CallRow, relation: &Relation) -> bool {
+    /// Whether a call of a relation at a time, microseconds since the epoch, is left out.
+    fn matches(&self, time: i64, relation: &Relation) -> bool {
         self.values.iter().all(|(dimension, value)| relation.name(*dimension).as_str() == value)
-            && self.from.is_none_or(|from| call.time >= from)
-            && self.to.is_none_or(|to| call.time < to)
+            && self.from.is_none_or(|from| time >= from)
+            && self.to.is_none_or(|to| time < to)
     }
 }
 
@@ -151,13 +150,19 @@ impl Excluded {
             return;
         }
         let (rules, counts) = (&self.rules, &mut self.counts);
-        calls.retain(|call, relation| match rules.iter().position(|rule| rule.matches(call, relation)) {
+        calls.retain(|call, relation| match rules.iter().position(|rule| rule.matches(call.time, relation)) {
             Some(rule) => {
                 counts[rule] += 1;
                 false
             }
             None => true,
         });
+    }
+
+    /// Whether a rule matches so many calls of a relation at a time, microseconds since the epoch; they count for the first that does.
+    pub fn excludes(&mut self, time: i64, relation: &Relation, calls: u64) -> bool {
+        let rule = self.rules.iter().position(|rule| rule.matches(time, relation));
+        rule.inspect(|rule| self.counts[*rule] += calls).is_some()
     }
 
     /// Each rule as written, with the number of calls it excluded.

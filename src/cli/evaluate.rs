@@ -80,7 +80,7 @@ impl Evaluate {
                 observe(engine)
             }
         };
-        let scanned = scan(&self.reading.inputs, &setup, &bundle, prepare, |calls: &Calls| {
+        let scanned = scan(&self.reading.inputs, &setup, &bundle, None, prepare, |calls: &Calls| {
             if !labels.records.is_empty() {
                 scores.extend(surprise_of_calls(calls, &bundle.known, &bundle.novelty_rates));
                 frames.push(calls.clone());

@@ -111,6 +111,11 @@ pub(super) struct Intake {
 }
 
 impl Intake {
+    /// That so many calls were read, of what is no records.
+    pub fn of_calls(calls: u64) -> Self {
+        Self { tally: Tally { calls, ..Tally::default() }, ..Self::default() }
+    }
+
     fn report(&mut self, progress: &ProgressBar, errors: &[DecodeError]) {
         for error in errors {
             if self.printed < MAX_DIAGNOSTICS {

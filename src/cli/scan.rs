@@ -16,6 +16,7 @@ use crate::alerts::{Alert, Severity, to_ocsf};
 use crate::calls::Calls;
 use crate::ingest::Inputs;
 use crate::models::bundle::Bundle;
+use crate::state::KeptRollups;
 use crate::stream::{Counters, Engine, EngineSettings};
 
 /// Detects anomalies in log files with a model bundle, and writes alerts as OCSF NDJSON.
@@ -35,6 +36,9 @@ pub(super) struct Scan {
     /// File to write alerts to; `-` for standard output.
     #[arg(long, short, value_name = "FILE", default_value = "-")]
     output: PathBuf,
+    /// Directory to write the rolled-up calls to, as Parquet by day, as the stream keeps them.
+    #[arg(long, value_name = "DIR")]
+    keep_rollups: Option<PathBuf>,
 }
 
 /// The result of a scan.
@@ -67,7 +71,7 @@ impl Scanned {
     }
 }
 
-/// Runs inputs through an engine. `prepare` configures the engine, `observe` gets each frame of calls before the engine does.
+/// Runs inputs through an engine, whose rolled-up calls are kept where told. `prepare` configures the engine, `observe` gets each frame of calls before the engine does.
 ///
 /// # Errors
 /// Where no input can be read, or a callback fails.
@@ -75,10 +79,12 @@ pub(super) fn scan(
     inputs: &[String],
     setup: &Setup,
     bundle: &Arc<Bundle>,
+    kept: Option<&KeptRollups>,
     prepare: impl FnOnce(&mut Engine),
     mut observe: impl FnMut(&Calls) -> anyhow::Result<()>,
 ) -> anyhow::Result<Scanned> {
-    let settings = EngineSettings { is_bounded: true, ..EngineSettings::from(&setup.detection) };
+    let settings =
+        EngineSettings { is_bounded: true, keeps_rows: kept.is_some(), ..EngineSettings::from(&setup.detection) };
     let mut engine = Engine::new(Arc::clone(bundle), settings)?;
     prepare(&mut engine);
     let mut alerts = Vec::new();
@@ -88,6 +94,9 @@ pub(super) fn scan(
         Ok(())
     })?;
     alerts.extend(engine.finish()?);
+    if let Some(kept) = kept {
+        kept.write(0, engine.closed_rows())?;
+    }
     if let Some(triage) = &setup.triage {
         alerts = alerts.into_iter().map(|alert| triage.apply(alert)).collect();
     }
@@ -100,7 +109,9 @@ impl Scan {
         let bundle = setup.bundle(&self.model)?;
         // Opened first: a path that cannot be written is reported before an hour of reading.
         let mut file = (self.output.as_os_str() != "-").then(|| self.open_output()).transpose()?;
-        let scanned = scan(&self.reading.inputs, &setup, &bundle, |_| (), |_| Ok(()))?;
+        let kept = self.keep_rollups.as_deref().map(KeptRollups::of);
+        kept.as_ref().map_or(Ok(()), KeptRollups::ensure_empty)?;
+        let scanned = scan(&self.reading.inputs, &setup, &bundle, kept.as_ref(), |_| (), |_| Ok(()))?;
         match &mut file {
             Some(file) => write(&scanned.alerts, file)?,
             None => write(&scanned.alerts, BufWriter::new(stdout())).context(STDOUT)?,

@@ -11,12 +11,14 @@ use indicatif::ProgressBar;
 use super::output::{self, print_line, print_text};
 use super::reading::{Intake, Setup, read};
 use crate::calls::Exclude;
+use crate::state::KeptRollups;
 use crate::train::{History, Settings, train};
 
 /// Learns what is normal from historical logs, and writes a model bundle.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   apiwarden train --input logs/2026-09/ --out models/egress
+  apiwarden train --from-rollups state/rollups --out models/egress
   apiwarden train --without-history --out models/first-day
   zstd -dc old.zst | apiwarden train --pipeline pipelines/egress-ecs.toml --input - --out models/egress
   apiwarden train --input logs/ --out models/egress --exclude caller=payroll-svc \\
@@ -25,8 +27,11 @@ use crate::train::{History, Settings, train};
 Start with two weeks of logs. Exclude days that were not ordinary.")]
 pub(super) struct Train {
     /// Log files, directories or globs; `-` for standard input. NDJSON, gzip, zstd, Parquet.
-    #[arg(long, short, value_name = "PATH", num_args = 1.., required_unless_present = "without_history")]
+    #[arg(long, short, value_name = "PATH", num_args = 1.., required_unless_present_any = ["without_history", "from_rollups"])]
     input: Vec<String>,
+    /// Learn from kept rollups instead of logs: what `run` keeps in its state directory, and `scan --keep-rollups` writes.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["input", "without_history"])]
+    from_rollups: Option<PathBuf>,
     /// Build a bundle without a history: audit logs are judged by prior rates alone (cold start), egress logs not at all.
     #[arg(long, conflicts_with = "input")]
     without_history: bool,
@@ -54,7 +59,16 @@ impl Train {
         } else {
             History::excluding([setup.exclude.clone(), self.exclude].concat())
         };
-        let intake = if self.without_history {
+        let intake = if let Some(directory) = &self.from_rollups {
+            let kept = KeptRollups::of(directory);
+            let days = kept.days()?;
+            anyhow::ensure!(!days.is_empty(), "{}: no kept rollups there", directory.display());
+            let mut calls = 0;
+            for day in days {
+                calls += history.add_rolled_up(kept.read(day)?);
+            }
+            Intake::of_calls(calls)
+        } else if self.without_history {
             Intake::default()
         } else {
             read(&self.input, &setup, |calls| {

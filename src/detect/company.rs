@@ -36,7 +36,7 @@ const AGREEMENT: f64 = 0.75;
 const MAX_SHIFT: i64 = 2;
 /// Hours back that are looked at: the shorter finds a shift sooner, the longer one that few callers show.
 const HOURS_BACK: [i64; 2] = [8, 24];
-/// Hours after a quiet day in which the day's shape says nothing of clocks.
+/// Hours after a quiet one in which the day's shape says nothing of clocks, and a silence nothing of its caller.
 const UNCLEAR: i64 = 24;
 
 /// What is known of the callers of each view.
@@ -114,7 +114,8 @@ impl Company {
             if habits.is_quiet {
                 habits.quiet_hour = hour;
             }
-            let leaning = if hour - habits.quiet_hour < UNCLEAR { habits.shift } else { asked.leaning(habits) };
+            let is_clear = hour - habits.quiet_hour >= UNCLEAR;
+            let leaning = if is_clear { asked.leaning(habits) } else { habits.shift };
             // One hour's evidence may be chance.
             if leaning == habits.leaning {
                 habits.shift = leaning;
@@ -136,6 +137,11 @@ impl Company {
     /// Whether most pairs of a view call less than usual.
     pub fn is_quiet(&self, view: View) -> bool {
         self.views.get(&view).is_some_and(|habits| habits.is_quiet)
+    }
+
+    /// Whether most pairs of a view called less than usual within the last day: what fell silent then is no news yet.
+    pub fn was_quiet(&self, view: View, bucket: i64) -> bool {
+        self.views.get(&view).is_some_and(|habits| hour_of(bucket) - habits.quiet_hour < UNCLEAR)
     }
 
     /// The newest bucket with a call of a view.

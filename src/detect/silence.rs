@@ -231,11 +231,11 @@ impl LastSeen {
                 && known.is_some_and(|known| expected(known) >= AWAITED_CALLS)
         };
         let awaited: Vec<&Entity> = store.states().filter(is_awaited).map(|state| &state.entity).collect();
-        grouped(&awaited, by.company, silences)
+        grouped(&awaited, by.company, bucket, silences)
     }
 }
 
-fn grouped(awaited: &[&Entity], company: &Company, silent: Vec<Missing>) -> Vec<Group> {
+fn grouped(awaited: &[&Entity], company: &Company, bucket: i64, silent: Vec<Missing>) -> Vec<Group> {
     let mut views: BTreeMap<View, Vec<Missing>> = BTreeMap::new();
     for silence in silent {
         views.entry(silence.pair.view).or_default().push(silence);
@@ -243,7 +243,7 @@ fn grouped(awaited: &[&Entity], company: &Company, silent: Vec<Missing>) -> Vec<
     // Each view has log sources of its own: that one goes on says nothing of the other's.
     let of_view = |(view, silent)| {
         let awaited: Vec<&Entity> = awaited.iter().copied().filter(|pair| pair.view == view).collect();
-        if company.is_quiet(view) { vec![Group::QuietDay(silent)] } else { grouped_in_view(&awaited, silent) }
+        if company.was_quiet(view, bucket) { vec![Group::QuietDay(silent)] } else { grouped_in_view(&awaited, silent) }
     };
     views.into_iter().flat_map(of_view).collect()
 }

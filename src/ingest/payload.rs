@@ -95,10 +95,12 @@ pub(super) fn ends_with_returns(text: &str) -> bool {
 /// The records of a trimmed text, in order. What is no JSON comes out as it is: its format will report. Objects one behind the other in
 /// one line come out as one, for [`joined`] to part.
 pub(super) fn records(text: &str) -> impl Iterator<Item = &str> {
-    let values = if ends_with_returns(text) {
-        Values::Returns(text.split('\r'))
-    } else if memchr::memchr(b'\n', text.as_bytes()).is_none() {
+    let values = if memchr::memchr2(b'\n', b'\r', text.as_bytes()).is_none() {
         Values::One((!text.is_empty()).then_some(text))
+    } else if ends_with_returns(text) {
+        Values::Returns(text.split('\r'))
+    } else if !text.contains('\n') {
+        Values::One(Some(text))
     } else if is_document(text) && list_of(text).is_some() {
         Values::One(Some(text))
     } else if is_document(text) {

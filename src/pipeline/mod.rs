@@ -141,11 +141,13 @@ pub struct State {
     /// everything was read; time without an answer, as in a stall, does not count. It must cover a bucket and the allowed lateness:
     /// calls that arrive later are dropped as late.
     pub idle_seconds: u64,
+    /// Days that rollups are kept, in `rollups` below the directory; 0 keeps none.
+    pub keep_rollups_days: u64,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { directory: "state".into(), checkpoint_seconds: 5, idle_seconds: 600 }
+        Self { directory: "state".into(), checkpoint_seconds: 5, idle_seconds: 600, keep_rollups_days: 35 }
     }
 }
 

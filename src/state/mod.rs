@@ -5,6 +5,7 @@
 //!
 //! Not here: when a checkpoint is due (`stream`), and the layout of the engine's snapshot (`stream::engine`).
 
+mod rollups;
 mod store;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::alerts::sinks::SinkPosition;
 use crate::ingest::Tally;
 
+pub use rollups::{KeptRollups, RollupsError};
 pub use store::{StateError, Store};
 
 /// The state of the stream at one moment.
@@ -31,6 +33,8 @@ pub struct Checkpoint {
     pub tallies: BTreeMap<String, Tally>,
     /// How far event time was behind the clock at the newest record, microseconds; `None` where the stream was not live.
     pub delay: Option<i64>,
+    /// Number of the next part of kept rollups.
+    pub next_part: u64,
     /// Time up to which event time goes on without records, microseconds since the epoch: to be carried out first.
     pub tick: Option<i64>,
     /// What the stream remembers of its own input, for notices of the service.

@@ -183,6 +183,7 @@ mod tests {
             bundle: "1".to_owned(),
             tallies: BTreeMap::from([("api-logs".to_owned(), Tally { calls: 7, ..Tally::default() })]),
             delay: Some(2_000_000),
+            next_part: 3,
             tick: None,
             watch: vec![1, 2],
         }

@@ -18,7 +18,7 @@ use crate::alerts::Alert;
 use crate::calls::{Calls, Templates, View};
 use crate::features::Entity;
 use crate::models::bundle::Bundle;
-use crate::rollup::{Records, Rollup, bucket_of};
+use crate::rollup::{Records, Rollup, Row, bucket_of};
 
 /// Version of the snapshot's layout.
 const SNAPSHOT_VERSION: u32 = 8;
@@ -83,6 +83,8 @@ pub struct Engine {
     counters: Counters,
     /// The newest bucket up to which time went on without records.
     ticked: Option<i64>,
+    /// Rows of closed buckets, as they were counted, that nobody has taken yet: who keeps them takes them before each snapshot, which has none.
+    closed: Vec<Row>,
     /// The first and the last bucket judged.
     judged: Option<(i64, i64)>,
     evaluator: Evaluator,
@@ -102,6 +104,7 @@ impl Engine {
             records: Records::default(),
             counters: Counters::default(),
             ticked: None,
+            closed: Vec::new(),
             judged: None,
             evaluator: Evaluator::new(Arc::clone(&bundle), settings.clone(), Memory::default())
                 .map_err(EngineError::Bundle)?,
@@ -176,6 +179,9 @@ impl Engine {
         let mut closed = self.open.split_before(open_from);
         closed.merge(self.late.split_before(open_from));
         self.records.forget_before(open_from);
+        if self.settings.keeps_rows {
+            self.closed.extend(closed.clone().into_rows());
+        }
         let alerts = self.judge_buckets(closed)?;
         self.preparation.forget_before(open_from);
         Ok(alerts)
@@ -277,6 +283,16 @@ impl Engine {
         self.judged
     }
 
+    /// The rows of closed buckets that were not taken yet, as they were counted: before endpoints get the names of learned templates.
+    pub fn closed_rows(&self) -> &[Row] {
+        &self.closed
+    }
+
+    /// Forgets the rows of closed buckets, which are kept elsewhere from now on.
+    pub fn forget_closed_rows(&mut self) {
+        self.closed = Vec::new();
+    }
+
     /// What was counted so far.
     pub fn counters(&self) -> Counters {
         self.counters
@@ -331,6 +347,7 @@ impl Engine {
             records: snapshot.records.into_owned(),
             counters: snapshot.counters,
             ticked: snapshot.ticked,
+            closed: Vec::new(),
             judged: None,
             evaluator: Evaluator::new(Arc::clone(&bundle), settings.clone(), memory).map_err(EngineError::Bundle)?,
             bundle,

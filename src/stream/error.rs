@@ -6,7 +6,7 @@ use crate::alerts::triage::{TriageError, VerdictsError};
 use crate::calls::{KeyError, OwnerError};
 use crate::ingest::kafka::ConsumerError;
 use crate::ingest::{DecodeError, SpecError};
-use crate::state::StateError;
+use crate::state::{RollupsError, StateError};
 
 /// Why the run ended before it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +37,9 @@ pub enum RunError {
     /// The state cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
+    /// Rollups cannot be kept.
+    #[error(transparent)]
+    Rollups(#[from] RollupsError),
     /// The engine gave up.
     #[error(transparent)]
     Engine(#[from] EngineError),

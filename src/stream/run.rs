@@ -33,7 +33,8 @@ use crate::ingest::Tally;
 use crate::ingest::kafka::{Batch, Consumer, Event, MAX_BATCH_WAIT, Partition};
 use crate::models::bundle::Bundle;
 use crate::pipeline::{DeadLetterPlan, Plan};
-use crate::state::{Checkpoint, Store};
+use crate::rollup::{Row, day_of};
+use crate::state::{Checkpoint, KeptRollups, Store};
 
 /// Records after which a checkpoint is due before its time: bounds what a crash repeats.
 const MAX_RECORDS_SINCE_CHECKPOINT: usize = 500_000;
@@ -45,6 +46,8 @@ pub(crate) trait Machine {
     fn idle(&mut self, partition: &str) -> Result<Vec<Alert>, EngineError>;
     fn tick(&mut self, time: i64) -> Vec<Alert>;
     fn newest(&self) -> Option<i64>;
+    fn closed_rows(&self) -> &[Row];
+    fn forget_closed_rows(&mut self);
     fn snapshot(&self) -> Result<Vec<u8>, EngineError>;
     fn watermark(&self) -> Option<i64>;
     fn counters(&self) -> Counters;
@@ -66,6 +69,12 @@ impl Machine for Engine {
     fn newest(&self) -> Option<i64> {
         Self::newest(self)
     }
+    fn closed_rows(&self) -> &[Row] {
+        Self::closed_rows(self)
+    }
+    fn forget_closed_rows(&mut self) {
+        Self::forget_closed_rows(self);
+    }
     fn snapshot(&self) -> Result<Vec<u8>, EngineError> {
         Self::snapshot(self)
     }
@@ -86,7 +95,8 @@ pub fn run(plan: &Plan, bundle: Arc<Bundle>, key: Arc<FingerprintKey>, shutdown:
     let store = Store::open(&plan.state.directory)?;
     let saved = store.load()?;
     let version = bundle.manifest.version.clone();
-    let settings = EngineSettings::from(&plan.detection);
+    let keeps_rows = plan.state.keep_rollups_days > 0;
+    let settings = EngineSettings { keeps_rows, ..EngineSettings::from(&plan.detection) };
     let engine = match &saved {
         Some(saved) => Engine::restore(bundle, settings, &saved.engine)?,
         None => Engine::new(bundle, settings)?,
@@ -144,6 +154,10 @@ struct Shell<'a, M> {
     dead_letters: Letters,
     partitions: Partitions,
     ticks: Ticks,
+    kept: KeptRollups,
+    /// Number of the next part of kept rollups, and the day on which they were tidied last.
+    next_part: u64,
+    tidied: Option<i64>,
     /// The furthest watermark so far, for the metric: the engine's own goes back while partitions are waited for again.
     watermark: Option<i64>,
     saved_at: Instant,
@@ -187,6 +201,9 @@ impl<'a, M: Machine> Shell<'a, M> {
             workers,
             partitions: Partitions::resume(saved.offsets, patience, Instant::now()),
             ticks: Ticks::resume(saved.delay),
+            kept: KeptRollups::of(&plan.state.directory.join("rollups")),
+            next_part: saved.next_part,
+            tidied: None,
             watermark: machine.watermark(),
             saved_at: Instant::now(),
             records_since: 0,
@@ -200,9 +217,13 @@ impl<'a, M: Machine> Shell<'a, M> {
             shutdown,
         };
         if is_first_start {
+            if let Some(beside) = shell.kept.begin()? {
+                tracing::warn!(path = %beside.display(), "kept rollups of another state are put beside");
+            }
             // Where the sinks stood before anything was delivered: else a crash before the first checkpoint doubles alerts.
             shell.save()?;
         }
+        shell.kept.forget_from(shell.next_part)?;
         if let Some(time) = saved.tick {
             let alerts = shell.machine.tick(time);
             shell.deliver(alerts)?;
@@ -374,9 +395,24 @@ impl<'a, M: Machine> Shell<'a, M> {
         self.save_before(None)
     }
 
+    /// Writes the rows of closed buckets. Should the checkpoint behind it fail, the same part is written again.
+    fn keep_rows(&mut self) -> Result<(), RunError> {
+        let rows = self.machine.closed_rows();
+        let Some(today) = rows.iter().map(|row| day_of(row.bucket)).max() else { return Ok(()) };
+        self.kept.write(self.next_part, rows)?;
+        self.machine.forget_closed_rows();
+        if self.tidied.is_none_or(|day| day < today) {
+            self.kept.tidy(today, self.next_part, self.plan.state.keep_rollups_days)?;
+            self.tidied = Some(today);
+        }
+        self.next_part += 1;
+        Ok(())
+    }
+
     /// Saves, before a tick is carried out.
     fn save_before(&mut self, tick: Option<i64>) -> Result<(), RunError> {
         let started = Instant::now();
+        self.keep_rows()?;
         let outlets = self.outlets.iter().chain([self.dead_letters.outlet()]);
         let bytes = self.store.save(&Checkpoint {
             engine: self.machine.snapshot()?,
@@ -385,6 +421,7 @@ impl<'a, M: Machine> Shell<'a, M> {
             bundle: self.bundle.clone(),
             tallies: self.tallies.clone(),
             delay: self.ticks.delay(),
+            next_part: self.next_part,
             tick,
             watch: self.watch.snapshot()?,
         })?;

@@ -13,11 +13,19 @@ pub struct EngineSettings {
     pub is_bounded: bool,
     /// Campaigns that are known beforehand.
     pub campaigns: Vec<Campaign>,
+    /// Whether the rows of closed buckets are handed out, to be kept.
+    pub keeps_rows: bool,
 }
 
 impl Default for EngineSettings {
     fn default() -> Self {
-        Self { alerts_per_day: 1.0, allowed_lateness_seconds: 60, is_bounded: false, campaigns: Vec::new() }
+        Self {
+            alerts_per_day: 1.0,
+            allowed_lateness_seconds: 60,
+            is_bounded: false,
+            campaigns: Vec::new(),
+            keeps_rows: false,
+        }
     }
 }
 
@@ -28,6 +36,7 @@ impl From<&Detection> for EngineSettings {
             allowed_lateness_seconds: detection.allowed_lateness_seconds,
             is_bounded: false,
             campaigns: detection.campaigns.clone(),
+            keeps_rows: false,
         }
     }
 }

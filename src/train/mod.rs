@@ -101,6 +101,22 @@ impl History {
         self.rollup.add(&calls);
     }
 
+    /// Adds calls that are rolled up already, but for those that a rule matches; of a rule with a time, by the start of their bucket.
+    /// Returns how many there were.
+    pub fn add_rolled_up(&mut self, rollup: Rollup) -> u64 {
+        let mut all = 0;
+        let excluded = &mut self.excluded;
+        let kept = rollup.into_rows().into_iter().filter(|row| {
+            let calls = row.calls().unsigned_abs();
+            all += calls;
+            !excluded.excludes(bucket_start(row.bucket), &row.relation, calls)
+        });
+        let kept: Rollup = kept.collect();
+        self.calls += kept.buckets().flat_map(|bucket| kept.bucket(bucket)).map(Row::calls).sum::<i64>();
+        self.rollup.merge(kept);
+        all
+    }
+
     /// Calls read so far, but for those that a rule matched.
     pub fn calls(&self) -> i64 {
         self.calls

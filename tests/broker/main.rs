@@ -64,6 +64,9 @@ fn a_run_that_is_killed_again_and_again_gives_the_alerts_of_an_undisturbed_one()
 
     println!("{count} records, {kills} kills, {} alerts; those landed at each kill: {landed:?}", expected.len());
     assert_same(&cluster.alerts(&killed.alerts), &expected);
+    let kept = undisturbed.kept();
+    assert_eq!(kept.iter().map(|(_, _, calls)| *calls as usize).sum::<usize>(), count, "each call is kept once");
+    assert!(killed.kept() == kept, "the rows kept are not those of an undisturbed run");
     assert!(
         landed.windows(2).any(|ends| ends[0] < ends[1]),
         "no life delivered an alert before it was killed: {landed:?}"

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
+use apiwarden::state::KeptRollups;
 use tempfile::TempDir;
 
 use super::cluster::{Alerts, Cluster};
@@ -83,6 +84,14 @@ impl Deployment {
         let file = self.write_pipeline(port, idle_seconds);
         let child = command().env("APIWARDEN_LOG", "error").args(["run", "--pipeline"]).arg(file).spawn().unwrap();
         Service { child, admin: SocketAddr::from((Ipv4Addr::LOCALHOST, port)) }
+    }
+
+    /// The rows that its state keeps, each with its calls; in order, but for the bucket that was open.
+    pub fn kept(&self) -> Vec<(i64, u64, i64)> {
+        let kept = KeptRollups::of(&self.directory.path().join("state/rollups"));
+        let days = kept.days().expect("kept rollups").into_iter();
+        let rows = days.flat_map(|day| kept.read(day).expect("kept rollups").into_rows());
+        rows.map(|row| (row.bucket, row.relation.id(), row.calls())).collect()
     }
 
     /// Scans the same records from a file, with the same pipeline.

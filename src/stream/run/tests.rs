@@ -50,6 +50,10 @@ impl Machine for Echo {
     fn newest(&self) -> Option<i64> {
         None
     }
+    fn closed_rows(&self) -> &[crate::rollup::Row] {
+        &[]
+    }
+    fn forget_closed_rows(&mut self) {}
     fn snapshot(&self) -> Result<Vec<u8>, EngineError> {
         Ok(self.seen.join("\n").into_bytes())
     }
@@ -250,6 +254,10 @@ impl Machine for Strict {
     fn newest(&self) -> Option<i64> {
         None
     }
+    fn closed_rows(&self) -> &[crate::rollup::Row] {
+        &[]
+    }
+    fn forget_closed_rows(&mut self) {}
     fn snapshot(&self) -> Result<Vec<u8>, EngineError> {
         Ok(Vec::new())
     }
