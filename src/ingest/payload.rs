@@ -99,9 +99,7 @@ pub(super) fn records(text: &str) -> impl Iterator<Item = &str> {
         Values::One((!text.is_empty()).then_some(text))
     } else if ends_with_returns(text) {
         Values::Returns(text.split('\r'))
-    } else if !text.contains('\n') {
-        Values::One(Some(text))
-    } else if is_document(text) && list_of(text).is_some() {
+    } else if !text.contains('\n') || (is_document(text) && list_of(text).is_some()) {
         Values::One(Some(text))
     } else if is_document(text) {
         Values::Sequence(Sequence { text, is_list: false, broken: 0 })
