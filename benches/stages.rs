@@ -6,6 +6,7 @@ use std::hint::black_box;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use apiwarden::calls::{Calls, CallsBuilder, FingerprintKey, VendorPack};
 use apiwarden::ingest::{DecodeSpec, Decoder, FORMATS, FileReader, FormatKind, Inputs, Place, Reading};
@@ -28,6 +29,8 @@ const RECORDS: usize = 50_000;
 const CALLS_A_FRAME: usize = 16_384;
 /// Times that each stage is measured.
 const SAMPLES: usize = 10;
+/// Time for which each format is measured: there are many.
+const MOMENT: Duration = Duration::from_millis(500);
 
 /// The records, and what the later stages need of the earlier ones.
 struct Bench {
@@ -143,6 +146,26 @@ fn frames(lines: &[String], key: &Arc<FingerprintKey>) -> Vec<Calls> {
     frames
 }
 
+/// Each format's reader beside bare serde_json on the same bytes: the sample of the format, in one line; lines of text have no such alternative.
+fn compare_formats(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("formats");
+    group.sample_size(SAMPLES).warm_up_time(MOMENT).measurement_time(MOMENT);
+    for format in FORMATS {
+        let parsed: Option<serde_json::Value> = serde_json::from_str(format.sample).ok();
+        let record = parsed.as_ref().map_or_else(|| format.sample.to_owned(), serde_json::Value::to_string);
+        group.throughput(Throughput::Bytes(record.len() as u64));
+        group.bench_function(format!("{} decode", format.name), |run| {
+            run.iter(|| drop(black_box(format.decode(black_box(&record)))));
+        });
+        if parsed.is_some() {
+            group.bench_function(format!("{} serde_json", format.name), |run| {
+                run.iter(|| drop(black_box(serde_json::from_str::<serde_json::Value>(black_box(&record)))));
+            });
+        }
+    }
+    group.finish();
+}
+
 fn main() {
     // One thread, as the program itself sets it.
     // SAFETY: no other thread exists yet.
@@ -158,5 +181,6 @@ fn main() {
     group.bench_function("4 rollup, features and judge", |run| run.iter(|| bench.judge()));
     group.bench_function("5 scan, end to end", |run| run.iter(|| bench.scan()));
     group.finish();
+    compare_formats(&mut criterion);
     criterion.final_summary();
 }

@@ -255,18 +255,7 @@ mod tests {
     /// What the hours of a Tuesday and a Wednesday make of six callers that each work from `hour` and at `level`.
     fn after(hour: i64, level: f64) -> Vec<Company> {
         let usual: Vec<(i64, i64)> = (SPAN.first..=SPAN.last).map(|bucket| (bucket, office(bucket, 7))).collect();
-        let known = Baseline {
-            days: 14,
-            calls: 20_000,
-            is_known: true,
-            seasonality: Some(Seasonality::fit(&usual, SPAN, None)),
-            dispersion: Vec::new(),
-            endpoints: Vec::new(),
-            peers: 0,
-            longest_silence: 5.0,
-            peaks: None,
-            leaks: Default::default(),
-        };
+        let known = Baseline::of_pair(Seasonality::fit(&usual, SPAN, None));
         let pairs: Vec<Entity> =
             (0..6).map(|number| Entity::pair(View::Egress, &format!("caller-{number}"), "stripe")).collect();
         let baselines: Baselines = pairs.iter().map(|pair| (pair.clone(), known.clone())).collect();

@@ -3,7 +3,8 @@
 //! # Finds
 //! That all records of a view stopped: a shipper, a gateway or an audit trail that was switched off. One incident for all callers, told
 //! by the end of the second bucket in a company of some hundred calls an hour. Where the stream itself is empty, time goes on by the
-//! clock, as long as the brokers confirm that everything was read.
+//! clock, as long as the brokers confirm that everything was read. In files, and where records of later times come first, the pause is
+//! told when it is over.
 //!
 //! # Why it matters
 //! Without records nothing else is found; whoever wants to be unseen begins here. And a collector that died quietly is the most
@@ -59,6 +60,13 @@ static META: Meta = Meta {
 static EGRESS: Class = Class::new("logs_stopped", &META, CauseClass::Unknown, |of| sentence(of, "egress"));
 static AUDIT: Class = Class::new("logs_stopped", &META, CauseClass::Unknown, |of| sentence(of, "audit")).in_audit();
 
+static EGRESS_GAP: Class = Class::new("logs_missing", &META, CauseClass::Unknown, |of| gap(of, "egress"));
+static AUDIT_GAP: Class = Class::new("logs_missing", &META, CauseClass::Unknown, |of| gap(of, "audit")).in_audit();
+
+fn gap(of: &Sentence<'_>, view: &str) -> String {
+    measured(of, &format!("nothing was logged of {view} for a while"), "")
+}
+
 fn sentence(of: &Sentence<'_>, view: &str) -> String {
     match of.leading {
         Some(again) if again.observed_value > Some(0.0) => format!("{view} is logged again: {}", again.observed),
@@ -71,8 +79,8 @@ pub(super) struct LogsStopped;
 
 impl Detector for LogsStopped {
     const META: &'static Meta = &META;
-    const CLASSES: &'static [&'static Class] = &[&EGRESS, &AUDIT];
-    type Model = BTreeMap<View, Pulse>;
+    const CLASSES: &'static [&'static Class] = &[&EGRESS, &AUDIT, &EGRESS_GAP, &AUDIT_GAP];
+    type Model = Model;
     type Memory = Told;
     type Part = ();
 
@@ -93,7 +101,11 @@ impl Detector for LogsStopped {
         let views = own.model.keys().copied();
         let found = views.filter_map(|view| {
             let calls = rows.iter().filter(|row| row.relation.view() == view).map(|row| row.calls()).sum();
-            if calls > 0 { own.memory.hear(context, view, calls) } else { own.memory.miss(context, own.model, view) }
+            if calls > 0 {
+                own.memory.hear(context, own.model, view, calls)
+            } else {
+                own.memory.miss(context, own.model, view)
+            }
         });
         found.collect()
     }
@@ -108,6 +120,9 @@ impl Detector for LogsStopped {
         found.collect()
     }
 }
+
+/// How much is called in each view.
+type Model = BTreeMap<View, Pulse>;
 
 /// How much is called in a view as a whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -142,13 +157,26 @@ struct OfView {
 }
 
 impl Told {
-    /// Takes note of calls; what was told before is taken back.
-    fn hear(&mut self, context: &Context<'_>, view: View, calls: i64) -> Option<Candidate> {
+    /// Takes note of calls. What was told before is taken back; a pause that nobody could tell while it lasted, as in a file, is told now.
+    fn hear(&mut self, context: &Context<'_>, model: &Model, view: View, calls: i64) -> Option<Candidate> {
         let bucket = context.bucket;
+        let since = self.0.get(&view).map_or(bucket, |own| own.heard);
+        let is_told = self.0.get(&view).is_some_and(|own| own.told.is_some());
+        let missing = if is_told || bucket <= since + 1 {
+            None
+        } else {
+            self.told_at(&Context { bucket: bucket - 1, ..*context }, model, view, since)
+        };
         let own = self.0.entry(view).or_default();
+        if missing.is_some() {
+            own.told = None;
+        }
         own.heard = own.heard.max(bucket);
         *own.recent.entry(bucket).or_default() += calls;
         own.recent = own.recent.split_off(&(bucket - LEVEL_BUCKETS));
+        if let Some(missing) = missing {
+            return Some(Candidate { class: if view == View::Audit { &AUDIT_GAP } else { &EGRESS_GAP }, ..missing });
+        }
         // What was heard when it was told, and is only now judged, is no news.
         let (since, until) = own.told.take_if(|(since, _)| *since < bucket)?;
         let minutes = (bucket - since - 1) * BUCKET_SECONDS / 60;
@@ -163,24 +191,20 @@ impl Told {
     }
 
     /// Looks at a view that nobody called in the bucket, though others were.
-    fn miss(&mut self, context: &Context<'_>, model: &BTreeMap<View, Pulse>, view: View) -> Option<Candidate> {
+    fn miss(&mut self, context: &Context<'_>, model: &Model, view: View) -> Option<Candidate> {
         let since = self.0.get(&view).map(|own| own.heard)?;
         self.told_at(context, model, view, since)
     }
 
     /// What is told of a view that was called last in bucket `since`; `None` where that is not rare enough.
-    fn told_at(
-        &mut self,
-        context: &Context<'_>,
-        model: &BTreeMap<View, Pulse>,
-        view: View,
-        since: i64,
-    ) -> Option<Candidate> {
+    fn told_at(&mut self, context: &Context<'_>, model: &Model, view: View, since: i64) -> Option<Candidate> {
         let Context { bundle, budget, bucket, .. } = *context;
         let (pulse, own) = (model.get(&view)?, self.0.get_mut(&view)?);
         let at = context.company.usual_bucket(view, bucket);
-        let called: i64 = own.recent.range(bucket - LEVEL_BUCKETS..).map(|(_, calls)| calls).sum();
-        let expected = pulse.seasonality.expected(at, LEVEL_BUCKETS);
+        // A stream that has just begun to be read says nothing of the hours before.
+        let first = own.recent.keys().next().copied().unwrap_or(bucket).max(bucket - LEVEL_BUCKETS + 1);
+        let called: i64 = own.recent.range(first..).map(|(_, calls)| calls).sum();
+        let expected = pulse.seasonality.expected(at, bucket - first + 1);
         let missed = missed_calls(&pulse.seasonality, at - (bucket - since), at);
         let missed = at_level(missed, called as f64, expected);
         let times = times_longest(missed, pulse.longest);

@@ -45,9 +45,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Buckets after which a silence is old news: a day.
 const OLD: i64 = 288;
-/// Expected calls of the last half hour from which a pair should be calling now.
-const AWAITED_CALLS: f64 = 2.0;
-const AWAITED_BUCKETS: i64 = 6;
+/// Expected calls since a silence began from which a pair should have called.
+const AWAITED_CALLS: f64 = 3.0;
 /// Share of the awaited pairs, and fewest callers among them, whose common silence is that of a log source.
 const SOURCE_SHARE: f64 = 0.5;
 const SOURCE_CALLERS: usize = 3;
@@ -145,7 +144,8 @@ impl By<'_> {
     fn silence_of<P>(self, state: &EntityState<P>, known: &Baseline, bucket: i64) -> Option<Missing> {
         let view = state.entity.view;
         let called = state.sum(Column::Calls, SIX_HOURS, bucket) as f64;
-        let expected = self.expected(known, view, bucket, WINDOWS[SIX_HOURS].length(bucket));
+        let heard = bucket - self.company.awaited_since(view);
+        let expected = self.expected(known, view, bucket, WINDOWS[SIX_HOURS].length(bucket).min(heard));
         let missed = at_level(self.missed(known, view, state.last_seen, bucket), called, expected);
         let times = times_longest(missed, f64::from(known.longest_silence));
         let pair = || state.entity.clone();
@@ -223,42 +223,52 @@ impl LastSeen {
             return Vec::new();
         }
         silences.sort_by(|a, b| b.missed.total_cmp(&a.missed).then_with(|| a.pair.cmp(&b.pair)));
-        let is_awaited = |state: &&EntityState<P>| {
+        // The newest of the silences is the one that others may have begun with.
+        let begin = silences.iter().map(|silence| silence.last_seen).max().unwrap_or(bucket);
+        let awaited = store.states().filter(|state| {
             let known = by.baselines.get(state.entity.id()).filter(|known| known.is_known);
-            let expected = |known| by.expected(known, state.entity.view, bucket, AWAITED_BUCKETS);
+            let expected = |known| by.expected(known, state.entity.view, bucket, bucket - begin);
             state.entity.level == Level::Pair
                 && bucket - state.last_seen <= OLD
                 && known.is_some_and(|known| expected(known) >= AWAITED_CALLS)
-        };
-        let awaited: Vec<&Entity> = store.states().filter(is_awaited).map(|state| &state.entity).collect();
-        grouped(&awaited, by.company, bucket, silences)
+        });
+        let awaited = awaited.map(|state| Awaited { pair: &state.entity, is_quiet: state.last_seen <= begin + 1 });
+        grouped(&awaited.collect::<Vec<_>>(), by.company, bucket, silences)
     }
 }
 
-fn grouped(awaited: &[&Entity], company: &Company, bucket: i64, silent: Vec<Missing>) -> Vec<Group> {
+/// A pair that should have called since a silence began, and whether it has not either.
+#[derive(Clone, Copy)]
+struct Awaited<'a> {
+    pair: &'a Entity,
+    is_quiet: bool,
+}
+
+fn grouped(awaited: &[Awaited<'_>], company: &Company, bucket: i64, silent: Vec<Missing>) -> Vec<Group> {
     let mut views: BTreeMap<View, Vec<Missing>> = BTreeMap::new();
     for silence in silent {
         views.entry(silence.pair.view).or_default().push(silence);
     }
     // Each view has log sources of its own: that one goes on says nothing of the other's.
     let of_view = |(view, silent)| {
-        let awaited: Vec<&Entity> = awaited.iter().copied().filter(|pair| pair.view == view).collect();
+        let awaited: Vec<Awaited<'_>> = awaited.iter().copied().filter(|awaited| awaited.pair.view == view).collect();
         if company.was_quiet(view, bucket) { vec![Group::QuietDay(silent)] } else { grouped_in_view(&awaited, silent) }
     };
     views.into_iter().flat_map(of_view).collect()
 }
 
-fn grouped_in_view(awaited: &[&Entity], silent: Vec<Missing>) -> Vec<Group> {
-    let callers: BTreeSet<&Name> = silent.iter().map(|silence| &silence.pair.caller).collect();
-    let quiet_now = silent.iter().filter(|silence| awaited.contains(&&silence.pair)).count();
-    if callers.len() >= SOURCE_CALLERS && quiet_now as f64 >= SOURCE_SHARE * awaited.len().max(1) as f64 {
+fn grouped_in_view(awaited: &[Awaited<'_>], silent: Vec<Missing>) -> Vec<Group> {
+    // Thin pairs take longer to be missed: that they are quiet too says whose silence it is.
+    let quiet: Vec<&Entity> = awaited.iter().filter(|awaited| awaited.is_quiet).map(|awaited| awaited.pair).collect();
+    let callers: BTreeSet<&Name> = quiet.iter().map(|pair| &pair.caller).collect();
+    if callers.len() >= SOURCE_CALLERS && quiet.len() as f64 >= SOURCE_SHARE * awaited.len().max(1) as f64 {
         return vec![Group::Source(silent)];
     }
     let is_silent: BTreeSet<Entity> = silent.iter().map(|silence| silence.pair.clone()).collect();
     let of_vendor = |silence: &Missing| {
-        let same = |pair: &&&Entity| pair.vendor == silence.pair.vendor;
-        let pairs: Vec<_> = awaited.iter().filter(same).collect();
-        pairs.len() > 1 && pairs.iter().all(|pair| is_silent.contains(**pair))
+        let pairs = awaited.iter().map(|awaited| awaited.pair).filter(|pair| pair.vendor == silence.pair.vendor);
+        let pairs: Vec<&Entity> = pairs.collect();
+        pairs.len() > 1 && pairs.iter().all(|pair| is_silent.contains(*pair))
     };
     let mut vendors: BTreeMap<Entity, Vec<Missing>> = BTreeMap::new();
     let mut own: BTreeMap<Entity, Vec<Missing>> = BTreeMap::new();
@@ -343,18 +353,7 @@ mod tests {
 
     fn baselines(pairs: &[(&str, &str)]) -> Baselines {
         let calls: Vec<(i64, i64)> = (SPAN.first..=SPAN.last).map(|bucket| (bucket, 5)).collect();
-        let known = Baseline {
-            days: 14,
-            calls: 20_160,
-            is_known: true,
-            seasonality: Some(Seasonality::fit(&calls, SPAN, None)),
-            dispersion: Vec::new(),
-            endpoints: Vec::new(),
-            peers: 0,
-            longest_silence: 5.0,
-            peaks: None,
-            leaks: Default::default(),
-        };
+        let known = Baseline::of_pair(Seasonality::fit(&calls, SPAN, None));
         pairs.iter().map(|(caller, vendor)| (pair_of(caller, vendor), known.clone())).collect()
     }
 

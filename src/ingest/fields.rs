@@ -12,7 +12,7 @@ use std::borrow::Cow;
 
 use jiff::tz::TimeZone;
 
-use super::json::{Cursor, Kind};
+use super::json::{Cursor, Fault, Kind};
 use super::paths::Paths;
 use super::place::{Problem, RecordError, Shape};
 use super::time::{Layout, Time, parse};
@@ -172,18 +172,18 @@ impl<'a> Fields<'a> {
     /// The text is no JSON object. What was read before the fault stands.
     pub fn read(&mut self, record: &'a str) -> Result<(), RecordError> {
         let mut cursor = Cursor::new(record);
-        self.read_object(0, &mut cursor)?;
-        cursor.end()
+        let read = self.read_object(0, &mut cursor).and_then(|()| cursor.end());
+        read.map_err(|fault| cursor.error(fault))
     }
 
-    fn read_object(&mut self, node: usize, cursor: &mut Cursor<'a>) -> Result<(), RecordError> {
+    fn read_object(&mut self, node: usize, cursor: &mut Cursor<'a>) -> Result<(), Fault> {
         cursor.object(|key, cursor| match self.paths.descend(node, &key) {
             Some(child) => self.read_value(child, cursor),
             None => cursor.skip().map(drop),
         })
     }
 
-    fn read_value(&mut self, node: usize, cursor: &mut Cursor<'a>) -> Result<(), RecordError> {
+    fn read_value(&mut self, node: usize, cursor: &mut Cursor<'a>) -> Result<(), Fault> {
         let at = &self.paths.nodes[node];
         let value = match cursor.kind()? {
             Kind::Text => {
@@ -220,7 +220,7 @@ impl<'a> Fields<'a> {
 
     /// The texts and words of a list. Paths below it are read of the element that they name, else of the first that has them; of a list
     /// of names and values, as headers are often written, a path names the name.
-    fn read_list(&mut self, node: usize, cursor: &mut Cursor<'a>) -> Result<Value<'a>, RecordError> {
+    fn read_list(&mut self, node: usize, cursor: &mut Cursor<'a>) -> Result<Value<'a>, Fault> {
         let mut list = Vec::new();
         let has_children = !self.paths.nodes[node].children.is_empty();
         cursor.list(|index, cursor| {

@@ -17,6 +17,10 @@ pub(super) struct Cursor<'a> {
     at: usize,
 }
 
+/// The text is broken where its cursor stands: every value that is read may be, so this is small.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fault;
+
 /// What a value begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -55,8 +59,9 @@ impl<'a> Cursor<'a> {
         is_there
     }
 
-    /// The fault at this position.
-    fn fault(&self) -> RecordError {
+    /// The fault at this position, with its place.
+    #[cold]
+    pub fn error(&self, _: Fault) -> RecordError {
         let before = &self.bytes()[..self.at.min(self.text.len())];
         let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         Problem::NotJson {
@@ -71,12 +76,12 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// There is none.
-    pub fn kind(&mut self) -> Result<Kind, RecordError> {
+    pub fn kind(&mut self) -> Result<Kind, Fault> {
         match self.peek() {
             Some(b'{') => Ok(Kind::Object),
             Some(b'[') => Ok(Kind::List),
             Some(b'"') => Ok(Kind::Text),
-            Some(b',' | b':' | b'}' | b']') | None => Err(self.fault()),
+            Some(b',' | b':' | b'}' | b']') | None => Err(Fault),
             Some(_) => Ok(Kind::Word),
         }
     }
@@ -85,21 +90,18 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// No object begins here, or it is broken.
-    pub fn object(
-        &mut self,
-        mut each: impl FnMut(Cow<'a, str>, &mut Self) -> Result<(), RecordError>,
-    ) -> Result<(), RecordError> {
+    pub fn object(&mut self, mut each: impl FnMut(Cow<'a, str>, &mut Self) -> Result<(), Fault>) -> Result<(), Fault> {
         if !self.take(b'{') {
-            return Err(self.fault());
+            return Err(Fault);
         }
         while !self.take(b'}') {
             let key = self.string()?;
             if !self.take(b':') {
-                return Err(self.fault());
+                return Err(Fault);
             }
             each(key, self)?;
             if !self.take(b',') && self.peek() != Some(b'}') {
-                return Err(self.fault());
+                return Err(Fault);
             }
         }
         Ok(())
@@ -109,19 +111,16 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// No list begins here, or it is broken.
-    pub fn list(
-        &mut self,
-        mut each: impl FnMut(usize, &mut Self) -> Result<(), RecordError>,
-    ) -> Result<(), RecordError> {
+    pub fn list(&mut self, mut each: impl FnMut(usize, &mut Self) -> Result<(), Fault>) -> Result<(), Fault> {
         if !self.take(b'[') {
-            return Err(self.fault());
+            return Err(Fault);
         }
         let mut index = 0;
         while !self.take(b']') {
             each(index, self)?;
             index += 1;
             if !self.take(b',') && self.peek() != Some(b']') {
-                return Err(self.fault());
+                return Err(Fault);
             }
         }
         Ok(())
@@ -131,9 +130,9 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// No text begins here, or it does not end.
-    pub fn string(&mut self) -> Result<Cow<'a, str>, RecordError> {
+    pub fn string(&mut self) -> Result<Cow<'a, str>, Fault> {
         if !self.take(b'"') {
-            return Err(self.fault());
+            return Err(Fault);
         }
         let begin = self.at;
         match self.find_quote_or_escape() {
@@ -144,7 +143,7 @@ impl<'a> Cursor<'a> {
                 Ok(Cow::Borrowed(text))
             }
             Some(_) => self.escaped(begin).map(Cow::Owned),
-            None => Err(self.fault()),
+            None => Err(Fault),
         }
     }
 
@@ -157,7 +156,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The rest of a text that begins at `begin` and has an escape here.
-    fn escaped(&mut self, begin: usize) -> Result<String, RecordError> {
+    fn escaped(&mut self, begin: usize) -> Result<String, Fault> {
         let mut text = self.text[begin..self.at].to_owned();
         loop {
             match self.bytes().get(self.at) {
@@ -169,7 +168,7 @@ impl<'a> Cursor<'a> {
                     self.at += 1;
                     text.push(self.escape()?);
                 }
-                _ => return Err(self.fault()),
+                _ => return Err(Fault),
             }
             let plain = self.at;
             self.find_quote_or_escape();
@@ -178,8 +177,8 @@ impl<'a> Cursor<'a> {
     }
 
     /// The character of an escape, behind its backslash; what no character has is U+FFFD.
-    fn escape(&mut self) -> Result<char, RecordError> {
-        let Some(byte) = self.bytes().get(self.at).copied() else { return Err(self.fault()) };
+    fn escape(&mut self) -> Result<char, Fault> {
+        let Some(byte) = self.bytes().get(self.at).copied() else { return Err(Fault) };
         if !byte.is_ascii() {
             // A backslash before a whole character stands for nothing.
             return Ok(char::REPLACEMENT_CHARACTER);
@@ -234,7 +233,7 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// There is none, or it does not end.
-    pub fn skip(&mut self) -> Result<&'a str, RecordError> {
+    pub fn skip(&mut self) -> Result<&'a str, Fault> {
         let kind = self.kind()?;
         let begin = self.at;
         match kind {
@@ -247,7 +246,7 @@ impl<'a> Cursor<'a> {
         Ok(&self.text[begin..self.at])
     }
 
-    fn skip_string(&mut self) -> Result<(), RecordError> {
+    fn skip_string(&mut self) -> Result<(), Fault> {
         self.at += 1;
         loop {
             match self.find_quote_or_escape() {
@@ -256,19 +255,19 @@ impl<'a> Cursor<'a> {
                     return Ok(());
                 }
                 Some(_) => self.at = (self.at + 2).min(self.text.len()),
-                None => return Err(self.fault()),
+                None => return Err(Fault),
             }
         }
     }
 
-    fn skip_brackets(&mut self) -> Result<(), RecordError> {
+    fn skip_brackets(&mut self) -> Result<(), Fault> {
         let mut depth = 0_usize;
         loop {
             let rest = &self.bytes()[self.at..];
             let is_mark = |byte: &u8| matches!(byte, b'"' | b'{' | b'[' | b'}' | b']');
             let Some(found) = rest.iter().position(is_mark) else {
                 self.at = self.text.len();
-                return Err(self.fault());
+                return Err(Fault);
             };
             self.at += found;
             match rest[found] {
@@ -290,10 +289,10 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// Something else does.
-    pub fn end(&mut self) -> Result<(), RecordError> {
+    pub fn end(&mut self) -> Result<(), Fault> {
         match self.peek() {
             None => Ok(()),
-            Some(_) => Err(self.fault()),
+            Some(_) => Err(Fault),
         }
     }
 }
@@ -318,12 +317,14 @@ fn in_first_word(bytes: &[u8]) -> Option<usize> {
 pub(super) fn entries(text: &str) -> Result<Vec<(Cow<'_, str>, &str)>, RecordError> {
     let mut entries = Vec::with_capacity(16);
     let mut cursor = Cursor::new(text);
-    cursor.object(|key, cursor| {
+    let read = cursor.object(|key, cursor| {
         entries.push((key, cursor.skip()?));
         Ok(())
-    })?;
-    cursor.end()?;
-    Ok(entries)
+    });
+    match read.and_then(|()| cursor.end()) {
+        Ok(()) => Ok(entries),
+        Err(fault) => Err(cursor.error(fault)),
+    }
 }
 
 /// The elements of a list, each as it is written; none where the text is no list.

@@ -58,6 +58,23 @@ pub struct Baseline {
 }
 
 impl Baseline {
+    /// A known pair's of two weeks, in tests.
+    #[cfg(test)]
+    pub fn of_pair(seasonality: Seasonality) -> Self {
+        Self {
+            days: 14,
+            calls: 20_160,
+            is_known: true,
+            seasonality: Some(seasonality),
+            dispersion: Vec::new(),
+            endpoints: Vec::new(),
+            peers: 0,
+            longest_silence: 5.0,
+            peaks: None,
+            leaks: Default::default(),
+        }
+    }
+
     /// What was learned of an endpoint.
     pub fn endpoint(&self, endpoint: &Name) -> Option<&EndpointBaseline> {
         let index = self.endpoints.binary_search_by_key(&endpoint.id(), |(name, _)| name.id()).ok()?;

@@ -124,8 +124,9 @@ impl Engine {
 
     /// Counts the calls that are neither too late nor repeated.
     fn admit(&mut self, partition: &str, mut calls: Calls) {
-        let times = calls.rows().iter().map(|call| call.time);
-        let arrivals = self.watermark.observe(partition, times, self.settings.hold_back());
+        let relations = calls.relations();
+        let called = calls.rows().iter().map(|call| (call.time, relations[call.relation as usize].caller().id()));
+        let arrivals = self.watermark.observe(partition, called, self.settings.hold_back());
         let (known, counters) = (&mut self.records, &mut self.counters);
         let mut arrivals_of_rows = arrivals.iter();
         let mut is_late = Vec::new();

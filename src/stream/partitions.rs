@@ -141,8 +141,9 @@ impl Partitions {
         self.assigned.values().any(|partition| partition.quiet.length >= self.patience)
     }
 
-    /// Takes note of an answer, and returns the partitions that are idle from now on and were not before.
-    pub(super) fn confirm(&mut self, ends: &Ends) -> Vec<String> {
+    /// Takes note of an answer, and returns the partitions that are idle from now on and were not before. All of them become idle together only
+    /// where the newest bucket `is_over`: what still comes for it is not late.
+    pub(super) fn confirm(&mut self, ends: &Ends, is_over: bool) -> Vec<String> {
         let is_at_end = |name: &String| ends.at_end.get(name) == Some(&true);
         // A pause of the whole input, such as of those who produce it, makes no single partition quiet: half the patience is left
         // for it to resume.
@@ -150,7 +151,7 @@ impl Partitions {
         if self.assigned.keys().all(is_at_end) {
             self.silence.go_on(ends.asked_at, true);
         }
-        let is_silent = self.silence.length >= self.patience;
+        let is_silent = self.silence.length >= self.patience && is_over;
         let is_current = ends.asked_at >= self.read_at;
         let mut idle = Vec::new();
         for (name, partition) in &mut self.assigned {
@@ -213,7 +214,7 @@ mod tests {
                 self.now += Duration::from_secs(1);
                 let question = self.partitions.next_question(self.now);
                 let answer = self.answer(&question);
-                self.idle.extend(self.partitions.confirm(&answer));
+                self.idle.extend(self.partitions.confirm(&answer, true));
             }
             self.idle.clone()
         }
@@ -299,7 +300,7 @@ mod tests {
         bench.stall(1);
         bench.produce("t/0");
         bench.read("t/0");
-        assert!(bench.partitions.confirm(&answer).is_empty());
+        assert!(bench.partitions.confirm(&answer, true).is_empty());
         assert_eq!(bench.pass(1), ["t/1"]);
     }
 

@@ -33,7 +33,7 @@ use crate::ingest::Tally;
 use crate::ingest::kafka::{Batch, Consumer, Event, MAX_BATCH_WAIT, Partition};
 use crate::models::bundle::Bundle;
 use crate::pipeline::{DeadLetterPlan, Plan};
-use crate::rollup::{Row, day_of};
+use crate::rollup::{Row, bucket_of, bucket_start, day_of};
 use crate::state::{Checkpoint, KeptRollups, Store};
 
 /// Records after which a checkpoint is due before its time: bounds what a crash repeats.
@@ -347,7 +347,12 @@ impl<'a, M: Machine> Shell<'a, M> {
         // Records that wait make the answer worth waiting for: once they are taken in, it comes too late.
         let is_awaited = matches!(event, Event::Records(_)) && self.partitions.await_answer();
         let Some(ends) = consumer.ends(if is_awaited { MAX_BATCH_WAIT } else { Duration::ZERO }) else { return Ok(()) };
-        for name in self.partitions.confirm(&ends) {
+        // The newest bucket of a live stream goes on by the clock, and so do its stragglers.
+        let lateness = EngineSettings::from(&self.plan.detection).lateness_micros();
+        let end =
+            self.machine.newest().map_or(0, |newest| bucket_start(bucket_of(newest) + 1).saturating_add(lateness));
+        let is_over = self.ticks.has_passed(end, jiff::Timestamp::now().as_microsecond());
+        for name in self.partitions.confirm(&ends, is_over) {
             let alerts = self.machine.idle(&name)?;
             self.deliver(alerts)?;
         }

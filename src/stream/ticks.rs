@@ -42,6 +42,11 @@ impl Ticks {
         self.delay = newest.map(|newest| now.saturating_sub(newest).max(0)).filter(|delay| *delay <= MAX_DELAY);
     }
 
+    /// Whether event time has passed `time` by the clock at `now` (both microseconds since the epoch), as far as the stream has a clock.
+    pub fn has_passed(&self, time: i64, now: i64) -> bool {
+        self.delay.is_none_or(|delay| now.saturating_sub(delay) >= time)
+    }
+
     /// The event time of the tick that is due at `now` (microseconds since the epoch), after all partitions were at their ends for
     /// `quiet`: one a bucket.
     pub fn due(&mut self, quiet: Duration, now: i64) -> Option<i64> {
@@ -62,6 +67,7 @@ mod tests {
         assert_eq!(ticks.due(QUIET, now), None, "nothing was ever heard");
         ticks.heard(Some(now - 2 * MINUTE), now);
         assert_eq!(ticks.due(Duration::from_secs(59), now + MINUTE), None);
+        assert!(ticks.has_passed(now - MINUTE, now + MINUTE) && !ticks.has_passed(now, now + MINUTE));
         assert_eq!(ticks.due(QUIET, now + 2 * MINUTE), Some(now));
         assert_eq!(ticks.due(QUIET, now + 3 * MINUTE), None, "the same bucket");
         assert_eq!(ticks.due(QUIET, now + 7 * MINUTE), Some(now + 5 * MINUTE));
