@@ -70,7 +70,17 @@ const CODE_LENGTH: usize = 23;
 
 /// Whether a text holds what may be a secret: a key of a known shape, or a long random token.
 pub fn looks_secret(text: &str) -> bool {
-    holds_known_key(text) || token_runs(text).any(|(run, rest)| is_random(run, rest))
+    holds_known_key(text) || holds_credentials(text) || token_runs(text).any(|(run, rest)| is_random(run, rest))
+}
+
+/// Whether a text is an `Authorization` header, or a URL with a password.
+fn holds_credentials(text: &str) -> bool {
+    let scheme = text.split_once(' ').filter(|(_, rest)| !rest.trim().is_empty()).map(|(scheme, _)| scheme);
+    let is_header = scheme.is_some_and(|scheme| {
+        ["bearer", "basic", "digest", "token", "apikey"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
+    });
+    let user = text.split_once("://").and_then(|(_, rest)| rest.split(['/', '?']).next()?.rsplit_once('@'));
+    is_header || user.is_some_and(|(user, _)| user.contains(':'))
 }
 
 fn is_token_byte(byte: u8) -> bool {

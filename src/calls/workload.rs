@@ -20,13 +20,14 @@ pub fn workload_of_pod(name: &str) -> &str {
     cut(name, is_ordinal).map_or(name, |end| &name[..end])
 }
 
-/// The deployment that a replica's name is one of: `billing` of `billing-7d4b9c6f5d-x2x7k`; any other name as it is. Both suffixes
+/// The deployment or cron job that a replica's name is one of: `billing` of `billing-7d4b9c6f5d-x2x7k`, `nightly` of `nightly-28123456-x7k2p`; any other name as it is. Both suffixes
 /// together are no accident, so this holds for names of which nobody says that they are a pod's.
 pub fn workload_of_replica(name: &str) -> &str {
     let parts = || {
         let (head, drawn) = name.rsplit_once('-')?;
         let (workload, hash) = head.rsplit_once('-')?;
-        (is_drawn(drawn) && is_template_hash(hash) && !workload.is_empty()).then_some(workload)
+        let is_generated = is_template_hash(hash) || is_time(hash);
+        (is_drawn(drawn) && is_generated && !workload.is_empty()).then_some(workload)
     };
     parts().unwrap_or(name)
 }
@@ -61,6 +62,7 @@ mod tests {
     fn of_any_name_only_a_replicas_two_suffixes_go() {
         for (name, workload) in [
             ("billing-7d4b9c6f5d-x2x7k", "billing"),
+            ("nightly-28123456-x7k2p", "nightly"),
             ("agent-x2x7k", "agent-x2x7k"),
             ("ledger-sync-job-9", "ledger-sync-job-9"),
             ("7d4b9c6f5d-x2x7k", "7d4b9c6f5d-x2x7k"),

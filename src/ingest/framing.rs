@@ -16,6 +16,7 @@ use super::container;
 use super::otlp_proto;
 use super::place::Problem;
 use super::registry::{Registry, Schema};
+use super::utf16::unit_of;
 
 /// Bytes of the id of a Glue schema.
 const GLUE_ID: usize = 16;
@@ -44,6 +45,7 @@ impl From<Problem> for Unframed<'_> {
 /// The records of a binary payload; `None` where it is text.
 pub(super) fn unframe<'a>(bytes: &'a [u8], registry: Option<&Registry>) -> Option<Unframed<'a>> {
     match bytes {
+        _ if unit_of(bytes).is_some() => None,
         // No registry gives the id 0: blocks of zeros are what a crash leaves in a file.
         [0, 0, 0, 0, 0, ..] => None,
         [0, a, b, c, d, body @ ..] => {

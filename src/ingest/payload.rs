@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::io::Read;
 
 use super::place::Problem;
+use super::utf16;
 
 /// Longest payload of a file, and longest content of a compressed or binary message, bytes.
 pub(super) const MAX_CONTENT_BYTES: usize = 64 << 20;
@@ -58,17 +59,16 @@ impl Codec {
     }
 }
 
-/// The text of a payload: UTF-8, or UTF-16 by its byte order mark. Where it is broken, the broken character alone suffers.
+/// The text of a payload: UTF-8, or UTF-16 by its byte order mark or its first characters. Where it is broken, the broken character alone suffers.
 pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
-    let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
+    let decoded = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let units = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
         char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect::<String>()
     };
-    match bytes {
-        [0xff, 0xfe, rest @ ..] => Cow::Owned(utf16(rest, u16::from_le_bytes)),
-        [0xfe, 0xff, rest @ ..] => Cow::Owned(utf16(rest, u16::from_be_bytes)),
+    match utf16::unit_of(bytes) {
+        Some((unit, mark)) => Cow::Owned(decoded(&bytes[mark..], unit)),
         // Whole text is checked much faster at once than searched for its first flaw.
-        _ => std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed),
+        None => std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed),
     }
 }
 
@@ -79,7 +79,8 @@ pub(super) fn trim(text: &str) -> &str {
 
 /// Whether a character stands between records and is of none.
 fn is_blank(character: char) -> bool {
-    character.is_whitespace() || character == RECORD_SEPARATOR
+    // NUL is the hole that a log leaves that was cut while it was written.
+    character.is_whitespace() || character == RECORD_SEPARATOR || character == '\0'
 }
 
 /// Whether lines end with a carriage return alone. `text` may be a prefix.

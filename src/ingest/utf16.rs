@@ -7,10 +7,30 @@ use std::io::{self, BufRead, Read};
 /// Bytes that are read at once.
 const AT_ONCE: usize = 64 << 10;
 
-/// Reads UTF-16 behind its byte order mark as UTF-8.
+/// How two bytes are a unit.
+type Unit = fn([u8; 2]) -> u16;
+
+/// How the bytes are UTF-16, and the length of their byte order mark; `None` where they are not. Without a mark two characters of ASCII
+/// tell: no other text has every second byte zero.
+pub(super) fn unit_of(bytes: &[u8]) -> Option<(Unit, usize)> {
+    match bytes {
+        [0xff, 0xfe, ..] => Some((u16::from_le_bytes, 2)),
+        [0xfe, 0xff, ..] => Some((u16::from_be_bytes, 2)),
+        [a @ 1..=0x7f, 0, b @ 1..=0x7f, 0, ..] if is_text(*a, *b) => Some((u16::from_le_bytes, 0)),
+        [0, a @ 1..=0x7f, 0, b @ 1..=0x7f, ..] if is_text(*a, *b) => Some((u16::from_be_bytes, 0)),
+        _ => None,
+    }
+}
+
+/// Whether a record may begin so.
+fn is_text(first: u8, second: u8) -> bool {
+    [first, second].iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace())
+}
+
+/// Reads UTF-16 as UTF-8.
 pub(super) struct Utf16<R> {
     inner: R,
-    unit: fn([u8; 2]) -> u16,
+    unit: Unit,
     /// Bytes that make no whole character yet.
     rest: Vec<u8>,
     text: Vec<u8>,
@@ -18,14 +38,10 @@ pub(super) struct Utf16<R> {
 }
 
 impl<R: BufRead> Utf16<R> {
-    /// A reader, if the text begins with a byte order mark of UTF-16; else what was given.
+    /// A reader, if the text is UTF-16; else what was given.
     pub fn of(mut inner: R) -> io::Result<Result<Self, R>> {
-        let unit: fn([u8; 2]) -> u16 = match inner.fill_buf()? {
-            [0xff, 0xfe, ..] => u16::from_le_bytes,
-            [0xfe, 0xff, ..] => u16::from_be_bytes,
-            _ => return Ok(Err(inner)),
-        };
-        inner.consume(2);
+        let Some((unit, mark)) = unit_of(inner.fill_buf()?) else { return Ok(Err(inner)) };
+        inner.consume(mark);
         Ok(Ok(Self { inner, unit, rest: Vec::new(), text: Vec::new(), at: 0 }))
     }
 

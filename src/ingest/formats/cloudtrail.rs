@@ -50,6 +50,8 @@ const SERVICE_ROLE: &str = "AWSServiceRoleFor";
 const SIGN_IN_SERVICE: &str = "signin.amazonaws.com";
 
 paths! { Path:
+    /// A digest file says which log files were delivered.
+    Digest = "digestS3Bucket",
     Time = "eventTime",
     Source = "eventSource",
     Name = "eventName",
@@ -144,7 +146,8 @@ fn looks_like(probe: &Probe<'_>) -> bool {
     let is_domain = |source: Option<Cow<'_, str>>| source.is_some_and(|source| source.ends_with(DOMAIN));
     let of_event = |key| probe.text(&format!("event.{key}")).or_else(|| probe.inside("event")?.text(key));
     let is_parsed = || is_domain(of_event("provider")) && of_event("action").is_some() && probe.has_section("aws");
-    (probe.has("eventName") && is_domain(probe.text("eventSource"))) || is_parsed()
+    let is_digest = || probe.has("digestS3Bucket") && probe.has("digestStartTime");
+    (probe.has("eventName") && is_domain(probe.text("eventSource"))) || is_parsed() || is_digest()
 }
 
 /// Puts what Filebeat and Athena write otherwise where CloudTrail has it.
@@ -199,6 +202,9 @@ fn read<'a>(fields: &mut Fields<'a>) -> Result<Reading<'a>, RecordError> {
 
 /// What a record tells of that is no call of ours.
 fn other_event(fields: &Fields<'_>) -> Option<&'static str> {
+    if fields.has(Path::Digest) {
+        return Some("digest_file");
+    }
     if !fields.has(Path::Source) && !fields.has(Path::Name) {
         return Some("no_event");
     }
@@ -314,6 +320,8 @@ fn caller<'a>(fields: &Fields<'a>, source: &Cow<'a, str>) -> Cow<'a, str> {
     let of_arn = || fields.text(Path::Arn).and_then(|arn| part(&arn, |arn| Some(name_of_arn(arn))));
     let others = || fields.first([Path::IdentityProvider, Path::IdentityAccount, Path::Address]);
     let service = || fields.is(Path::IdentityKind, "AWSService").then(|| source.clone());
+    let is_role_session = fields.text(Path::Arn).is_some_and(|arn| arn.contains(":assumed-role/"));
+    let named = named.or_else(|| of_arn().filter(|_| is_role_session));
     named.or_else(of_principal).or_else(of_arn).or_else(service).or_else(others).unwrap_or_else(|| source.clone())
 }
 

@@ -156,8 +156,11 @@ fn egress<'a>(fields: &mut Fields<'a>) -> Call<'a> {
     let whole_url = fields.first([Path::UrlFull, Path::UrlOriginal]).unwrap_or_default();
     let of_url = |cut: for<'t> fn(Url<'t>) -> Option<&'t str>| part(&whole_url, |url| cut(Url::cut(url)));
     // Of a tunnel, proxies write the authority alone: `api.stripe.com:443`.
-    let authority =
-        || part(&whole_url, |url| Some(url).filter(|url| url.contains('.') && !url.contains(['/', ' ', '?'])));
+    let authority = || {
+        part(&whole_url, |url| {
+            Some(url.trim_start_matches("//")).filter(|url| url.contains(['.', '[']) && !url.contains(['/', ' ', '?']))
+        })
+    };
     let host = fields.text(Path::UrlDomain).or_else(|| of_url(|url| url.host)).or_else(authority);
     let names = [Path::HostHeader, Path::Destination, Path::Server, Path::ServerName];
     let addresses = [Path::DestinationAddress, Path::ServerAddress, Path::DestinationIp];

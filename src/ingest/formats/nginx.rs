@@ -217,16 +217,23 @@ fn read<'a>(fields: &mut Fields<'a>) -> Result<Reading<'a>, RecordError> {
         request.method = Request::cut(None, fields.text(Path::Request)).method;
     }
     let server_name = fields.text(Path::ServerNamePreread);
-    if request.method.is_none() && request.path.is_none() && server_name.is_none() {
+    let asked = fields.first([Path::HostHeader, Path::Host, Path::Domain]);
+    // A log without its request says whom all the same, unless there was none.
+    let is_refused = asked.is_none() || fields.is(Path::Status, "400");
+    if request.method.is_none() && request.path.is_none() && server_name.is_none() && is_refused {
         return Ok(Reading::NotACall("no_request"));
     }
     let vendor = fields.text(Path::ProxyHost).filter(|host| is_domain(host));
-    let asked = fields.first([Path::HostHeader, Path::Host, Path::Domain]);
     let scheme = request.scheme.or_else(|| fields.text(Path::Scheme).filter(|_| vendor.is_none()));
     let host = request.host.or(vendor).or(asked).or(server_name).or_else(|| upstream(fields));
     let times = [Path::RequestTime, Path::ResponseTime, Path::UpstreamTime];
     let latency_ms = fields.first_real(times).map(|seconds| seconds * 1e3);
     let times = [Path::Msec, Path::TimeIso, Path::TimeLocal, Path::Time, Path::Timestamp, Path::AtTimestamp];
+    // Of the tries at several servers, the last was the answer.
+    if let Some(tries) = fields.text(Path::UpstreamStatus).filter(|tries| tries.contains([',', ':'])) {
+        let last = tries.rsplit([',', ':']).next().unwrap_or_default().to_owned();
+        fields.set_owned(Path::UpstreamStatus, last);
+    }
     let status = if fields.has(Path::Status) { Path::Status } else { Path::UpstreamStatus };
     let (status, no_answer) = fields.answer(status);
     let has_answered = fields.whole(Path::UpstreamReceived).map(|bytes| bytes > 0);
