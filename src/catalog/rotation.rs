@@ -3,7 +3,8 @@
 //! A credential is followed by the next one of its pair of caller and vendor that appears after it, at the latest [`MAX_GAP`] after its last
 //! call. The two may overlap, and one caller may go before another. While any caller still uses the old one, the rotation is not done.
 //!
-//! Two credentials that a pair used from its first day on are two credentials, no rotation.
+//! Two credentials that a pair used from its first day on are two credentials, no rotation. Nor are tokens of an hour, or the guesses of whoever
+//! tries one key after another: what is replaced was in use for a day at least.
 //!
 //! Not here: whether a new credential is odd (`detect`).
 
@@ -154,10 +155,15 @@ fn rotations_of<'a>(pair: &'a (String, String), uses: &'a [Use], limits: &Rotati
     let grace = limits.grace_hours * DAY / 24;
     let mut found = Vec::new();
     for (at, old) in uses.iter().enumerate() {
-        // The first that comes when the old one has been in use for a day, or is out.
-        let is_later = |new: &&Use| new.first_seen >= old.first_seen + DAY || new.first_seen > old.last_seen;
-        let follows = |new: &&Use| new.first_seen <= old.last_seen + MAX_GAP && new.last_seen >= old.last_seen;
-        if let Some(new) = uses[at + 1..].iter().filter(is_later).find(follows) {
+        // One that was used for less than a day is no key that anybody rotates: a token of an hour, or a guess.
+        if old.last_seen - old.first_seen < DAY {
+            continue;
+        }
+        let follows = |new: &&Use| {
+            let comes = old.first_seen + DAY..=old.last_seen + MAX_GAP;
+            comes.contains(&new.first_seen) && new.last_seen >= old.last_seen
+        };
+        if let Some(new) = uses[at + 1..].iter().find(follows) {
             // Out: the pair went on without it for a while, or it ended before the new one came.
             let is_done = old.last_seen < new.first_seen || new.last_seen - old.last_seen >= grace;
             found.push(Rotation { pair, old, new, is_done });
@@ -260,13 +266,18 @@ mod tests {
     }
 
     #[test]
+    fn guesses_and_short_tokens_that_follow_each_other_are_no_rotations() {
+        let guesses: Vec<_> =
+            (0..50).map(|n| format!("web auth0 g{n:02} {0} {0}", 10.0 + f64::from(n) / 100.0)).collect();
+        let states = states_by(&format!("web auth0 a 0 20\n{}", guesses.join("\n")));
+        assert!(states.len() == 51 && states.iter().all(|state| state.ends_with("never_rotated")), "{states:?}");
+    }
+
+    #[test]
     fn two_hundred_rotations_are_all_recognised() {
         for n in 0..200 {
-            let (old_ends, new_begins) = (30.0 + f64::from(n % 20) * 0.7, 30.0 + f64::from(n % 7) * 2.1);
-            // With an overlap of up to two weeks, or a gap of up to a week.
-            if new_begins - old_ends > 7.0 {
-                continue;
-            }
+            // With an overlap of up to 13 days, or a gap of up to 6.
+            let (old_ends, new_begins) = (36.0 + f64::from(n % 20) * 0.7, 36.0 + f64::from(n % 7));
             let text =
                 format!("crm stripe a 0 {old_ends}\ncrm stripe b {new_begins} {}", old_ends.max(new_begins) + 5.0);
             assert_eq!(states_by(&text), ["a replaced", "b rotated"], "{text}");

@@ -220,7 +220,7 @@ fn calls_of(traits: &Table, kind: &str, values: &[&str]) -> f64 {
     let is_meant =
         |row: &&Vec<Value>| row[1].text() == Some(kind) && row[2].text().is_some_and(|text| values.contains(&text));
     let count = |row: &Vec<Value>| if let Value::Count(calls) = row[4] { calls as f64 } else { 0.0 };
-    traits.rows.iter().filter(is_meant).map(count).sum()
+    traits.rows.iter().filter(is_meant).map(count).fold(0.0, |sum, calls| sum + calls)
 }
 
 fn count_state(credentials: &Table, state: &str) -> usize {
