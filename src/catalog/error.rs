@@ -7,8 +7,6 @@ use std::path::{Path, PathBuf};
 use rusqlite::ErrorCode;
 use thiserror::Error;
 
-use super::schema::VERSION;
-
 /// Why a catalogue cannot be used. Each variant names the file.
 #[derive(Debug, Error)]
 pub enum CatalogError {
@@ -26,7 +24,7 @@ pub enum CatalogError {
     },
     /// A later version of the program wrote it.
     #[error(
-        "{}: written by a later version of apiwarden (schema {found}, this one knows {VERSION}); use that version, or build the catalogue again \
+        "{}: written by a later version of apiwarden (schema {found}, this one knows {known}); use that version, or build the catalogue again \
          in another directory",
         path.display()
     )]
@@ -35,6 +33,8 @@ pub enum CatalogError {
         path: PathBuf,
         /// Version of its schema.
         found: i64,
+        /// Latest version that this program knows.
+        known: i64,
     },
     /// Another process writes to it.
     #[error("{}: another process is writing to this catalogue; wait for it, or give each its own directory", path.display())]

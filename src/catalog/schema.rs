@@ -189,7 +189,7 @@ pub(super) fn version(connection: &Connection, path: &Path) -> Result<i64, Catal
     match (tables, application) {
         (0, _) => Ok(0),
         (_, APPLICATION) if (1..=VERSION).contains(&found) => Ok(found),
-        (_, APPLICATION) => Err(CatalogError::Newer { path: path.to_owned(), found }),
+        (_, APPLICATION) => Err(CatalogError::Newer { path: path.to_owned(), found, known: VERSION }),
         _ => Err(CatalogError::Foreign { path: path.to_owned() }),
     }
 }
