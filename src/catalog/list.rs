@@ -99,7 +99,7 @@ pub const LISTS: &[List] = &[
         summary: "their hosts",
         from: "usage u JOIN host h ON h.id = u.host",
         group: "u.host, u.vendor",
-        filter: "true",
+        filter: "u.host <> :none",
         columns: &[
             ("host", Read::Name, "u.host"),
             ("vendor", Read::Name, "u.vendor"),
