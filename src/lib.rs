@@ -18,6 +18,8 @@ pub mod models;
 
 pub mod detect;
 
+pub mod catalog;
+
 pub mod alerts;
 
 pub mod state;

@@ -198,7 +198,7 @@ pub(super) fn is_date(segment: &str) -> bool {
 }
 
 /// Method and path of an HTTP endpoint; `None` for an audit operation.
-pub(super) fn split(endpoint: &str) -> Option<(&str, &str)> {
+pub fn split(endpoint: &str) -> Option<(&str, &str)> {
     let (method, path) = endpoint.split_once(' ')?;
     let is_method = METHODS.contains(&method) || method == OTHER_METHOD || method == NO_METHOD;
     (is_method && path.starts_with('/')).then_some((method, path))

@@ -16,7 +16,7 @@ use super::endpoint::{ID, REST, split};
 
 /// Most children of a prefix before their position is `{id}`.
 pub const MAX_CHILDREN: usize = 12;
-/// Most positions that are remembered, of all vendors; past it, new ones are `{rest}`.
+/// Most positions that are remembered, of all vendors, unless more are given room; past it, new ones are `{rest}`.
 const MAX_NODES: usize = 50_000;
 
 /// Gathers endpoints of the training span, then finds which positions vary. The order of endpoints does not matter.
@@ -37,11 +37,24 @@ impl TemplateLearner {
 }
 
 /// Learned templates. Equal observations in equal order give equal templates, to the bit.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Templates {
     /// By `vendor method`.
     roots: BTreeMap<String, Node>,
     nodes: usize,
+    /// Most positions that are remembered. No part of the stored form.
+    #[serde(skip, default = "max_nodes")]
+    max_nodes: usize,
+}
+
+const fn max_nodes() -> usize {
+    MAX_NODES
+}
+
+impl Default for Templates {
+    fn default() -> Self {
+        Self { roots: BTreeMap::new(), nodes: 0, max_nodes: MAX_NODES }
+    }
 }
 
 /// A position of a path, and what was seen below it.
@@ -82,21 +95,28 @@ impl Templates {
     }
 
     /// Takes note of an endpoint that the stream met. A prefix with more than [`MAX_CHILDREN`] children that training
-    /// never saw is `{id}` for all such children from then on.
-    pub fn observe_new(&mut self, vendor: &str, endpoint: &str) {
-        self.insert(vendor, endpoint);
+    /// never saw is `{id}` for all such children from then on. Whether that has just happened: endpoints of the vendor that were seen
+    /// before have another name now.
+    pub fn observe_new(&mut self, vendor: &str, endpoint: &str) -> bool {
+        self.insert(vendor, endpoint)
+    }
+
+    /// The same templates with room for so many positions.
+    #[must_use]
+    pub fn with_room(self, max_nodes: usize) -> Self {
+        Self { max_nodes, ..self }
     }
 
     fn is_full(&self) -> bool {
-        self.nodes >= MAX_NODES
+        self.nodes >= self.max_nodes
     }
 
-    fn insert(&mut self, vendor: &str, endpoint: &str) {
-        let Some((method, path)) = split(endpoint) else { return };
+    fn insert(&mut self, vendor: &str, endpoint: &str) -> bool {
+        let Some((method, path)) = split(endpoint) else { return false };
         let key = root_key(vendor, method);
         if !self.roots.contains_key(&key) {
             if self.is_full() {
-                return;
+                return false;
             }
             self.nodes += 1;
         }
@@ -105,7 +125,7 @@ impl Templates {
         for segment in segments(path) {
             let name = node.name_of(segment);
             if !node.children.contains_key(name) {
-                if self.nodes >= MAX_NODES {
+                if self.nodes >= self.max_nodes {
                     break;
                 }
                 self.nodes += 1;
@@ -118,6 +138,7 @@ impl Templates {
             root.collapse();
             self.nodes = self.nodes.saturating_sub(before.saturating_sub(root.size()));
         }
+        overfull
     }
 }
 

@@ -6,18 +6,21 @@
 //! Not here: anything that decides. A command that computes more than it prints belongs in a module.
 
 mod alerts;
+mod catalog;
 mod completions;
 mod decode;
 mod demo;
 mod detectors;
 mod evaluate;
 mod formats;
+mod impact;
 mod init;
 mod inject;
 mod model;
 mod output;
 mod output_file;
 mod reading;
+mod rows;
 mod run;
 mod scan;
 mod simulate;
@@ -54,6 +57,8 @@ enum Command {
     Run(run::Run),
     Evaluate(evaluate::Evaluate),
     Alerts(alerts::Alerts),
+    Catalog(catalog::Catalog),
+    Impact(impact::Impact),
     Model(model::Model),
     Decode(decode::Decode),
     Formats(formats::Formats),
@@ -82,6 +87,8 @@ impl Arguments {
             Command::Run(command) => command.run(),
             Command::Evaluate(command) => command.run(),
             Command::Alerts(command) => command.run(),
+            Command::Catalog(command) => command.run(),
+            Command::Impact(command) => command.run(),
             Command::Model(command) => command.run(),
             Command::Decode(command) => command.run(),
             Command::Formats(command) => command.run(),
