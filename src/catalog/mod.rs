@@ -88,10 +88,10 @@ impl Catalog {
         let mut connection = Connection::open(&path).map_err(|problem| CatalogError::of(&path, problem))?;
         configure(&connection).map_err(|problem| CatalogError::of(&path, problem))?;
         schema::version(&connection, &path)?;
-        // Readers go on while it is written; the stream has the rows again after a crash, so losing the last transaction to one is no loss.
+        // Readers go on while it is written.
         connection
             .pragma_update(None, "journal_mode", "WAL")
-            .and_then(|()| connection.pragma_update(None, "synchronous", "NORMAL"))
+            .and_then(|()| connection.pragma_update(None, "synchronous", "FULL"))
             .map_err(|problem| CatalogError::of(&path, problem))?;
         schema::migrate(&mut connection, &path)?;
         Ok(Self { path, connection, limits, vendors, writer: None, _lock: lock })

@@ -95,7 +95,7 @@ pub(super) fn scan(
     })?;
     alerts.extend(engine.finish()?);
     if let Some(kept) = kept {
-        kept.write(0, engine.closed_rows())?;
+        kept.write(0, &engine.take_closed_rows())?;
     }
     if let Some(triage) = &setup.triage {
         alerts = alerts.into_iter().map(|alert| triage.apply(alert)).collect();

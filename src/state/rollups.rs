@@ -200,6 +200,20 @@ impl KeptRollups {
         Ok(())
     }
 
+    /// The rows of a part; `None` where it has been merged with others, or was never written.
+    ///
+    /// # Errors
+    /// Where a file cannot be read.
+    pub fn read_part(&self, part: u64) -> Result<Option<Vec<Row>>, RollupsError> {
+        let mut all = None;
+        for day in self.days()? {
+            if self.files(day)?.contains(&Kind::Part(part)) {
+                all.get_or_insert_with(Rollup::default).merge(self.read_file(day, &Kind::Part(part))?);
+            }
+        }
+        Ok(all.map(Rollup::into_rows))
+    }
+
     /// The rows of a day (since the epoch).
     ///
     /// # Errors
@@ -359,7 +373,9 @@ mod tests {
         }
         assert_eq!(kept.days().unwrap(), (0..=day_of(all.last().unwrap().bucket)).collect::<Vec<_>>());
         assert_eq!(read(&kept), plain(all.clone()));
+        assert_eq!(plain(kept.read_part(3).unwrap().unwrap()), plain(all[200..300].to_vec()));
         kept.tidy(5, 100, 400).unwrap();
+        assert!(kept.read_part(1).unwrap().is_none() && kept.read_part(100).unwrap().is_none());
         assert_eq!(read(&kept), plain(all.clone()));
         let files = |day: &str| std::fs::read_dir(home.path().join(day)).unwrap().count();
         assert_eq!((files("1970-01-02"), all.len() > 200), (1, true));

@@ -284,14 +284,9 @@ impl Engine {
         self.judged
     }
 
-    /// The rows of closed buckets that were not taken yet, as they were counted: before endpoints get the names of learned templates.
-    pub fn closed_rows(&self) -> &[Row] {
-        &self.closed
-    }
-
-    /// Forgets the rows of closed buckets, which are kept elsewhere from now on.
-    pub fn forget_closed_rows(&mut self) {
-        self.closed = Vec::new();
+    /// Takes the rows of closed buckets, as they were counted: before endpoints get the names of learned templates.
+    pub fn take_closed_rows(&mut self) -> Vec<Row> {
+        std::mem::take(&mut self.closed)
     }
 
     /// What was counted so far.

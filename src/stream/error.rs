@@ -4,6 +4,7 @@ use super::EngineError;
 use crate::alerts::sinks::SinkError;
 use crate::alerts::triage::{TriageError, VerdictsError};
 use crate::calls::{KeyError, OwnerError};
+use crate::catalog::CatalogError;
 use crate::ingest::kafka::ConsumerError;
 use crate::ingest::{DecodeError, SpecError};
 use crate::state::{RollupsError, StateError};
@@ -40,6 +41,9 @@ pub enum RunError {
     /// Rollups cannot be kept.
     #[error(transparent)]
     Rollups(#[from] RollupsError),
+    /// The catalogue cannot be opened.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
     /// The engine gave up.
     #[error(transparent)]
     Engine(#[from] EngineError),

@@ -25,6 +25,7 @@ const ALERTS: &str = "apiwarden_alerts_total";
 const RETRIES: &str = "apiwarden_sink_retries_total";
 const LOST_LETTERS: &str = "apiwarden_lost_dead_letters_total";
 const WATERMARK: &str = "apiwarden_watermark_seconds";
+const CATALOG_BEHIND: &str = "apiwarden_catalog_behind";
 const HEARD: &str = "apiwarden_last_record_seconds";
 const LAG: &str = "apiwarden_lag";
 const READY: &str = "apiwarden_ready";
@@ -85,6 +86,7 @@ fn describe() {
         Unit::Seconds,
         "Event time up to which everything is evaluated, seconds since the epoch."
     );
+    describe_gauge!(CATALOG_BEHIND, "1 while the catalogue cannot be written, else 0; nothing is lost meanwhile.");
     describe_gauge!(HEARD, Unit::Seconds, "When records were last read, seconds since the epoch.");
     describe_gauge!(LAG, Unit::Count, "Records in Kafka that were not read yet, as of the last fetch.");
     describe_gauge!(READY, "1 while records can be read and alerts delivered, else 0.");
@@ -121,6 +123,11 @@ pub(super) fn engine(counters: &super::Counters, watermark: Option<i64>) {
     if let Some(micros) = watermark {
         gauge!(WATERMARK).set(micros as f64 / 1e6);
     }
+}
+
+/// Sets whether the catalogue lacks what is kept.
+pub(super) fn catalog_behind(is_behind: bool) {
+    gauge!(CATALOG_BEHIND).set(f64::from(u8::from(is_behind)));
 }
 
 /// Sets when records were last read, microseconds since the epoch.

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use rdkafka::message::Message;
 
 use super::admin::{Admin, Health};
+use super::cataloguer::Cataloguer;
 use super::dead_letter::Form;
 pub use super::error::RunError;
 use super::outlet::{Letters, MAX_RETRY_PAUSE, MIN_RETRY_PAUSE, Outlet};
@@ -46,8 +47,7 @@ pub(crate) trait Machine {
     fn idle(&mut self, partition: &str) -> Result<Vec<Alert>, EngineError>;
     fn tick(&mut self, time: i64) -> Vec<Alert>;
     fn newest(&self) -> Option<i64>;
-    fn closed_rows(&self) -> &[Row];
-    fn forget_closed_rows(&mut self);
+    fn take_closed_rows(&mut self) -> Vec<Row>;
     fn snapshot(&self) -> Result<Vec<u8>, EngineError>;
     fn watermark(&self) -> Option<i64>;
     fn counters(&self) -> Counters;
@@ -69,11 +69,8 @@ impl Machine for Engine {
     fn newest(&self) -> Option<i64> {
         Self::newest(self)
     }
-    fn closed_rows(&self) -> &[Row] {
-        Self::closed_rows(self)
-    }
-    fn forget_closed_rows(&mut self) {
-        Self::forget_closed_rows(self);
+    fn take_closed_rows(&mut self) -> Vec<Row> {
+        Self::take_closed_rows(self)
     }
     fn snapshot(&self) -> Result<Vec<u8>, EngineError> {
         Self::snapshot(self)
@@ -155,6 +152,7 @@ struct Shell<'a, M> {
     partitions: Partitions,
     ticks: Ticks,
     kept: KeptRollups,
+    cataloguer: Option<Cataloguer>,
     /// Number of the next part of kept rollups, and the day on which they were tidied last.
     next_part: u64,
     tidied: Option<i64>,
@@ -202,6 +200,9 @@ impl<'a, M: Machine> Shell<'a, M> {
             partitions: Partitions::resume(saved.offsets, patience, Instant::now()),
             ticks: Ticks::resume(saved.delay),
             kept: KeptRollups::of(&plan.state.directory.join("rollups")),
+            cataloguer: (plan.state.keep_rollups_days > 0)
+                .then(|| Cataloguer::open(&plan.state.directory.join("catalog"), Arc::clone(&plan.vendors)))
+                .transpose()?,
             next_part: saved.next_part,
             tidied: None,
             watermark: machine.watermark(),
@@ -402,10 +403,9 @@ impl<'a, M: Machine> Shell<'a, M> {
 
     /// Writes the rows of closed buckets. Should the checkpoint behind it fail, the same part is written again.
     fn keep_rows(&mut self) -> Result<(), RunError> {
-        let rows = self.machine.closed_rows();
+        let rows = self.machine.take_closed_rows();
         let Some(today) = rows.iter().map(|row| day_of(row.bucket)).max() else { return Ok(()) };
-        self.kept.write(self.next_part, rows)?;
-        self.machine.forget_closed_rows();
+        self.kept.write(self.next_part, &rows)?;
         if self.tidied.is_none_or(|day| day < today) {
             self.kept.tidy(today, self.next_part, self.plan.state.keep_rollups_days)?;
             self.tidied = Some(today);
@@ -431,6 +431,10 @@ impl<'a, M: Machine> Shell<'a, M> {
             watch: self.watch.snapshot()?,
         })?;
         metrics::checkpoint(started.elapsed().as_secs_f64(), bytes);
+        // Behind the checkpoint, so that what is in the catalogue is never counted again.
+        if let Some(cataloguer) = &mut self.cataloguer {
+            cataloguer.catch_up(&self.kept, self.next_part);
+        }
         self.saved_at = Instant::now();
         self.records_since = 0;
         Ok(())

@@ -2,6 +2,7 @@
 //!
 //! Not here: decoding (`ingest`) and what is kept (`catalog`).
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
@@ -9,8 +10,9 @@ use clap::Args;
 use super::Store;
 use crate::catalog::{Catalog, Limits};
 use crate::cli::output::report;
-use crate::cli::reading::{Reading, Setup, read};
+use crate::cli::reading::{Setup, read};
 use crate::rollup::{Records, Rollup, bucket_of};
+use crate::state::KeptRollups;
 
 /// Rows that are gathered before they are written: more merge in memory, and fewer in the database.
 const MAX_ROWS: usize = 100_000;
@@ -21,23 +23,40 @@ const MAX_RECORDS: u64 = 32 << 20;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   apiwarden catalog build --input logs/2026-09/ --store catalog
+  apiwarden catalog build --from-rollups state/rollups --store catalog
   zstd -dc old.zst | apiwarden catalog build --pipeline pipelines/egress-ecs.toml --input - --store catalog")]
 pub(super) struct Build {
-    #[command(flatten)]
-    reading: Reading,
+    /// Log files, directories or globs; `-` for standard input.
+    #[arg(long, short, value_name = "PATH", num_args = 1.., required_unless_present = "from_rollups")]
+    input: Vec<String>,
+    /// Pipeline file; uses its [source.registry], [decode], [fingerprint], [vendors] and [enrichment]. Without one the format is detected.
+    #[arg(long, value_name = "FILE")]
+    pipeline: Option<PathBuf>,
+    /// Build from kept rollups instead of logs: what `run` keeps in its state directory, and `scan --keep-rollups` writes.
+    #[arg(long, value_name = "DIR", conflicts_with = "input")]
+    from_rollups: Option<PathBuf>,
     #[command(flatten)]
     store: Store,
 }
 
 impl Build {
     pub fn run(self) -> anyhow::Result<()> {
-        let setup = Setup::of(self.reading.pipeline.as_deref())?;
+        let setup = Setup::of(self.pipeline.as_deref())?;
         let mut catalog = Catalog::open(&self.store.store, Arc::clone(&setup.vendors), Limits::default())?;
         let mut rebuild = catalog.rebuild()?;
+        if let Some(directory) = &self.from_rollups {
+            let kept = KeptRollups::of(directory);
+            let days = kept.days()?;
+            anyhow::ensure!(!days.is_empty(), "{}: no kept rollups there", directory.display());
+            for day in days {
+                rebuild.add(&kept.read(day)?.into_rows())?;
+            }
+            return Ok(rebuild.finish(None)?);
+        }
         let mut gathered = Rollup::default();
         let mut records = Records::default();
         let (mut remembered, mut repeated) = (0, 0);
-        let intake = read(&self.reading.inputs, &setup, |mut calls| {
+        let intake = read(&self.input, &setup, |mut calls| {
             calls.retain(|call, _| {
                 let is_repeated = records.is_repeated(bucket_of(call.time), call);
                 repeated += u64::from(is_repeated);

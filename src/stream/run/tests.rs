@@ -50,10 +50,9 @@ impl Machine for Echo {
     fn newest(&self) -> Option<i64> {
         None
     }
-    fn closed_rows(&self) -> &[crate::rollup::Row] {
-        &[]
+    fn take_closed_rows(&mut self) -> Vec<crate::rollup::Row> {
+        Vec::new()
     }
-    fn forget_closed_rows(&mut self) {}
     fn snapshot(&self) -> Result<Vec<u8>, EngineError> {
         Ok(self.seen.join("\n").into_bytes())
     }
@@ -254,10 +253,9 @@ impl Machine for Strict {
     fn newest(&self) -> Option<i64> {
         None
     }
-    fn closed_rows(&self) -> &[crate::rollup::Row] {
-        &[]
+    fn take_closed_rows(&mut self) -> Vec<crate::rollup::Row> {
+        Vec::new()
     }
-    fn forget_closed_rows(&mut self) {}
     fn snapshot(&self) -> Result<Vec<u8>, EngineError> {
         Ok(Vec::new())
     }
