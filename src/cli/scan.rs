@@ -100,7 +100,8 @@ impl Scan {
         let bundle = setup.bundle(&self.model)?;
         // Opened first: a path that cannot be written is reported before an hour of reading.
         let mut file = (self.output.as_os_str() != "-").then(|| self.open_output()).transpose()?;
-        let scanned = scan(&self.reading.inputs, &setup, &bundle, |_| (), |_| Ok(()))?;
+        let govern = |engine: &mut Engine| setup.rules.iter().for_each(|rules| engine.govern(Arc::clone(rules)));
+        let scanned = scan(&self.reading.inputs, &setup, &bundle, govern, |_| Ok(()))?;
         match &mut file {
             Some(file) => write(&scanned.alerts, file)?,
             None => write(&scanned.alerts, BufWriter::new(stdout())).context(STDOUT)?,
