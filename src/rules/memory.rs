@@ -112,8 +112,7 @@ impl Memory {
             is_idle: false,
         });
         // Of a bucket's rows the last by name: no order of rows shows.
-        let last = |bucket_start: i64, caller: &Name, vendor: &Name| (bucket_start, caller.clone(), vendor.clone());
-        if last(start, relation.caller(), relation.vendor()) >= last(used.last_seen, &used.caller, &used.vendor) {
+        if (start, relation.caller(), relation.vendor()) >= (used.last_seen, &used.caller, &used.vendor) {
             (used.caller, used.vendor) = (relation.caller().clone(), relation.vendor().clone());
             used.account = relation.account().clone();
         }

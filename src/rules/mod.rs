@@ -262,3 +262,65 @@ pub fn sigma_files(path: &Path) -> Vec<Result<PathBuf, RuleError>> {
     let is_rule = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml");
     paths.into_iter().filter(|path| path.is_dir() || is_rule(path)).flat_map(|path| sigma_files(&path)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::sample::Sample;
+    use super::*;
+
+    /// Rows as samples write them.
+    fn rows(text: &str) -> Vec<Row> {
+        Sample::parse(text, true).unwrap().rows
+    }
+
+    fn policy(text: &str) -> Policy {
+        Policy::parse(Path::new("policy.toml"), text, &VendorPack::embedded(), &rule_names(&[])).unwrap()
+    }
+
+    /// Rule, caller and calls of each violation.
+    fn told(rules: &Rules, rows: &[Row], memory: &mut Memory) -> Vec<(String, String, i64)> {
+        let violations = rules.judge(rows, rows[0].bucket, memory);
+        violations.into_iter().map(|one| (one.rule, one.caller.to_string(), one.calls)).collect()
+    }
+
+    #[test]
+    fn a_violation_is_one_for_each_rule_and_subject_and_is_told_once_a_day() {
+        let (rules, mut memory) = (Rules::default(), Memory::default());
+        let plain = "vendor=google, caller=a, host=g.com, scheme=http, calls=3, ok=3";
+        let both = rows(&format!("{plain}; {plain}, client=curl; {plain}, day=1"));
+        let expected = vec![("plaintext".to_owned(), "a".to_owned(), 6)];
+        assert_eq!(told(&rules, &both[..2], &mut memory), expected);
+        assert_eq!(told(&rules, &both[..2], &mut memory), []);
+        assert_eq!(told(&rules, &both[2..], &mut memory), [("plaintext".to_owned(), "a".to_owned(), 3)]);
+    }
+
+    #[test]
+    fn the_order_of_rows_does_not_show() {
+        let text = "vendor=stripe, host=s.com, caller=a, credential=k; vendor=stripe, host=s.com, caller=b; \
+                    vendor=stripe, host=s.com, caller=c, credential=k, scheme=http";
+        let of = |rows: &[Row]| told(&Rules::default(), rows, &mut Memory::default());
+        let mut rows = rows(text);
+        let forwards = of(&rows);
+        rows.reverse();
+        assert_eq!(of(&rows), forwards);
+        assert_eq!(forwards.len(), 4, "two share, one lacks a credential, one is plaintext: {forwards:?}");
+    }
+
+    #[test]
+    fn a_rule_that_is_off_or_excepted_finds_nothing_and_its_level_is_the_policys() {
+        let plain = rows("vendor=google, caller=a, host=g.com, scheme=http");
+        let of =
+            |text: &str| Rules::new(policy(text), Vec::new()).judge(&plain, plain[0].bucket, &mut Memory::default());
+        assert_eq!(of("[levels]\nplaintext = \"critical\"\n")[0].level, Level::Critical);
+        assert!(of("[levels]\nplaintext = \"off\"\n").is_empty());
+        assert!(of("[[exceptions]]\nrules = [\"*\"]\nreason = \"r\"\nexpires = 2026-01-01\n").is_empty());
+    }
+
+    #[test]
+    fn what_rules_remember_is_the_same_after_storage() {
+        let (rules, mut memory) = (Rules::default(), Memory::default());
+        told(&rules, &rows("vendor=stripe, caller=a, credential=k, content_type=application/json"), &mut memory);
+        let stored = postcard::to_stdvec(&memory).unwrap();
+        assert_eq!(postcard::from_bytes::<Memory>(&stored).unwrap(), memory);
+    }
+}

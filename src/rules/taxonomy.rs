@@ -357,12 +357,10 @@ impl Reads {
     pub fn texts(self, of: Ended<'_>) -> Vec<Cow<'_, str>> {
         let endpoint = of.relation.endpoint().as_str();
         let http = endpoint.split_once(' ').filter(|_| of.relation.view() == View::Egress);
-        let (service, name) = endpoint.split_once(':').unwrap_or(("", endpoint));
-        let bare = |text: &'static str, from: &str| from.strip_suffix(text).unwrap_or(from).len();
-        let operation = &endpoint[..bare(WITHOUT_MFA, endpoint)];
-        let name = &name[..bare(WITHOUT_MFA, name)];
+        let operation = endpoint.strip_suffix(WITHOUT_MFA).unwrap_or(endpoint);
+        let (service, name) = operation.split_once(':').unwrap_or(("", operation));
         let path = http.map(|(_, path)| path).unwrap_or_default();
-        let one = |text: &'_ str| -> Vec<String> { if text.is_empty() { Vec::new() } else { vec![text.to_owned()] } };
+        let one = |text: &str| Vec::from_iter((!text.is_empty()).then(|| text.to_owned()));
         let owned = match self {
             Self::Text(dimension) => return borrowed(of.relation.name(dimension).as_str()),
             Self::Count(_) | Self::Nothing(_) => Vec::new(),
