@@ -469,6 +469,20 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_that_asks_for_success_in_words_or_by_null_matches_calls_without_an_error() {
+        let text = "title: t\nlogsource:\n    product: aws\n    service: cloudtrail\ndetection:\n    e:\n        eventName: DeleteFlowLogs\n    \
+                    s_1:\n        errorCode: Success\n    s_2:\n        errorCode: null\n    condition: e and 1 of s_*\n";
+        let file = read(text).unwrap();
+        let calls = |end: &str| {
+            let sample =
+                Sample::parse(&format!("view=audit, vendor=aws, endpoint=ec2:DeleteFlowLogs{end}"), true).unwrap();
+            let matched = file.rules[0].matched(&sample.rows[0].relation)?;
+            file.rules[0].calls_of(&sample.rows[0], matched)
+        };
+        assert_eq!((calls(""), calls(", client_error=1"), calls(", denied=1")), (Some(1), None, None));
+    }
+
+    #[test]
     fn measures_have_names_that_rules_can_use() {
         assert!(MEASURES.iter().all(|measure| own_fields().any(|name| name == measure.name)));
     }

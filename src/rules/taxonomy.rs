@@ -8,7 +8,7 @@
 
 use std::borrow::Cow;
 
-use crate::calls::{DIMENSIONS, Dimension, MEASURES, Measure, Outcome, Relation, View, WITHOUT_MFA};
+use crate::calls::{DIMENSIONS, Dimension, MEASURES, Measure, Outcome, PrincipalKind, Relation, View, WITHOUT_MFA};
 
 /// Where a rule's log comes from, and what its fields are.
 #[derive(Debug)]
@@ -61,6 +61,8 @@ pub(super) enum Reads {
     Mfa,
     /// CloudTrail's `userIdentity.type`.
     IdentityType,
+    /// CloudTrail's type of a session's issuer.
+    IssuerType,
     /// Nothing keeps it; why.
     Nothing(&'static str),
 }
@@ -80,6 +82,7 @@ const AWS: LogSource = LogSource {
         ("errorCode", Reads::ErrorCode),
         ("status", Reads::Success),
         ("userIdentity.type", Reads::IdentityType),
+        ("userIdentity.sessionContext.sessionIssuer.type", Reads::IssuerType),
         ("userIdentity.userName", Reads::Text(Dimension::Caller)),
         ("userIdentity.sessionContext.sessionIssuer.userName", Reads::Text(Dimension::Caller)),
         ("awsRegion", Reads::Text(Dimension::Region)),
@@ -383,6 +386,10 @@ impl Reads {
             }
             Self::Mfa => one(if endpoint.ends_with(WITHOUT_MFA) { "No" } else { "" }),
             Self::IdentityType => return identity_types(of.relation).iter().map(|text| Cow::Borrowed(*text)).collect(),
+            Self::IssuerType => one(match of.relation.principal() {
+                PrincipalKind::Role | PrincipalKind::SingleSignOn => "Role",
+                _ => "",
+            }),
             Self::Outcome | Self::ErrorCode | Self::Status | Self::Success => {
                 return of_outcome(self, of.outcome).iter().map(|text| Cow::Borrowed(*text)).collect();
             }
@@ -395,9 +402,12 @@ impl Reads {
         match self {
             Self::Outcome | Self::ErrorCode | Self::Status | Self::Success => {
                 let texts = OUTCOMES.iter().flat_map(|(outcome, _)| of_outcome(self, *outcome));
-                Some(texts.copied().filter(|text| *text != CLIENT_ERROR).collect())
+                // Rules ask for it beside null, in case some AWS service writes it; no row has it.
+                let never = (self == Self::ErrorCode).then_some("Success");
+                Some(texts.copied().filter(|text| *text != CLIENT_ERROR).chain(never).collect())
             }
             Self::Mfa => Some(vec!["No"]),
+            Self::IssuerType => Some(vec!["Role"]),
             Self::IdentityType => Some(IDENTITIES.iter().flat_map(|(_, types)| *types).copied().collect()),
             Self::Text(Dimension::Scheme) => Some(vec!["http", "https"]),
             Self::Text(Dimension::TlsVersion) => Some(vec!["ssl2", "ssl3", "1.0", "1.1", "1.2", "1.3"]),
@@ -438,7 +448,7 @@ impl Reads {
             Self::ErrorCode => Some("denials, throttling and server errors are told apart, not their codes"),
             Self::Status => Some("401 and 403 are one class"),
             Self::Url | Self::Path | Self::Extension => Some("paths are templates: what varies is not told apart"),
-            Self::IdentityType => Some("kinds of principals stand for several types of identity"),
+            Self::IdentityType | Self::IssuerType => Some("kinds of principals stand for several types of identity"),
             Self::GoogleMethod => Some("methods have neither package nor version"),
             _ => None,
         }
@@ -453,7 +463,7 @@ fn borrowed(text: &str) -> Vec<Cow<'_, str>> {
 const IDENTITIES: [(&str, &[&str]); 5] = [
     ("root", &["Root"]),
     ("user", &["IAMUser", "FederatedUser"]),
-    ("single_sign_on", &["IdentityCenterUser", "SAMLUser"]),
+    ("single_sign_on", &["AssumedRole", "IdentityCenterUser", "SAMLUser"]),
     ("role", &["AssumedRole", "Role", "WebIdentityUser"]),
     ("vendor_service", &["AWSService"]),
 ];

@@ -17,7 +17,7 @@ use crate::rollup::Row;
 /// # Errors
 /// None in practice: a test reads every sample and the policy.
 pub fn test_pack() -> Result<Vec<FailedSample>, String> {
-    let failed = RULES.iter().map(|rule| failed_of(rule)).collect::<Result<Vec<_>, _>>()?;
+    let failed = RULES.iter().map(failed_of).collect::<Result<Vec<_>, _>>()?;
     Ok(failed.into_iter().flatten().collect())
 }
 
