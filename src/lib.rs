@@ -16,6 +16,8 @@ pub mod features;
 
 pub mod models;
 
+pub mod rules;
+
 pub mod detect;
 
 pub mod catalog;

@@ -26,8 +26,11 @@ impl CorrelationKey {
         finding.novelty.as_deref().map(|name| Self { kind, view: subject.view, name: name.to_owned() })
     }
 
-    /// The keys of a finding's credential and caller.
+    /// The keys of a finding's credential and caller; a violated rule is an incident of its own.
     pub(super) fn of_subject(subject: &Subject, finding: &Finding) -> Vec<Self> {
+        if !subject.rule.is_empty() {
+            return Vec::new();
+        }
         let key = |kind, name: &str| Self { kind, view: subject.view, name: name.to_owned() };
         let credential = finding.credential.as_deref().map(|name| key(KeyKind::Credential, name));
         let caller = Some(subject.caller.as_str()).filter(|caller| !caller.is_empty());

@@ -247,9 +247,10 @@ impl Incident {
 
 /// The id of an incident: a hash of who, whom, in which account (where that is known), when it began and whether it pages.
 fn id_of(subject: &Subject, time: i64, pages: bool) -> String {
-    let Subject { view, vendor, account, caller } = subject;
+    let Subject { view, vendor, account, caller, rule } = subject;
     let account = if account.is_empty() { String::new() } else { format!("\u{1f}{account}") };
-    let name = format!("{}\u{1f}{vendor}{account}\u{1f}{caller}\u{1f}{time}\u{1f}{pages}", view.as_str());
+    let rule = if rule.is_empty() { String::new() } else { format!("\u{1f}{rule}") };
+    let name = format!("{}\u{1f}{vendor}{account}\u{1f}{caller}\u{1f}{time}\u{1f}{pages}{rule}", view.as_str());
     format!("aw-{}", &blake3::hash(name.as_bytes()).to_hex()[..16])
 }
 

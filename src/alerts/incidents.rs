@@ -252,7 +252,7 @@ mod tests {
 
     fn subject(caller: &str, vendor: &str) -> Subject {
         let vendor = vendor.to_owned();
-        Subject { view: View::Egress, vendor, account: String::new(), caller: caller.to_owned() }
+        Subject { view: View::Egress, vendor, account: String::new(), caller: caller.to_owned(), rule: String::new() }
     }
 
     fn finding(name: &'static str, time: i64) -> Finding {

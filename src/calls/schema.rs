@@ -275,6 +275,11 @@ macro_rules! measures {
         #[repr(usize)]
         pub enum Measure { $($(#[$doc])* $variant,)* }
 
+        impl Measure {
+            /// Every measure, in the order of [`MEASURES`].
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+        }
+
         /// Every measure, in the order of [`Measure`].
         pub const MEASURES: [MeasureColumn; [$(Measure::$variant,)*].len()] =
             [$(MeasureColumn { name: $name, merge: Merge::$merge },)*];

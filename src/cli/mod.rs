@@ -21,6 +21,7 @@ mod output;
 mod output_file;
 mod reading;
 mod rows;
+mod rules;
 mod run;
 mod scan;
 mod simulate;
@@ -64,6 +65,7 @@ enum Command {
     Formats(formats::Formats),
     Init(init::Init),
     Detectors(detectors::Detectors),
+    Rules(rules::Rules),
     Inject(inject::Inject),
     Simulate(simulate::Simulate),
     Completions(completions::Completions),
@@ -94,6 +96,7 @@ impl Arguments {
             Command::Formats(command) => command.run(),
             Command::Init(command) => command.run(),
             Command::Detectors(command) => command.run(),
+            Command::Rules(command) => command.run(),
             Command::Inject(command) => command.run(),
             Command::Simulate(command) => command.run(),
             Command::Completions(command) => command.run(),

@@ -19,6 +19,7 @@ use crate::ingest::{
 };
 use crate::models::bundle::{Bundle, BundleError};
 use crate::pipeline::{self, Detection, Plan, default_key_file};
+use crate::rules::Rules;
 
 /// Records that are decoded at once.
 const RECORDS_PER_PIECE: usize = 512;
@@ -49,6 +50,8 @@ pub(super) struct Setup {
     pub vendors: Arc<VendorPack>,
     pub exclude: Vec<Exclude>,
     pub owners: OwnerDatabases,
+    /// Rules of governance, if any are configured.
+    pub rules: Option<Arc<Rules>>,
     /// The triage model, if one is configured.
     pub triage: Option<Triage>,
 }
@@ -64,10 +67,11 @@ impl Setup {
         let key = Plan::key(&key_file).context("fingerprint key")?;
         let vendors = plan.as_ref().map_or_else(VendorPack::embedded, |plan| Arc::clone(&plan.vendors));
         let registry = plan.as_ref().and_then(|plan| plan.registry.clone());
+        let rules = plan.as_ref().and_then(|plan| plan.rules.clone());
         let plan = plan.map(|plan| (plan.decode, plan.detection, plan.exclude, plan.owners, plan.triage_model));
         let (decode, detection, exclude, owners, triage) = plan.unwrap_or_default();
         let triage = triage.map(|model| Triage::load(&model)).transpose()?;
-        Ok(Self { key: Arc::new(key), decode, registry, detection, vendors, exclude, owners, triage })
+        Ok(Self { key: Arc::new(key), decode, registry, detection, vendors, exclude, owners, rules, triage })
     }
 
     /// A decoder that has seen nothing.

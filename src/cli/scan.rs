@@ -111,7 +111,8 @@ impl Scan {
         let mut file = (self.output.as_os_str() != "-").then(|| self.open_output()).transpose()?;
         let kept = self.keep_rollups.as_deref().map(KeptRollups::of);
         kept.as_ref().map_or(Ok(()), KeptRollups::ensure_empty)?;
-        let scanned = scan(&self.reading.inputs, &setup, &bundle, kept.as_ref(), |_| (), |_| Ok(()))?;
+        let govern = |engine: &mut Engine| setup.rules.iter().for_each(|rules| engine.govern(Arc::clone(rules)));
+        let scanned = scan(&self.reading.inputs, &setup, &bundle, kept.as_ref(), govern, |_| Ok(()))?;
         match &mut file {
             Some(file) => write(&scanned.alerts, file)?,
             None => write(&scanned.alerts, BufWriter::new(stdout())).context(STDOUT)?,

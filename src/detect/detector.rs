@@ -20,6 +20,7 @@ use crate::models::baseline::{Baseline, Verdict};
 use crate::models::bundle::Bundle;
 use crate::models::hourly::Means;
 use crate::rollup::Row;
+use crate::rules::Rules;
 
 /// What all detectors see at the end of a bucket.
 #[derive(Clone, Copy)]
@@ -34,6 +35,8 @@ pub struct Context<'a> {
     pub store: &'a Store,
     /// What all callers do alike.
     pub company: &'a Company,
+    /// The rules of governance, where some are configured.
+    pub rules: Option<&'a Rules>,
     /// Which incidents are open.
     pub incidents: &'a dyn OpenIncidents,
     /// The bucket that ends.

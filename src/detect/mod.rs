@@ -28,6 +28,7 @@ mod endpoint_mix;
 mod explanation;
 mod finding;
 mod fused_tests;
+mod governance;
 mod logs_stopped;
 mod mass_operation;
 mod memory;
@@ -103,6 +104,7 @@ pub static DETECTORS: &[DetectorKind] = &[
     DetectorKind::of::<mass_operation::MassOperation>(),
     DetectorKind::of::<privileged_endpoint::PrivilegedEndpoint>(),
     DetectorKind::of::<weak_transport::WeakTransport>(),
+    DetectorKind::of::<governance::Governance>(),
     DetectorKind::of::<logs_stopped::LogsStopped>(),
     DetectorKind::of::<silence::Silence>(),
     DetectorKind::of::<company_wide::CompanyWide>(),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::calls::View;
 use crate::features::Entity;
 
-/// Whom an incident is about: a caller at a vendor, or a vendor as a whole (no caller).
+/// Whom an incident is about: a caller at a vendor, or a vendor as a whole (no caller); by which rule, where it violates one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Subject {
     /// The view.
@@ -18,6 +18,8 @@ pub struct Subject {
     pub account: String,
     /// The caller; empty where the incident is about the vendor as a whole.
     pub caller: String,
+    /// The rule of governance that is violated, each an incident of its own; empty for all else.
+    pub rule: String,
 }
 
 impl Subject {
@@ -28,6 +30,7 @@ impl Subject {
             vendor: pair.vendor.to_string(),
             account: pair.account().to_owned(),
             caller: pair.caller.to_string(),
+            rule: String::new(),
         }
     }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use crate::calls::PackError;
+use crate::rules::RuleError;
 
 /// Why a configuration file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +24,9 @@ pub enum PipelineError {
     /// A file in the vendor directory cannot be used.
     #[error(transparent)]
     Vendors(#[from] PackError),
+    /// A file of rules or the policy cannot be used.
+    #[error(transparent)]
+    Rules(#[from] RuleError),
     /// A field is missing, unknown or wrong.
     #[error("{}:{line}: {field}: {problem}", file.display())]
     Field {

@@ -41,6 +41,7 @@ struct Spec {
     train: Train,
     #[serde(default)]
     detection: Detection,
+    governance: Option<Governance>,
     #[serde(default)]
     triage: Triage,
     #[serde(default)]
@@ -105,6 +106,14 @@ impl Default for Detection {
     fn default() -> Self {
         Self { alerts_per_day: 1.0, allowed_lateness_seconds: 60, campaigns: Vec::new() }
     }
+}
+
+/// `[governance]`: the shipped rules, Sigma rules and the policy. Without the section no rule is in force.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Governance {
+    rules: Option<PathBuf>,
+    policy: Option<PathBuf>,
 }
 
 /// `[triage]`: analysts' verdicts, and the model trained on them.

@@ -11,11 +11,12 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 
 use super::diagnostic::{PipelineError, Text};
-use super::{Admin, DeadLetter, Detection, Fingerprint, Spec, State, Triage};
+use super::{Admin, DeadLetter, Detection, Fingerprint, Governance, Spec, State, Triage};
 use crate::alerts::sinks::{self, Rotation, SINKS, SectionError, SinkPlan, SinkSpec, Surroundings};
 use crate::calls::{Exclude, FingerprintKey, KeyError, OwnerDatabases, VendorPack};
 use crate::ingest::connection::ConnectionError;
 use crate::ingest::{DecodeSpec, Decoder, Registry, SpecError, kafka, registry};
+use crate::rules::{Rules, Sources};
 
 /// Environment variable that holds the fingerprint key and overrides the key file.
 const KEY_VARIABLE: &str = "APIWARDEN_FINGERPRINT_KEY";
@@ -53,6 +54,8 @@ pub struct Plan {
     pub exclude: Vec<Exclude>,
     /// Alert budget, tolerance for late calls, declared campaigns.
     pub detection: Detection,
+    /// Rules of governance, if any are configured.
+    pub rules: Option<Arc<Rules>>,
     /// Analysts' verdicts, and the model trained on them.
     pub triage: TriagePlan,
     /// Where alerts go.
@@ -80,6 +83,8 @@ pub struct ReadingPlan {
     pub exclude: Vec<Exclude>,
     /// Alert budget, tolerance for late calls, declared campaigns.
     pub detection: Detection,
+    /// Rules of governance, if any are configured.
+    pub rules: Option<Arc<Rules>>,
     /// The triage model, as `alerts learn` wrote it.
     pub triage_model: Option<PathBuf>,
     /// The schema registry, if any.
@@ -165,10 +170,12 @@ fn check_reading(text: &Text<'_>) -> Result<ReadingPlan, PipelineError> {
         check(text)?;
     }
     let around = Surroundings { connection: None, directory: directory_of(text) };
+    let vendors = read_vendors(text, spec.vendors.directory, &around)?;
     Ok(ReadingPlan {
+        rules: read_rules(spec.governance, &vendors, &around)?,
         decode: spec.decode,
         key_file: key_file(spec.fingerprint, &around),
-        vendors: read_vendors(text, spec.vendors.directory, &around)?,
+        vendors,
         owners: owners(spec.enrichment, &around),
         exclude: spec.train.exclude,
         detection: spec.detection,
@@ -216,13 +223,15 @@ fn check(text: &Text<'_>) -> Result<Plan, PipelineError> {
     let dead_letter = read_dead_letter(text, spec.dead_letter, &around, &state)?;
     let sinks = read_sinks(text, sections, &around)?;
     refuse_own_topics(text, &source.topics, &sinks, &dead_letter)?;
+    let vendors = read_vendors(text, spec.vendors.directory, &around)?;
     Ok(Plan {
+        rules: read_rules(spec.governance, &vendors, &around)?,
         file: text.file.to_owned(),
         source,
         registry,
         decode: spec.decode,
         key_file: key_file(spec.fingerprint, &around),
-        vendors: read_vendors(text, spec.vendors.directory, &around)?,
+        vendors,
         owners: owners(spec.enrichment, &around),
         bundle: around.path(&model.bundle),
         exclude: spec.train.exclude,
@@ -378,6 +387,16 @@ fn read_vendors(
         return Err(text.at(&["vendors", "directory"], problem));
     }
     Ok(Arc::new(VendorPack::with_directory(&directory)?))
+}
+
+fn read_rules(
+    written: Option<Governance>,
+    vendors: &VendorPack,
+    around: &Surroundings,
+) -> Result<Option<Arc<Rules>>, PipelineError> {
+    let Some(Governance { rules, policy }) = written else { return Ok(None) };
+    let path = |path: PathBuf| around.path(&path);
+    Ok(Some(Arc::new(Rules::load(&Sources { rules: rules.map(path), policy: policy.map(path) }, vendors)?)))
 }
 
 fn plan_triage(written: Triage, logs: &kafka::Source, around: &Surroundings, state: &State) -> TriagePlan {

@@ -19,9 +19,10 @@ use crate::calls::{Calls, Templates, View};
 use crate::features::Entity;
 use crate::models::bundle::Bundle;
 use crate::rollup::{Records, Rollup, Row, bucket_of};
+use crate::rules::Rules;
 
 /// Version of the snapshot's layout.
-const SNAPSHOT_VERSION: u32 = 8;
+const SNAPSHOT_VERSION: u32 = 9;
 /// Why the engine cannot go on.
 #[derive(Debug, Error)]
 pub enum EngineError {
@@ -215,6 +216,11 @@ impl Engine {
     /// has such a day. Nothing that is told depends on it, and it is no part of a snapshot.
     pub fn observe(&mut self, observer: impl FnMut(&Entity, i64, f64) + Send + 'static) {
         self.evaluator.observer = Some(Box::new(observer));
+    }
+
+    /// Judges by these rules of governance from now on. They are no part of a snapshot; what they remember is.
+    pub fn govern(&mut self, rules: Arc<Rules>) {
+        self.evaluator.govern(rules);
     }
 
     /// The partitions that are read from now on: each holds the watermark back until it was heard or is idle.

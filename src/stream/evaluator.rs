@@ -29,6 +29,7 @@ use crate::models::peers::behaviour;
 use crate::models::seasonality::cell_of;
 use crate::models::statistic::STATISTICS;
 use crate::rollup::{Row, bucket_start};
+use crate::rules::Rules;
 
 /// Entities from which a bucket's are judged by several workers: below, handing out costs more than judging.
 const MIN_PARALLEL: usize = 256;
@@ -73,6 +74,7 @@ struct By {
     models: Models,
     settings: EngineSettings,
     budget: Budget,
+    rules: Option<Arc<Rules>>,
 }
 
 impl By {
@@ -84,7 +86,8 @@ impl By {
         (bucket, time): (i64, i64),
     ) -> Context<'a> {
         let Self { bundle, models, budget, .. } = self;
-        Context { bundle, models, budget: *budget, store, company, incidents, bucket, time }
+        let rules = self.rules.as_deref();
+        Context { bundle, models, budget: *budget, store, company, rules, incidents, bucket, time }
     }
 }
 
@@ -190,8 +193,13 @@ impl Evaluator {
         let between = bundle.expectations.between_callers();
         let budget = Budget::new(settings.alerts_per_day, bundle.views.keys().copied());
         let models = Models::read(&bundle.detectors)?;
-        let by = By { bundle, models, settings, budget };
+        let by = By { bundle, models, settings, budget, rules: None };
         Ok(Self { by, between, memory, observer: None })
+    }
+
+    /// Judges by these rules of governance from now on.
+    pub fn govern(&mut self, rules: Arc<Rules>) {
+        self.by.rules = Some(rules);
     }
 
     /// Judges what was called for the first time in a minute of a bucket that may still be open.

@@ -94,10 +94,16 @@ pub fn run(plan: &Plan, bundle: Arc<Bundle>, key: Arc<FingerprintKey>, shutdown:
     let version = bundle.manifest.version.clone();
     let keeps_rows = plan.state.keep_rollups_days > 0;
     let settings = EngineSettings { keeps_rows, ..EngineSettings::from(&plan.detection) };
-    let engine = match &saved {
+    let mut engine = match &saved {
         Some(saved) => Engine::restore(bundle, settings, &saved.engine)?,
         None => Engine::new(bundle, settings)?,
     };
+    if let Some(rules) = &plan.rules {
+        for rule in rules.unevaluable() {
+            tracing::warn!(file = %rule.file.display(), line = rule.line, reason = rule.reason, "a rule is not evaluated");
+        }
+        engine.govern(Arc::clone(rules));
+    }
     run_machine(plan, engine, version, key, store, saved, shutdown)
 }
 

@@ -25,7 +25,7 @@ impl Raised {
     pub fn by(alert: &Alert) -> Self {
         let caller = alert.caller.clone().unwrap_or_default();
         let account = alert.account.clone().unwrap_or_default();
-        let subject = Subject { view: alert.view, vendor: alert.vendor.clone(), account, caller };
+        let subject = Subject { view: alert.view, vendor: alert.vendor.clone(), account, caller, rule: String::new() };
         Self { detector: alert.detector.clone(), subject }
     }
 }

@@ -1,0 +1,42 @@
+//! More calls or bytes of a caller at a vendor in a day (UTC) than the policy allows.
+//!
+//! A day begins anew with its first bucket; only what was seen of it counts.
+
+use super::{Broken, Builtin, Judge, Level, Seen};
+use crate::calls::View;
+
+pub(super) const RULE: Builtin = Builtin {
+    name: "budget_exceeded",
+    summary: "more calls or bytes a day than the policy allows",
+    level: Level::Medium,
+    breaks: &[
+        "vendor=openai, caller=a, calls=60, ok=60; vendor=openai, caller=a, calls=60, ok=60, client=b",
+        "vendor=openai, caller=a, bytes_out_sum=5001",
+    ],
+    keeps: &[
+        "vendor=openai, caller=a, calls=60, ok=60; vendor=openai, caller=b, calls=60, ok=60",
+        "vendor=openai, caller=a, calls=60, ok=60; vendor=openai, caller=a, calls=60, ok=60, day=1",
+        "vendor=stripe, caller=a, calls=6000, ok=6000",
+    ],
+    judge: Judge::Row(judge),
+};
+
+fn judge(seen: &Seen<'_>) -> Option<Broken> {
+    let relation = seen.relation();
+    if relation.view() != View::Egress {
+        return None;
+    }
+    let [calls, bytes_out, bytes_in] = seen.memory.today(relation);
+    let (vendor, caller) = (relation.vendor(), relation.caller());
+    let mut budgets = seen.policy.budgets.iter().filter(|one| one.vendors.covers(vendor) && one.callers.covers(caller));
+    budgets.find_map(|budget| {
+        let limits = [
+            (calls, budget.calls, "calls"),
+            (bytes_out, budget.bytes_out, "bytes sent"),
+            (bytes_in, budget.bytes_in, "bytes received"),
+        ];
+        let (sum, max, unit) =
+            limits.into_iter().find_map(|(sum, max, unit)| Some((sum, max.filter(|max| sum > *max)?, unit)))?;
+        Some(Broken::new(format!("reached {sum} {unit} today"), format!("at most {max} {unit} a day")))
+    })
+}
