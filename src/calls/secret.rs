@@ -208,4 +208,14 @@ mod tests {
             assert!(looks_secret(token), "{token}");
         }
     }
+
+    #[test]
+    fn a_header_with_a_token_and_a_password_in_a_url_are_secrets_and_plain_words_are_not() {
+        for secret in ["Bearer abc123", "basic dXNlcjpw", "postgres://u:Pw9xKq2L@db/x"] {
+            assert!(looks_secret(secret), "{secret}");
+        }
+        for plain in ["token-service", "https://api.stripe.com/v1", "https://jo@git.x.io/a", "bearer"] {
+            assert!(!looks_secret(plain), "{plain}");
+        }
+    }
 }

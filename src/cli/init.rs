@@ -53,7 +53,10 @@ fn pipeline(survey: &Survey) -> String {
         ]),
         None => lines.extend(
             [
-                "# No known format. `custom` reads what [decode.fields] says: paths in JSON records, or groups of a pattern.",
+                "# No known format. Lines of NGINX, Apache HTTP Server or Squid are read by the format that the proxy is configured with:",
+                "# format = \"nginx\"",
+                "# log_format = '$remote_addr [$time_local] $host \"$request\" $status $body_bytes_sent $request_time'",
+                "# `custom` reads what [decode.fields] says: paths in JSON records, or groups of a pattern.",
                 "# format = \"custom\"",
                 "# pattern = '^(?P<when>\\S+) (?P<who>\\S+) (?P<to>\\S+)$'",
             ]

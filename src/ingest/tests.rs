@@ -123,3 +123,52 @@ fn what_a_shipper_wrapped_is_no_call_where_the_declared_format_says_so_of_the_in
         assert_eq!((decoded.skipped(), decoded.errors.len()), (1, 0), "{record}");
     }
 }
+
+/// The calls of a payload, as the endpoint, host and status of each.
+fn calls_of(payload: &[u8], spec: &DecodeSpec) -> Vec<(String, String)> {
+    let mut calls = builder();
+    Decoder::new(spec).unwrap().decode(payload, &message(1), &mut calls);
+    let calls = calls.finish();
+    let name = |call: &crate::calls::CallRow| {
+        let relation = calls.relation(call);
+        (relation.host().to_string(), format!("{:?}", call.outcome))
+    };
+    calls.rows().iter().map(name).collect()
+}
+
+#[test]
+fn utf16_without_a_mark_and_a_hole_of_nul_cost_no_record() {
+    let spec = DecodeSpec::default();
+    let line = format!("{ECS}\n");
+    let wide = |unit: fn(u16) -> [u8; 2]| line.encode_utf16().flat_map(unit).collect::<Vec<u8>>();
+    let holed = format!("{line}{}{line}", "\0".repeat(500)).into_bytes();
+    for (payload, count) in [(wide(u16::to_le_bytes), 1), (wide(u16::to_be_bytes), 1), (holed, 2)] {
+        assert_eq!(calls_of(&payload, &spec).len(), count);
+    }
+}
+
+#[test]
+fn of_tries_at_several_servers_the_last_counts_and_a_line_without_a_request_is_a_call() {
+    let spec = |log_format: &str| DecodeSpec {
+        format: Some("nginx".to_owned()),
+        log_format: Some(log_format.to_owned()),
+        ..DecodeSpec::default()
+    };
+    let tries = br#"10.0.0.7 [15/Sep/2026:10:00:00 +0200] "GET /p HTTP/1.1" 502, 200 api.x.example"#;
+    let tried = spec(r#"$remote_addr [$time_local] "$request" $upstream_status $host"#);
+    assert_eq!(calls_of(tries, &tried), [("api.x.example".to_owned(), "Ok".to_owned())]);
+    let thin = calls_of(
+        b"10.0.0.7 15/Sep/2026:10:00:00 +0200 api.x.example 200",
+        &spec("$remote_addr $time_local $host $status"),
+    );
+    assert_eq!(thin.len(), 1);
+}
+
+#[test]
+fn a_digest_file_is_no_call_and_a_tunnel_to_an_address_is_one() {
+    let digest = br#"{"awsAccountId":"1","digestStartTime":"2026-09-01T00:00:00Z","digestS3Bucket":"b","logFiles":[]}"#;
+    let decoded = Decoder::new(&DecodeSpec::default()).unwrap().decode(digest, &message(1), &mut builder());
+    assert_eq!((decoded.not_calls.get("digest_file"), decoded.errors.len()), (Some(&1), 0));
+    let tunnel = ECS.replace(r#""url":{"domain":"api.stripe.com"}"#, r#""url":{"original":"[2001:db8::5]:443"}"#);
+    assert_eq!(calls_of(tunnel.as_bytes(), &DecodeSpec::default()).len(), 1);
+}

@@ -100,6 +100,11 @@ fn spelled(text: &str, zone: Option<&TimeZone>) -> Time {
         return time.map_or(Time::Unreadable, |time| Time::At(time.as_microsecond()));
     };
     let rest = rest.trim_ascii();
+    // Go writes the name of a zone behind its offset: `+0000 UTC`.
+    let rest = match rest.iter().position(|byte| *byte == b' ') {
+        Some(at) if matches!(rest[0], b'+' | b'-') && rest[at + 1..].iter().all(u8::is_ascii_alphabetic) => &rest[..at],
+        _ => rest,
+    };
     if let Some(offset) = offset_seconds(rest) {
         return date.in_offset(offset).map_or(Time::Unreadable, Time::At);
     }
@@ -314,6 +319,7 @@ mod tests {
     fn one_time_is_read_however_it_is_spelled() {
         let expected = Time::At(1_789_459_200_000_000);
         for text in [
+            "2026-09-15 08:00:00 +0000 UTC",
             "2026-09-15T08:00:00Z",
             "2026-09-15T10:00:00+0200",
             "2026-09-15T10:00:00+02",

@@ -17,10 +17,10 @@ use crate::rollup::{bucket_of, bucket_start};
 
 /// A time so far ahead of a partition's newest is one caller's word until it is confirmed, microseconds.
 const AHEAD: i64 = 120_000_000;
-/// Calls in a row by which a single caller confirms it by itself.
-const ALONE: u32 = 64;
-/// The same of a partition that has shown no time yet.
-const ALONE_AT_FIRST: u32 = 8;
+/// Calls in a row by which a caller confirms it by itself, in a partition that others use too.
+const ALONE: u32 = 32;
+/// The same where nobody else was ever heard.
+const ALONE_EVER: u32 = 8;
 
 /// A time that one caller is ahead with.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -38,9 +38,10 @@ struct Progress {
     newest: Option<i64>,
     /// A time ahead of it that nobody has confirmed.
     jump: Option<Jump>,
-    /// Who called last, and how often in a row.
+    /// Who called last, how often in a row, and whether anybody else ever did.
     caller: u64,
     in_a_row: u32,
+    has_others: bool,
     /// Whether nothing more is expected for now.
     is_idle: bool,
     /// Whether another member reads it for now: its progress is kept for when it comes back.
@@ -50,7 +51,9 @@ struct Progress {
 impl Progress {
     /// Moves the newest time on to that of a call, unless only one caller's word speaks for it.
     fn advance(&mut self, time: i64, caller: u64) {
-        self.in_a_row = if self.caller == caller { self.in_a_row.saturating_add(1) } else { 1 };
+        let is_same = self.caller == caller || self.in_a_row == 0;
+        self.in_a_row = if is_same { self.in_a_row.saturating_add(1) } else { 1 };
+        self.has_others |= !is_same;
         self.caller = caller;
         match self.newest {
             Some(newest) if time <= newest.saturating_add(AHEAD) => {
@@ -64,7 +67,7 @@ impl Progress {
     }
 
     fn jump(&mut self, time: i64, caller: u64) {
-        let is_alone = self.in_a_row >= if self.newest.is_none() { ALONE_AT_FIRST } else { ALONE };
+        let is_alone = self.in_a_row >= if self.has_others { ALONE } else { ALONE_EVER };
         let own = Jump { newest: time, caller, is_contradicted: false };
         match self.jump {
             // Two callers are ahead: of what they differ in, the earlier is the one to believe.
@@ -274,11 +277,13 @@ mod tests {
         assert_eq!(watermark.time(0), Some(0));
         watermark.observe("a", std::iter::once((181 * MINUTE, 2)), 0);
         assert_eq!(watermark.time(0), Some(181 * MINUTE));
-        watermark.observe("b", (0..i64::from(ALONE_AT_FIRST)).map(|minute| (minute * 10 * MINUTE, 7)), 0);
+        watermark.observe("b", (0..i64::from(ALONE_EVER)).map(|minute| (minute * 10 * MINUTE, 7)), 0);
         assert_eq!(watermark.time(0), Some(70 * MINUTE), "a partition of one caller");
         watermark.observe("b", std::iter::once((500 * MINUTE, 7)), 0);
+        assert_eq!(watermark.time(0), Some(181 * MINUTE), "it goes on at once");
+        watermark.observe("a", std::iter::once((600 * MINUTE, 1)), 0);
         watermark.idle("b");
         watermark.idle("a");
-        assert_eq!(watermark.time(0), Some(505 * MINUTE), "nothing is left that could contradict it");
+        assert_eq!(watermark.time(0), Some(605 * MINUTE), "nothing is left that could contradict it");
     }
 }
