@@ -79,7 +79,8 @@ fn a_novelty_that_waits_for_its_minute_to_end_is_reported_as_soon_by_an_engine_t
     let at = |time: &str| with(&template, r#""@timestamp":""#, &format!("2026-09-16T{time}Z"));
     let curl = with(&at("00:01:00.5"), r#""original":""#, "curl/8.4.0");
     // The novelty comes before a call of an earlier minute; when that minute has ended, the engine is restored.
-    let before = decode(&[curl, at("00:00:30"), at("00:02:05")]).0;
+    let known = (10..20).map(|second| at(&format!("00:00:{second}")));
+    let before = decode(&known.chain([curl, at("00:00:30"), at("00:02:05")]).collect::<Vec<_>>()).0;
     let after = decode(&["00:03:10", "00:04:10", "00:06:20", "00:20:00"].map(at)).0;
     let mut alerts = [false, true].map(|is_restored| {
         let mut engine = engine();

@@ -198,7 +198,12 @@ fn value_end(text: &str, end: &str, variable: &Variable) -> Option<usize> {
     let is_end = |at: &usize| {
         let (value, behind) = (&text[..*at], &text[at + end.len()..]);
         let escapes = value.bytes().rev().take_while(|byte| *byte == b'\\').count();
-        let goes_on = variable.is_list() && (value.ends_with([',', ':']) || behind.starts_with(": "));
+        let goes_on = match variable.name.as_str() {
+            // Both hold blanks, and stand without quotes in some formats.
+            "time_local" => end.starts_with(' ') && !value.contains(' '),
+            "request" => end.starts_with(' ') && !value.contains(" HTTP/") && behind.contains(" HTTP/"),
+            _ => variable.is_list() && (value.ends_with([',', ':']) || behind.starts_with(": ")),
+        };
         !goes_on && (!end.starts_with('"') || escapes.is_multiple_of(2))
     };
     text[from..].match_indices(end).map(|(at, _)| from + at).find(is_end)
@@ -384,6 +389,12 @@ mod tests {
             "x.io/a?b=c 200",
             &[("host", "x.io"), ("request_uri", "/a?b=c"), ("status", "200")],
         );
+        check(
+            "$time_local $host",
+            "15/Sep/2026:10:00:00 +0200 x.io",
+            &[("time_local", "15/Sep/2026:10:00:00 +0200"), ("host", "x.io")],
+        );
+        check("$request $status", "GET /x HTTP/1.1 499", &[("request", "GET /x HTTP/1.1"), ("status", "499")]);
         check(
             "$upstream_addr $upstream_status $status",
             "1.1.1.1:80, 1.1.1.2:80 : 1.1.1.3:80 502, 502 : 200 200",

@@ -194,13 +194,13 @@ mod tests {
     #[test]
     fn whether_a_call_is_late_does_not_depend_on_batches() {
         let times: Vec<i64> = [0, 4, 9, 3, 12, 1, 10, 11].map(|minute| minute * MINUTE).into();
-        let calls = times.iter().map(|time| (*time, 1));
+        let calls = times.iter().flat_map(|time| seen(*time));
         let whole = Watermark::default().observe("a", calls.clone(), MINUTE);
         let mut watermark = Watermark::default();
         let single: Vec<_> = calls.flat_map(|call| watermark.observe("a", std::iter::once(call), MINUTE)).collect();
         assert_eq!(whole, single);
-        assert_eq!(whole[3], Arrival::TooLate);
-        assert_eq!(whole[6], Arrival::Late);
+        assert_eq!(whole[2 * 3], Arrival::TooLate);
+        assert_eq!(whole[2 * 6], Arrival::Late);
     }
 
     #[test]
