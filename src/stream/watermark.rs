@@ -187,7 +187,7 @@ mod tests {
     const MINUTE: i64 = 60_000_000;
 
     /// A time that two callers show.
-    fn seen(time: i64) -> impl Iterator<Item = (i64, u64)> {
+    fn seen(time: i64) -> impl Iterator<Item = (i64, u64)> + Clone {
         [(time, 1), (time, 2)].into_iter()
     }
 
