@@ -56,7 +56,7 @@ pub struct Builtin {
     pub summary: &'static str,
     /// How grave that is, unless the policy says otherwise.
     pub level: Level,
-    /// Rows that break it, under [`SAMPLE_POLICY`].
+    /// Rows that break it, under the policy of samples.
     pub breaks: &'static [&'static str],
     /// Rows that do not.
     pub keeps: &'static [&'static str],
