@@ -204,7 +204,7 @@ impl<'a, M: Machine> Shell<'a, M> {
             dead_letters: Letters::to(open(dead_letters.as_ref())?),
             workers,
             partitions: Partitions::resume(saved.offsets, patience, Instant::now()),
-            ticks: Ticks::resume(saved.delay),
+            ticks: Ticks::resume(saved.delay, EngineSettings::from(&plan.detection).lateness_micros()),
             kept: KeptRollups::of(&plan.state.directory.join("rollups")),
             cataloguer: (plan.state.keep_rollups_days > 0)
                 .then(|| Cataloguer::open(&plan.state.directory.join("catalog"), Arc::clone(&plan.vendors)))

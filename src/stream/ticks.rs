@@ -22,14 +22,16 @@ const MAX_DELAY: i64 = 3_600_000_000;
 pub(super) struct Ticks {
     /// How far event time is behind the clock, microseconds; `None` where the stream is not live.
     delay: Option<i64>,
-    /// The bucket of the last tick.
+    /// The bucket that was over at the last tick.
     ticked: Option<i64>,
+    /// How long stragglers of a bucket are waited for, microseconds.
+    lateness: i64,
 }
 
 impl Ticks {
-    /// Goes on with the delay of a checkpoint.
-    pub fn resume(delay: Option<i64>) -> Self {
-        Self { delay, ticked: None }
+    /// Goes on with the delay of a checkpoint; stragglers of a bucket are waited for `lateness` microseconds.
+    pub fn resume(delay: Option<i64>, lateness: i64) -> Self {
+        Self { delay, ticked: None, lateness }
     }
 
     /// How far event time is behind the clock, microseconds, for the checkpoint.
@@ -48,10 +50,11 @@ impl Ticks {
     }
 
     /// The event time of the tick that is due at `now` (microseconds since the epoch), after all partitions were at their ends for
-    /// `quiet`: one a bucket.
+    /// `quiet`: one for each bucket that is over.
     pub fn due(&mut self, quiet: Duration, now: i64) -> Option<i64> {
         let time = now.saturating_sub(self.delay.filter(|_| quiet >= QUIET)?);
-        (self.ticked.replace(bucket_of(time)) != Some(bucket_of(time))).then_some(time)
+        let bucket = bucket_of(time.saturating_sub(self.lateness));
+        (self.ticked.replace(bucket) != Some(bucket)).then_some(time)
     }
 }
 
@@ -71,7 +74,7 @@ mod tests {
         assert_eq!(ticks.due(QUIET, now + 2 * MINUTE), Some(now));
         assert_eq!(ticks.due(QUIET, now + 3 * MINUTE), None, "the same bucket");
         assert_eq!(ticks.due(QUIET, now + 7 * MINUTE), Some(now + 5 * MINUTE));
-        let mut resumed = Ticks::resume(ticks.delay());
+        let mut resumed = Ticks::resume(ticks.delay(), 0);
         assert_eq!(resumed.due(QUIET, now + 12 * MINUTE), Some(now + 10 * MINUTE));
     }
 
