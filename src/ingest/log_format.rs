@@ -201,7 +201,10 @@ fn value_end(text: &str, end: &str, variable: &Variable) -> Option<usize> {
         let goes_on = match variable.name.as_str() {
             // Both hold blanks, and stand without quotes in some formats.
             "time_local" => end.starts_with(' ') && !value.contains(' '),
-            "request" => end.starts_with(' ') && !value.contains(" HTTP/") && behind.contains(" HTTP/"),
+            "request" => {
+                let has_version = || behind.starts_with("HTTP/") || behind.contains(" HTTP/");
+                end.starts_with(' ') && !value.contains(" HTTP/") && has_version()
+            }
             _ => variable.is_list() && (value.ends_with([',', ':']) || behind.starts_with(": ")),
         };
         !goes_on && (!end.starts_with('"') || escapes.is_multiple_of(2))
