@@ -118,6 +118,8 @@ struct Outside<'e, 'a> {
     declared: Option<&'e Fields<'a>>,
     /// Envelopes that may still be opened.
     depth: usize,
+    /// Whether it was cut from a line of several already; what still looks like several then is broken.
+    is_part: bool,
 }
 
 impl Decoder {
@@ -154,7 +156,7 @@ impl Decoder {
                 let mut reader = Reader { rules, source, calls, unreadable: &mut decoded.unreadable };
                 reader.read_all(
                     payload::trim(&text),
-                    Outside { caller: None, service: None, declared: None, depth: DEEPEST_ENVELOPE },
+                    Outside { caller: None, service: None, declared: None, depth: DEEPEST_ENVELOPE, is_part: false },
                     reads,
                 );
                 reads.extend(problem.map(|problem| Err((None, problem.into()))));
@@ -210,8 +212,8 @@ impl<'d> Reader<'d> {
             reads.push(Ok(Found::Call));
             return;
         }
-        if let Some(joined) = payload::joined(text) {
-            joined.for_each(|record| self.read(record, outside, reads));
+        if let Some(joined) = payload::joined(text).filter(|_| !outside.is_part) {
+            joined.for_each(|record| self.read(record, Outside { is_part: true, ..outside }, reads));
             return;
         }
         if let Some(inside) = self.read_inside(text, &declared, outside)
@@ -255,7 +257,7 @@ impl<'d> Reader<'d> {
         let mut reads = Vec::new();
         for record in &inside.records {
             let service = record.service.as_deref().or(outside.service);
-            let outside = Outside { caller, service, declared: Some(declared), depth };
+            let outside = Outside { caller, service, declared: Some(declared), depth, is_part: false };
             self.read_all(payload::trim(&record.text), outside, &mut reads);
         }
         if reads.is_empty() {
@@ -425,6 +427,7 @@ mod tests {
         assert_eq!(check(format!("[{ECS},7,{record}]").as_bytes()), (2, 0, vec!["not_json"]));
         assert_eq!(check(format!("{ECS}{ECS} {record}").as_bytes()), (3, 0, vec![]));
         assert_eq!(check(format!("[{ECS}] garbage {{").as_bytes()), (1, 0, vec!["not_json"]));
+        assert_eq!(check(b"{\"a\":1]{"), (0, 0, vec!["not_json"]));
         assert_eq!(check(b"{\"Records\": ["), (0, 0, vec!["not_json"]));
         assert_eq!(check(b" \n"), (0, 1, vec![]));
         assert_eq!(check(b""), (0, 1, vec![]));

@@ -114,12 +114,19 @@ pub(super) fn records(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The objects of a line that holds several, one behind the other, as delivery to object stores writes them; `None` for any other.
+///
+/// Each is shorter than the line.
 pub(super) fn joined(line: &str) -> Option<impl Iterator<Item = &str>> {
     let first = line.starts_with('{').then(|| value_end(line.as_bytes()))?;
     let rest = line[first..].trim_start_matches(|c: char| c == ',' || is_blank(c));
     let is_torn =
         (rest.is_empty() || has_other_end(&line[..first])) && !is_balanced(line) && next_object(line) < line.len();
-    (rest.starts_with('{') || is_torn).then_some(Sequence { text: line, is_list: false, broken: 0 })
+    if !is_torn && !rest.starts_with('{') {
+        return None;
+    }
+    let mut objects = Sequence { text: line, is_list: false, broken: 0 }.peekable();
+    // What is too broken to be parted is one broken record.
+    objects.peek().is_some_and(|first| first.len() < line.len()).then_some(objects)
 }
 
 /// Whether the text begins a JSON document that spans lines, and not newline-delimited JSON.
@@ -325,7 +332,7 @@ mod tests {
             Some(vec![r#"{"a":"}{"}"#, r#"{"b":1}"#, r#"{"c":2}"#, r#"{"d":"#])
         );
         assert_eq!(parted("{\"a\":1}\u{1e}{\"b\":1}"), Some(vec!["{\"a\":1}", "{\"b\":1}"]));
-        for single in [r#"{"a":"}{"}"#, r#"{"a":1} garbage"#, "[{}]{}", "{broken"] {
+        for single in [r#"{"a":"}{"}"#, r#"{"a":1} garbage"#, "[{}]{}", "{broken", "{]{", "{,] {\"a\":1"] {
             assert_eq!(parted(single), None, "{single}");
         }
     }
@@ -365,5 +372,19 @@ mod tests {
             Codec::Gzip.inflate(b"\x1f\x8bjunk", 100, &mut inflated),
             Err(Problem::BrokenCompression { codec: "gzip" })
         );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_a_line_is_parted_into_is_shorter_than_the_line_and_loses_only_what_stands_between(line in r#"\{[{}\[\]",:a \n\\]{1,24}"#) {
+            let line = trim(&line);
+            if let Some(objects) = joined(line) {
+                let objects: Vec<_> = objects.collect();
+                proptest::prop_assert!(objects.iter().all(|object| object.len() < line.len()));
+                let is_content = |c: &char| *c != ',' && !is_blank(*c);
+                let content: usize = objects.iter().map(|object| object.chars().filter(is_content).count()).sum();
+                proptest::prop_assert_eq!(content, line.chars().filter(is_content).count());
+            }
+        }
     }
 }
