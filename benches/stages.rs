@@ -9,9 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apiwarden::calls::{Calls, CallsBuilder, FingerprintKey, VendorPack};
+use apiwarden::catalog::{Catalog, Limits};
 use apiwarden::ingest::{DecodeSpec, Decoder, FORMATS, FileReader, FormatKind, Inputs, Place, Reading};
 use apiwarden::models::bundle::Bundle;
 use apiwarden::rollup::Rollup;
+use apiwarden::rules::Rules;
+use apiwarden::state::KeptRollups;
 use apiwarden::stream::{Engine, EngineSettings};
 use apiwarden::train::{History, Settings, train};
 use criterion::{Criterion, Throughput};
@@ -105,6 +108,24 @@ impl Bench {
     fn scan(&self) -> usize {
         let settings = EngineSettings { is_bounded: true, ..EngineSettings::default() };
         let mut engine = Engine::new(Arc::clone(&self.bundle), settings).unwrap();
+        self.push_all(&mut engine)
+    }
+
+    /// The same with what `run` does beside it: all shipped rules are judged, closed rollups are kept, and the catalogue is brought up to date.
+    fn scan_governed(&self) -> usize {
+        let home = tempfile::tempdir().expect("a directory");
+        let settings = EngineSettings { is_bounded: true, keeps_rows: true, ..EngineSettings::default() };
+        let mut engine = Engine::new(Arc::clone(&self.bundle), settings).unwrap();
+        engine.govern(Arc::new(Rules::default()));
+        let alerts = self.push_all(&mut engine);
+        let rows = engine.take_closed_rows();
+        KeptRollups::of(&home.path().join("rollups")).write(0, &rows).expect("the rollups are kept");
+        let catalog = Catalog::open(&home.path().join("catalog"), VendorPack::embedded(), Limits::default());
+        catalog.expect("a catalogue").add(Some(0), &rows).expect("the rows are added");
+        alerts
+    }
+
+    fn push_all(&self, engine: &mut Engine) -> usize {
         let inputs = Inputs::resolve(&[self.file.path().display().to_string()]).expect("the file");
         let (mut reader, mut decoder) = (FileReader::new(&inputs), decoder());
         let mut calls = CallsBuilder::new(Arc::clone(&self.key));
@@ -180,6 +201,7 @@ fn main() {
     group.bench_function("3 rollup", |run| run.iter(|| bench.roll_up()));
     group.bench_function("4 rollup, features and judge", |run| run.iter(|| bench.judge()));
     group.bench_function("5 scan, end to end", |run| run.iter(|| bench.scan()));
+    group.bench_function("6 scan, rules and catalogue", |run| run.iter(|| bench.scan_governed()));
     group.finish();
     compare_formats(&mut criterion);
     criterion.final_summary();

@@ -29,8 +29,14 @@ const WRITING_TYPE: &str = "mutation";
 /// Longest API version: what is longer counts something else.
 const MAX_VERSION: usize = 8;
 
+/// Length of a secret key of AWS, and how often lower case, upper case and digits change in one at least: 23 times on average.
+const AWS_KEY_BYTES: usize = 40;
+const MIN_KIND_CHANGES: usize = 13;
+
 pub(super) const METHODS: [&str; 9] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "CONNECT", "TRACE"];
 const WRITE_METHODS: [&str; 4] = ["POST", "PUT", "PATCH", "DELETE"];
+/// The method that opens a tunnel.
+const TUNNEL: &str = "CONNECT";
 /// The method of what is not in [`METHODS`].
 const OTHER_METHOD: &str = "OTHER";
 /// The method where none was logged.
@@ -75,11 +81,16 @@ pub fn shape(method: Option<&str>, path: &str, out: &mut String) {
     out.clear();
     let method = method_of(method);
     out.push_str(method);
+    if method == TUNNEL {
+        // It names a host alone.
+        return;
+    }
     out.push(' ');
-    let names_host_alone = method == "CONNECT" || path == "*";
-    let path = if names_host_alone { "" } else { path_of(path) };
+    let path = if path == "*" { "" } else { path_of(path) };
     let decoded = path.contains('%').then(|| percent_encoding::percent_decode_str(path).decode_utf8_lossy());
     let path = decoded.as_deref().unwrap_or(path);
+    let without_key = key_across_segments(path).map(|key| format!("{}{ID}{}", &path[..key.start], &path[key.end..]));
+    let path = without_key.as_deref().unwrap_or(path);
     if is_grpc(path) {
         out.push_str(path);
         return;
@@ -140,6 +151,34 @@ fn path_of(url: &str) -> &str {
     }
 }
 
+/// Where a path holds a key whose text has slashes, as the secret keys of AWS do: 40 characters of base64 whose kinds change as in no names.
+fn key_across_segments(path: &str) -> Option<std::ops::Range<usize>> {
+    let bytes = path.as_bytes();
+    let begins = |at: &usize| *at == 0 || bytes[at - 1] == b'/';
+    let ends = |at: usize| bytes.get(at).is_none_or(|byte| matches!(byte, b'/' | b';'));
+    let last = bytes.len().checked_sub(AWS_KEY_BYTES)?;
+    (0..=last)
+        .filter(begins)
+        .map(|at| at..at + AWS_KEY_BYTES)
+        .find(|key| ends(key.end) && is_aws_key(&bytes[key.clone()]))
+}
+
+fn is_aws_key(text: &[u8]) -> bool {
+    let kind = |byte: &u8| match byte {
+        b'a'..=b'z' => 0,
+        b'A'..=b'Z' => 1,
+        b'0'..=b'9' => 2,
+        b'/' | b'+' => 3,
+        _ => 4,
+    };
+    let changes = text.windows(2).filter(|pair| {
+        let (one, other) = (kind(&pair[0]), kind(&pair[1]));
+        one != other && one < 3 && other < 3
+    });
+    let has = |wanted: u8| text.iter().any(|byte| kind(byte) == wanted);
+    has(0) && has(1) && has(2) && !has(4) && changes.count() >= MIN_KIND_CHANGES
+}
+
 /// Whether a path is that of a gRPC method, `/package.v1.Service/Method`: names of code, and no ids in them.
 fn is_grpc(path: &str) -> bool {
     let Some((service, method)) = path.strip_prefix('/').and_then(|path| path.split_once('/')) else { return false };
@@ -197,11 +236,23 @@ pub(super) fn is_date(segment: &str) -> bool {
     digits_and_dashes && segment.starts_with("20") && matches!(segment.len(), 7 | 10)
 }
 
-/// Method and path of an HTTP endpoint; `None` for an audit operation.
+/// Method and path of an HTTP endpoint, which a tunnel has none of; `None` for an audit operation.
 pub fn split(endpoint: &str) -> Option<(&str, &str)> {
+    if endpoint == TUNNEL {
+        return Some((TUNNEL, ""));
+    }
     let (method, path) = endpoint.split_once(' ')?;
     let is_method = METHODS.contains(&method) || method == OTHER_METHOD || method == NO_METHOD;
     (is_method && path.starts_with('/')).then_some((method, path))
+}
+
+/// The operation that an endpoint names: of an audit log, of GraphQL (`mutation CreateCharge`), or a gRPC method.
+pub fn operation(endpoint: &str) -> Option<&str> {
+    let Some((_, path)) = split(endpoint) else { return Some(endpoint).filter(|endpoint| !endpoint.is_empty()) };
+    match path.split_once(' ') {
+        Some((_, operation)) => Some(operation),
+        None => path.strip_prefix('/').filter(|_| is_grpc(path)),
+    }
 }
 
 /// Whether an endpoint changes something at the vendor: by its method, by the type of a GraphQL operation, or by the class of an audit operation.
@@ -245,6 +296,22 @@ mod tests {
             ("/a.b/c", "POST /a.b/c"),
         ] {
             shape(Some("POST"), path, &mut out);
+            assert_eq!(out, endpoint, "{path}");
+        }
+        assert_eq!(operation("POST /a.b.v1.Ledger/PostEntry"), Some("a.b.v1.Ledger/PostEntry"));
+        assert_eq!(operation("POST /graphql mutation Pay"), Some("mutation Pay"));
+        assert_eq!((operation("GET /v1/charges"), operation("s3:GetObject")), (None, Some("s3:GetObject")));
+    }
+
+    #[test]
+    fn a_key_with_slashes_in_it_is_one_identifier() {
+        let mut out = String::new();
+        for (path, endpoint) in [
+            ("/v1/wJalrXUtnFEMI/K7MDENG/bPxRfiCYzEXAMPLEKE/list", "GET /v1/{id}/list"),
+            ("/je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY", "GET /{id}"),
+            ("/api/v1/GetUsers/ByName/ListOrders/OfYear", "GET /api/v1/GetUsers/ByName/ListOrders/OfYear"),
+        ] {
+            shape(Some("GET"), path, &mut out);
             assert_eq!(out, endpoint, "{path}");
         }
     }
@@ -297,7 +364,7 @@ mod tests {
         for path in ["", "/", "?s", "https://h.example", "https://h.example?s"] {
             check(Some("GET"), path, "GET /");
         }
-        check(Some("CONNECT"), "api.stripe.com:443", "CONNECT /");
+        check(Some("CONNECT"), "api.stripe.com:443", "CONNECT");
     }
 
     #[test]

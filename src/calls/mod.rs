@@ -36,7 +36,7 @@ pub use builder::{CallProblem, CallsBuilder, Details, record_hash};
 pub use cidr::Cidr;
 pub use client::is_interactive_tool;
 pub use credential::{FingerprintKey, KeyError};
-pub use endpoint::{is_write, sensitive_endpoint, shape, split as split_endpoint};
+pub use endpoint::{is_write, operation as operation_of, sensitive_endpoint, shape, split as split_endpoint};
 pub use exclude::{Exclude, ExcludeError, Excluded};
 pub use name::{Name, combine};
 pub use network::is_private;

@@ -69,7 +69,7 @@ impl<'a> Names<'a> {
     }
 }
 
-/// An endpoint as calls have it, of its method and its template; an audit operation has no method.
+/// An endpoint as calls have it, of its method and its template; an audit operation has no method, a tunnel no template.
 pub(super) fn joined(method: &str, template: &str) -> String {
-    if method.is_empty() { template.to_owned() } else { format!("{method} {template}") }
+    format!("{method} {template}").trim().to_owned()
 }

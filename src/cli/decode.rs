@@ -15,7 +15,8 @@ use serde_json::{Map, Value, json};
 
 use super::output::{print_text, report, stdout};
 use super::reading::Setup;
-use crate::calls::{CallRow, Calls, CallsBuilder, Details, Dimension, Owners, Relation, View};
+use super::rows::cell;
+use crate::calls::{CallRow, Calls, CallsBuilder, Details, Dimension, Owners, Relation, View, operation_of};
 use crate::ingest::{FileReader, Inputs, Tally};
 use crate::rollup::{Records, bucket_of};
 
@@ -78,10 +79,7 @@ const COLUMNS: &[Show] = &[
     ("host", true, |call| text(call.relation.host().as_str())),
     ("vendor", true, |call| text(call.relation.vendor().as_str())),
     ("endpoint", true, |call| text(call.relation.endpoint().as_str())),
-    ("operation", false, |call| match call.relation.view() {
-        View::Audit => text(call.relation.endpoint().as_str()),
-        View::Egress => Value::Null,
-    }),
+    ("operation", false, |call| json!(operation_of(call.relation.endpoint().as_str()))),
     ("status", true, |call| json!(call.details.status)),
     ("outcome", true, |call| match call.row.outcome.as_str() {
         "unknown" => Value::Null,
@@ -200,14 +198,14 @@ impl Writer {
         match self {
             Self::Table(table) => {
                 let main = COLUMNS.iter().filter(|(_, is_main, _)| *is_main);
-                table.add_row(main.map(|(_, _, value)| plain(&value(call))));
+                table.add_row(main.map(|(_, _, value)| cell(plain(&value(call)))));
             }
             Self::Json => {
                 let object: Map<String, Value> =
                     COLUMNS.iter().map(|(name, _, value)| ((*name).to_owned(), value(call))).collect();
                 writeln!(stdout(), "{}", Value::Object(object))?;
             }
-            Self::Csv(csv) => csv.write_record(COLUMNS.iter().map(|(_, _, value)| plain(&value(call))))?,
+            Self::Csv(csv) => csv.write_record(COLUMNS.iter().map(|(_, _, value)| cell(plain(&value(call)))))?,
             Self::Parquet(columns) => {
                 columns.iter_mut().zip(COLUMNS).for_each(|(column, (_, _, value))| column.push(value(call)));
             }

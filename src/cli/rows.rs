@@ -93,9 +93,20 @@ fn csv(table: &Table) -> anyhow::Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(&table.columns)?;
     for row in &table.rows {
-        writer.write_record(row.iter().map(Value::plain))?;
+        writer.write_record(row.iter().map(|value| cell(value.plain())))?;
     }
     Ok(writer.into_inner()?)
+}
+
+/// A text as a cell of CSV, which people open in a spreadsheet or print in a terminal: names come from logs, so a control character is written
+/// out, and what a spreadsheet would take for a formula is text (CWE-1236).
+pub(super) fn cell(text: String) -> String {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
+    if !is_formula && !text.contains(char::is_control) {
+        return text;
+    }
+    let written = text.chars().map(|c| if c.is_control() { c.escape_unicode().to_string() } else { c.to_string() });
+    is_formula.then(|| "'".to_owned()).into_iter().chain(written).collect()
 }
 
 fn parquet(table: &Table) -> anyhow::Result<Vec<u8>> {
@@ -170,6 +181,11 @@ mod tests {
         let lines = String::from_utf8(csv(&table()).unwrap()).unwrap();
         assert_eq!(lines.lines().nth(1), Some("\"stripe, \"\"inc\"\"\",a b c d,7,0.5,2026-09-01T00:00:00.905Z"));
         assert_eq!(table().json()[0]["hosts"][3], "d");
+        for (name, expected) in
+            [("=cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0"), ("-0.5", "-0.5"), ("a\u{1b}[2J", "a\\u{1b}[2J")]
+        {
+            assert_eq!(cell(name.to_owned()), expected);
+        }
         let bytes = parquet(&table()).unwrap();
         use polars_io::SerReader;
         let read = polars_io::parquet::read::ParquetReader::new(std::io::Cursor::new(bytes)).finish().unwrap();

@@ -21,7 +21,7 @@ const MAX_ASKED: usize = 512;
 /// Expected calls of six hours from which a pair says how much is called: of fewer, which come in bunches, the median is far below the mean.
 const MIN_EXPECTED: f64 = 20.0;
 /// Expected calls of all of them that did not come in a pause.
-const MIN_MISSED: f64 = 10.0;
+pub(super) const MIN_MISSED: f64 = 10.0;
 /// Fewest pairs that say it, and their median level below which the company is quiet.
 const MIN_PAIRS: usize = 5;
 const QUIET: f64 = 0.7;

@@ -32,6 +32,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::company::MIN_MISSED;
 use super::sentence::measured;
 use super::silence::{LOG_SOURCE, reason};
 use super::{Analytic, Candidate, Category, CauseClass, Class, Context, Detector, Impact, Meta, Own, Sentence};
@@ -44,8 +45,6 @@ use crate::rollup::{BUCKET_SECONDS, Row};
 
 /// Buckets whose calls say how much is called these days: six hours.
 const LEVEL_BUCKETS: i64 = 72;
-/// Fewest expected calls that did not come.
-const MIN_MISSED: f64 = 10.0;
 
 static META: Meta = Meta {
     name: "logs_stopped",

@@ -19,8 +19,8 @@ use crate::calls::Call;
 /// What a field of a call holds, and how a value gets into it.
 enum Slot {
     Text(for<'a> fn(&mut Call<'a>, Cow<'a, str>)),
-    Whole(for<'a> fn(&mut Call<'a>, u64)),
-    Milliseconds(for<'a> fn(&mut Call<'a>, f64)),
+    Whole(for<'a> fn(&mut Call<'a>, Option<u64>)),
+    Milliseconds(for<'a> fn(&mut Call<'a>, Option<f64>)),
     Status,
     Time,
 }
@@ -28,13 +28,13 @@ enum Slot {
 /// The fields of a call that may be declared.
 static FIELDS: &[(&str, Slot)] = &[
     ("account", Slot::Text(|call, text| call.account = Some(text))),
-    ("bytes_in", Slot::Whole(|call, number| call.bytes_in = Some(number))),
-    ("bytes_out", Slot::Whole(|call, number| call.bytes_out = Some(number))),
+    ("bytes_in", Slot::Whole(|call, number| call.bytes_in = number)),
+    ("bytes_out", Slot::Whole(|call, number| call.bytes_out = number)),
     ("caller", Slot::Text(|call, text| call.caller = text)),
     ("content_type", Slot::Text(|call, text| call.content_type = Some(text))),
     ("credential", Slot::Text(|call, text| call.credential = Some(text))),
     ("host", Slot::Text(|call, text| call.host = text)),
-    ("latency_ms", Slot::Milliseconds(|call, number| call.latency_ms = Some(number))),
+    ("latency_ms", Slot::Milliseconds(|call, number| call.latency_ms = number)),
     ("method", Slot::Text(|call, text| call.method = Some(text))),
     ("operation", Slot::Text(|call, text| call.operation = Some(text))),
     ("path", Slot::Text(|call, text| call.path = Some(text))),
@@ -45,8 +45,8 @@ static FIELDS: &[(&str, Slot)] = &[
     ("status", Slot::Status),
     ("time", Slot::Time),
     ("tls_version", Slot::Text(|call, text| call.tls_version = Some(text))),
-    ("tokens_in", Slot::Whole(|call, number| call.tokens_in = Some(number))),
-    ("tokens_out", Slot::Whole(|call, number| call.tokens_out = Some(number))),
+    ("tokens_in", Slot::Whole(|call, number| call.tokens_in = number)),
+    ("tokens_out", Slot::Whole(|call, number| call.tokens_out = number)),
     ("trace_id", Slot::Text(|call, text| call.trace_id = Some(text))),
     ("user_agent", Slot::Text(|call, text| call.user_agent = Some(text))),
 ];
@@ -159,7 +159,7 @@ impl Declared {
         has("host") && has("time")
     }
 
-    /// Puts the declared values into a call. A text or number that cannot be read leaves what the format found.
+    /// Puts the declared values into a call. A number that cannot be read is unknown; a text that cannot be leaves what the format found.
     pub fn apply<'a>(&'a self, values: &mut Fields<'a>, call: &mut Call<'a>) {
         for (path, field) in self.fields.iter().enumerate() {
             if !values.has(path) {
@@ -171,12 +171,9 @@ impl Declared {
                     text.into_iter().for_each(|text| set(call, text));
                 }
                 Slot::Whole(set) => {
-                    let number = values.real(path).map(|number| (number * field.scale).round() as u64);
-                    number.into_iter().for_each(|number| set(call, number));
+                    set(call, values.real(path).map(|number| (number * field.scale).round() as u64));
                 }
-                Slot::Milliseconds(set) => {
-                    values.real(path).into_iter().for_each(|number| set(call, number * field.scale));
-                }
+                Slot::Milliseconds(set) => set(call, values.real(path).map(|number| number * field.scale)),
                 Slot::Status => {
                     let (status, outcome) = values.answer(path);
                     call.status = status;

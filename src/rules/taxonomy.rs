@@ -8,7 +8,9 @@
 
 use std::borrow::Cow;
 
-use crate::calls::{DIMENSIONS, Dimension, MEASURES, Measure, Outcome, PrincipalKind, Relation, View, WITHOUT_MFA};
+use crate::calls::{
+    DIMENSIONS, Dimension, MEASURES, Measure, Outcome, PrincipalKind, Relation, View, WITHOUT_MFA, split_endpoint,
+};
 
 /// Where a rule's log comes from, and what its fields are.
 #[derive(Debug)]
@@ -359,7 +361,7 @@ impl Reads {
     /// The field's texts of calls; none where it has no value.
     pub fn texts(self, of: Ended<'_>) -> Vec<Cow<'_, str>> {
         let endpoint = of.relation.endpoint().as_str();
-        let http = endpoint.split_once(' ').filter(|_| of.relation.view() == View::Egress);
+        let http = split_endpoint(endpoint).filter(|_| of.relation.view() == View::Egress);
         let operation = endpoint.strip_suffix(WITHOUT_MFA).unwrap_or(endpoint);
         let (service, name) = operation.split_once(':').unwrap_or(("", operation));
         let path = http.map(|(_, path)| path).unwrap_or_default();

@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use super::evaluator::{Evaluator, Memory};
 use super::preparation::{Looked, Preparation, Prepared};
+use super::progress::Ahead;
 use super::settings::EngineSettings;
 use super::watermark::{Arrival, Watermark};
 use crate::alerts::Alert;
@@ -22,7 +23,7 @@ use crate::rollup::{Records, Rollup, Row, bucket_of};
 use crate::rules::Rules;
 
 /// Version of the snapshot's layout.
-const SNAPSHOT_VERSION: u32 = 9;
+const SNAPSHOT_VERSION: u32 = 10;
 /// Why the engine cannot go on.
 #[derive(Debug, Error)]
 pub enum EngineError {
@@ -126,7 +127,7 @@ impl Engine {
     /// Counts the calls that are neither too late nor repeated.
     fn admit(&mut self, partition: &str, mut calls: Calls) {
         let relations = calls.relations();
-        let called = calls.rows().iter().map(|call| (call.time, relations[call.relation as usize].caller().id()));
+        let called = calls.rows().iter().map(|call| (call.time, relations[call.relation as usize].caller()));
         let arrivals = self.watermark.observe(partition, called, self.settings.hold_back());
         let (known, counters) = (&mut self.records, &mut self.counters);
         let mut arrivals_of_rows = arrivals.iter();
@@ -221,6 +222,11 @@ impl Engine {
     /// Judges by these rules of governance from now on. They are no part of a snapshot; what they remember is.
     pub fn govern(&mut self, rules: Arc<Rules>) {
         self.evaluator.govern(rules);
+    }
+
+    /// The callers that were found to be ahead of all others since the last time this was asked.
+    pub(super) fn take_ahead(&mut self) -> Vec<Ahead> {
+        self.watermark.take_ahead()
     }
 
     /// The partitions that are read from now on: each holds the watermark back until it was heard or is idle.

@@ -13,6 +13,7 @@ pub mod metrics;
 mod outlet;
 mod partitions;
 mod preparation;
+mod progress;
 pub mod run;
 mod self_watch;
 mod settings;

@@ -20,6 +20,7 @@ use super::dead_letter::Form;
 pub use super::error::RunError;
 use super::outlet::{Letters, MAX_RETRY_PAUSE, MIN_RETRY_PAUSE, Outlet};
 use super::partitions::Partitions;
+use super::progress::Ahead;
 use super::self_watch::SelfWatch;
 use super::shutdown::Shutdown;
 use super::ticks::Ticks;
@@ -39,14 +40,17 @@ use crate::state::{Checkpoint, KeptRollups, Store};
 
 /// Records after which a checkpoint is due before its time: bounds what a crash repeats.
 const MAX_RECORDS_SINCE_CHECKPOINT: usize = 500_000;
+/// Calls so new came as they were made, microseconds.
+const LIVE: i64 = 3_600_000_000;
 
 /// What the shell needs of an engine. [`Engine`] implements it, and so does a simpler one for tests.
-pub(crate) trait Machine {
+pub(super) trait Machine {
     fn push(&mut self, partition: &str, calls: Calls) -> Result<Vec<Alert>, EngineError>;
     fn assign(&mut self, partitions: &[String]);
     fn idle(&mut self, partition: &str) -> Result<Vec<Alert>, EngineError>;
     fn tick(&mut self, time: i64) -> Vec<Alert>;
     fn newest(&self) -> Option<i64>;
+    fn take_ahead(&mut self) -> Vec<Ahead>;
     fn take_closed_rows(&mut self) -> Vec<Row>;
     fn snapshot(&self) -> Result<Vec<u8>, EngineError>;
     fn watermark(&self) -> Option<i64>;
@@ -68,6 +72,9 @@ impl Machine for Engine {
     }
     fn newest(&self) -> Option<i64> {
         Self::newest(self)
+    }
+    fn take_ahead(&mut self) -> Vec<Ahead> {
+        Self::take_ahead(self)
     }
     fn take_closed_rows(&mut self) -> Vec<Row> {
         Self::take_closed_rows(self)
@@ -107,7 +114,7 @@ pub fn run(plan: &Plan, bundle: Arc<Bundle>, key: Arc<FingerprintKey>, shutdown:
     run_machine(plan, engine, version, key, store, saved, shutdown)
 }
 
-pub(crate) fn run_machine<M: Machine>(
+pub(super) fn run_machine<M: Machine>(
     plan: &Plan,
     machine: M,
     bundle: String,
@@ -249,11 +256,13 @@ impl<'a, M: Machine> Shell<'a, M> {
     /// Takes in one partition's records: those that cannot be decoded become dead letters, the rest goes to the engine.
     fn read_batch(&mut self, batch: &Batch<'_>) -> Result<(), RunError> {
         let name = batch.partition.to_string();
-        let Read { calls, letters, tallies, ahead } = self.decode(batch)?;
+        let Read { calls, letters, tallies, early } = self.decode(batch)?;
         self.account(&batch.partition.topic, &tallies);
-        metrics::ahead(ahead.values().map(|ahead| ahead.calls).sum());
+        metrics::ahead(early.values().map(|early| early.calls).sum());
         let mut alerts = if !calls.is_empty() { self.machine.push(&name, calls)? } else { Vec::new() };
-        alerts.extend(self.watch.observe(&batch.partition.topic, &tallies, &ahead, &self.bundle));
+        alerts.extend(self.watch.observe(&batch.partition.topic, &tallies, &early, &self.bundle));
+        let ahead = self.ahead_in_a_replay();
+        alerts.extend(self.watch.ahead_of_others(&batch.partition.topic, &ahead, &self.bundle));
         self.dead_letters.deliver(letters, self.health, self.shutdown)?;
         self.deliver(alerts)?;
 
@@ -265,6 +274,12 @@ impl<'a, M: Machine> Shell<'a, M> {
         }
         self.records_since += batch.records.len();
         Ok(())
+    }
+
+    /// Callers that are ahead of all others, of records so old that their arrival says nothing: of new ones it says that the others are behind.
+    fn ahead_in_a_replay(&mut self) -> Vec<Ahead> {
+        let live_since = jiff::Timestamp::now().as_microsecond() - LIVE;
+        self.machine.take_ahead().into_iter().filter(|ahead| ahead.time < live_since).collect()
     }
 
     /// Decodes one partition's records; those that wait for a registry hold the stream up, and Kafka keeps the rest meanwhile.
@@ -354,10 +369,8 @@ impl<'a, M: Machine> Shell<'a, M> {
         // Records that wait make the answer worth waiting for: once they are taken in, it comes too late.
         let is_awaited = matches!(event, Event::Records(_)) && self.partitions.await_answer();
         let Some(ends) = consumer.ends(if is_awaited { MAX_BATCH_WAIT } else { Duration::ZERO }) else { return Ok(()) };
-        // The newest bucket of a live stream goes on by the clock, and so do its stragglers.
-        let lateness = EngineSettings::from(&self.plan.detection).lateness_micros();
-        let end =
-            self.machine.newest().map_or(0, |newest| bucket_start(bucket_of(newest) + 1).saturating_add(lateness));
+        // The newest bucket of a live stream goes on by the clock.
+        let end = self.machine.newest().map_or(0, |newest| bucket_start(bucket_of(newest) + 1));
         let is_over = self.ticks.has_passed(end, jiff::Timestamp::now().as_microsecond());
         for name in self.partitions.confirm(&ends, is_over) {
             let alerts = self.machine.idle(&name)?;

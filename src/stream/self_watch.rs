@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::EngineError;
+use super::progress::Ahead;
 use crate::alerts::{Activity, Alert, Notice, NoticeKind, Related};
 use crate::detect::Contribution;
 use crate::ingest::{Counts, Tally};
@@ -24,6 +25,7 @@ use crate::rollup::{bucket_of, day_of};
 
 /// Length of a window, microseconds: ten minutes.
 const WINDOW: i64 = 600_000_000;
+const MINUTE: i64 = 60_000_000;
 /// Fewest records of a window that say anything.
 const MIN_RECORDS: u64 = 20;
 /// Fewest records before it: below, nothing is usual yet.
@@ -49,9 +51,9 @@ pub(super) const fn window_of(time: i64) -> i64 {
     time.div_euclid(WINDOW)
 }
 
-/// Calls of a caller whose clock runs ahead.
+/// Calls of a caller that are later than their arrival.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ahead {
+pub(super) struct Early {
     /// When the first of them arrived, microseconds since the epoch.
     pub arrived: i64,
     /// How many there are.
@@ -101,7 +103,7 @@ impl SelfWatch {
         &mut self,
         topic: &str,
         tallies: &[(i64, Tally)],
-        ahead: &BTreeMap<(i64, String), Ahead>,
+        early: &BTreeMap<(i64, String), Early>,
         bundle: &str,
     ) -> Vec<Alert> {
         let mut alerts = Vec::new();
@@ -114,14 +116,32 @@ impl SelfWatch {
                 alerts.extend(self.close_quiet(end));
             }
         }
-        for ((day, caller), ahead) in ahead {
-            let key = (NoticeKind::ClockAhead, caller.clone());
-            let clocks = self.reported.keys().filter(|(kind, _)| *kind == NoticeKind::ClockAhead);
-            if self.reported.contains_key(&key) || clocks.count() < MAX_CLOCKS {
-                alerts.extend(self.report(clock_notice(topic, caller, *day, ahead.arrived), bundle));
-            }
+        for ((day, caller), early) in early {
+            let how = "later than their arrival; they count at their arrival";
+            alerts.extend(self.report_clock(clock_notice(topic, caller, *day, early.arrived, how), bundle));
         }
         alerts
+    }
+
+    /// Takes in callers whose calls are ahead of all others', in old records, whose arrival says nothing.
+    pub fn ahead_of_others(&mut self, topic: &str, callers: &[Ahead], bundle: &str) -> Vec<Alert> {
+        let mut alerts = Vec::new();
+        for Ahead { caller, time, others } in callers {
+            let minutes = (time - others) / MINUTE;
+            let how =
+                format!("{minutes} minutes ahead of those of all other callers; no bucket is closed before its time");
+            alerts.extend(self.report_clock(clock_notice(topic, caller, day_at(*others), *others, &how), bundle));
+        }
+        alerts
+    }
+
+    fn report_clock(&mut self, notice: Notice, bundle: &str) -> Vec<Alert> {
+        let clocks = self.reported.keys().filter(|(kind, _)| *kind == NoticeKind::ClockAhead);
+        if self.reported.contains_key(&(notice.kind, notice.subject().to_owned())) || clocks.count() < MAX_CLOCKS {
+            self.report(notice, bundle)
+        } else {
+            Vec::new()
+        }
     }
 
     /// Reports a notice, unless its subject was reported on that day and it is no worse.
@@ -173,18 +193,17 @@ fn day_at(time: i64) -> i64 {
     day_of(bucket_of(time))
 }
 
-fn clock_notice(topic: &str, caller: &str, day: i64, arrived: i64) -> Notice {
+/// The notice about a caller whose calls are ahead in some way, since a time.
+fn clock_notice(topic: &str, caller: &str, day: i64, since: i64, how: &str) -> Notice {
     Notice {
         kind: NoticeKind::ClockAhead,
         topic: topic.to_owned(),
         caller: Some(caller.to_owned()),
         pages: false,
         day,
-        first_seen: arrived,
-        last_seen: arrived,
-        message: format!(
-            "{caller} logs calls in {topic} that are later than their arrival; they count at their arrival"
-        ),
+        first_seen: since,
+        last_seen: since,
+        message: format!("{caller} logs calls in {topic} that are {how}"),
         contributions: Vec::new(),
         calls: 1,
     }

@@ -44,9 +44,10 @@ impl Ticks {
         self.delay = newest.map(|newest| now.saturating_sub(newest).max(0)).filter(|delay| *delay <= MAX_DELAY);
     }
 
-    /// Whether event time has passed `time` by the clock at `now` (both microseconds since the epoch), as far as the stream has a clock.
+    /// Whether event time has passed `time` and its stragglers by the clock at `now` (both microseconds since the epoch), as far as the
+    /// stream has a clock.
     pub fn has_passed(&self, time: i64, now: i64) -> bool {
-        self.delay.is_none_or(|delay| now.saturating_sub(delay) >= time)
+        self.delay.is_none_or(|delay| now.saturating_sub(delay) >= time.saturating_add(self.lateness))
     }
 
     /// The event time of the tick that is due at `now` (microseconds since the epoch), after all partitions were at their ends for

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use rdkafka::message::{BorrowedMessage, Message};
 
 use super::dead_letter::{self, Form};
-use super::self_watch::{Ahead, window_of};
+use super::self_watch::{Early, window_of};
 use crate::alerts::sinks::Delivery;
 use crate::calls::{Calls, CallsBuilder, FingerprintKey, Owners, VendorPack};
 use crate::ingest::kafka::{Batch, Partition};
@@ -44,8 +44,8 @@ pub(super) struct Read {
     pub letters: Vec<Delivery>,
     /// How many records were what, in their order, cut where the window of their arrival changes.
     pub tallies: Vec<(i64, Tally)>,
-    /// Calls of callers whose clock runs ahead, by day of arrival and caller.
-    pub ahead: BTreeMap<(i64, String), Ahead>,
+    /// Calls later than their arrival, by day of arrival and caller.
+    pub early: BTreeMap<(i64, String), Early>,
 }
 
 impl Read {
@@ -59,12 +59,12 @@ impl Read {
             tally.add(decoded);
         }
         for (caller, calls) in ahead {
-            self.add_ahead((day_of(bucket_of(arrived)), caller), Ahead { arrived, calls });
+            self.add_early((day_of(bucket_of(arrived)), caller), Early { arrived, calls });
         }
     }
 
-    fn add_ahead(&mut self, of: (i64, String), more: Ahead) {
-        self.ahead.entry(of).and_modify(|known| known.calls += more.calls).or_insert(more);
+    fn add_early(&mut self, of: (i64, String), more: Early) {
+        self.early.entry(of).and_modify(|known| known.calls += more.calls).or_insert(more);
     }
 }
 
@@ -109,7 +109,7 @@ impl Workers {
             all.calls.append(piece.calls);
             all.letters.extend(piece.letters);
             all.tallies.extend(piece.tallies);
-            piece.ahead.into_iter().for_each(|(of, ahead)| all.add_ahead(of, ahead));
+            piece.early.into_iter().for_each(|(of, early)| all.add_early(of, early));
         }
         Ok(all)
     }

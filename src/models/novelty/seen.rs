@@ -50,7 +50,7 @@ pub(super) fn block_of(network: &str) -> &str {
 }
 
 pub(super) fn method_of(endpoint: &str) -> &str {
-    endpoint.split_once(' ').map_or("", |(method, _)| method)
+    endpoint.split_once(' ').or_else(|| crate::calls::split_endpoint(endpoint)).map_or("", |(method, _)| method)
 }
 
 /// The hours of weekdays and of weekends, UTC, by name.

@@ -50,6 +50,9 @@ impl Machine for Echo {
     fn newest(&self) -> Option<i64> {
         None
     }
+    fn take_ahead(&mut self) -> Vec<Ahead> {
+        Vec::new()
+    }
     fn take_closed_rows(&mut self) -> Vec<crate::rollup::Row> {
         Vec::new()
     }
@@ -252,6 +255,9 @@ impl Machine for Strict {
     }
     fn newest(&self) -> Option<i64> {
         None
+    }
+    fn take_ahead(&mut self) -> Vec<Ahead> {
+        Vec::new()
     }
     fn take_closed_rows(&mut self) -> Vec<crate::rollup::Row> {
         Vec::new()

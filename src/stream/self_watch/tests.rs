@@ -105,8 +105,8 @@ fn batches_and_checkpoints_do_not_show() {
 fn a_clock_that_runs_ahead_is_a_notice_once_a_day_for_its_caller() {
     let mut watch = SelfWatch::default();
     let mut on = |window: i64, caller: &str| {
-        let ahead = Ahead { arrived: window * WINDOW, calls: 3 };
-        watch.observe("calls", &[], &[((day_at(ahead.arrived), caller.to_owned()), ahead)].into(), "b")
+        let early = Early { arrived: window * WINDOW, calls: 3 };
+        watch.observe("calls", &[], &[((day_at(early.arrived), caller.to_owned()), early)].into(), "b")
     };
     let first = on(DAY, "crm");
     assert_eq!(steps(&first), [(Activity::Create, Severity::Low)]);
@@ -116,6 +116,17 @@ fn a_clock_that_runs_ahead_is_a_notice_once_a_day_for_its_caller() {
     let next = on(DAY + WINDOWS_A_DAY, "crm");
     assert_eq!(steps(&next), [(Activity::Close, Severity::Low), (Activity::Create, Severity::Low)]);
     assert_ne!(next[1].id, first[0].id);
+}
+
+#[test]
+fn a_caller_that_is_ahead_of_all_others_is_the_same_notice() {
+    let mut watch = SelfWatch::default();
+    let others = DAY * WINDOW;
+    let ahead = [Ahead { caller: "crm".into(), time: others + 120 * MINUTE, others }];
+    let told = watch.ahead_of_others("calls", &ahead, "b");
+    assert_eq!(steps(&told), [(Activity::Create, Severity::Low)]);
+    assert!(told[0].message.contains("120 minutes ahead"), "{}", told[0].message);
+    assert_eq!(watch.ahead_of_others("calls", &ahead, "b"), []);
 }
 
 #[test]
