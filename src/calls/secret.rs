@@ -73,6 +73,12 @@ pub fn looks_secret(text: &str) -> bool {
     holds_known_key(text) || holds_credentials(text) || token_runs(text).any(|(run, rest)| is_random(run, rest))
 }
 
+/// Whether a text holds a key by its public beginning. JSON in base 64 (`eyJ…`) is a token where it has the three parts of one, and a
+/// cursor else.
+pub(super) fn holds_real_key(text: &str) -> bool {
+    holds_known_key(text) && (!text.contains("eyJ") || text.bytes().filter(|&byte| byte == b'.').count() >= 2)
+}
+
 /// Whether a text is an `Authorization` header, or a URL with a password.
 fn holds_credentials(text: &str) -> bool {
     let scheme = text.split_once(' ').filter(|(_, rest)| !rest.trim().is_empty()).map(|(scheme, _)| scheme);
