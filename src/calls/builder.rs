@@ -13,7 +13,9 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::batch::Calls;
+use super::content::ContentReader;
 use super::credential::FingerprintKey;
+use super::data_class::DataWords;
 use super::enrichment::{Enrichment, NoVendor, present, text};
 use super::name::Name;
 use super::network::{origin, parse_address};
@@ -83,6 +85,7 @@ pub struct CallsBuilder {
     ahead: BTreeMap<String, u64>,
     enrichment: Enrichment,
     relations: Relations,
+    content: ContentReader,
     endpoint: String,
     identity: Vec<u8>,
 }
@@ -103,6 +106,7 @@ impl CallsBuilder {
             ahead: BTreeMap::new(),
             enrichment: Enrichment::new(key, vendors),
             relations: Relations::default(),
+            content: ContentReader::new(Arc::default()),
             endpoint: String::new(),
             identity: Vec::new(),
         }
@@ -111,6 +115,11 @@ impl CallsBuilder {
     /// From now on calls public networks by their owners, and believes trusted proxies.
     pub fn name_owners(&mut self, owners: Owners) {
         self.enrichment.owners = owners;
+    }
+
+    /// From now on knows classes of data by these words.
+    pub fn know_data_by(&mut self, words: Arc<DataWords>) {
+        self.content = ContentReader::new(words);
     }
 
     /// From now on refuses calls that are more than a day ahead of the clock, which shows `now`, microseconds since the epoch: no drift
@@ -170,11 +179,12 @@ impl CallsBuilder {
             endpoint::name_operation(call.graphql.as_deref().unwrap_or_default(), &mut self.endpoint);
         }
         let shaped = (!is_operation).then_some(self.endpoint.as_str());
-        let (ids, price) = self.enrichment.resolve(call, shaped, Name::id)?;
+        let content = self.content.read(call);
+        let (ids, price) = self.enrichment.resolve(call, &content, shaped, Name::id)?;
         let enrichment = &mut self.enrichment;
         let relation = self.relations.index_of(Relation::id_of(ids), &mut self.batch.relations, || {
             // Every text was resolved a moment ago: this cannot be refused.
-            enrichment.resolve(call, shaped, Name::clone).map(|(names, _)| names.into()).ok()
+            enrichment.resolve(call, &content, shaped, Name::clone).map(|(names, _)| names.into()).ok()
         });
         let Some(relation) = relation else { return Err(CallProblem::NoVendor) };
         let time = match self.arrived {
@@ -199,6 +209,7 @@ impl CallsBuilder {
             tokens_out,
             cost: is_paid.then(|| price.cost(tokens_in.unwrap_or_default(), tokens_out.unwrap_or_default())),
             latency_ms: call.latency_ms.filter(|latency| latency.is_finite() && *latency >= 0.0),
+            is_resent: matches!(call.status, Some(307 | 308)) && call.method.as_deref().is_some_and(has_body),
             trace_id: call.trace_id.as_deref().and_then(TraceId::new),
             record: call.record_id.as_deref().and_then(|id| hash_record(format, id, &mut self.identity)),
         });
@@ -259,6 +270,11 @@ impl Relations {
     fn turn(&mut self) {
         self.batch += 1;
     }
+}
+
+/// Whether requests of a method have a body.
+fn has_body(method: &str) -> bool {
+    ["POST", "PUT", "PATCH"].iter().any(|known| known.eq_ignore_ascii_case(method.trim()))
 }
 
 fn measured(bytes: u64) -> Option<i64> {
@@ -445,7 +461,9 @@ mod tests {
                 time: NOON, caller: field(), credential: Some(field()), host: host.into(), scheme: Some(field()),
                 method: Some(field()), path: Some(path.into()), operation, tls_version: Some(field()), src_ip: Some(field()),
                 user_agent: Some(field()), region: Some(field()), trace_id: Some(field()), record_id: Some(field()),
-                account: Some(field()), content_type: Some(field()),
+                account: Some(field()), content_type: Some(field()), query: Some(format!("token={logged}").into()),
+                api_version: Some(field()), request_type: Some(field()), request_body: Some(field()), response_body: Some(field()),
+                location: Some(format!("https://{key}.example.net/{key}").into()),
                 ..Call::default()
             };
             let mut calls = builder();

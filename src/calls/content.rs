@@ -1,4 +1,4 @@
-//! Content: what the query, the media types and the samples of bodies of a call show, each looked at only where there is one.
+//! Content: what the query and the samples of bodies of a call show, each looked at only where there is one.
 //!
 //! Out come classes of data, the key that stood in the URL (for its fingerprint) and the API version that was asked for. The meaning of each
 //! name is worked out once. Nothing else of a query or a body is kept.
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::cache::Cache;
 use super::credential::is_masked;
 use super::credential_kind::CredentialKind;
-use super::data_class::{DataClasses, DataWords, of_media_type};
+use super::data_class::{DataClasses, DataWords};
 use super::endpoint::{is_date, is_version};
 use super::sample::{classes_in, decoded, of_value, pairs};
 use super::secret::{holds_real_key, looks_secret};
@@ -34,8 +34,27 @@ const MAX_VERSION: usize = 24;
 
 /// Parameters that hold a key, in lower case.
 const KEYS: [&str; 22] = [
-    "api_key", "api-key", "apikey", "x-api-key", "app_key", "appkey", "hapikey", "access_key", "access_token", "auth_token", "authtoken",
-    "oauth_token", "session_token", "private_token", "refresh_token", "id_token", "jwt", "client_secret", "password", "passwd", "pwd",
+    "api_key",
+    "api-key",
+    "apikey",
+    "x-api-key",
+    "app_key",
+    "appkey",
+    "hapikey",
+    "access_key",
+    "access_token",
+    "auth_token",
+    "authtoken",
+    "oauth_token",
+    "session_token",
+    "private_token",
+    "refresh_token",
+    "id_token",
+    "jwt",
+    "client_secret",
+    "password",
+    "passwd",
+    "pwd",
     "subscription-key",
 ];
 /// Parameters that hold a key or something else.
@@ -94,15 +113,7 @@ impl ContentReader {
         if content.key.is_none() {
             content.key = key_in_path(path).map(|key| (Cow::Borrowed(key), CredentialKind::PathKey));
         }
-        if let Some(media_type) = &call.request_type {
-            content.sent.add(of_media_type(&essence(media_type)));
-        }
-        if let Some(media_type) = &call.content_type {
-            content.received.add(of_media_type(&essence(media_type)));
-        }
-        for (body, classes) in
-            [(&call.request_body, &mut content.sent), (&call.response_body, &mut content.received)]
-        {
+        for (body, classes) in [(&call.request_body, &mut content.sent), (&call.response_body, &mut content.received)] {
             if let Some(body) = body {
                 let (words, names) = (&self.words, &mut self.names);
                 classes.add(classes_in(body, |name| names.with(name, |name| words.classes(name), |known| *known)));
@@ -198,17 +209,13 @@ fn key_in_path(path: &str) -> Option<&str> {
     })
 }
 
-/// A media type without its parameters, in lower case.
-fn essence(media_type: &str) -> String {
-    media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
-}
-
 /// Whether a text can be the version of an API: `v2`, `2024-10`, `2023-05-15-preview`, `2.1`.
 fn is_api_version(text: &str) -> bool {
     let is_number = text.split('.').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
     let date = text.get(..10).filter(|date| is_date(date)).map(|_| &text[10..]);
     let is_dated = date.is_some_and(|rest| {
-        rest.is_empty() || rest.strip_prefix(['-', '.']).is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_lowercase()))
+        rest.is_empty()
+            || rest.strip_prefix(['-', '.']).is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_lowercase()))
     });
     text.len() <= MAX_VERSION && (is_version(text) || is_date(text) || is_dated || (is_number && text.len() <= 6))
 }
@@ -246,16 +253,30 @@ mod tests {
     #[test]
     fn a_key_in_the_url_is_found_and_what_only_looks_like_one_is_not() {
         for (path, key, kind) in [
-            ("/maps?key=AIzaSyC7vXq2KtLm9sRw4NbPdFgHjUeTa8YoZ3c", "AIzaSyC7vXq2KtLm9sRw4NbPdFgHjUeTa8YoZ3c", "query_key"),
+            (
+                "/maps?key=AIzaSyC7vXq2KtLm9sRw4NbPdFgHjUeTa8YoZ3c",
+                "AIzaSyC7vXq2KtLm9sRw4NbPdFgHjUeTa8YoZ3c",
+                "query_key",
+            ),
             ("/a?api_key=hunter2hunter2", "hunter2hunter2", "query_key"),
             ("/a?x=ghp_R8sKq2VtXw5LnZb7YcMd3FgHj9TpEu4A6iQo", "ghp_R8sKq2VtXw5LnZb7YcMd3FgHj9TpEu4A6iQo", "query_key"),
-            ("/bot123456:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw/send", "bot123456:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw", "path_key"),
+            (
+                "/bot123456:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw/send",
+                "bot123456:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw",
+                "path_key",
+            ),
             ("/services/T04KQ7XBZ/B05MRW2YVN/hT9sXqLvK3mZ8wRbNcPd", "hT9sXqLvK3mZ8wRbNcPd", "path_key"),
             ("/b/o?X-Amz-Credential=AKIAX%2F20260901%2Fs3&X-Amz-Signature=ab", "AKIAX", "signed_url"),
         ] {
             assert_eq!(of_path(path).1, Some((key.to_owned(), kind)), "{path}");
         }
-        for path in ["/a?key=name", "/a?key=reports/2026/a.csv", "/a?token=2", "/a?api_key=****", "/a?page_token=x1y2z3x1y2z3x1y2z3"] {
+        for path in [
+            "/a?key=name",
+            "/a?key=reports/2026/a.csv",
+            "/a?token=2",
+            "/a?api_key=****",
+            "/a?page_token=x1y2z3x1y2z3x1y2z3",
+        ] {
             assert_eq!(of_path(path).1, None, "{path}");
         }
     }
@@ -269,15 +290,13 @@ mod tests {
     }
 
     #[test]
-    fn bodies_and_media_types_tell_classes_by_direction() {
+    fn bodies_tell_classes_by_direction() {
         let call = Call {
-            request_type: Some("application/x-git-receive-pack-request".into()),
             request_body: Some(r#"{"prompt":"x"}"#.into()),
-            content_type: Some("Application/FHIR+JSON; charset=utf-8".into()),
             response_body: Some(r#"{"ssn":"x"}"#.into()),
             ..Call::default()
         };
         let content = read(&call);
-        assert_eq!((content.sent.text(), content.received.text()), ("source_code prompts".into(), "personal health".into()));
+        assert_eq!((content.sent.text(), content.received.text()), ("prompts".into(), "personal".into()));
     }
 }

@@ -122,7 +122,7 @@ impl FingerprintKey {
     }
 }
 
-fn without_scheme(secret: &str) -> &str {
+pub(super) fn without_scheme(secret: &str) -> &str {
     let secret = secret.trim();
     match secret.split_once(char::is_whitespace) {
         Some((word, rest)) if SCHEME_WORDS.iter().any(|scheme| word.eq_ignore_ascii_case(scheme)) => rest.trim_start(),

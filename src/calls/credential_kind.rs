@@ -87,7 +87,8 @@ impl CredentialKind {
 
     /// The kind that the public beginning of a credential tells.
     pub(super) fn of_beginning(credential: &str) -> Option<Self> {
-        let is_aws = |key: &str| key.len() >= 16 && key.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+        let is_aws =
+            |key: &str| key.len() >= 16 && key.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
         let begins_as = |heads: &[&str]| heads.iter().any(|head| credential.starts_with(head));
         match credential {
             key if begins_as(&["AKIA", "ASIA"]) && is_aws(key) => Some(Self::AwsAccessKey),

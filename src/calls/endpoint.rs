@@ -227,6 +227,12 @@ pub(super) fn is_version(segment: &str) -> bool {
     segment.len() <= MAX_VERSION && segment.strip_prefix(['v', 'V']).is_some_and(|rest| rest.split('.').all(number))
 }
 
+/// The version of the API in an endpoint's path.
+pub fn version_in(endpoint: &str) -> Option<&str> {
+    let (_, path) = split(endpoint)?;
+    path.split(['/', ' ']).find(|segment| is_version(segment) || is_date(segment))
+}
+
 /// `2024-10`, `2010-04-01`: the name of an API's version.
 pub(super) fn is_date(segment: &str) -> bool {
     let digits_and_dashes = segment.bytes().enumerate().all(|(at, byte)| match at {

@@ -8,14 +8,18 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::cache::Cache;
+use super::content::Content;
 use super::credential::{self, FingerprintKey};
+use super::credential_kind::CredentialKind;
+use super::data_class::{DataClass, DataClasses, of_media_type};
+use super::endpoint::version_in;
 use super::name::Name;
 use super::network::origin;
 use super::owner::Owners;
 use super::schema::DIMENSIONS;
 use super::secret::looks_secret;
 use super::vendor::Party;
-use super::vendor_pack::{Price, VendorPack};
+use super::vendor_pack::{Price, Vendor, VendorCategory, VendorPack, Verb};
 use super::{Call, Channel, PrincipalKind, StepClass, View, client, network};
 
 /// Texts of a kind that are cached.
@@ -39,11 +43,13 @@ pub(super) struct Enrichment {
     pub owners: Owners,
     names: Cache<Name>,
     parties: Cache<KnownParty>,
-    fingerprints: Cache<Name>,
+    fingerprints: Cache<KnownCredential>,
     networks: Cache<Name>,
     clients: Cache<Name>,
     operations: Cache<KnownOperation>,
-    content_types: Cache<Name>,
+    content_types: Cache<KnownType>,
+    /// Of vendors that the pack does not know.
+    other_endpoints: Cache<KnownEndpoint>,
     codes: Codes,
 }
 
@@ -55,10 +61,46 @@ struct KnownParty {
     index: Option<usize>,
 }
 
-/// What the pack knows of an endpoint.
+/// What the pack and the name tell of an endpoint.
 struct KnownEndpoint {
     name: Name,
     price: Price,
+    /// Version in its path.
+    version: Name,
+    /// Classes of data that its calls have, whatever the log shows.
+    sent: DataClasses,
+    received: DataClasses,
+}
+
+impl KnownEndpoint {
+    fn of(name: &str, price: Price) -> Self {
+        let version = version_in(name).map(Name::new).unwrap_or_default();
+        let (sent, received) = Default::default();
+        Self { name: Name::new(clip(name)), price, version, sent, received }
+    }
+
+    /// What a vendor's category and verb tell of data: models are asked something, archives of code are code.
+    fn of_known(vendor: &Vendor, name: &str, price: Price, verb: Verb) -> Self {
+        let (mut sent, mut received) = (DataClasses::default(), DataClasses::default());
+        match (vendor.category, verb) {
+            (VendorCategory::Llm, Verb::Write) => sent.add(DataClasses::of(DataClass::Prompts)),
+            (VendorCategory::Code, Verb::BulkExport) => received.add(DataClasses::of(DataClass::SourceCode)),
+            _ => {}
+        }
+        Self { sent, received, ..Self::of(name, price) }
+    }
+}
+
+/// A credential's fingerprint, and the kind that its beginning tells.
+struct KnownCredential {
+    fingerprint: Name,
+    kind: Option<CredentialKind>,
+}
+
+/// A media type, and what it tells of data.
+struct KnownType {
+    name: Name,
+    classes: DataClasses,
 }
 
 /// What an audit operation's name tells.
@@ -76,6 +118,8 @@ struct Codes {
     principals: [Name; PrincipalKind::ALL.len()],
     channels: [Name; Channel::ALL.len()],
     steps: [Name; StepClass::ALL.len()],
+    kinds: [Name; CredentialKind::ALL.len()],
+    data: Vec<Name>,
 }
 
 const SCHEMES: [&str; 2] = ["https", "http"];
@@ -91,6 +135,8 @@ impl Codes {
             principals: PrincipalKind::ALL.map(|kind| Name::new(kind.as_str())),
             channels: Channel::ALL.map(|channel| Name::new(channel.as_str())),
             steps: StepClass::ALL.map(|step| Name::new(step.as_str())),
+            kinds: CredentialKind::ALL.map(|kind| Name::new(kind.as_str())),
+            data: (0..DataClasses::COUNT).map(|index| Name::new(&DataClasses::at(index).text())).collect(),
         }
     }
 
@@ -122,15 +168,17 @@ impl Enrichment {
             clients: Cache::new(MAX_TEXTS),
             operations: Cache::new(MAX_TEXTS),
             content_types: Cache::new(MAX_TEXTS),
+            other_endpoints: Cache::new(MAX_TEXTS),
             codes: Codes::new(),
         }
     }
 
-    /// What `read` makes of the name of each dimension, in their order, and what the call costs. `shaped` is the shape of its
-    /// method and path, `None` for an audit operation.
+    /// What `read` makes of the name of each dimension, in their order, and what the call costs. `content` is what it shows beside them,
+    /// `shaped` the shape of its method and path, `None` for an audit operation.
     pub fn resolve<R>(
         &mut self,
         call: &Call<'_>,
+        content: &Content<'_>,
         shaped: Option<&str>,
         read: impl Fn(&Name) -> R,
     ) -> Result<([R; DIMENSIONS], Price), NoVendor> {
@@ -139,23 +187,37 @@ impl Enrichment {
             ((read(&party.host), (!party.vendor.is_empty()).then(|| read(&party.vendor))), party.index)
         });
         let vendor = fixed_vendor.or(own_vendor).ok_or(NoVendor)?;
-        let (endpoint, price, step) = match shaped {
-            Some(shaped) => {
-                let (endpoint, price) = self.endpoint(index, shaped, &read);
-                (endpoint, price, None)
-            }
+        let (mut sent, mut received) = (content.sent, content.received);
+        let (endpoint, price, step, path_version) = match shaped {
+            Some(shaped) => self.endpoint(index, shaped, |known| {
+                sent.add(known.sent);
+                received.add(known.received);
+                (read(&known.name), known.price, None, read(&known.version))
+            }),
             None => {
                 let (endpoint, step) = self.operation(text(call.operation.as_ref()), &read);
-                (endpoint, Price::default(), Some(call.step.unwrap_or(step)))
+                (endpoint, Price::default(), Some(call.step.unwrap_or(step)), read(&self.codes.empty))
             }
         };
+        if call.tokens_in.is_some_and(|tokens| tokens > 0) {
+            sent.add(DataClasses::of(DataClass::Prompts));
+        }
+        let api_version = match &content.version {
+            Some(version) => self.name(version, &read),
+            None => path_version,
+        };
+        let redirect = self.redirect(call, &read);
         let caller = self.name(present(&call.caller), &read);
-        let credential = self.fingerprint(text(call.credential.as_ref()), &read);
+        let (credential, kind) = self.credential(call, content, &read);
         let network = self.network(text(call.src_ip.as_ref()), &read);
         let client = self.client(text(call.user_agent.as_ref()), &read);
         let region = self.name(text(call.region.as_ref()), &read);
         let account = self.name(text(call.account.as_ref()), &read);
-        let content_type = self.content_type(text(call.content_type.as_ref()), &read);
+        let content_type = self.content_type(text(call.content_type.as_ref()), |known| {
+            received.add(known.classes);
+            read(&known.name)
+        });
+        self.content_type(text(call.request_type.as_ref()), |known| sent.add(known.classes));
         let codes = &self.codes;
         // In the order of `Dimension`, which a test holds.
         let resolved = [
@@ -175,6 +237,11 @@ impl Enrichment {
             read(&codes.channels[call.channel as usize]),
             read(codes.step(step)),
             content_type,
+            read(&codes.kinds[kind as usize]),
+            api_version,
+            read(&codes.data[sent.index()]),
+            read(&codes.data[received.index()]),
+            redirect,
         ];
         Ok((resolved, price))
     }
@@ -207,18 +274,18 @@ impl Enrichment {
         self.parties.with(host, party, read)
     }
 
-    /// The name that the pack gives a vendor's endpoint, else its own; and what a call costs.
-    fn endpoint<R>(&mut self, vendor: Option<usize>, shaped: &str, read: impl FnOnce(&Name) -> R) -> (R, Price) {
+    /// The name that the pack gives a vendor's endpoint, else its own; and what it tells.
+    fn endpoint<R>(&mut self, vendor: Option<usize>, shaped: &str, read: impl FnOnce(&KnownEndpoint) -> R) -> R {
         let known = vendor.and_then(|index| Some((self.vendors.vendors().get(index)?, self.endpoints.get_mut(index)?)));
         let Some((vendor, endpoints)) = known.filter(|(vendor, _)| vendor.has_endpoints()) else {
             // A shape holds no secret.
-            return (self.names.with(shaped, |shaped| Name::new(clip(shaped)), read), Price::default());
+            return self.other_endpoints.with(shaped, |shaped| KnownEndpoint::of(shaped, Price::default()), read);
         };
         let look_up = |shaped: &str| match vendor.endpoint(shaped) {
-            Some((endpoint, name)) => KnownEndpoint { name: Name::new(clip(&name)), price: endpoint.price },
-            None => KnownEndpoint { name: Name::new(clip(shaped)), price: Price::default() },
+            Some((endpoint, name)) => KnownEndpoint::of_known(vendor, &name, endpoint.price, endpoint.verb),
+            None => KnownEndpoint::of(shaped, Price::default()),
         };
-        endpoints.with(shaped, look_up, |known| (read(&known.name), known.price))
+        endpoints.with(shaped, look_up, read)
     }
 
     fn operation<R>(&mut self, operation: &str, read: impl FnOnce(&Name) -> R) -> (R, StepClass) {
@@ -230,15 +297,56 @@ impl Enrichment {
         self.operations.with(operation, known, |known| (read(&known.name), known.step))
     }
 
-    fn fingerprint<R>(&mut self, credential: &str, read: impl FnOnce(&Name) -> R) -> R {
+    /// The fingerprint and the kind of a call's credential: that of a header, else the key in the URL. A key in the URL gives the kind even
+    /// beside another: it is the one that others read.
+    fn credential<R>(
+        &mut self,
+        call: &Call<'_>,
+        content: &Content<'_>,
+        read: impl FnOnce(&Name) -> R,
+    ) -> (R, CredentialKind) {
+        let in_url = content.key.as_ref();
+        let logged = text(call.credential.as_ref());
+        let credential = if logged.is_empty() { in_url.map_or("", |(key, _)| key) } else { logged };
         if credential.is_empty() {
-            return read(&self.codes.empty);
+            return (read(&self.codes.empty), CredentialKind::Unknown);
         }
         let key = &self.key;
-        let mark = |text: &str| {
-            if credential::is_masked(text) { Name::default() } else { Name::new(&key.fingerprint(text)) }
+        let mark = |text: &str| match credential::is_masked(text) {
+            true => KnownCredential { fingerprint: Name::default(), kind: None },
+            false => KnownCredential {
+                fingerprint: Name::new(&key.fingerprint(text)),
+                kind: CredentialKind::of_beginning(credential::without_scheme(text)),
+            },
         };
-        self.fingerprints.with(credential, mark, read)
+        self.fingerprints.with(credential, mark, |known| {
+            let of_place = match call.credential_kind {
+                CredentialKind::Unknown => CredentialKind::of_view(call.view),
+                known => known,
+            };
+            let own = known.kind.unwrap_or(of_place);
+            let kind = match in_url {
+                Some((_, kind)) if logged.is_empty() || *kind != CredentialKind::SignedUrl => *kind,
+                _ if known.fingerprint.is_empty() => CredentialKind::Unknown,
+                _ => own,
+            };
+            (read(&known.fingerprint), kind)
+        })
+    }
+
+    /// The host that a redirect led to, where it is not the one that was called.
+    fn redirect<R>(&mut self, call: &Call<'_>, read: impl FnOnce(&Name) -> R) -> R {
+        let is_redirect = call.status.is_none_or(|status| (300..400).contains(&status));
+        let target = text(call.location.as_ref());
+        // `/path` stays; `//host/path` goes.
+        let target = target.strip_prefix("//").or_else(|| target.split_once("://").map(|(_, rest)| rest));
+        let target = target.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
+        let Some(target) = target.filter(|target| is_redirect && !target.is_empty()) else {
+            return read(&self.codes.empty);
+        };
+        let from = self.party(&call.host, |party| party.host.clone());
+        let to = self.party(target, |party| party.host.clone());
+        read(if to == from { &self.codes.empty } else { &to })
     }
 
     fn network<R>(&mut self, address: &str, read: impl FnOnce(&Name) -> R) -> R {
@@ -256,11 +364,12 @@ impl Enrichment {
         self.clients.with(user_agent, family, read)
     }
 
-    fn content_type<R>(&mut self, logged: &str, read: impl FnOnce(&Name) -> R) -> R {
-        if logged.is_empty() {
-            return read(&self.codes.empty);
-        }
-        self.content_types.with(logged, |logged| Name::new(&media_type(logged)), read)
+    fn content_type<R>(&mut self, logged: &str, read: impl FnOnce(&KnownType) -> R) -> R {
+        let known = |logged: &str| {
+            let media_type = media_type(logged);
+            KnownType { name: Name::new(&media_type), classes: of_media_type(&media_type) }
+        };
+        self.content_types.with(logged, known, read)
     }
 }
 

@@ -11,7 +11,10 @@ mod builder;
 mod cache;
 mod cidr;
 mod client;
+mod content;
 mod credential;
+mod credential_kind;
+mod data_class;
 mod endpoint;
 mod enrichment;
 mod exclude;
@@ -20,6 +23,7 @@ mod network;
 mod operation;
 mod owner;
 mod row;
+mod sample;
 mod schema;
 mod secret;
 mod template;
@@ -36,7 +40,11 @@ pub use builder::{CallProblem, CallsBuilder, Details, record_hash};
 pub use cidr::Cidr;
 pub use client::is_interactive_tool;
 pub use credential::{FingerprintKey, KeyError};
-pub use endpoint::{is_write, operation as operation_of, sensitive_endpoint, shape, split as split_endpoint};
+pub use credential_kind::CredentialKind;
+pub use data_class::{DataClass, DataClasses, DataWords, DataWordsError};
+pub use endpoint::{
+    is_write, operation as operation_of, sensitive_endpoint, shape, split as split_endpoint, version_in,
+};
 pub use exclude::{Exclude, ExcludeError, Excluded};
 pub use name::{Name, combine};
 pub use network::is_private;
@@ -48,7 +56,7 @@ pub use schema::{
 };
 pub use secret::looks_secret;
 pub use template::{MAX_CHILDREN, TemplateLearner, Templates};
-pub use vendor_pack::{PackError, Price, Vendor, VendorCategory, VendorPack, Verb};
+pub use vendor_pack::{Deprecation, PackError, Price, Vendor, VendorCategory, VendorPack, Verb, Version};
 pub use workload::{workload_of_pod, workload_of_replica};
 
 /// Which view of the relation a log gives. The two never share a baseline: the credential fingerprint joins them.
@@ -202,6 +210,8 @@ pub struct Call<'a> {
     pub caller: Cow<'a, str>,
     /// The secret or key id that authenticated the call. The builder fingerprints it.
     pub credential: Option<Cow<'a, str>>,
+    /// What kind of credential it is, where the place in which it stood tells.
+    pub credential_kind: CredentialKind,
     /// The host called, as logged: any case, perhaps with a port.
     pub host: Cow<'a, str>,
     /// `http` or `https`.
@@ -210,6 +220,10 @@ pub struct Call<'a> {
     pub method: Option<Cow<'a, str>>,
     /// Path of the URL, perhaps with query and fragment: the builder cuts them.
     pub path: Option<Cow<'a, str>>,
+    /// The query, where the log has it apart from the path.
+    pub query: Option<Cow<'a, str>>,
+    /// Version of the API that a header asked for.
+    pub api_version: Option<Cow<'a, str>>,
     /// Operation of a GraphQL request, with its type where that is known (`mutation CreateCharge`): the path is the same for all.
     pub graphql: Option<Cow<'a, str>>,
     /// Audit operation (`s3:GetObject`). Where it is given it is the endpoint.
@@ -226,6 +240,14 @@ pub struct Call<'a> {
     pub channel: Channel,
     /// Media type of the answer, as logged: any case, perhaps with parameters.
     pub content_type: Option<Cow<'a, str>>,
+    /// Media type of the request, as logged.
+    pub request_type: Option<Cow<'a, str>>,
+    /// Sample of the request's body. The builder sees which classes of data are in it, and keeps nothing.
+    pub request_body: Option<Cow<'a, str>>,
+    /// The same of the answer's.
+    pub response_body: Option<Cow<'a, str>>,
+    /// Where a redirect leads: a URL, as logged.
+    pub location: Option<Cow<'a, str>>,
     /// HTTP status, 100 to 599.
     pub status: Option<u16>,
     /// How the call ended, where the format knows better than the status tells.

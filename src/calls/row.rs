@@ -29,6 +29,8 @@ pub struct CallRow {
     pub cost: Option<i64>,
     /// Start to last response byte, milliseconds.
     pub latency_ms: Option<f64>,
+    /// Whether a redirect asked for the body to be sent again (307, 308).
+    pub is_resent: bool,
     /// Trace id.
     pub trace_id: Option<TraceId>,
     /// Hash of the source's own id of the record.

@@ -99,9 +99,8 @@ fn xml_names(xml: &str, mut name: impl FnMut(&str)) {
 fn is_mail_address(word: &str) -> bool {
     let word = word.trim_matches(['.', '-']);
     let Some((own, domain)) = word.split_once('@') else { return false };
-    let is_label = |label: &str| {
-        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    };
+    let is_label =
+        |label: &str| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     let suffix = domain.rsplit_once('.').map_or("", |(_, suffix)| suffix);
     let has_suffix = suffix.len() >= 2 && suffix.bytes().all(|byte| byte.is_ascii_alphabetic());
     !own.is_empty() && has_suffix && domain.split('.').all(is_label)

@@ -101,6 +101,16 @@ dimensions! {
     Step = "step",
     /// Media type of the answer.
     ContentType = "content_type",
+    /// What kind of credential it was.
+    CredentialKind = "credential_kind",
+    /// Version of the API: of a header, the query or the path.
+    ApiVersion = "api_version",
+    /// Classes of data to the vendor, with blanks between them.
+    Sent = "sent",
+    /// Classes of data from the vendor.
+    Received = "received",
+    /// The other host that a redirect led to.
+    Redirect = "redirect",
 }
 
 /// Number of dimensions.
@@ -333,6 +343,10 @@ measures! {
     BytesInLnSquareSum = "bytes_in_ln_square_sum", Sum, |facts| facts.square(1);
     /// Sum of squares of the same, fixed-point.
     LatencyLnSquareSum = "latency_ln_square_sum", Sum, |facts| facts.square(2);
+    /// Longest call, milliseconds.
+    LatencyMax = "latency_ms_max", Max, |facts| facts.call.latency_ms.unwrap_or_default() as i64;
+    /// Calls with a body that a redirect asked to be sent again (307, 308).
+    Resent = "resent", Sum, |facts| i64::from(facts.call.is_resent);
     /// Largest answered request, bytes.
     BytesOutMax = "bytes_out_max", Max, |facts| facts.answered(facts.call.bytes_out);
     /// Largest answer, bytes.

@@ -76,9 +76,11 @@ const COLUMNS: &[Show] = &[
     ("principal_kind", false, |call| text(call.relation.principal().as_str())),
     ("account", false, |call| text(call.relation.account().as_str())),
     ("credential", true, |call| text(call.relation.credential().as_str())),
+    ("credential_kind", false, |call| text(call.relation.name(Dimension::CredentialKind).as_str())),
     ("host", true, |call| text(call.relation.host().as_str())),
     ("vendor", true, |call| text(call.relation.vendor().as_str())),
     ("endpoint", true, |call| text(call.relation.endpoint().as_str())),
+    ("api_version", false, |call| text(call.relation.name(Dimension::ApiVersion).as_str())),
     ("operation", false, |call| json!(operation_of(call.relation.endpoint().as_str()))),
     ("status", true, |call| json!(call.details.status)),
     ("outcome", true, |call| match call.row.outcome.as_str() {
@@ -99,6 +101,9 @@ const COLUMNS: &[Show] = &[
     ("channel", false, |call| text(call.relation.channel().as_str())),
     ("step", false, |call| json!(call.relation.step().map(|step| step.as_str()))),
     ("content_type", false, |call| text(call.relation.name(Dimension::ContentType).as_str())),
+    ("sent", true, |call| text(call.relation.name(Dimension::Sent).as_str())),
+    ("received", false, |call| text(call.relation.name(Dimension::Received).as_str())),
+    ("redirect", false, |call| text(call.relation.name(Dimension::Redirect).as_str())),
     ("trace_id", false, |call| json!(call.row.trace_id.map(|id| id.as_str().to_owned()))),
     ("format", false, |call| json!(call.details.format)),
 ];
@@ -113,6 +118,7 @@ impl Decode {
         let mut reader = FileReader::new(&Inputs::resolve(&self.inputs)?);
         let mut decoder = setup.decoder()?;
         let mut calls = CallsBuilder::with_vendors(setup.key.clone(), setup.vendors.clone());
+        calls.know_data_by(setup.data_words.clone());
         calls.name_owners(Owners::open(&setup.owners)?);
         calls.keep_details();
 

@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::report;
 use crate::alerts::triage::Triage;
-use crate::calls::{Calls, CallsBuilder, Exclude, FingerprintKey, OwnerDatabases, Owners, VendorPack};
+use crate::calls::{Calls, CallsBuilder, DataWords, Exclude, FingerprintKey, OwnerDatabases, Owners, VendorPack};
 use crate::ingest::{
     Batch, Counts, DecodeError, DecodeSpec, Decoder, FileReader, InputError, Inputs, Piece, Registry, SpecError, Tally,
 };
@@ -48,6 +48,7 @@ pub(super) struct Setup {
     pub registry: Option<Arc<Registry>>,
     pub detection: Detection,
     pub vendors: Arc<VendorPack>,
+    pub data_words: Arc<DataWords>,
     pub exclude: Vec<Exclude>,
     pub owners: OwnerDatabases,
     /// Rules of governance, if any are configured.
@@ -66,12 +67,24 @@ impl Setup {
         let key_file = plan.as_ref().map_or_else(default_key_file, |plan| plan.key_file.clone());
         let key = Plan::key(&key_file).context("fingerprint key")?;
         let vendors = plan.as_ref().map_or_else(VendorPack::embedded, |plan| Arc::clone(&plan.vendors));
+        let data_words = plan.as_ref().map(|plan| Arc::clone(&plan.data_words)).unwrap_or_default();
         let registry = plan.as_ref().and_then(|plan| plan.registry.clone());
         let rules = plan.as_ref().and_then(|plan| plan.rules.clone());
         let plan = plan.map(|plan| (plan.decode, plan.detection, plan.exclude, plan.owners, plan.triage_model));
         let (decode, detection, exclude, owners, triage) = plan.unwrap_or_default();
         let triage = triage.map(|model| Triage::load(&model)).transpose()?;
-        Ok(Self { key: Arc::new(key), decode, registry, detection, vendors, exclude, owners, rules, triage })
+        Ok(Self {
+            key: Arc::new(key),
+            decode,
+            registry,
+            detection,
+            vendors,
+            data_words,
+            exclude,
+            owners,
+            rules,
+            triage,
+        })
     }
 
     /// A decoder that has seen nothing.
@@ -160,6 +173,7 @@ struct Worker {
 impl Worker {
     fn new(setup: &Setup, owners: &Owners) -> anyhow::Result<Self> {
         let mut calls = CallsBuilder::with_vendors(Arc::clone(&setup.key), Arc::clone(&setup.vendors));
+        calls.know_data_by(Arc::clone(&setup.data_words));
         calls.name_owners(owners.clone());
         calls.refuse_ahead_of(jiff::Timestamp::now().as_microsecond());
         Ok(Self { decoder: setup.decoder()?, calls })

@@ -10,13 +10,14 @@ mod campaign;
 pub(crate) mod diagnostic;
 mod plan;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::calls::{Exclude, OwnerDatabases};
+use crate::calls::{DataClass, Exclude, OwnerDatabases};
 use crate::ingest::{DecodeSpec, kafka, registry};
 
 pub use campaign::Campaign;
@@ -34,6 +35,9 @@ struct Spec {
     fingerprint: Fingerprint,
     #[serde(default)]
     vendors: Vendors,
+    /// The user's own words for classes of data, beside those of the program.
+    #[serde(default)]
+    data_classes: BTreeMap<DataClass, Vec<String>>,
     #[serde(default)]
     enrichment: OwnerDatabases,
     model: Option<Model>,

@@ -2,7 +2,7 @@
 //!
 //! Not here: connecting, opening files, loading the model.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 use super::diagnostic::{PipelineError, Text};
 use super::{Admin, DeadLetter, Detection, Fingerprint, Governance, Spec, State, Triage};
 use crate::alerts::sinks::{self, Rotation, SINKS, SectionError, SinkPlan, SinkSpec, Surroundings};
-use crate::calls::{Exclude, FingerprintKey, KeyError, OwnerDatabases, VendorPack};
+use crate::calls::{DataClass, DataWords, Exclude, FingerprintKey, KeyError, OwnerDatabases, VendorPack};
 use crate::ingest::connection::ConnectionError;
 use crate::ingest::{DecodeSpec, Decoder, Registry, SpecError, kafka, registry};
 use crate::rules::{Rules, Sources};
@@ -46,6 +46,8 @@ pub struct Plan {
     pub key_file: PathBuf,
     /// Vendors: hosts, categories, endpoints, prices.
     pub vendors: Arc<VendorPack>,
+    /// Words of names that tell classes of data.
+    pub data_words: Arc<DataWords>,
     /// Databases of network owners, if any.
     pub owners: OwnerDatabases,
     /// Directory of the model bundle.
@@ -77,6 +79,8 @@ pub struct ReadingPlan {
     pub key_file: PathBuf,
     /// Vendors: hosts, categories, endpoints, prices.
     pub vendors: Arc<VendorPack>,
+    /// Words of names that tell classes of data.
+    pub data_words: Arc<DataWords>,
     /// Databases of network owners, if any.
     pub owners: OwnerDatabases,
     /// Rules for calls that training skips.
@@ -176,6 +180,7 @@ fn check_reading(text: &Text<'_>) -> Result<ReadingPlan, PipelineError> {
         decode: spec.decode,
         key_file: key_file(spec.fingerprint, &around),
         vendors,
+        data_words: read_data_words(text, &spec.data_classes)?,
         owners: owners(spec.enrichment, &around),
         exclude: spec.train.exclude,
         detection: spec.detection,
@@ -232,6 +237,7 @@ fn check(text: &Text<'_>) -> Result<Plan, PipelineError> {
         decode: spec.decode,
         key_file: key_file(spec.fingerprint, &around),
         vendors,
+        data_words: read_data_words(text, &spec.data_classes)?,
         owners: owners(spec.enrichment, &around),
         bundle: around.path(&model.bundle),
         exclude: spec.train.exclude,
@@ -389,6 +395,14 @@ fn read_vendors(
     Ok(Arc::new(VendorPack::with_directory(&directory)?))
 }
 
+fn read_data_words(
+    text: &Text<'_>,
+    written: &BTreeMap<DataClass, Vec<String>>,
+) -> Result<Arc<DataWords>, PipelineError> {
+    let words = DataWords::with(written);
+    words.map(Arc::new).map_err(|problem| text.at(&["data_classes", problem.class.as_str()], problem))
+}
+
 fn read_rules(
     written: Option<Governance>,
     vendors: &VendorPack,
@@ -515,6 +529,7 @@ mod tests {
                 "[[sinks]]\ntype = \"stdout\"\n[[sinks]]\ntype = \"stdout\"\n",
                 "p.toml:8: sinks: stdout is defined twice",
             ),
+            ("[data_classes]\npersonal = [\"-\"]\n", "p.toml:7: data_classes.personal: `-` holds no letter or digit"),
             ("[vendors]\ndirectory = \"/no/such\"\n", "p.toml:7: vendors.directory: is not a directory"),
             (
                 "[enrichment]\nasn = \"x\"\n",

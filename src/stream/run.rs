@@ -202,7 +202,8 @@ impl<'a, M: Machine> Shell<'a, M> {
             DeadLetterPlan::File(sink) => (sink, Form::Line),
         };
         let owners = Owners::open(&plan.owners)?;
-        let workers = Workers::new(&plan.decode, plan.registry.clone(), key, Arc::clone(&plan.vendors), owners, form)?;
+        let (vendors, words) = (Arc::clone(&plan.vendors), Arc::clone(&plan.data_words));
+        let workers = Workers::new(&plan.decode, plan.registry.clone(), key, vendors, words, owners, form)?;
         let verdicts = plan.triage.verdicts.as_ref();
         let mut shell = Self {
             triage: plan.triage.model.as_deref().map(Triage::load).transpose()?,

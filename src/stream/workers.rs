@@ -11,7 +11,7 @@ use rdkafka::message::{BorrowedMessage, Message};
 use super::dead_letter::{self, Form};
 use super::self_watch::{Early, window_of};
 use crate::alerts::sinks::Delivery;
-use crate::calls::{Calls, CallsBuilder, FingerprintKey, Owners, VendorPack};
+use crate::calls::{Calls, CallsBuilder, DataWords, FingerprintKey, Owners, VendorPack};
 use crate::ingest::kafka::{Batch, Partition};
 use crate::ingest::{DecodeError, DecodeSpec, Decoded, Decoder, Place, Registry, SpecError, Tally};
 use crate::rollup::{bucket_of, day_of};
@@ -32,6 +32,7 @@ pub(super) struct Workers {
     registry: Option<Arc<Registry>>,
     key: Arc<FingerprintKey>,
     vendors: Arc<VendorPack>,
+    data_words: Arc<DataWords>,
     owners: Owners,
     form: Form,
 }
@@ -89,11 +90,12 @@ impl Workers {
         registry: Option<Arc<Registry>>,
         key: Arc<FingerprintKey>,
         vendors: Arc<VendorPack>,
+        data_words: Arc<DataWords>,
         owners: Owners,
         form: Form,
     ) -> Result<Self, SpecError> {
         Decoder::new(spec)?;
-        Ok(Self { idle: Mutex::default(), spec: spec.clone(), registry, key, vendors, owners, form })
+        Ok(Self { idle: Mutex::default(), spec: spec.clone(), registry, key, vendors, data_words, owners, form })
     }
 
     /// Decodes the records of a batch. `now`, microseconds since the epoch, bounds when a record without a time of its own arrived.
@@ -154,6 +156,7 @@ impl Workers {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         idle.unwrap_or_else(|| {
             let mut calls = CallsBuilder::with_vendors(Arc::clone(&self.key), Arc::clone(&self.vendors));
+            calls.know_data_by(Arc::clone(&self.data_words));
             calls.name_owners(self.owners.clone());
             Worker { decoders: BTreeMap::new(), calls }
         })

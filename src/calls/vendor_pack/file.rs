@@ -9,6 +9,7 @@ use serde::Deserialize;
 use thiserror::Error;
 use toml::Spanned;
 
+use super::deprecated::{Deprecation, Version};
 use super::facts::{Price, VendorCategory, Verb};
 use super::pattern::Pattern;
 use super::{Endpoint, Vendor};
@@ -51,6 +52,17 @@ struct Written {
     domains: Vec<Spanned<String>>,
     #[serde(default)]
     endpoints: Vec<WrittenEndpoint>,
+    #[serde(default)]
+    deprecated: Vec<Spanned<WrittenDeprecation>>,
+}
+
+/// What the vendor retires, as written: endpoints, versions, or endpoints of versions.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenDeprecation {
+    pattern: Option<Spanned<String>>,
+    versions_below: Option<Spanned<String>>,
+    instead: String,
 }
 
 /// One endpoint as written; prices in dollars.
@@ -91,6 +103,7 @@ impl Text<'_> {
                 .into_iter()
                 .map(|endpoint| self.endpoint(endpoint))
                 .collect::<Result<_, _>>()?,
+            deprecated: written.deprecated.into_iter().map(|one| self.deprecation(one)).collect::<Result<_, _>>()?,
         };
         let Some(name) = written.name else {
             let of_domain = |domain: (String, Range<usize>)| {
@@ -122,6 +135,28 @@ impl Text<'_> {
             dollars("endpoints.per_1k_tokens_out", written.per_1k_tokens_out)?,
         );
         Ok(Endpoint { pattern, verb: written.verb, price })
+    }
+
+    fn deprecation(self, written: Spanned<WrittenDeprecation>) -> Result<Deprecation, PackError> {
+        let (span, written) = (written.span(), written.into_inner());
+        let pattern = |pattern: Spanned<String>| {
+            let parsed = Pattern::parse(pattern.get_ref());
+            parsed.map_err(|problem| self.at(&pattern.span(), "deprecated.pattern", problem))
+        };
+        let below = |version: Spanned<String>| {
+            let problem = "write a version, as in \"v18.0\" or \"2024-10\"";
+            let parsed = Version::parse(version.get_ref());
+            parsed.ok_or_else(|| self.at(&version.span(), "deprecated.versions_below", problem))
+        };
+        let one = Deprecation {
+            pattern: written.pattern.map(pattern).transpose()?,
+            below: written.versions_below.map(below).transpose()?,
+            instead: written.instead,
+        };
+        if one.pattern.is_none() && one.below.is_none() {
+            return Err(self.at(&span, "deprecated", "names nothing: write `pattern` or `versions_below`"));
+        }
+        Ok(one)
     }
 
     /// A diagnostic of TOML or serde: the error has the position, the line of text has the field.

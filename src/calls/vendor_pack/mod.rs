@@ -5,6 +5,7 @@
 //!
 //! Not here: the facts themselves (`datasets/vendors`), and what a host or an endpoint is (`vendor`, `endpoint`).
 
+mod deprecated;
 mod facts;
 mod file;
 mod pattern;
@@ -15,6 +16,7 @@ use std::sync::{Arc, LazyLock};
 use foldhash::{HashMap, HashSet};
 use include_dir::{Dir, include_dir};
 
+pub use deprecated::{Deprecation, Version};
 pub use facts::{Price, VendorCategory, Verb};
 pub use file::PackError;
 
@@ -56,6 +58,7 @@ pub struct Vendor {
     /// What kind of service it offers.
     pub category: VendorCategory,
     endpoints: Vec<Endpoint>,
+    deprecated: Vec<Deprecation>,
 }
 
 /// What is known of an endpoint.
@@ -73,6 +76,11 @@ impl Vendor {
     /// (`GET /repos/{id}/{id}`).
     pub fn endpoint(&self, endpoint: &str) -> Option<(&Endpoint, String)> {
         self.endpoints.iter().find_map(|known| known.pattern.name_of(endpoint).map(|name| (known, name)))
+    }
+
+    /// What is deprecated of a call to an endpoint in a version of the API; the version is empty where it is not known.
+    pub fn deprecation(&self, endpoint: &str, version: &str) -> Option<&Deprecation> {
+        self.deprecated.iter().find(|one| one.covers(endpoint, version))
     }
 
     /// Whether any endpoint is known.
@@ -214,6 +222,14 @@ mod tests {
         assert_eq!(pack.verb("github", "GET /repos/acme/site/zipball/main"), Some(Verb::BulkExport));
         assert_eq!(pack.verb("stripe", "GET /v1/charges/{id}"), Some(Verb::Read));
         assert_eq!(pack.verb("stripe", "GET /v1/never_heard"), None);
+        let deprecated = |vendor: &str, endpoint: &str, version: &str| {
+            pack.vendor(vendor).unwrap().deprecation(endpoint, version).is_some()
+        };
+        assert!(
+            deprecated("openai", "POST /v1/threads/{id}/runs", "v1")
+                && !deprecated("openai", "POST /v1/responses", "v1")
+        );
+        assert!(deprecated("meta", "GET /v12.0/me", "v12.0") && !deprecated("meta", "GET /v23.0/me", "v23.0"));
         let (endpoint, _) = pack.vendor("openai").unwrap().endpoint("POST /v1/chat/completions").unwrap();
         assert!(endpoint.price.cost(1_000, 1_000) > 0);
     }
@@ -256,6 +272,11 @@ mod tests {
                 format!("{head}endpoints = [\n  {{ pattern = \"GET /\", verb = \"read\", per_call = -1.0 }},\n]\n"),
                 "own.toml:5: endpoints.per_call: write dollars",
             ),
+            (
+                format!("{head}deprecated = [\n  {{ versions_below = \"new\", instead = \"v2\" }},\n]\n"),
+                "own.toml:5: deprecated.versions_below: write a version",
+            ),
+            (format!("{head}deprecated = [\n  {{ instead = \"v2\" }},\n]\n"), "own.toml:5: deprecated: names nothing"),
         ] {
             let error = with_file(&text).unwrap_err();
             assert!(error.contains(diagnostic), "expected {diagnostic}\nfound    {error}");

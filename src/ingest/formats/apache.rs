@@ -10,7 +10,7 @@
 use super::line::{Common, Token};
 use super::outcome::of_gateway;
 use super::request::{Request, client_of, is_domain};
-use super::url::credential;
+use super::url::{credential, kind};
 use super::{FormatKind, Probe, Reading};
 use crate::calls::{Call, View};
 use crate::ingest::fields::Fields;
@@ -173,6 +173,7 @@ fn read<'a>(fields: &mut Fields<'a>) -> Result<Reading<'a>, RecordError> {
         view: View::Egress,
         caller: user.or_else(|| address.as_ref().map(client_of)).unwrap_or_default(),
         credential: fields.first([Path::Authorization, Path::ApiKey]).map(credential),
+        credential_kind: kind(fields.text(Path::Authorization)),
         host: host.unwrap_or_default(),
         scheme: request.scheme,
         method: request.method,

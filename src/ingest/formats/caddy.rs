@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 
 use super::request::{begin_of, client_of};
-use super::url::credential;
+use super::url::{credential, kind};
 use super::{FormatKind, Probe, Reading};
 use crate::calls::{Call, View};
 use crate::ingest::fields::Fields;
@@ -62,6 +62,7 @@ paths! { Path:
     Size = "size",
     Status = "status",
     ContentType = "resp_headers.Content-Type",
+    Location = "resp_headers.Location",
     Trace = "traceID",
     RequestId = "uuid",
 }
@@ -101,6 +102,8 @@ fn read<'a>(fields: &mut Fields<'a>) -> Result<Reading<'a>, RecordError> {
         host: fields.text(Path::Host).unwrap_or_default(),
         method: fields.text(Path::Method),
         path: fields.text(Path::Uri),
+        credential_kind: kind(fields.text(Path::Authorization)),
+        location: fields.text(Path::Location),
         content_type: fields.text(Path::ContentType),
         status,
         outcome: no_answer,

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use super::graphql;
 use super::outcome::{of_grpc, of_status_and_word, of_word};
-use super::url::{Url, credential, part};
+use super::url::{Url, credential, kind, part};
 use super::{FormatKind, Probe, Reading};
 use crate::calls::{Call, View, workload_of_pod};
 use crate::ingest::fields::Fields;
@@ -87,10 +87,21 @@ paths! { Path:
     UrlScheme = "url.scheme",
     UrlDomain = "url.domain",
     UrlTarget = "url.path",
+    UrlQuery = "url.query",
     RequestId = "http.request.id",
     Method = "http.request.method",
     BytesOut = "http.request.bytes",
     BodyOut = "http.request.body.bytes",
+    RequestType = "http.request.mime_type",
+    RequestBody = "http.request.body.content",
+    ResponseBody = "http.response.body.content",
+    Location = "http.response.headers.location",
+    ApiVersion = "http.request.headers.api-version",
+    StripeVersion = "http.request.headers.stripe-version",
+    AnthropicVersion = "http.request.headers.anthropic-version",
+    GitHubVersion = "http.request.headers.x-github-api-version",
+    NotionVersion = "http.request.headers.notion-version",
+    AzureVersion = "http.request.headers.x-ms-version",
     /// Of a body in GraphQL, which stands here as text.
     Operation = "http.request.body.content.operationName",
     Document = "http.request.body.content.query",
@@ -174,7 +185,20 @@ fn egress<'a>(fields: &mut Fields<'a>) -> Call<'a> {
     let outcome = grpc.as_deref().and_then(of_grpc).filter(|_| status.is_none_or(|status| status < 400));
     let outcome = outcome.or_else(|| of_status_and_word(status, fields.text(Path::Outcome).as_deref())).or(no_answer);
     let secret = fields.first([Path::Authorization, Path::ApiKey]).map(credential);
+    let has_label = fields.has(Path::Credential);
+    // Of a URL in one piece the query is behind the path.
+    let of_query = |url: &str| url.find('?').map(|at| at + 1);
+    let query = fields
+        .text(Path::UrlQuery)
+        .or_else(|| part(&whole_url, |url| url.get(of_query(url)?..)).filter(|_| fields.has(Path::UrlTarget)));
     Call {
+        credential_kind: kind(fields.text(Path::Authorization).filter(|_| !has_label)),
+        query,
+        api_version: fields.first(VERSIONS),
+        request_type: fields.text(Path::RequestType),
+        request_body: fields.text(Path::RequestBody),
+        response_body: fields.text(Path::ResponseBody),
+        location: fields.text(Path::Location),
         time: fields.first_time([Path::Start, Path::Timestamp]),
         view: View::Egress,
         caller: caller(fields),
@@ -201,6 +225,16 @@ fn egress<'a>(fields: &mut Fields<'a>) -> Call<'a> {
         ..Call::default()
     }
 }
+
+/// Headers that ask for a version of the API.
+const VERSIONS: [Path; 6] = [
+    Path::ApiVersion,
+    Path::StripeVersion,
+    Path::AnthropicVersion,
+    Path::GitHubVersion,
+    Path::NotionVersion,
+    Path::AzureVersion,
+];
 
 /// What was done at a vendor, in the shape of ECS: the user is the principal, the data set names the vendor's product.
 fn audit<'a>(fields: &mut Fields<'a>) -> Result<Call<'a>, RecordError> {

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use super::line::{Token, Tokens, is_count};
 use super::outcome::of_grpc;
 use super::request::{Request, client_of};
-use super::url::{credential, part};
+use super::url::{credential, kind, part};
 use super::{FormatKind, Probe, Reading};
 use crate::calls::{Call, Outcome, View};
 use crate::ingest::fields::Fields;
@@ -158,6 +158,7 @@ fn read<'a>(fields: &mut Fields<'a>) -> Result<Reading<'a>, RecordError> {
         view: View::Egress,
         caller: identity(fields).or_else(|| address.as_ref().map(client_of)).unwrap_or_default(),
         credential: fields.text(Path::Authorization).map(credential),
+        credential_kind: kind(fields.text(Path::Authorization)),
         host: host.unwrap_or_default(),
         scheme: request.scheme.or_else(|| fields.text(Path::Scheme)),
         path: request.path,

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use super::line::Tokens;
 use super::request::{Request, client_of, is_domain};
-use super::url::{credential, part};
+use super::url::{credential, kind, part};
 use super::{FormatKind, Probe, Reading};
 use crate::calls::{Call, Outcome, View};
 use crate::ingest::fields::Fields;
@@ -167,6 +167,7 @@ fn read<'a>(fields: &mut Fields<'a>) -> Result<Reading<'a>, RecordError> {
         view: View::Egress,
         caller: address.as_ref().map(client_of).unwrap_or_default(),
         credential: fields.text(Path::Authorization).map(credential),
+        credential_kind: kind(fields.text(Path::Authorization)),
         host: host.unwrap_or_default(),
         scheme: request.scheme,
         method: request.method,

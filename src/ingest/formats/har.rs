@@ -4,12 +4,13 @@
 //! host of `origin`, the web application whose page calls. All others need `[decode.constants] caller`.
 //!
 //! Traps: -1 is unknown; what came out of the browser's cache was no call; `content.size` is decoded, so no size on the wire. Headers,
-//! cookies, query and posted data are full of secrets: only named headers are read, and the name of a GraphQL operation.
+//! cookies, query and posted data are full of secrets: only named headers are read, the name of a GraphQL operation, and of bodies which
+//! classes of data are in them.
 //!
 //! Source: w3c.github.io/web-performance, "HTTP Archive (HAR) format".
 
 use super::graphql;
-use super::url::{Url, credential, part};
+use super::url::{Url, credential, kind, part};
 use super::{FormatKind, Probe, Reading};
 use crate::calls::{Call, View};
 use crate::ingest::fields::Fields;
@@ -47,6 +48,14 @@ paths! { Path:
     UserAgent = "request.headers.user-agent",
     Authorization = "request.headers.authorization",
     ApiKey = "request.headers.x-api-key",
+    ApiVersion = "request.headers.api-version",
+    StripeVersion = "request.headers.stripe-version",
+    AnthropicVersion = "request.headers.anthropic-version",
+    GitHubVersion = "request.headers.x-github-api-version",
+    NotionVersion = "request.headers.notion-version",
+    AzureVersion = "request.headers.x-ms-version",
+    RequestType = "request.postData.mimeType",
+    RequestBody = "request.postData.text",
     /// Of a body in GraphQL, which stands here as text.
     Operation = "request.postData.text.operationName",
     Document = "request.postData.text.query",
@@ -56,6 +65,8 @@ paths! { Path:
     /// Chrome's: all that was received on the wire.
     Transfer = "response._transferSize",
     MediaType = "response.content.mimeType",
+    ResponseBody = "response.content.text",
+    Location = "response.redirectURL",
     FromCache = "_fromCache",
 }
 
@@ -96,7 +107,13 @@ fn read<'a>(fields: &mut Fields<'a>) -> Result<Reading<'a>, RecordError> {
         method: fields.text(Path::Method),
         path,
         graphql: is_graphql.then(|| body(fields)).flatten(),
+        credential_kind: kind(fields.text(Path::Authorization)),
+        api_version: fields.first(VERSIONS),
         content_type: fields.text(Path::MediaType),
+        request_type: fields.text(Path::RequestType),
+        request_body: fields.text(Path::RequestBody),
+        response_body: fields.text(Path::ResponseBody),
+        location: fields.text(Path::Location),
         status,
         outcome,
         bytes_out,
@@ -107,6 +124,16 @@ fn read<'a>(fields: &mut Fields<'a>) -> Result<Reading<'a>, RecordError> {
         ..Call::default()
     }))
 }
+
+/// Headers that ask for a version of the API.
+const VERSIONS: [Path; 6] = [
+    Path::ApiVersion,
+    Path::StripeVersion,
+    Path::AnthropicVersion,
+    Path::GitHubVersion,
+    Path::NotionVersion,
+    Path::AzureVersion,
+];
 
 /// The body's size with the headers', where those are known. Of headers alone, no size of the message is known.
 fn message(fields: &mut Fields<'_>, headers: Path, body: Path) -> Option<u64> {
@@ -170,6 +197,24 @@ mod tests {
         for (url, body) in [("https://api.x.io/v1/search", body), ("https://api.x.io/graphql", "a=b")] {
             assert_eq!(call(&entry(url, body)).graphql, None);
         }
+    }
+
+    #[test]
+    fn bodies_versions_and_the_target_of_a_redirect_are_there_for_the_builder() {
+        let record = r#"{"startedDateTime":"2026-09-01T00:00:00Z","request":{"method":"POST","url":"https://api.x.io/v1/a",
+            "headers":[{"name":"Anthropic-Version","value":"2023-06-01"},{"name":"Authorization","value":"Basic dTpw"}],
+            "postData":{"mimeType":"application/json","text":"{\"email\":1}"}},"response":{"status":307,"redirectURL":"https://y.io/b",
+            "content":{"mimeType":"text/html","text":"<p>moved</p>"}}}"#;
+        let call = call(record);
+        assert_eq!((call.api_version.as_deref(), call.credential_kind.as_str()), (Some("2023-06-01"), "basic"));
+        assert_eq!(
+            (call.request_body.as_deref(), call.response_body.as_deref()),
+            (Some("{\"email\":1}"), Some("<p>moved</p>"))
+        );
+        assert_eq!(
+            (call.location.as_deref(), call.request_type.as_deref()),
+            (Some("https://y.io/b"), Some("application/json"))
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@
 
 use super::outcome::of_gateway;
 use super::request::client_of;
-use super::url::credential;
+use super::url::{credential, kind};
 use super::{FormatKind, Probe, Reading};
 use crate::calls::{Call, View};
 use crate::ingest::fields::Fields;
@@ -59,6 +59,7 @@ paths! { Path:
     UpstreamStatus = "upstream_status",
     SizeIn = "response.size",
     ContentType = "response.headers.content-type",
+    Location = "response.headers.location",
     Latency = "latencies.request",
     ProxyLatency = "latencies.proxy",
     SessionLatency = "latencies.session",
@@ -101,6 +102,8 @@ fn read<'a>(fields: &mut Fields<'a>) -> Result<Reading<'a>, RecordError> {
         scheme,
         method: fields.text(Path::Method),
         path: fields.first([Path::UpstreamUri, Path::Uri]),
+        credential_kind: kind(fields.text(Path::Authorization)),
+        location: fields.text(Path::Location),
         content_type: fields.text(Path::ContentType),
         status,
         outcome: of_gateway(status, has_answered).or(no_answer),

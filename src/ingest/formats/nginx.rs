@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 use super::line::{Common, Token};
 use super::outcome::of_gateway;
 use super::request::{Request, begin_of, client_of, is_domain};
-use super::url::{credential, part};
+use super::url::{credential, kind, part};
 use super::{FormatKind, Probe, Reading};
 use crate::calls::{Call, View};
 use crate::ingest::fields::Fields;
@@ -80,6 +80,9 @@ paths! { Path:
     Authorization = "http_authorization",
     ApiKey = "http_x_api_key",
     ContentType = "sent_http_content_type",
+    Location = "sent_http_location",
+    UpstreamLocation = "upstream_http_location",
+    RequestType = "content_type",
     UpstreamContentType = "upstream_http_content_type",
     UserAgent = "http_user_agent",
     UserAgentShort = "user_agent",
@@ -136,6 +139,9 @@ pub(super) static LOG_FORMAT: Syntax = Syntax {
         ("http_authorization", "http_authorization"),
         ("http_x_api_key", "http_x_api_key"),
         ("sent_http_content_type", "sent_http_content_type"),
+        ("sent_http_location", "sent_http_location"),
+        ("upstream_http_location", "upstream_http_location"),
+        ("content_type", "content_type"),
         ("upstream_http_content_type", "upstream_http_content_type"),
         ("ssl_protocol", "ssl_protocol"),
         ("request_id", "request_id"),
@@ -250,6 +256,9 @@ fn read<'a>(fields: &mut Fields<'a>) -> Result<Reading<'a>, RecordError> {
         scheme,
         method: request.method,
         path: request.path,
+        credential_kind: kind(fields.text(Path::Authorization)),
+        location: fields.first([Path::UpstreamLocation, Path::Location]),
+        request_type: fields.text(Path::RequestType),
         content_type: fields.first([Path::UpstreamContentType, Path::ContentType]),
         status,
         outcome: of_gateway(status, has_answered).or(no_answer),

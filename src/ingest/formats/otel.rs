@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use super::graphql;
 use super::outcome::{of_grpc, of_status_and_word};
-use super::url::{Url, credential, part};
+use super::url::{Url, credential, kind, part};
 use super::{FormatKind, Probe, Reading};
 use crate::calls::{Call, Outcome, View, workload_of_pod};
 use crate::ingest::fields::Fields;
@@ -64,6 +64,15 @@ paths! { Path:
     SchemeOld = "http.scheme",
     UrlTarget = "url.path",
     Target = "http.target",
+    UrlQuery = "url.query",
+    Location = "http.response.header.location",
+    ApiVersion = "http.request.header.api-version",
+    StripeVersion = "http.request.header.stripe-version",
+    AnthropicVersion = "http.request.header.anthropic-version",
+    GitHubVersion = "http.request.header.x-github-api-version",
+    NotionVersion = "http.request.header.notion-version",
+    AzureVersion = "http.request.header.x-ms-version",
+    RequestType = "http.request.header.content-type",
     Template = "url.template",
     HostHeader = "http.request.header.host",
     HostOld = "http.host",
@@ -150,6 +159,11 @@ fn read<'a>(fields: &mut Fields<'a>) -> Result<Reading<'a>, RecordError> {
         path: path.or(grpc_path),
         graphql: graphql::of_name(fields.text(Path::GraphQlType), fields.text(Path::GraphQlName)),
         operation,
+        credential_kind: kind(fields.text(Path::Authorization)),
+        query: fields.text(Path::UrlQuery),
+        api_version: fields.first(VERSIONS),
+        request_type: fields.text(Path::RequestType),
+        location: fields.text(Path::Location),
         content_type: fields.text(Path::ContentType),
         status,
         bytes_out: fields.first_whole([Path::SizeOut, Path::BodyOut, Path::LengthOut, Path::LengthOutOld]),
@@ -166,6 +180,16 @@ fn read<'a>(fields: &mut Fields<'a>) -> Result<Reading<'a>, RecordError> {
         ..Call::default()
     }))
 }
+
+/// Headers that ask for a version of the API.
+const VERSIONS: [Path; 6] = [
+    Path::ApiVersion,
+    Path::StripeVersion,
+    Path::AnthropicVersion,
+    Path::GitHubVersion,
+    Path::NotionVersion,
+    Path::AzureVersion,
+];
 
 /// Protobuf writes 0 for a time that is not known.
 fn time(fields: &mut Fields<'_>) -> i64 {

@@ -6,7 +6,7 @@
 //!
 //! Source: docs.suricata.io, "Eve JSON Format".
 
-use super::url::{Url, credential, part};
+use super::url::{Url, credential, kind, part};
 use super::{FormatKind, Probe, Reading};
 use crate::calls::{Call, View};
 use crate::ingest::fields::Fields;
@@ -43,6 +43,7 @@ paths! { Path:
     Length = "http.length",
     UserAgent = "http.http_user_agent",
     MediaType = "http.http_content_type",
+    Redirect = "http.redirect",
     Authority = "http.request_headers.:authority",
     HostHeader = "http.request_headers.host",
     Authorization = "http.request_headers.authorization",
@@ -81,6 +82,8 @@ fn http<'a>(fields: &mut Fields<'a>) -> Call<'a> {
     Call {
         host: host.unwrap_or_default(),
         credential: secret.map(credential),
+        credential_kind: kind(fields.first([Path::Authorization, Path::AuthorizationField])),
+        location: fields.text(Path::Redirect),
         scheme: of_url(|url| url.scheme).or_else(|| (!is_tunnel).then_some("http".into())),
         method: fields.text(Path::Method),
         path: of_url(|url| url.path).filter(|_| !is_tunnel),

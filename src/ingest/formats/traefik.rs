@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use super::line::Common;
 use super::outcome::of_gateway;
 use super::request::{Request, client_of, is_domain};
-use super::url::{Url, credential, part};
+use super::url::{Url, credential, kind, part};
 use super::{FormatKind, Probe, Reading};
 use crate::calls::{Call, View};
 use crate::ingest::fields::Fields;
@@ -131,6 +131,7 @@ fn read<'a>(fields: &mut Fields<'a>) -> Result<Reading<'a>, RecordError> {
         view: View::Egress,
         caller: user.or_else(|| address.as_ref().map(client_of)).unwrap_or_default(),
         credential: fields.first([Path::Authorization, Path::ApiKey]).map(credential).filter(|key| key != "REDACTED"),
+        credential_kind: kind(fields.text(Path::Authorization)),
         host: host.unwrap_or_default(),
         scheme: scheme.or(request.scheme).or_else(|| fields.text(Path::RequestScheme)),
         method: request.method,

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::calls::CredentialKind;
+
 /// The parts of a URL that a call keeps. User info never survives.
 #[derive(Debug, Default, PartialEq)]
 pub struct Url<'a> {
@@ -50,6 +52,11 @@ pub fn without_port(address: &str) -> &str {
 /// `Bearer x` is `x`, and of an AWS signature only the key id lasts.
 pub fn credential(header: Cow<'_, str>) -> Cow<'_, str> {
     part(&header, |header| Some(secret(header))).unwrap_or_default()
+}
+
+/// The kind of credential that a header tells by its scheme.
+pub fn kind(header: Option<Cow<'_, str>>) -> CredentialKind {
+    header.map(|header| CredentialKind::of_header(&header)).unwrap_or_default()
 }
 
 fn secret(header: &str) -> &str {
