@@ -36,6 +36,19 @@ pub enum CatalogError {
         /// Latest version that this program knows.
         known: i64,
     },
+    /// An earlier version of the program wrote it.
+    #[error(
+        "{}: written by an earlier version of apiwarden (schema {found}, this one reads {known}); the next `catalog build` or `run` brings it up",
+        path.display()
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// Version of its schema.
+        found: i64,
+        /// The version that this program reads.
+        known: i64,
+    },
     /// Another process writes to it.
     #[error("{}: another process is writing to this catalogue; wait for it, or give each its own directory", path.display())]
     Locked {

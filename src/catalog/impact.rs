@@ -62,6 +62,8 @@ pub struct Impact {
     pub credentials: Table,
     /// What was called.
     pub endpoints: Table,
+    /// Classes of data that were sent and received; empty of a host, of which they are not known.
+    pub classes: Table,
 }
 
 /// What is summed up of some usages.
@@ -152,6 +154,7 @@ impl Reader {
             }
             sum(&mut endpoints, &format!("{} {}", usage.vendor, usage.endpoint), usage);
         }
+        let classes = self.ask(|connection| classes_table(connection, target, id, since))?;
         let first = usages.iter().map(|usage| usage.first).min();
         let last = usages.iter().map(|usage| usage.last).max();
         Ok(Impact {
@@ -162,6 +165,7 @@ impl Reader {
             callers: callers_table(&callers, volumes.as_ref().map(|volumes| &volumes.0)),
             credentials: credentials_table(&credentials, volumes.as_ref().map(|volumes| &volumes.1), newest),
             endpoints: endpoints_table(&endpoints),
+            classes,
         })
     }
 }
@@ -178,6 +182,7 @@ impl Impact {
             "callers": self.callers.json(),
             "credentials": self.credentials.json(),
             "endpoints": self.endpoints.json(),
+            "classes": self.classes.json(),
         })
     }
 
@@ -221,6 +226,48 @@ fn usages(
         });
     }
     Ok(usages)
+}
+
+/// Classes of data that calls showed, those with most calls first.
+fn classes_table(
+    connection: &rusqlite::Connection,
+    target: Target,
+    id: i64,
+    since: Option<i64>,
+) -> rusqlite::Result<Table> {
+    let columns = vec!["vendor", "direction", "class", "callers", "calls", "first_seen", "last_seen"];
+    let mut table = Table { columns, rows: Vec::new() };
+    if target == Target::Host {
+        return Ok(table);
+    }
+    let mut names = Names::new(connection)?;
+    let sql = format!(
+        "SELECT t.vendor, k.text, t.value, t.caller, t.calls, t.first_seen, t.last_seen FROM trait t JOIN name k ON k.id = t.kind \
+         WHERE t.{} = ?1 AND k.text IN ('sent', 'received') AND t.last_seen >= ?2",
+        target.as_str()
+    );
+    let mut statement = connection.prepare(&sql)?;
+    let mut rows = statement.query([id, since.unwrap_or(i64::MIN)])?;
+    let mut sums: BTreeMap<[String; 3], Sum> = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let key = [names.text(row.get(0)?)?, row.get(1)?, names.text(row.get(2)?)?];
+        let sum = sums.entry(key).or_default();
+        let (first, last): (i64, i64) = (row.get(5)?, row.get(6)?);
+        sum.calls += row.get::<_, i64>(4)?;
+        sum.first = Some(sum.first.map_or(first, |known| known.min(first)));
+        sum.last = sum.last.max(last);
+        sum.callers.insert(names.text(row.get(3)?)?);
+    }
+    let mut rows: Vec<_> = sums.into_iter().collect();
+    rows.sort_by_key(|(_, sum)| -sum.calls);
+    table.rows = rows
+        .into_iter()
+        .map(|(key, sum)| {
+            let tail = [Value::Count(sum.calls), Value::Time(sum.first.unwrap_or_default()), Value::Time(sum.last)];
+            [key.map(Value::Text).as_slice(), &[texts(&sum.callers)], &tail].concat()
+        })
+        .collect();
+    Ok(table)
 }
 
 /// What each caller, and each credential, did from the day of `since` on.

@@ -59,6 +59,10 @@ kinds! {
     Region = "region", 200, 5_000;
     /// Media types of answers.
     ContentType = "content_type", 200, 20_000;
+    /// Versions of APIs.
+    ApiVersion = "api_version", 200, 20_000;
+    /// Hosts that redirects led to.
+    Redirect = "redirect", 200, 20_000;
     /// Rows of `usage`.
     Usage = "usage", 50_000, 5_000_000;
     /// Rows of `trait`.

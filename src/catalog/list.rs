@@ -121,6 +121,9 @@ pub const LISTS: &[List] = &[
             ("method", Read::Text, "max(e.method)"),
             ("template", Read::Text, "max(e.template)"),
             ("verb", Read::Text, "max(e.verb)"),
+            ("version", Read::Text, "max(e.version)"),
+            // What the vendor says to call instead.
+            ("deprecated", Read::Text, "max(e.deprecated)"),
             CALLERS,
             CREDENTIALS,
         ],
@@ -160,6 +163,12 @@ pub const LISTS: &[List] = &[
                 "(SELECT json_group_array(DISTINCT t.value) FROM trait t JOIN name k ON k.id = t.kind \
                  WHERE t.credential = u.credential AND k.text = 'network')",
             ),
+            (
+                "kinds",
+                Read::Names,
+                "(SELECT json_group_array(DISTINCT t.value) FROM trait t JOIN name k ON k.id = t.kind \
+                 WHERE t.credential = u.credential AND k.text = 'credential_kind')",
+            ),
         ],
         tail: SHORT_TAIL,
     },
@@ -181,7 +190,7 @@ pub const LISTS: &[List] = &[
     },
     List {
         name: "traits",
-        summary: "networks, clients, regions, protocols and content types of each vendor",
+        summary: "networks, clients, regions, protocols, content types and other traits of calls to each vendor",
         from: "trait u",
         group: "u.vendor, u.kind, u.value",
         filter: "true",
@@ -189,6 +198,34 @@ pub const LISTS: &[List] = &[
             ("vendor", Read::Name, "u.vendor"),
             ("kind", Read::Name, "u.kind"),
             ("value", Read::Name, "u.value"),
+            CALLERS,
+        ],
+        tail: SHORT_TAIL,
+    },
+    List {
+        name: "classes",
+        summary: "classes of data that are sent to each vendor and received from it",
+        from: "trait u JOIN name k ON k.id = u.kind",
+        group: "u.vendor, u.kind, u.value",
+        filter: "k.text IN ('sent', 'received')",
+        columns: &[
+            ("vendor", Read::Name, "u.vendor"),
+            ("direction", Read::Name, "u.kind"),
+            ("class", Read::Name, "u.value"),
+            CALLERS,
+        ],
+        tail: SHORT_TAIL,
+    },
+    List {
+        name: "versions",
+        summary: "versions of each vendor's API that are in use, and which the vendor retires",
+        from: "trait u JOIN name k ON k.id = u.kind LEFT JOIN version v ON v.vendor = u.vendor AND v.value = u.value",
+        group: "u.vendor, u.value",
+        filter: "k.text = 'api_version'",
+        columns: &[
+            ("vendor", Read::Name, "u.vendor"),
+            ("version", Read::Name, "u.value"),
+            ("deprecated", Read::Text, "max(coalesce(v.deprecated, ''))"),
             CALLERS,
         ],
         tail: SHORT_TAIL,
@@ -405,6 +442,8 @@ pub fn diff(reader: &Reader, since: Since, with_gone: bool, filter: &Filter) -> 
         ("caller", "callers"),
         ("credential", "credentials"),
         ("pair", "pairs"),
+        ("class", "classes"),
+        ("version", "versions"),
     ];
     for (kind, list) in kinds {
         let Some(list) = List::named(list) else { continue };
@@ -421,6 +460,8 @@ pub fn diff(reader: &Reader, since: Since, with_gone: bool, filter: &Filter) -> 
             };
             let name = match kind {
                 "endpoint" => format!("{} {}", get("method").plain(), get("template").plain()).trim().to_owned(),
+                "class" => format!("{} {}", get("direction").plain(), get("class").plain()),
+                "version" => get("version").plain(),
                 "pair" => format!("{} → {}", get("caller").plain(), get("vendor").plain()),
                 _ => row[0].plain(),
             };

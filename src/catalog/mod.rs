@@ -132,7 +132,7 @@ impl Catalog {
     pub fn rebuild(&mut self) -> Result<Rebuild<'_>, CatalogError> {
         let begun = self.connection.execute_batch("BEGIN IMMEDIATE");
         let emptied = begun.and_then(|()| {
-            let tables = ["usage", "trait", "day", "endpoint", "host", "vendor", "overflow", "meta", "name"];
+            let tables = ["usage", "trait", "day", "endpoint", "host", "vendor", "overflow", "version", "meta", "name"];
             self.connection.execute_batch(&tables.map(|table| format!("DELETE FROM {table};")).concat())
         });
         self.writer = Some(Writer::new(self.limits.clone(), Arc::clone(&self.vendors)));
@@ -237,6 +237,7 @@ impl Reader {
         let connection = opened.map_err(|problem| CatalogError::of(&path, problem))?;
         match schema::version(&connection, &path)? {
             0 => Err(CatalogError::Missing { path }),
+            found if found < schema::VERSION => Err(CatalogError::Older { path, found, known: schema::VERSION }),
             _ => Ok(Self { path, connection }),
         }
     }

@@ -13,7 +13,7 @@ use super::error::CatalogError;
 use crate::calls::{MEASURES, Measure, Merge};
 
 /// Version of the schema, kept as `user_version`.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 /// Marks the file as a catalogue (`apwc`), kept as `application_id`.
 const APPLICATION: i64 = 0x6170_7763;
 
@@ -110,10 +110,13 @@ CREATE TABLE vendor (id INTEGER PRIMARY KEY REFERENCES name, category TEXT NOT N
 CREATE TABLE host (id INTEGER PRIMARY KEY REFERENCES name, domain TEXT NOT NULL) STRICT;
 CREATE TABLE endpoint (
   id INTEGER PRIMARY KEY, vendor INTEGER NOT NULL REFERENCES name, method TEXT NOT NULL, template TEXT NOT NULL, verb TEXT NOT NULL,
-  writes INTEGER NOT NULL, UNIQUE (vendor, method, template)) STRICT;
+  writes INTEGER NOT NULL, version TEXT NOT NULL DEFAULT '', deprecated TEXT NOT NULL DEFAULT '', UNIQUE (vendor, method, template)) STRICT;
 CREATE TABLE overflow (
   caller INTEGER NOT NULL REFERENCES name, kind TEXT NOT NULL, calls INTEGER NOT NULL, first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL,
   names INTEGER NOT NULL, sketch BLOB NOT NULL, PRIMARY KEY (caller, kind)) STRICT, WITHOUT ROWID;
+CREATE TABLE version (
+  vendor INTEGER NOT NULL REFERENCES name, value INTEGER NOT NULL REFERENCES name, deprecated TEXT NOT NULL,
+  PRIMARY KEY (vendor, value)) STRICT, WITHOUT ROWID;
 CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
 ";
 
@@ -158,6 +161,22 @@ CREATE VIEW findings AS
   FROM overflow o JOIN name c ON c.id = o.caller;
 ";
 
+/// Classes of data by vendor.
+const CLASSES: &str = "
+CREATE VIEW classes AS
+  SELECT vendor, kind AS direction, value AS class, caller, credential, calls, first_seen, last_seen FROM traits
+  WHERE kind IN ('sent', 'received');
+";
+
+/// What made version 2 of 1: versions of APIs, what vendors retire, classes of data. What was catalogued before has none of them.
+const TO_VERSION_2: &str = "
+ALTER TABLE endpoint ADD COLUMN version TEXT NOT NULL DEFAULT '';
+ALTER TABLE endpoint ADD COLUMN deprecated TEXT NOT NULL DEFAULT '';
+CREATE TABLE version (
+  vendor INTEGER NOT NULL REFERENCES name, value INTEGER NOT NULL REFERENCES name, deprecated TEXT NOT NULL,
+  PRIMARY KEY (vendor, value)) STRICT, WITHOUT ROWID;
+";
+
 /// Makes an empty file a catalogue, and one of an older version one of this.
 ///
 /// # Errors
@@ -165,14 +184,16 @@ CREATE VIEW findings AS
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), CatalogError> {
     let of = |problem| CatalogError::of(path, problem);
     let found = version(connection, path)?;
-    // Past versions would be brought up here, one statement batch each, in the order of their numbers.
-    if found == VERSION {
-        return Ok(());
-    }
-    let transaction = connection.transaction().map_err(of)?;
     let facts: String = [&USAGES, &TRAITS, &DAYS].map(Facts::create).concat();
+    // Past versions are brought up one after another.
+    let statements = match found {
+        VERSION => return Ok(()),
+        1 => [TO_VERSION_2, CLASSES].concat(),
+        _ => [NAMES, &facts, INDEXES, VIEWS, CLASSES].concat(),
+    };
+    let transaction = connection.transaction().map_err(of)?;
     let marks = format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};");
-    transaction.execute_batch(&[NAMES, &facts, INDEXES, VIEWS, &marks].concat()).map_err(of)?;
+    transaction.execute_batch(&[statements, marks].concat()).map_err(of)?;
     transaction.commit().map_err(of)
 }
 

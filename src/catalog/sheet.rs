@@ -99,6 +99,10 @@ impl Reader {
         let calls = number(of("calls")).max(1.0);
         let (history, unauthenticated) =
             self.ask(|connection| Ok((history(connection, id)?, unauthenticated(connection, id)?)))?;
+        let (stability, deprecated) =
+            self.ask(|connection| Ok((answer_stability(connection, id)?, deprecated(connection, id)?)))?;
+        let redirects = values(&traits, "redirect");
+        let redirected = calls_of(&traits, "redirect", &redirects.iter().map(String::as_str).collect::<Vec<_>>());
         let tls = values(&traits, "tls_version");
         let weak = calls_of(&traits, "scheme", &["http"]) + calls_of(&traits, "tls_version", &OLD_TLS);
         let floor = tls.iter().min_by_key(|version| (!version.starts_with("ssl"), (*version).clone())).cloned();
@@ -186,9 +190,17 @@ impl Reader {
             ("tls_versions", Value::Texts(tls)),
             ("schemes", Value::Texts(values(&traits, "scheme"))),
             ("content_types", Value::Texts(values(&traits, "content_type"))),
+            ("answer_stability", stability.map_or(Value::Null, rounded)),
+            ("data_sent", Value::Texts(values(&traits, "sent"))),
+            ("data_received", Value::Texts(values(&traits, "received"))),
+            ("api_versions", Value::Texts(values(&traits, "api_version"))),
+            ("deprecated", Value::Texts(deprecated)),
+            ("redirects_off_host", Value::Count(redirected as i64)),
+            ("redirected_to", Value::Texts(redirects)),
             ("regions", Value::Texts(values(&traits, "region"))),
             ("networks", Value::Texts(values(&traits, "network"))),
             ("credentials", Value::Count(credentials.rows.len() as i64)),
+            ("credential_kinds", Value::Texts(values(&traits, "credential_kind"))),
             ("oldest_key_days", oldest.map_or(Value::Null, Value::Count)),
             ("owner", text(declared.owner.clone())),
             ("contract", text(declared.contract.clone())),
@@ -232,6 +244,29 @@ fn unauthenticated(connection: &Connection, vendor: i64) -> rusqlite::Result<f64
     let sql =
         "SELECT total(u.calls) FROM usage u JOIN name k ON k.id = u.credential WHERE u.vendor = ?1 AND k.text = ''";
     connection.query_row(sql, [vendor], |row| row.get(0))
+}
+
+/// The share of calls whose answer had the media type that is usual for their caller and key; `None` where no log has media types.
+fn answer_stability(connection: &Connection, vendor: i64) -> rusqlite::Result<Option<f64>> {
+    let sql = "SELECT 1.0 * sum(usual) / nullif(sum(calls), 0) FROM (SELECT max(calls) AS usual, sum(calls) AS calls FROM \
+               (SELECT t.caller, t.credential, sum(t.calls) AS calls FROM trait t JOIN name k ON k.id = t.kind \
+               WHERE t.vendor = ?1 AND k.text = 'content_type' GROUP BY t.caller, t.credential, t.value) GROUP BY caller, credential)";
+    connection.query_row(sql, [vendor], |row| row.get(0))
+}
+
+/// Endpoints and versions in use that the vendor retires, sorted.
+fn deprecated(connection: &Connection, vendor: i64) -> rusqlite::Result<Vec<String>> {
+    let sql = format!(
+        "SELECT trim(e.method || ' ' || e.template) AS name FROM endpoint e WHERE e.vendor = {vendor} AND e.deprecated <> '' \
+         AND EXISTS (SELECT 1 FROM usage u WHERE u.endpoint = e.id) \
+         UNION SELECT n.text FROM version v JOIN name n ON n.id = v.value WHERE v.vendor = {vendor} AND v.deprecated <> '' ORDER BY name"
+    );
+    let mut names = Vec::new();
+    each(connection, &sql, |row| {
+        names.push(row.get(0)?);
+        Ok(())
+    })?;
+    Ok(names)
 }
 
 /// Calls, errors and latency by week (from Monday), the newest last.

@@ -18,22 +18,27 @@ use super::schema::{DAYS, TRAITS, USAGES};
 use super::sketch::Sketch;
 use super::sql::{each, joined, meta, set_meta, store};
 use crate::calls::{
-    Dimension, MEASURES, Measures, Merge, Name, StepClass, Templates, VendorPack, Verb, View, combine, is_write,
-    split_endpoint,
+    DataClasses, Dimension, MEASURES, Measures, Merge, Name, StepClass, Templates, VendorPack, Verb, View, combine,
+    is_write, split_endpoint, version_in,
 };
 use crate::rollup::{Row, day_of};
 
 /// Days that `day` covers.
 pub const DAYS_KEPT: i64 = 400;
 /// What a call is made from and by: rows of `trait`, and what limits the values of each.
-const TRAIT_KINDS: [(Dimension, Option<Kind>); 6] = [
+const TRAIT_KINDS: [(Dimension, Option<Kind>); 9] = [
     (Dimension::Network, Some(Kind::Network)),
     (Dimension::Client, Some(Kind::Client)),
     (Dimension::Region, Some(Kind::Region)),
     (Dimension::Scheme, None),
     (Dimension::TlsVersion, None),
     (Dimension::ContentType, Some(Kind::ContentType)),
+    (Dimension::CredentialKind, None),
+    (Dimension::ApiVersion, Some(Kind::ApiVersion)),
+    (Dimension::Redirect, Some(Kind::Redirect)),
 ];
+/// Classes of data, which are traits too, several of a row.
+const DATA_KINDS: [Dimension; 2] = [Dimension::Sent, Dimension::Received];
 const LATEST_DAY: &str = "latest_day";
 const TEMPLATES: &str = "templates";
 
@@ -48,6 +53,10 @@ pub(super) struct Writer {
     /// Names that have a row in `vendor`, and in `host`, as far as this writer met them.
     vendor_rows: HashSet<i64>,
     host_rows: HashSet<i64>,
+    /// Vendors and versions that have a row in `version`.
+    version_rows: HashSet<(i64, i64)>,
+    /// The names of dimensions.
+    kinds: Vec<Name>,
     overflow: HashMap<(u64, Kind), Overflow>,
     latest_day: i64,
 }
@@ -61,7 +70,7 @@ struct Kept {
     credential: Name,
     /// Whether its endpoint is kept.
     has_endpoint: bool,
-    traits: [Name; TRAIT_KINDS.len()],
+    traits: Vec<(Dimension, Name)>,
     /// Whether its traits are told apart by credential.
     has_traits: bool,
 }
@@ -109,6 +118,8 @@ impl Writer {
             names: HashMap::default(),
             vendor_rows: HashSet::default(),
             host_rows: HashSet::default(),
+            version_rows: HashSet::default(),
+            kinds: Dimension::ALL.iter().map(|dimension| Name::new(dimension.name())).collect(),
             overflow: HashMap::default(),
             latest_day: i64::MIN,
         }
@@ -246,16 +257,22 @@ impl Writer {
             (host, account, credential, has_endpoint) = (more(), Name::default(), more(), false);
         }
         let mut has_traits = true;
-        let traits = TRAIT_KINDS.map(|(dimension, limited)| {
+        let mut traits = Vec::with_capacity(TRAIT_KINDS.len());
+        for (dimension, limited) in TRAIT_KINDS {
             let value = relation.name(dimension);
-            let value = match limited {
-                Some(kind) => self.name_or_more(kind, row, &caller, value),
-                None => value.clone(),
-            };
-            let key = key(&[&vendor, &credential, &Name::new(dimension.name()), &value]);
-            has_traits &= value.is_empty() || self.is_admitted(Kind::Trait, row, &caller, key);
-            value
-        });
+            if !value.is_empty() {
+                let kept = limited.map(|kind| self.name_or_more(kind, row, &caller, value));
+                traits.push((dimension, kept.unwrap_or_else(|| value.clone())));
+            }
+        }
+        for dimension in DATA_KINDS {
+            let classes = DataClasses::named(relation.name(dimension));
+            traits.extend(classes.map(|class| (dimension, Name::new(class))));
+        }
+        for (dimension, value) in &traits {
+            let key = key(&[&vendor, &credential, &self.kinds[*dimension as usize], value]);
+            has_traits &= self.is_admitted(Kind::Trait, row, &caller, key);
+        }
         Kept { caller, vendor, host, account, credential, has_endpoint, traits, has_traits }
     }
 
@@ -298,12 +315,17 @@ impl Writer {
         let view = i64::from(row.relation.view() == View::Audit);
         merge(&mut sums.usages, [caller, vendor, credential, endpoint, host, account, view], &row.measures);
         merge(&mut sums.days, [vendor, caller, credential, day_of(row.bucket)], &row.measures);
-        for ((dimension, _), value) in TRAIT_KINDS.iter().zip(&kept.traits).filter(|(_, value)| !value.is_empty()) {
-            let kind = self.name(connection, &Name::new(dimension.name()))?;
+        for (dimension, value) in &kept.traits {
+            let kind = self.kinds[*dimension as usize].clone();
+            let kind = self.name(connection, &kind)?;
+            let text = value;
             let (credential, value) = match kept.has_traits {
                 true => (credential, self.name(connection, value)?),
                 false => (self.name(connection, &more())?, self.name(connection, &more())?),
             };
+            if *dimension == Dimension::ApiVersion && kept.has_traits {
+                self.version(connection, &kept.vendor, vendor, value, text)?;
+            }
             merge(&mut sums.traits, [caller, vendor, credential, kind, value], &row.measures);
         }
         Ok(())
@@ -360,6 +382,24 @@ impl Writer {
         Ok(id)
     }
 
+    /// Makes a row of a version that a vendor's API was called in: whether the vendor has retired it.
+    fn version(
+        &mut self,
+        connection: &Connection,
+        vendor: &Name,
+        vendor_id: i64,
+        value: i64,
+        text: &str,
+    ) -> Result<()> {
+        if self.version_rows.insert((vendor_id, value)) {
+            let retired = self.vendors.vendor(vendor).and_then(|known| known.deprecation("", text));
+            let deprecated = retired.map_or("", |retired| &retired.instead);
+            let insert = "INSERT OR REPLACE INTO version VALUES (?1, ?2, ?3)";
+            connection.prepare_cached(insert)?.execute(params![vendor_id, value, deprecated])?;
+        }
+        Ok(())
+    }
+
     fn host(&mut self, connection: &Connection, name: &Name) -> Result<i64> {
         let id = self.name(connection, name)?;
         if self.host_rows.insert(id) {
@@ -386,8 +426,12 @@ impl Writer {
             None if method.is_empty() => StepClass::of(text).as_str().to_owned(),
             None => if writes { "write" } else { "read" }.to_owned(),
         };
-        let insert = "INSERT INTO endpoint (vendor, method, template, verb, writes) VALUES (?1, ?2, ?3, ?4, ?5)";
-        connection.prepare_cached(insert)?.execute(params![vendor_id, method, template, verb, writes])?;
+        let version = version_in(text).unwrap_or_default();
+        let retired = self.vendors.vendor(vendor).and_then(|known| known.deprecation(text, version));
+        let deprecated = retired.map_or("", |retired| &retired.instead);
+        let insert = "INSERT INTO endpoint (vendor, method, template, verb, writes, version, deprecated) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let row = params![vendor_id, method, template, verb, writes, version, deprecated];
+        connection.prepare_cached(insert)?.execute(row)?;
         let id = connection.last_insert_rowid();
         self.endpoints.insert(vendor, text, id);
         Ok(id)

@@ -47,8 +47,12 @@ fn report(found: &Found) -> String {
     let counts = counts.map(|(table, what)| format!("{} {what}", table.rows.len())).join(", ");
     let (callers, credentials) = (for_people(&found.callers), for_people(&found.credentials));
     let endpoints = for_people(&found.endpoints);
+    let classes = match found.classes.rows.is_empty() {
+        true => String::new(),
+        false => format!("\n\nData\n{}", for_people(&found.classes)),
+    };
     format!(
         "{kind} {name}: {counts}; first call {first}, last call {last}\n\nCallers\n{callers}\n\nCredentials, in the order to rotate them\n\
-         {credentials}\n\nEndpoints\n{endpoints}"
+         {credentials}{classes}\n\nEndpoints\n{endpoints}"
     )
 }

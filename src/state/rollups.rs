@@ -30,6 +30,8 @@ use crate::rollup::{BUCKETS_PER_DAY, Rollup, Row, bucket_of, bucket_start, day_o
 
 const START: &str = "start";
 const TRACE_ID: &str = "trace_id";
+/// Columns that came later: rollups of before have none, which reads as nothing seen.
+const LATER: [&str; 7] = ["credential_kind", "api_version", "sent", "received", "redirect", "latency_ms_max", "resent"];
 
 /// Why rollups cannot be kept or read.
 #[derive(Debug, Error)]
@@ -310,10 +312,16 @@ fn frame_of(rows: &[&Row]) -> Result<DataFrame, PolarsError> {
 }
 
 fn rows_of(frame: &DataFrame) -> Result<Rollup, PolarsError> {
+    let is_later =
+        |name: &str| LATER.contains(&name) && !frame.get_column_names().iter().any(|known| known.as_str() == name);
     let start = frame.column(START)?.cast(&DataType::Int64)?;
     let start = start.i64()?;
     let mut names = Vec::with_capacity(DIMENSIONS);
     for dimension in Dimension::ALL {
+        if is_later(dimension.name()) {
+            names.push(vec![Name::default(); frame.height()]);
+            continue;
+        }
         let column = frame.column(dimension.name())?.str()?;
         let mut known: HashMap<&str, Name> = HashMap::default();
         let texts = column.iter().map(Option::unwrap_or_default);
@@ -322,7 +330,7 @@ fn rows_of(frame: &DataFrame) -> Result<Rollup, PolarsError> {
     }
     let mut measures = Vec::with_capacity(MEASURES.len());
     for measure in &MEASURES {
-        measures.push(frame.column(measure.name)?.i64()?);
+        measures.push(if is_later(measure.name) { None } else { Some(frame.column(measure.name)?.i64()?) });
     }
     let traces = frame.column(TRACE_ID)?.str()?;
     let mut relations: HashMap<[u64; DIMENSIONS], Arc<Relation>> = HashMap::default();
@@ -333,7 +341,9 @@ fn rows_of(frame: &DataFrame) -> Result<Rollup, PolarsError> {
         Some(Row {
             bucket: bucket_of(start.get(index)?),
             relation: Arc::clone(relation),
-            measures: Measures(std::array::from_fn(|measure| measures[measure].get(index).unwrap_or_default())),
+            measures: Measures(std::array::from_fn(|measure| {
+                measures[measure].and_then(|of| of.get(index)).unwrap_or_default()
+            })),
             trace_id: traces.get(index).and_then(TraceId::new),
         })
     };
@@ -399,6 +409,16 @@ mod tests {
         kept.tidy(9, 3, 400).unwrap();
         fs::write(day.join(Kind::Part(1).file()), &parts[0]).unwrap();
         assert_eq!(read(&kept), plain(all), "what was merged is not counted again");
+    }
+
+    #[test]
+    fn rollups_of_before_a_column_came_are_read_without_it_and_others_are_refused() {
+        let rows = rows(0..1);
+        let frame = frame_of(&rows.iter().collect::<Vec<_>>()).unwrap();
+        let without = |names: &[&str]| names.iter().fold(frame.clone(), |frame, name| frame.drop(name).unwrap());
+        let read = rows_of(&without(&LATER)).unwrap().into_rows();
+        assert_eq!(plain(read), plain(rows));
+        assert!(rows_of(&without(&["caller"])).is_err() && rows_of(&without(&["calls"])).is_err());
     }
 
     #[test]

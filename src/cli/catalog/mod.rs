@@ -47,8 +47,12 @@ enum Command {
     Credentials(lists::CredentialArguments),
     /// Lists which caller calls which vendor, in which accounts.
     Pairs(lists::ListArguments),
-    /// Lists networks, clients, regions, protocols and content types of each vendor.
+    /// Lists networks, clients, regions, protocols, content types and other traits of calls to each vendor.
     Traits(lists::ListArguments),
+    /// Lists classes of data (personal, card, secrets …) that are sent to each vendor and received from it.
+    Classes(lists::ListArguments),
+    /// Lists versions of each vendor's API that are in use, and which the vendor retires.
+    Versions(lists::ListArguments),
     /// Lists callers with more names than are kept.
     Findings(lists::ListArguments),
     /// Lists credentials that took the place of others.
@@ -72,6 +76,8 @@ impl Catalog {
             Command::Credentials(command) => command.run(),
             Command::Pairs(command) => command.run("pairs"),
             Command::Traits(command) => command.run("traits"),
+            Command::Classes(command) => command.run("classes"),
+            Command::Versions(command) => command.run("versions"),
             Command::Findings(command) => command.run("findings"),
             Command::Rotations(command) => command.run(),
             Command::Changes(command) => command.changes(),
