@@ -313,6 +313,12 @@ fn no_secret_is_in_the_bytes_of_the_store() {
             let mut record: Value = serde_json::from_str(line).expect("JSON");
             record["labels"]["credential_id"] = canary.into();
             record["url"]["path"] = format!("/v1/{canary}?key={canary}").into();
+            record["url"]["query"] = format!("api-version={canary}&email={canary}").into();
+            record["http"]["request"]["body"]["content"] = format!("{{\"password\":\"{canary}\"}}").into();
+            record["http"]["request"]["headers"]["stripe-version"] = canary.into();
+            record["http"]["response"] = serde_json::json!({
+                "status_code": 302, "headers": {"location": format!("https://{canary}.example.org/{canary}")}
+            });
             record["url"]["domain"] = format!("{canary}.example.com").into();
             record["user_agent"]["original"] = canary.into();
             record["service"]["name"] = canary.into();
@@ -322,6 +328,8 @@ fn no_secret_is_in_the_bytes_of_the_store() {
     write_lines(&log, &lines);
     build(&log, &store);
     assert_eq!(list(&store, &["callers"])[0]["calls"], 200);
+    let classes: Vec<_> = list(&store, &["classes"]).iter().map(|row| text(row, "class").to_owned()).collect();
+    assert_eq!(classes, ["personal", "secrets"]);
     for entry in fs::read_dir(&store).expect("the store") {
         let path = entry.expect("an entry").path();
         let bytes = fs::read(&path).expect("a file");
@@ -330,6 +338,83 @@ fn no_secret_is_in_the_bytes_of_the_store() {
             assert!(!is_there, "{}", path.display());
         }
     }
+}
+
+/// Records of one caller: each with a host, a path and a body.
+fn calls_of(parts: &[(&str, &str, &str)]) -> Vec<String> {
+    let call = |(at, (host, path, body)): (usize, &(&str, &str, &str))| {
+        let mut record: Value = serde_json::from_str(&logs().history[at]).expect("JSON");
+        record["service"]["name"] = "shop".into();
+        record["url"]["domain"] = (*host).into();
+        record["url"]["path"] = (*path).into();
+        record["http"]["request"]["method"] = "POST".into();
+        record["http"]["request"]["body"]["content"] = (*body).into();
+        record["labels"] = Value::Null;
+        record.to_string()
+    };
+    parts.iter().enumerate().map(call).collect()
+}
+
+#[test]
+fn classes_of_data_versions_and_kinds_of_credentials_are_counted_exactly() {
+    let home = tempfile::tempdir().expect("a directory");
+    let (store, log) = (home.path().join("store"), home.path().join("log"));
+    let lines = calls_of(&[
+        ("api.stripe.com", "/v1/customers?email=a", "{\"card\":{\"number\":1}}"),
+        ("api.stripe.com", "/v1/customers?limit=1", "{\"billing\":{\"email\":null}}"),
+        ("api.stripe.com", "/v1/customers?api_key=abcdefgh1", ""),
+        ("api.openai.com", "/v1/threads", ""),
+        ("graph.facebook.com", "/v12.0/me", ""),
+        ("api.openai.com", "/v1/responses", ""),
+    ]);
+    write_lines(&log, &lines);
+    build(&log, &store);
+    let counts = |rows: Vec<Value>, fields: &[&str]| -> BTreeSet<String> {
+        let of = |row: &Value| {
+            let named: Vec<_> = fields.iter().map(|field| text(row, field)).collect();
+            format!("{} {}", named.join(" "), row["calls"])
+        };
+        rows.iter().map(of).collect()
+    };
+    let set = |texts: &[&str]| -> BTreeSet<String> { texts.iter().map(|text| (*text).to_owned()).collect() };
+    assert_eq!(
+        counts(list(&store, &["classes", "--vendor", "stripe"]), &["direction", "class"]),
+        set(&["sent card 1", "sent personal 2", "sent secrets 1"])
+    );
+    let versions = counts(list(&store, &["versions"]), &["vendor", "version", "deprecated"]);
+    assert!(
+        versions.contains("meta v12.0 a version from v18.0 on 1") && versions.contains("stripe v1  3"),
+        "{versions:?}"
+    );
+    let endpoints = counts(list(&store, &["endpoints", "--vendor", "openai"]), &["template", "deprecated"]);
+    assert_eq!(endpoints, set(&["/v1/threads POST /v1/responses 1", "/v1/responses  1"]));
+    let credentials = list(&store, &["credentials"]);
+    assert_eq!((credentials.len(), texts(&credentials[0], "kinds")), (1, vec!["query_key".to_owned()]));
+    let impact = program().args(["impact", "stripe", "--json", "--store"]).arg(&store).assert().success();
+    let impact: Value = serde_json::from_slice(&impact.get_output().stdout).expect("JSON");
+    assert_eq!(impact["classes"].as_array().map(Vec::len), Some(3), "{impact}");
+    let sheet = program().args(["catalog", "sheet", "meta", "--json", "--store"]).arg(&store).assert().success();
+    let sheet: Value = serde_json::from_slice(&sheet.get_output().stdout).expect("JSON");
+    assert_eq!(sheet["facts"]["deprecated"], serde_json::json!(["v12.0"]));
+    let new = list(&store, &["diff", "--since", "2020-01-01"]);
+    assert!(new.iter().any(|row| text(row, "kind") == "class" && text(row, "name") == "sent card"), "{new:?}");
+}
+
+#[test]
+fn a_catalogue_of_an_earlier_version_says_so_and_is_brought_up_with_what_is_in_it() {
+    let home = small();
+    let before = lists(home.path());
+    let connection = rusqlite::Connection::open(home.path().join("catalog.sqlite")).expect("SQLite");
+    let back = "DROP VIEW classes; DROP TABLE version; ALTER TABLE endpoint DROP COLUMN version; \
+                ALTER TABLE endpoint DROP COLUMN deprecated; PRAGMA user_version = 1;";
+    connection.execute_batch(back).expect("SQL");
+    drop(connection);
+    assert!(refusal(&["catalog", "vendors"], home.path()).contains("earlier version of apiwarden (schema 1"));
+    drop(open(home.path()));
+    let after = lists(home.path());
+    let calls = |lists: &[Table]| lists.iter().map(|table| table.rows.len()).collect::<Vec<_>>();
+    assert_eq!(calls(&after), calls(&before));
+    assert_eq!(after[0], before[0]);
 }
 
 /// A small catalogue.

@@ -63,7 +63,11 @@ fn domain_of(line: &str) -> String {
 
 /// The messages of governance alerts of a scan, with or without the pipeline.
 fn violations(home: &Path, is_governed: bool) -> Vec<String> {
-    write_lines(&home.join("logs.ndjson"), &records());
+    violations_in(home, is_governed, &records())
+}
+
+fn violations_in(home: &Path, is_governed: bool, records: &[String]) -> Vec<String> {
+    write_lines(&home.join("logs.ndjson"), records);
     let mut command = program();
     command.arg("scan").arg("--input").arg(home.join("logs.ndjson")).arg("--model").arg(bundle().join("bundle"));
     if is_governed {
@@ -84,6 +88,55 @@ fn a_plaintext_call_and_a_shadow_vendor_are_an_incident_each() {
     assert_eq!(count("billing-worker violates the rule plaintext at "), 1, "{found:#?}");
     assert_eq!(count("billing-worker violates the rule vendor_not_approved at shadow.dev"), 1, "{found:#?}");
     assert_eq!(violations(home.path(), false), Vec::<String>::new(), "nothing is configured, nothing changes");
+}
+
+/// Changes the path and host of a record.
+fn calling(line: &str, host: &str, path: &str) -> String {
+    let mut record: Value = serde_json::from_str(line).expect("JSON");
+    record["url"]["domain"] = host.into();
+    record["url"]["path"] = path.into();
+    record.to_string()
+}
+
+#[test]
+fn sensitive_data_a_key_in_the_url_a_retired_endpoint_and_unsafe_answers_are_told_and_hold_no_value() {
+    let home = home(
+        "[[vendors]]\nnames = [\"shadow.dev\"]\ndata_classes = [\"personal\"]\n[answers]\nmax_seconds = 60\n\
+         [[gateways]]\nvendors = [\"shadow.dev\"]\ngateways = [\"egress-gateway\"]\n",
+    );
+    let mut lines = later("2026-09-16T09", "2026-09-16T10");
+    let places: Vec<usize> =
+        (0..lines.len()).filter(|at| lines[*at].contains(r#""name":"billing-worker""#)).take(3).collect();
+    let secret = "AIzaSyC7vXq2KtLm9sRw4NbPdFgHjUeTa8YoZ3c";
+    lines[places[0]] =
+        calling(&lines[places[0]], "api.shadow.dev", "/v1/x?card_number=4242424242424242&email=jo%40example.com");
+    let line = calling(&lines[places[1]], "api.openai.com", &format!("/v1/threads?key={secret}"));
+    lines[places[1]] = line.replace(r#""method":"GET""#, r#""method":"POST""#);
+    let mut record: Value = serde_json::from_str(&calling(&lines[places[2]], "api.shadow.dev", "/v1/y")).expect("JSON");
+    record["http"]["request"]["method"] = "POST".into();
+    record["http"]["response"] =
+        serde_json::json!({"status_code": 307, "headers": {"location": "https://evil.example/y"}});
+    record["event"]["duration"] = 61_000_000_000_u64.into();
+    lines[places[2]] = record.to_string();
+    let found = violations_in(home.path(), true, &lines);
+    for (rule, vendor) in [
+        ("sensitive_data", "shadow.dev: sent data of the class card (required: at most personal)"),
+        ("key_in_url", "openai: sent a key in the query of a URL of api.openai.com"),
+        (
+            "endpoint_deprecated",
+            "openai: called POST /v1/threads in version v1, which is deprecated (required: POST /v1/responses)",
+        ),
+        ("redirect_off_host", "shadow.dev: was redirected from api.shadow.dev to evil.example"),
+        ("redirect_with_body", "shadow.dev"),
+        ("no_timeout", "shadow.dev: waited 61 s for POST /v1/y"),
+        ("gateway_bypassed", "shadow.dev: called"),
+    ] {
+        let start = format!("billing-worker violates the rule {rule} at {vendor}");
+        let is_told = |message: &&String| message.starts_with(&start);
+        assert_eq!(found.iter().filter(is_told).count(), 1, "{rule}: {found:#?}");
+    }
+    let all = found.concat();
+    assert!(!all.contains("4242") && !all.contains("example.com") && !all.contains(&secret[4..16]), "{all}");
 }
 
 #[test]

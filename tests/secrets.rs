@@ -56,7 +56,7 @@ const STAND_INS: [&[&str]; 7] = [
 ];
 
 /// Records of one call with every field that a format reads, and more, where its sample has only the usual ones.
-const FULLER: [(&str, Make); 2] = [("ecs", ecs), ("cloudtrail", cloudtrail)];
+const FULLER: [(&str, Make); 4] = [("ecs", ecs), ("cloudtrail", cloudtrail), ("har", har), ("otel", otel)];
 
 /// Makes a record.
 type Make = fn() -> Value;
@@ -77,12 +77,45 @@ fn ecs() -> Value {
             "version": "2",
             "request": {
                 "id": "r-1", "method": "GET", "bytes": 663, "referrer": "https://example.com", "body": { "content": "x" },
-                "headers": { "authorization": "Bearer x", "x-api-key": "x", "cookie": "x" },
+                "headers": {
+                    "authorization": "Bearer x", "x-api-key": "x", "cookie": "x", "api-version": "2024-10", "stripe-version": "2024-10",
+                },
+                "mime_type": "application/json",
             },
-            "response": { "status_code": 200, "bytes": 12_179, "body": { "content": "x" } },
+            "response": {
+                "status_code": 200, "bytes": 12_179, "body": { "content": "x" },
+                "headers": { "location": "https://files.stripe.com/a", "content-type": "application/json" },
+            },
         },
         "user_agent": { "original": "node-fetch/3.3.2" }, "trace": { "id": "a204a3d21b48d983eb5a6b5271226cf6" },
         "labels": { "credential_id": "sk_label" }, "tls": { "version": "1.3" }, "cloud": { "region": "eu-west-1" },
+    })
+}
+
+fn har() -> Value {
+    json!({
+        "startedDateTime": "2026-09-01T00:00:00.000Z", "time": 41.8,
+        "request": {
+            "method": "POST", "url": "https://api.stripe.com/v1/charges?email=jo", "headersSize": 412, "bodySize": 93,
+            "headers": [
+                { "name": "Origin", "value": "https://shop.acme.io" }, { "name": "Authorization", "value": "Basic x" },
+                { "name": "Stripe-Version", "value": "2024-10-28" }, { "name": "X-Api-Key", "value": "x" },
+            ],
+            "postData": { "mimeType": "application/json", "text": "{\"card\":{\"number\":1}}" },
+        },
+        "response": {
+            "status": 308, "headersSize": 310, "bodySize": 811, "redirectURL": "https://files.stripe.com/a",
+            "content": { "mimeType": "application/json", "text": "{\"client_secret\":1}" },
+        },
+    })
+}
+
+fn otel() -> Value {
+    json!({
+        "service.name": "billing-worker", "otlp.kind": 3, "otlp.startTimeUnixNano": "1788220800000000000", "otlp.traceId": "a204a3d21b48d983eb5a6b5271226cf6",
+        "otlp.spanId": "ab00a067aa0ba902", "url.full": "https://api.stripe.com/v1/charges", "url.query": "email=jo", "http.request.method": "POST",
+        "http.response.status_code": 302, "http.request.header.authorization": ["Bearer x"], "http.request.header.stripe-version": ["2024-10-28"],
+        "http.request.header.content-type": ["application/json"], "http.response.header.location": ["https://files.stripe.com/a"],
     })
 }
 

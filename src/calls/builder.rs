@@ -304,7 +304,7 @@ fn hash_record(format: &str, record_id: &str, buffer: &mut Vec<u8>) -> Option<No
 mod tests {
     use std::borrow::Cow;
 
-    use crate::calls::{Channel, PrincipalKind, View};
+    use crate::calls::{Channel, CredentialKind, PrincipalKind, View};
     use proptest::prelude::*;
 
     use super::*;
@@ -490,6 +490,50 @@ mod tests {
             let pushed = calls.push(&call, "ecs").is_ok();
             prop_assert_eq!(calls.finish().len(), usize::from(pushed));
         }
+    }
+
+    #[test]
+    fn a_call_shows_its_classes_of_data_its_key_its_version_and_where_it_was_led() {
+        let mut calls = builder();
+        let call = Call {
+            method: Some("POST".into()),
+            path: Some("/v1/customers?email=x&api_key=hunter2hunter2".into()),
+            request_body: Some(r#"{"card":{"number":1}}"#.into()),
+            response_body: Some(r#"{"patient":1}"#.into()),
+            location: Some("https://Evil.example:8443/x?y=z".into()),
+            status: Some(307),
+            ..call()
+        };
+        calls.push(&call, "har").unwrap();
+        let frame = calls.finish();
+        for (column, expected) in [
+            ("sent", "personal card secrets"),
+            ("received", "health"),
+            ("credential_kind", "query_key"),
+            ("api_version", "v1"),
+            ("redirect", "evil.example"),
+        ] {
+            assert_eq!(cell(&frame, column), expected, "{column}");
+        }
+        assert!(frame.rows()[0].is_resent && cell(&frame, "credential").starts_with("fp_"));
+        let header = Call { credential: Some("hunter2hunter2".into()), path: None, location: None, ..call };
+        calls.push(&Call { credential_kind: CredentialKind::Bearer, ..header }, "har").unwrap();
+        let bearer = calls.finish();
+        assert_eq!(cell(&bearer, "credential"), cell(&frame, "credential"), "the same key, wherever it stood");
+        assert_eq!((cell(&bearer, "credential_kind"), cell(&bearer, "redirect")), ("bearer".into(), String::new()));
+    }
+
+    #[test]
+    fn writing_calls_to_models_are_prompts_and_a_redirect_to_the_same_host_is_none() {
+        let mut calls = builder();
+        let model = Call { host: "api.openai.com".into(), method: Some("POST".into()), ..call() };
+        let model =
+            Call { path: Some("/v1/responses".into()), location: Some("https://api.openai.com/v2".into()), ..model };
+        calls.push(&Call { status: Some(302), ..model }, "ecs").unwrap();
+        let frame = calls.finish();
+        assert_eq!((cell(&frame, "sent"), cell(&frame, "redirect")), ("prompts".into(), String::new()));
+        calls.push(&Call { tokens_in: Some(1), ..call() }, "otel").unwrap();
+        assert_eq!(cell(&calls.finish(), "sent"), "prompts");
     }
 
     #[test]

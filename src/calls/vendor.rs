@@ -19,6 +19,11 @@ const BUCKET_HOSTS: [(&str, &str); 4] = [
     (".googleapis.com", ".storage."),
 ];
 
+/// Whose API a host is: a known vendor's name, else the registrable domain.
+pub fn vendor_of(host: &str, vendors: &VendorPack) -> String {
+    Party::of(host, vendors).vendor
+}
+
 /// A host without what varies, and its vendor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Party {

@@ -2,8 +2,9 @@
 //!
 //! # Finds
 //! Whatever the rules that a pipeline names in `[governance]` say: plaintext and weak TLS, addresses instead of names, calls without a
-//! credential, credentials that are shared, old, idle or out of place, vendors that nobody approved, deprecated endpoints, budgets, HTML
-//! for JSON, and what Sigma rules select.
+//! credential, credentials that are shared, old, idle, out of place or in a URL, vendors that nobody approved, data that is not approved for them,
+//! calls past a gateway, deprecated endpoints, budgets, unsafe answers (redirects, HTML for JSON, jumps of size, none for minutes), and what
+//! Sigma rules select.
 //!
 //! # Why it matters
 //! What is forbidden is wrong on the first day too, when nothing of it is unusual yet.

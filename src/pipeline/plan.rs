@@ -405,7 +405,7 @@ fn read_data_words(
 
 fn read_rules(
     written: Option<Governance>,
-    vendors: &VendorPack,
+    vendors: &Arc<VendorPack>,
     around: &Surroundings,
 ) -> Result<Option<Arc<Rules>>, PipelineError> {
     let Some(Governance { rules, policy }) = written else { return Ok(None) };

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::policy::Policy;
 use crate::calls::{Dimension, Measure, Name, Relation, View, combine};
 use crate::rollup::{Row, bucket_start, day_of};
 
@@ -34,10 +33,23 @@ pub struct Memory {
     authenticated: BTreeMap<u64, i64>,
     /// Endpoints that answered with JSON: when last, by bucket.
     json: BTreeMap<u64, i64>,
-    /// What pairs of caller and vendor called today: calls, bytes out, bytes in.
-    today: BTreeMap<u64, [i64; 3]>,
+    /// Sizes of the answers of endpoints.
+    answers: BTreeMap<u64, Answers>,
+    /// What pairs of caller and vendor called today: calls, bytes out, bytes in, micro-dollars.
+    today: BTreeMap<u64, [i64; 4]>,
     /// The day on which each violation was told last.
     told: BTreeMap<u64, i64>,
+}
+
+/// Good answers of an endpoint: how many, and the largest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Answers {
+    bucket: i64,
+    answers: i64,
+    max_bytes: i64,
+    /// Before the newest bucket.
+    pub answers_before: i64,
+    pub max_bytes_before: i64,
 }
 
 /// A credential's use.
@@ -62,28 +74,30 @@ pub(super) struct Used {
 
 impl Memory {
     /// Takes note of all rows of a bucket, before any of them is judged: their order then does not matter.
-    pub(super) fn learn(&mut self, rows: &[Row], policy: &Policy, bucket: i64) {
+    /// Each row comes with the environment that its caller's name tells.
+    pub(super) fn learn<'a>(&mut self, rows: impl Iterator<Item = (&'a Row, Option<&'a str>)>, bucket: i64) {
         let day = day_of(bucket);
         let is_new_day = self.bucket.is_none_or(|(last, _)| day_of(last) < day);
         if is_new_day {
             self.today.clear();
         }
         self.bucket = Some((bucket, is_new_day));
-        for row in rows {
-            self.learn_row(row, policy);
+        for (row, environment) in rows {
+            self.learn_row(row, environment);
         }
         keep_newest(&mut self.credentials, MAX_CREDENTIALS, |used| used.last_seen);
         keep_newest(&mut self.authenticated, MAX_ENDPOINTS, |bucket| *bucket);
         keep_newest(&mut self.json, MAX_ENDPOINTS, |bucket| *bucket);
+        keep_newest(&mut self.answers, MAX_ENDPOINTS, |answers| answers.bucket);
         keep_newest(&mut self.told, MAX_TOLD, |day| *day);
         keep_newest(&mut self.today, MAX_PAIRS, |sums| sums[0]);
     }
 
-    fn learn_row(&mut self, row: &Row, policy: &Policy) {
+    fn learn_row(&mut self, row: &Row, environment: Option<&str>) {
         let relation = &row.relation;
         let is_answered = row.measures.get(Measure::Ok) > 0;
         if !relation.credential().is_empty() {
-            self.use_credential(row, policy);
+            self.use_credential(row, environment);
             if is_answered {
                 self.authenticated.insert(host_key(relation), row.bucket);
             }
@@ -91,12 +105,23 @@ impl Memory {
         if is_answered && is_json(relation.name(Dimension::ContentType)) {
             self.json.insert(endpoint_key(relation), row.bucket);
         }
+        let max_bytes = row.measures.get(Measure::BytesInMax);
+        if is_answered && max_bytes > 0 {
+            let known = self.answers.entry(endpoint_key(relation)).or_default();
+            if known.bucket < row.bucket {
+                (known.answers_before, known.max_bytes_before) = (known.answers, known.max_bytes);
+                known.bucket = row.bucket;
+            }
+            known.answers += row.measures.get(Measure::Ok);
+            known.max_bytes = known.max_bytes.max(max_bytes);
+        }
         let sums = self.today.entry(pair_key(relation)).or_default();
-        let own = [Measure::Calls, Measure::BytesOutSum, Measure::BytesInSum].map(|measure| row.measures.get(measure));
+        let own = [Measure::Calls, Measure::BytesOutSum, Measure::BytesInSum, Measure::Cost];
+        let own = own.map(|measure| row.measures.get(measure));
         sums.iter_mut().zip(own).for_each(|(sum, own)| *sum = sum.saturating_add(own));
     }
 
-    fn use_credential(&mut self, row: &Row, policy: &Policy) {
+    fn use_credential(&mut self, row: &Row, environment: Option<&str>) {
         let relation = &row.relation;
         let start = bucket_start(row.bucket);
         let used = self.credentials.entry(credential_key(relation)).or_insert_with(|| Used {
@@ -122,7 +147,7 @@ impl Memory {
         if used.callers.len() < MAX_CALLERS {
             used.callers.insert(relation.caller().clone());
         }
-        if let Some(environment) = policy.environment(relation.caller()) {
+        if let Some(environment) = environment.filter(|environment| !used.environments.contains(*environment)) {
             used.environments.insert(environment.to_owned());
         }
     }
@@ -147,8 +172,13 @@ impl Memory {
         self.json.contains_key(&endpoint_key(relation))
     }
 
-    /// What the pair of a relation called today: calls, bytes out, bytes in.
-    pub(super) fn today(&self, relation: &Relation) -> [i64; 3] {
+    /// Sizes of the answers of the endpoint of a relation.
+    pub(super) fn answers(&self, relation: &Relation) -> Option<&Answers> {
+        self.answers.get(&endpoint_key(relation))
+    }
+
+    /// What the pair of a relation called today: calls, bytes out, bytes in, micro-dollars.
+    pub(super) fn today(&self, relation: &Relation) -> [i64; 4] {
         self.today.get(&pair_key(relation)).copied().unwrap_or_default()
     }
 

@@ -13,6 +13,7 @@ mod memory;
 mod pack;
 mod pattern;
 mod policy;
+mod policy_spec;
 mod sample;
 mod sigma;
 mod taxonomy;
@@ -62,7 +63,15 @@ pub struct Rules {
     sigma: Vec<Arc<SigmaRule>>,
     /// Rules of other log sources that rows cannot answer.
     unevaluable: Vec<Unevaluable>,
-    by_relation: Mutex<HashMap<u64, Arc<OfRelation>>>,
+    known: Mutex<Known>,
+}
+
+/// What was worked out before.
+#[derive(Debug, Default)]
+struct Known {
+    by_relation: HashMap<u64, Arc<OfRelation>>,
+    /// Environments by caller.
+    environments: HashMap<u64, Option<Arc<str>>>,
 }
 
 impl Default for Rules {
@@ -81,12 +90,14 @@ pub fn rule_names<'a>(others: &[&'a str]) -> Vec<&'a str> {
 struct OfRelation {
     pack: Vec<(usize, Level, Broken)>,
     sigma: Vec<(usize, Matched)>,
+    /// The environment that the caller's name tells.
+    environment: Option<Arc<str>>,
 }
 
 impl Rules {
     /// The shipped pack under a policy, and Sigma rules.
     pub fn new(policy: Policy, sigma: Vec<Arc<SigmaRule>>) -> Self {
-        Self { policy, pack: RULES, sigma, unevaluable: Vec::new(), by_relation: Mutex::default() }
+        Self { policy, pack: RULES, sigma, unevaluable: Vec::new(), known: Mutex::default() }
     }
 
     /// The same Sigma rules without the shipped pack.
@@ -107,7 +118,7 @@ impl Rules {
     ///
     /// # Errors
     /// [`RuleError`], naming file and line. A rule of another log source that cannot be answered is none: it is listed.
-    pub fn load(sources: &Sources, vendors: &VendorPack) -> Result<Self, RuleError> {
+    pub fn load(sources: &Sources, vendors: &Arc<VendorPack>) -> Result<Self, RuleError> {
         let mut files = Vec::new();
         for path in sources.rules.iter().flat_map(|path| sigma_files(path)) {
             files.push(SigmaFile::read(&path?)?);
@@ -127,7 +138,7 @@ impl Rules {
             sigma.extend(file.rules.into_iter().map(Arc::new));
             unevaluable.extend(file.unevaluable);
         }
-        Ok(Self { unevaluable, ..Self::new(policy.unwrap_or_default(), sigma) })
+        Ok(Self { unevaluable, ..Self::new(policy.unwrap_or_else(|| Policy::of_vendors(vendors)), sigma) })
     }
 
     /// The policy in force.
@@ -147,10 +158,11 @@ impl Rules {
 
     /// Violations by a bucket's rows, each told once a day, in an order that depends on nothing but what they are.
     pub fn judge(&self, rows: &[Row], bucket: i64, memory: &mut Memory) -> Vec<Violation> {
-        memory.learn(rows, &self.policy, bucket);
+        let known: Vec<_> = rows.iter().map(|row| self.of_relation(&row.relation)).collect();
+        memory.learn(rows.iter().zip(known.iter().map(|known| known.environment.as_deref())), bucket);
         let mut found = Found::default();
-        for row in rows {
-            self.judge_row(row, memory, &mut found);
+        for (row, known) in rows.iter().zip(&known) {
+            self.judge_row(row, known, memory, &mut found);
         }
         self.judge_day(bucket, memory, &mut found);
         let time = bucket_start(bucket);
@@ -166,12 +178,11 @@ impl Rules {
         self.pack.iter().enumerate().filter_map(level)
     }
 
-    fn judge_row(&self, row: &Row, memory: &Memory, found: &mut Found) {
-        let known = self.of_relation(&row.relation);
+    fn judge_row(&self, row: &Row, known: &OfRelation, memory: &Memory, found: &mut Found) {
         for (index, level, broken) in &known.pack {
             found.add(Violation::by_pack(&self.pack[*index], *level, row, broken.clone()));
         }
-        let seen = Seen { row, policy: &self.policy, memory };
+        let seen = Seen { row, policy: &self.policy, memory, environment: known.environment.as_deref() };
         for (_, rule, level) in self.in_force() {
             if let Judge::Row(judge) = rule.judge
                 && let Some(broken) = judge(&seen)
@@ -204,19 +215,21 @@ impl Rules {
     }
 
     fn of_relation(&self, relation: &Relation) -> Arc<OfRelation> {
-        let mut known = self.by_relation.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(of) = known.get(&relation.id()) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(of) = known.by_relation.get(&relation.id()) {
             return Arc::clone(of);
         }
-        if known.len() >= MAX_RELATIONS {
-            known.clear();
+        if known.by_relation.len() >= MAX_RELATIONS {
+            *known = Known::default();
         }
-        let of = Arc::new(self.work_out(relation));
-        known.insert(relation.id(), Arc::clone(&of));
+        let environment = || self.policy.environment(relation.caller()).map(Arc::from);
+        let environment = known.environments.entry(relation.caller().id()).or_insert_with(environment).clone();
+        let of = Arc::new(self.work_out(relation, environment));
+        known.by_relation.insert(relation.id(), Arc::clone(&of));
         of
     }
 
-    fn work_out(&self, relation: &Relation) -> OfRelation {
+    fn work_out(&self, relation: &Relation, environment: Option<Arc<str>>) -> OfRelation {
         let broken = |(index, rule, level): (usize, &'static Builtin, Level)| match rule.judge {
             Judge::Relation(judge) => judge(relation, &self.policy).map(|broken| (index, level, broken)),
             _ => None,
@@ -225,6 +238,7 @@ impl Rules {
         OfRelation {
             pack: self.in_force().filter_map(broken).collect(),
             sigma: self.sigma.iter().enumerate().filter_map(matched).collect(),
+            environment,
         }
     }
 }

@@ -4,21 +4,27 @@
 //! Not here: the rules that read it (`pack`).
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use glob::Pattern;
 use jiff::civil::Date;
 use jiff::tz::Offset;
-use serde::Deserialize;
 use toml::Spanned;
-use toml::value::Datetime;
 
 use super::error::RuleError;
 use super::level::Level;
-use crate::calls::VendorPack;
+use super::policy_spec::{
+    Answers, ApprovalSpec, BudgetSpec, Credentials, DeprecatedSpec, EnvironmentSpec, ExceptionSpec, GatewaySpec, Spec,
+};
+use crate::calls::{Cidr, DataClass, VendorPack, Version};
 
 /// TLS versions from oldest to newest, as rows name them.
 pub(super) const TLS_VERSIONS: [&str; 6] = ["ssl2", "ssl3", "1.0", "1.1", "1.2", "1.3"];
+
+/// Micro-dollars in a dollar.
+pub(super) const MICROS_PER_DOLLAR: f64 = 1e6;
 
 /// A policy, checked. The default allows what the shipped pack calls usual.
 #[derive(Clone, Debug)]
@@ -28,31 +34,17 @@ pub struct Policy {
     /// Index of the oldest TLS version that is allowed.
     pub(super) min_tls: usize,
     pub(super) credentials: Credentials,
-    /// Largest answer, bytes.
-    pub(super) max_answer_bytes: Option<i64>,
+    pub(super) answers: Answers,
+    /// Hosts that redirects may lead to, beside the vendor's own; none where it was not written.
+    pub(super) redirects: Scope,
     environments: Vec<Environment>,
     pub(super) approvals: Vec<Approval>,
+    pub(super) gateways: Vec<Gateway>,
     pub(super) deprecated: Vec<Deprecated>,
+    /// What vendors themselves retire.
+    pub(super) pack: Arc<VendorPack>,
     pub(super) budgets: Vec<Budget>,
     exceptions: Vec<Exception>,
-}
-
-/// `[credentials]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Credentials {
-    /// Days after which a credential is due for rotation, counted from the first call with it.
-    pub max_age_days: u32,
-    /// Days without a call after which it should be revoked.
-    pub max_idle_days: u32,
-    /// Callers that may share one.
-    pub max_callers: u32,
-}
-
-impl Default for Credentials {
-    fn default() -> Self {
-        Self { max_age_days: 90, max_idle_days: 30, max_callers: 1 }
-    }
 }
 
 /// `[[environments]]`: which callers are of it.
@@ -69,15 +61,57 @@ pub(super) struct Approval {
     pub callers: Scope,
     pub environments: Scope,
     pub regions: Scope,
+    /// Classes of data that may be sent; `None` allows all.
+    pub data_classes: Option<Vec<DataClass>>,
     pub authentication: bool,
 }
 
-/// `[[deprecated]]`: an endpoint that nobody should call any more.
+/// `[[gateways]]`: through what calls must go.
+#[derive(Clone, Debug)]
+pub(super) struct Gateway {
+    pub vendors: Scope,
+    pub callers: Scope,
+    /// Callers that are gateways themselves.
+    pub gateways: Scope,
+    pub networks: Vec<Network>,
+}
+
+/// A network that calls come from.
+#[derive(Clone, Debug)]
+pub(super) enum Network {
+    Range(Cidr),
+    /// The owner of a public network, as rows name it.
+    Owner(Pattern),
+}
+
+impl Network {
+    /// Whether a network as rows name it lies in this one.
+    pub fn covers(&self, network: &str) -> bool {
+        match self {
+            Self::Owner(pattern) => pattern.matches(network),
+            Self::Range(range) => {
+                let address = network.split('/').next().unwrap_or_default().parse::<IpAddr>();
+                address.is_ok_and(|address| range.contains(address))
+            }
+        }
+    }
+}
+
+/// `[[deprecated]]`: an endpoint, or versions, that nobody should call any more.
 #[derive(Clone, Debug)]
 pub(super) struct Deprecated {
     pub vendor: Scope,
     pub endpoint: Scope,
+    pub below: Option<Version>,
     pub instead: Option<String>,
+}
+
+impl Deprecated {
+    /// Whether it is about calls to an endpoint of a vendor in a version.
+    pub fn covers(&self, vendor: &str, endpoint: &str, version: &str) -> bool {
+        let is_below = |below: &Version| Version::parse(version).is_some_and(|own| own.is_before(below));
+        self.vendor.covers(vendor) && self.endpoint.covers(endpoint) && self.below.as_ref().is_none_or(is_below)
+    }
 }
 
 /// `[[budgets]]`: what a caller may call a day at a vendor.
@@ -88,6 +122,8 @@ pub(super) struct Budget {
     pub calls: Option<i64>,
     pub bytes_out: Option<i64>,
     pub bytes_in: Option<i64>,
+    /// Micro-dollars by list price.
+    pub cost: Option<i64>,
 }
 
 /// `[[exceptions]]`: what is tolerated until a day.
@@ -151,7 +187,8 @@ impl Default for Policy {
             levels: BTreeMap::new(),
             min_tls: 4,
             credentials: Credentials::default(),
-            max_answer_bytes: None,
+            answers: Answers::default(),
+            redirects: Scope::default(),
             environments: vec![
                 environment("production", &["prod", "production", "prd", "live"]),
                 environment(
@@ -160,6 +197,8 @@ impl Default for Policy {
                 ),
             ],
             approvals: Vec::new(),
+            gateways: Vec::new(),
+            pack: VendorPack::embedded(),
             deprecated: Vec::new(),
             budgets: Vec::new(),
             exceptions: Vec::new(),
@@ -172,11 +211,16 @@ impl Policy {
     ///
     /// # Errors
     /// [`RuleError`], naming file, line and field.
-    pub fn read(file: &Path, vendors: &VendorPack, rules: &[&str]) -> Result<Self, RuleError> {
+    pub fn read(file: &Path, vendors: &Arc<VendorPack>, rules: &[&str]) -> Result<Self, RuleError> {
         Self::parse(file, &RuleError::read(file)?, vendors, rules)
     }
 
-    pub(super) fn parse(file: &Path, text: &str, vendors: &VendorPack, rules: &[&str]) -> Result<Self, RuleError> {
+    /// The default policy, with what these vendors retire.
+    pub(super) fn of_vendors(vendors: &Arc<VendorPack>) -> Self {
+        Self { pack: Arc::clone(vendors), ..Self::default() }
+    }
+
+    pub(super) fn parse(file: &Path, text: &str, vendors: &Arc<VendorPack>, rules: &[&str]) -> Result<Self, RuleError> {
         let source = Source { file, text, vendors, rules };
         let spec: Spec = toml::from_str(text).map_err(|error| source.of_toml(&error))?;
         source.check(spec)
@@ -206,100 +250,11 @@ impl Policy {
     }
 }
 
-/// The file as written.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Spec {
-    #[serde(default)]
-    levels: BTreeMap<String, Spanned<String>>,
-    #[serde(default)]
-    transport: Transport,
-    #[serde(default)]
-    credentials: Credentials,
-    #[serde(default)]
-    answers: Answers,
-    #[serde(default)]
-    environments: Vec<EnvironmentSpec>,
-    #[serde(default)]
-    vendors: Vec<ApprovalSpec>,
-    #[serde(default)]
-    deprecated: Vec<DeprecatedSpec>,
-    #[serde(default)]
-    budgets: Vec<Spanned<BudgetSpec>>,
-    #[serde(default)]
-    exceptions: Vec<Spanned<ExceptionSpec>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Transport {
-    min_tls: Option<Spanned<String>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Answers {
-    max_bytes: Option<i64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EnvironmentSpec {
-    name: String,
-    callers: Vec<Spanned<String>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ApprovalSpec {
-    names: Vec<Spanned<String>>,
-    #[serde(default)]
-    callers: Vec<Spanned<String>>,
-    #[serde(default)]
-    environments: Vec<Spanned<String>>,
-    #[serde(default)]
-    regions: Vec<Spanned<String>>,
-    #[serde(default)]
-    authentication: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DeprecatedSpec {
-    vendor: Spanned<String>,
-    endpoint: Spanned<String>,
-    instead: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BudgetSpec {
-    #[serde(default)]
-    callers: Vec<Spanned<String>>,
-    #[serde(default)]
-    vendors: Vec<Spanned<String>>,
-    calls_per_day: Option<i64>,
-    bytes_out_per_day: Option<i64>,
-    bytes_in_per_day: Option<i64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ExceptionSpec {
-    rules: Vec<Spanned<String>>,
-    #[serde(default)]
-    callers: Vec<Spanned<String>>,
-    #[serde(default)]
-    vendors: Vec<Spanned<String>>,
-    reason: Option<String>,
-    expires: Option<Spanned<Datetime>>,
-}
-
 /// A policy file while it is checked.
 struct Source<'a> {
     file: &'a Path,
     text: &'a str,
-    vendors: &'a VendorPack,
+    vendors: &'a Arc<VendorPack>,
     rules: &'a [&'a str],
 }
 
@@ -319,7 +274,7 @@ impl Source<'_> {
     }
 
     fn check(&self, spec: Spec) -> Result<Policy, RuleError> {
-        let mut policy = Policy::default();
+        let mut policy = Policy::of_vendors(self.vendors);
         for (name, level) in spec.levels {
             let start = level.span().start;
             self.ensure_rule(&name, start)?;
@@ -337,7 +292,8 @@ impl Source<'_> {
             })?;
         }
         policy.credentials = spec.credentials;
-        policy.max_answer_bytes = spec.answers.max_bytes;
+        policy.answers = spec.answers;
+        policy.redirects = self.scope(&spec.redirects.hosts, "redirects.hosts")?;
         if !spec.environments.is_empty() {
             let environment = |one: EnvironmentSpec| {
                 Ok(Environment { name: one.name, callers: self.scope(&one.callers, "environments.callers")? })
@@ -345,6 +301,7 @@ impl Source<'_> {
             policy.environments = spec.environments.into_iter().map(environment).collect::<Result<_, _>>()?;
         }
         policy.approvals = spec.vendors.iter().map(|one| self.approval(one, &policy)).collect::<Result<_, _>>()?;
+        policy.gateways = spec.gateways.iter().map(|one| self.gateway(one)).collect::<Result<_, _>>()?;
         policy.deprecated = spec.deprecated.into_iter().map(|one| self.deprecated(one)).collect::<Result<_, _>>()?;
         policy.budgets = spec.budgets.iter().map(|one| self.budget(one)).collect::<Result<_, _>>()?;
         policy.exceptions = spec.exceptions.iter().map(|one| self.exception(one)).collect::<Result<_, _>>()?;
@@ -364,15 +321,47 @@ impl Source<'_> {
             callers: self.scope(&one.callers, "vendors.callers")?,
             environments: self.scope(&one.environments, "vendors.environments")?,
             regions: self.scope(&one.regions, "vendors.regions")?,
+            data_classes: one.data_classes.clone(),
             authentication: one.authentication,
         })
     }
 
-    fn deprecated(&self, one: DeprecatedSpec) -> Result<Deprecated, RuleError> {
-        let (vendor, endpoint) = ([one.vendor], [one.endpoint]);
+    fn gateway(&self, one: &Spanned<GatewaySpec>) -> Result<Gateway, RuleError> {
+        let (start, one) = (one.span().start, one.get_ref());
+        if one.gateways.is_empty() && one.networks.is_empty() {
+            let problem = "names no gateway: write `gateways` (callers that are some), or the `networks` that calls must come from";
+            return Err(self.at(start, "gateways", problem));
+        }
+        let network = |written: &Spanned<String>| match Cidr::parse(written.get_ref()) {
+            Some(range) => Ok(Network::Range(range)),
+            None => Pattern::new(written.get_ref())
+                .map(Network::Owner)
+                .map_err(|error| self.at(written.span().start, "gateways.networks", error.msg)),
+        };
+        Ok(Gateway {
+            vendors: self.vendors(&one.vendors, "gateways.vendors")?,
+            callers: self.scope(&one.callers, "gateways.callers")?,
+            gateways: self.scope(&one.gateways, "gateways.gateways")?,
+            networks: one.networks.iter().map(network).collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn deprecated(&self, one: Spanned<DeprecatedSpec>) -> Result<Deprecated, RuleError> {
+        let (start, one) = (one.span().start, one.into_inner());
+        if one.endpoint.is_none() && one.versions_below.is_none() {
+            let problem = "names nothing: write `endpoint` or `versions_below`, as in \"v2\"";
+            return Err(self.at(start, "deprecated", problem));
+        }
+        let below = |version: Spanned<String>| {
+            let problem = "write a version, as in \"v18.0\" or \"2024-10\"";
+            let parsed = Version::parse(version.get_ref());
+            parsed.ok_or_else(|| self.at(version.span().start, "deprecated.versions_below", problem))
+        };
+        let endpoint: Vec<_> = one.endpoint.into_iter().collect();
         Ok(Deprecated {
-            vendor: self.vendors(&vendor, "deprecated.vendor")?,
+            vendor: self.vendors(&[one.vendor], "deprecated.vendor")?,
             endpoint: self.scope(&endpoint, "deprecated.endpoint")?,
+            below: one.versions_below.map(below).transpose()?,
             instead: one.instead,
         })
     }
@@ -380,8 +369,9 @@ impl Source<'_> {
     fn budget(&self, one: &Spanned<BudgetSpec>) -> Result<Budget, RuleError> {
         let (start, one) = (one.span().start, one.get_ref());
         let BudgetSpec { calls_per_day: calls, bytes_out_per_day: bytes_out, bytes_in_per_day: bytes_in, .. } = *one;
-        if [calls, bytes_out, bytes_in] == [None; 3] {
-            let problem = "limits nothing: write calls_per_day, bytes_out_per_day or bytes_in_per_day";
+        let cost = one.dollars_per_day.map(|dollars| (dollars * MICROS_PER_DOLLAR) as i64);
+        if [calls, bytes_out, bytes_in, cost] == [None; 4] {
+            let problem = "limits nothing: write calls_per_day, bytes_out_per_day, bytes_in_per_day or dollars_per_day";
             return Err(self.at(start, "budgets", problem));
         }
         Ok(Budget {
@@ -390,6 +380,7 @@ impl Source<'_> {
             calls,
             bytes_out,
             bytes_in,
+            cost,
         })
     }
 
@@ -526,6 +517,12 @@ mod tests {
             ("\n[levels]\nplaintext = \"severe\"\n", "policy.toml:3: levels.plaintext: write off, or one of"),
             ("[transport]\nmin_tls = \"1.4\"\n", "policy.toml:2: transport.min_tls: write one of"),
             ("[transport]\ntls = \"1.2\"\n", "policy.toml:2: tls: unknown field `tls`, expected `min_tls`"),
+            ("[[gateways]]\nvendors = [\"openai\"]\n", "policy.toml:1: gateways: names no gateway"),
+            ("[[deprecated]]\nvendor = \"stripe\"\n", "policy.toml:1: deprecated: names nothing"),
+            (
+                "[[vendors]]\nnames = [\"stripe\"]\ndata_classes = [\"moods\"]\n",
+                "policy.toml:3: data_classes: unknown variant `moods`, expected one of `personal`, `card`",
+            ),
             ("[[budgets]]\ncallers = [\"a\"]\n", "policy.toml:1: budgets: limits nothing"),
             (
                 "[[vendors]]\nnames = [\"stripe\"]\nenvironments = [\"moon\"]\n",

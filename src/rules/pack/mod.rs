@@ -3,8 +3,7 @@
 //! A rule asks one question: of a relation alone, of a row with what was seen before, or of a day. Its samples say what breaks it and
 //! what does not. What it allows is set in the policy.
 //!
-//! Not here: exceptions and levels (`policy`), and what no column tells: redirects and their targets (a status below 400 is one class),
-//! timeouts, where in a request a key stood, data classes, the gateway that a call passed.
+//! Not here: exceptions and levels (`policy`), and what no column tells: certificates, ciphers, what a client is configured to.
 
 mod bare_address;
 mod budget_exceeded;
@@ -13,11 +12,18 @@ mod credential_overdue;
 mod credential_shared;
 mod endpoint_deprecated;
 mod environment_crossed;
+mod gateway_bypassed;
 mod html_answer;
+mod key_in_url;
+mod no_timeout;
 mod oversize_answer;
 mod plaintext;
 mod private_destination;
+mod redirect_off_host;
+mod redirect_with_body;
 mod region_not_allowed;
+mod sensitive_data;
+mod size_jump;
 mod unauthenticated;
 mod vendor_not_approved;
 mod weak_tls;
@@ -35,15 +41,22 @@ pub static RULES: &[Builtin] = &[
     bare_address::RULE,
     private_destination::RULE,
     unauthenticated::RULE,
+    key_in_url::RULE,
     credential_shared::RULE,
     credential_overdue::RULE,
     credential_idle::RULE,
     environment_crossed::RULE,
     vendor_not_approved::RULE,
+    sensitive_data::RULE,
+    gateway_bypassed::RULE,
     region_not_allowed::RULE,
     endpoint_deprecated::RULE,
     budget_exceeded::RULE,
+    redirect_off_host::RULE,
+    redirect_with_body::RULE,
+    no_timeout::RULE,
     html_answer::RULE,
+    size_jump::RULE,
     oversize_answer::RULE,
 ];
 
@@ -95,6 +108,8 @@ pub struct Seen<'a> {
     pub(super) row: &'a Row,
     pub(super) policy: &'a Policy,
     pub(super) memory: &'a Memory,
+    /// The environment that the caller's name tells.
+    pub(super) environment: Option<&'a str>,
 }
 
 impl<'a> Seen<'a> {
@@ -122,6 +137,7 @@ regions = ["eu-*"]
 names = ["plaid"]
 callers = ["billing*"]
 environments = ["production"]
+data_classes = ["personal"]
 authentication = true
 
 [[deprecated]]
@@ -129,10 +145,24 @@ vendor = "stripe"
 endpoint = "POST /v1/charges"
 instead = "POST /v1/payment_intents"
 
+[[deprecated]]
+vendor = "google"
+versions_below = "v2"
+
+[redirects]
+hosts = ["*.cdn.example"]
+
+[[gateways]]
+vendors = ["openai"]
+callers = ["web*"]
+gateways = ["web-gateway"]
+networks = ["10.9.0.0/16"]
+
 [[budgets]]
 vendors = ["openai"]
 calls_per_day = 100
 bytes_out_per_day = 5000
+dollars_per_day = 2.5
 "#;
 
 #[cfg(test)]

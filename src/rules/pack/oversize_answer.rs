@@ -15,7 +15,7 @@ pub(super) const RULE: Builtin = Builtin {
 };
 
 fn judge(seen: &Seen<'_>) -> Option<Broken> {
-    let (max, largest) = (seen.policy.max_answer_bytes?, seen.row.measures.get(Measure::BytesInMax));
+    let (max, largest) = (seen.policy.answers.max_bytes?, seen.row.measures.get(Measure::BytesInMax));
     let is_oversize = seen.relation().view() == View::Egress && largest > max;
     is_oversize.then(|| {
         Broken::new(
