@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 
+use foldhash::HashMap;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -270,14 +271,19 @@ pub struct DataWordsError {
 /// Words of names, and the classes that they tell.
 #[derive(Clone, Debug)]
 pub struct DataWords {
-    /// `_card_number_`, by class.
-    words: Vec<(String, DataClass)>,
+    /// Classes by `_card_number_`.
+    words: HashMap<String, DataClasses>,
+    /// Most words that stand together.
+    longest: usize,
 }
 
 impl Default for DataWords {
     fn default() -> Self {
-        let words = WORDS.iter().flat_map(|(class, words)| words.iter().map(|word| (format!("_{word}_"), *class)));
-        Self { words: words.collect() }
+        let mut words = Self { words: HashMap::default(), longest: 1 };
+        for (class, own) in WORDS {
+            own.iter().for_each(|word| words.add(format!("_{word}_"), class));
+        }
+        words
     }
 }
 
@@ -294,18 +300,29 @@ impl DataWords {
                 if split.len() < 3 {
                     return Err(DataWordsError { class, word: word.clone() });
                 }
-                words.words.push((split, class));
+                words.add(split, class);
             }
         }
         Ok(words)
+    }
+
+    fn add(&mut self, split: String, class: DataClass) {
+        self.longest = self.longest.max(split.matches('_').count() - 1);
+        self.words.entry(split).or_default().add(DataClasses::of(class));
     }
 
     /// The classes that a name tells.
     pub(super) fn classes(&self, name: &str) -> DataClasses {
         let mut classes = DataClasses::default();
         let name = split(name);
-        let told = self.words.iter().filter(|(word, _)| name.contains(word.as_str()));
-        told.for_each(|(_, class)| classes.add(DataClasses::of(*class)));
+        let borders: Vec<usize> = name.match_indices('_').map(|(at, _)| at).collect();
+        for (first, &start) in borders.iter().enumerate() {
+            for &end in borders[first + 1..].iter().take(self.longest) {
+                if let Some(told) = self.words.get(&name[start..=end]) {
+                    classes.add(*told);
+                }
+            }
+        }
         classes
     }
 }
