@@ -10,6 +10,8 @@ use super::secret::holds_real_key;
 
 /// Longest part of a sample that is looked at, bytes.
 const MAX_SAMPLE: usize = 65_536;
+/// Deepest object whose name is known to the names in it.
+const MAX_DEPTH: usize = 64;
 /// Digits of a card's number.
 const CARD_DIGITS: std::ops::RangeInclusive<usize> = 13..=19;
 /// Characters of an IBAN (ISO 13616).
@@ -70,21 +72,33 @@ pub(super) fn decoded(text: &str) -> std::borrow::Cow<'_, str> {
     if text.contains('%') { percent_encoding::percent_decode_str(text).decode_utf8_lossy() } else { text.into() }
 }
 
-/// Strings with a colon behind them.
+/// Strings with a colon behind them, each behind the name of the object that it is in: `card.number`.
 fn json_names(json: &str, mut name: impl FnMut(&str)) {
-    let mut rest = json;
-    while let Some(start) = rest.find('"') {
-        let text = &rest[start + 1..];
-        let bytes = text.as_bytes();
-        let mut end = 0;
-        while end < bytes.len() && bytes[end] != b'"' {
-            end += if bytes[end] == b'\\' { 2 } else { 1 };
+    let (mut objects, mut last): (Vec<&str>, &str) = (Vec::new(), "");
+    let bytes = json.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'{' if objects.len() < MAX_DEPTH => objects.push(last),
+            b'}' => last = objects.pop().unwrap_or_default(),
+            b'"' => {
+                let start = at + 1;
+                at = start;
+                while at < bytes.len() && bytes[at] != b'"' {
+                    at += if bytes[at] == b'\\' { 2 } else { 1 };
+                }
+                let (Some(string), Some(behind)) = (json.get(start..at), json.get(at + 1..)) else { return };
+                if behind.trim_start().starts_with(':') {
+                    match objects.last() {
+                        Some(object) if !object.is_empty() => name(&format!("{object}.{string}")),
+                        _ => name(string),
+                    }
+                    last = string;
+                }
+            }
+            _ => {}
         }
-        let (Some(string), Some(behind)) = (text.get(..end), text.get(end + 1..)) else { return };
-        if behind.trim_start().starts_with(':') {
-            name(string);
-        }
-        rest = behind;
+        at += 1;
     }
 }
 
@@ -182,6 +196,8 @@ mod tests {
     fn names_in_json_xml_and_forms_tell_classes() {
         for (sample, classes) in [
             (r#"{"variables":{"input":{"customerEmail":null,"card":{"cvc":1}}}}"#, "personal card"),
+            (r#"{"cards":[{"holder":1},{"number":2}],"card":{"a":{},"number":3}}"#, "card"),
+            (r#"{"number":1,"card":{},"x":{"number":2}}"#, ""),
             (r#"[{"note":"the email: unknown","diagnosis":"J45"}]"#, "health"),
             (r#"{"a":"email"}"#, ""),
             (r#"{"a\"b":1,"password":"#, "secrets"),

@@ -37,6 +37,8 @@ pub struct Memory {
     answers: BTreeMap<u64, Answers>,
     /// What pairs of caller and vendor called today: calls, bytes out, bytes in, micro-dollars.
     today: BTreeMap<u64, [i64; 4]>,
+    /// The same of vendors, by all their callers.
+    today_of_vendors: BTreeMap<u64, [i64; 4]>,
     /// The day on which each violation was told last.
     told: BTreeMap<u64, i64>,
 }
@@ -80,6 +82,7 @@ impl Memory {
         let is_new_day = self.bucket.is_none_or(|(last, _)| day_of(last) < day);
         if is_new_day {
             self.today.clear();
+            self.today_of_vendors.clear();
         }
         self.bucket = Some((bucket, is_new_day));
         for (row, environment) in rows {
@@ -91,6 +94,7 @@ impl Memory {
         keep_newest(&mut self.answers, MAX_ENDPOINTS, |answers| answers.bucket);
         keep_newest(&mut self.told, MAX_TOLD, |day| *day);
         keep_newest(&mut self.today, MAX_PAIRS, |sums| sums[0]);
+        keep_newest(&mut self.today_of_vendors, MAX_PAIRS, |sums| sums[0]);
     }
 
     fn learn_row(&mut self, row: &Row, environment: Option<&str>) {
@@ -115,10 +119,13 @@ impl Memory {
             known.answers += row.measures.get(Measure::Ok);
             known.max_bytes = known.max_bytes.max(max_bytes);
         }
-        let sums = self.today.entry(pair_key(relation)).or_default();
         let own = [Measure::Calls, Measure::BytesOutSum, Measure::BytesInSum, Measure::Cost];
         let own = own.map(|measure| row.measures.get(measure));
-        sums.iter_mut().zip(own).for_each(|(sum, own)| *sum = sum.saturating_add(own));
+        let of_pair = self.today.entry(pair_key(relation)).or_default();
+        let of_vendor = self.today_of_vendors.entry(vendor_key(relation)).or_default();
+        for sums in [of_pair, of_vendor] {
+            sums.iter_mut().zip(own).for_each(|(sum, own)| *sum = sum.saturating_add(own));
+        }
     }
 
     fn use_credential(&mut self, row: &Row, environment: Option<&str>) {
@@ -182,6 +189,11 @@ impl Memory {
         self.today.get(&pair_key(relation)).copied().unwrap_or_default()
     }
 
+    /// The same of its vendor, by all callers.
+    pub(super) fn today_of_vendor(&self, relation: &Relation) -> [i64; 4] {
+        self.today_of_vendors.get(&vendor_key(relation)).copied().unwrap_or_default()
+    }
+
     /// Whether the newest bucket is the first of its day that has rows.
     pub(super) fn is_first_of_day(&self) -> bool {
         self.bucket.is_some_and(|(_, is_first)| is_first)
@@ -208,6 +220,10 @@ fn host_key(relation: &Relation) -> u64 {
 
 fn endpoint_key(relation: &Relation) -> u64 {
     combine([host_key(relation), relation.endpoint().id()])
+}
+
+fn vendor_key(relation: &Relation) -> u64 {
+    combine([relation.view() as u64, relation.vendor().id()])
 }
 
 fn pair_key(relation: &Relation) -> u64 {

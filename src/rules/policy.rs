@@ -114,7 +114,7 @@ impl Deprecated {
     }
 }
 
-/// `[[budgets]]`: what a caller may call a day at a vendor.
+/// `[[budgets]]`: what a caller, or all callers together, may call a day at a vendor.
 #[derive(Clone, Debug)]
 pub(super) struct Budget {
     pub callers: Scope,
@@ -124,6 +124,8 @@ pub(super) struct Budget {
     pub bytes_in: Option<i64>,
     /// Micro-dollars by list price.
     pub cost: Option<i64>,
+    /// Whether it is for all callers of the vendor together.
+    pub is_of_vendor: bool,
 }
 
 /// `[[exceptions]]`: what is tolerated until a day.
@@ -374,6 +376,10 @@ impl Source<'_> {
             let problem = "limits nothing: write calls_per_day, bytes_out_per_day, bytes_in_per_day or dollars_per_day";
             return Err(self.at(start, "budgets", problem));
         }
+        if one.callers_together && !one.callers.is_empty() {
+            let problem = "is for all callers of a vendor: leave out `callers`";
+            return Err(self.at(start, "budgets.callers_together", problem));
+        }
         Ok(Budget {
             callers: self.scope(&one.callers, "budgets.callers")?,
             vendors: self.vendors(&one.vendors, "budgets.vendors")?,
@@ -381,6 +387,7 @@ impl Source<'_> {
             bytes_out,
             bytes_in,
             cost,
+            is_of_vendor: one.callers_together,
         })
     }
 
@@ -517,6 +524,10 @@ mod tests {
             ("\n[levels]\nplaintext = \"severe\"\n", "policy.toml:3: levels.plaintext: write off, or one of"),
             ("[transport]\nmin_tls = \"1.4\"\n", "policy.toml:2: transport.min_tls: write one of"),
             ("[transport]\ntls = \"1.2\"\n", "policy.toml:2: tls: unknown field `tls`, expected `min_tls`"),
+            (
+                "[[budgets]]\ncallers = [\"a\"]\ncalls_per_day = 1\ncallers_together = true\n",
+                "policy.toml:1: budgets.callers_together: is for all callers",
+            ),
             ("[[gateways]]\nvendors = [\"openai\"]\n", "policy.toml:1: gateways: names no gateway"),
             ("[[deprecated]]\nvendor = \"stripe\"\n", "policy.toml:1: deprecated: names nothing"),
             (

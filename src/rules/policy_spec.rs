@@ -142,6 +142,8 @@ pub(super) struct BudgetSpec {
     pub bytes_out_per_day: Option<i64>,
     pub bytes_in_per_day: Option<i64>,
     pub dollars_per_day: Option<f64>,
+    #[serde(default)]
+    pub callers_together: bool,
 }
 
 #[derive(Deserialize)]

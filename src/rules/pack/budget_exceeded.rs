@@ -14,6 +14,7 @@ pub(super) const RULE: Builtin = Builtin {
         "vendor=openai, caller=a, calls=60, ok=60; vendor=openai, caller=a, calls=60, ok=60, client=b",
         "vendor=openai, caller=a, bytes_out_sum=5001",
         "vendor=openai, caller=a, cost=2500001",
+        "vendor=plaid, caller=a, calls=60, ok=60; vendor=plaid, caller=b, calls=60, ok=60",
     ],
     keeps: &[
         "vendor=openai, caller=a, calls=60, ok=60; vendor=openai, caller=b, calls=60, ok=60",
@@ -29,10 +30,11 @@ fn judge(seen: &Seen<'_>) -> Option<Broken> {
     if relation.view() != View::Egress {
         return None;
     }
-    let [calls, bytes_out, bytes_in, cost] = seen.memory.today(relation);
     let (vendor, caller) = (relation.vendor(), relation.caller());
     let mut budgets = seen.policy.budgets.iter().filter(|one| one.vendors.covers(vendor) && one.callers.covers(caller));
     budgets.find_map(|budget| {
+        let [calls, bytes_out, bytes_in, cost] =
+            if budget.is_of_vendor { seen.memory.today_of_vendor(relation) } else { seen.memory.today(relation) };
         if let Some(max) = budget.cost.filter(|max| cost > *max) {
             let dollars = |micros: i64| format!("{:.2} dollars", micros as f64 / MICROS_PER_DOLLAR);
             return Some(Broken::new(

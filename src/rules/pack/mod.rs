@@ -163,6 +163,11 @@ vendors = ["openai"]
 calls_per_day = 100
 bytes_out_per_day = 5000
 dollars_per_day = 2.5
+
+[[budgets]]
+vendors = ["plaid"]
+callers_together = true
+calls_per_day = 100
 "#;
 
 #[cfg(test)]
