@@ -12,8 +12,12 @@ use super::secret::holds_real_key;
 const MAX_SAMPLE: usize = 65_536;
 /// Deepest object whose name is known to the names in it.
 const MAX_DEPTH: usize = 64;
-/// Digits of a card's number.
-const CARD_DIGITS: std::ops::RangeInclusive<usize> = 13..=19;
+/// Shortest value of any form, bytes.
+const MIN_VALUE: usize = 6;
+/// Digits of a card's number. Old ones of 13 and rare ones of 19 are left out: ids of so many digits are many.
+const CARD_DIGITS: std::ops::RangeInclusive<usize> = 14..=16;
+/// Fewest digits of an IBAN: two of its checksum, and those of the shortest account.
+const MIN_IBAN_DIGITS: usize = 8;
 /// Characters of an IBAN (ISO 13616).
 const IBAN_LENGTH: std::ops::RangeInclusive<usize> = 15..=34;
 
@@ -38,26 +42,34 @@ pub(super) fn classes_in(sample: &str, mut of_name: impl FnMut(&str) -> DataClas
     classes
 }
 
-/// The classes that a value shows by its form.
+/// The classes that a value shows by its form. Most values are short, and no form is: each is looked for where it can be.
 pub(super) fn of_value(text: &str) -> DataClasses {
     let mut classes = DataClasses::default();
-    let is_part = |symbol: char| symbol.is_ascii_alphanumeric() || "._@+-".contains(symbol);
-    for word in text.split(|symbol| !is_part(symbol)).filter(|word| word.len() >= 5) {
-        if is_mail_address(word) || is_iban(word) {
-            classes.add(DataClasses::of(DataClass::Personal));
-        }
-        if holds_real_key(word) {
-            classes.add(DataClasses::of(DataClass::Secrets));
-        }
+    if text.len() < MIN_VALUE {
+        return classes;
     }
-    if holds_card(text) {
-        classes.add(DataClasses::of(DataClass::Card));
+    let mut add = |class| classes.add(DataClasses::of(class));
+    let (mut digits, mut has_at) = (0, false);
+    for byte in text.bytes() {
+        digits += usize::from(byte.is_ascii_digit());
+        has_at |= byte == b'@';
+    }
+    let is_part = |symbol: char| symbol.is_ascii_alphanumeric() || "._@+-".contains(symbol);
+    let words = || text.split(|symbol| !is_part(symbol));
+    if (has_at && words().any(is_mail_address)) || (digits >= MIN_IBAN_DIGITS && words().any(is_iban)) {
+        add(DataClass::Personal);
+    }
+    // Of the words the one that holds it: what else the text has is no part of a token.
+    let is_key = |word: &str| !word.starts_with("-----") && holds_real_key(word);
+    let has_key = holds_real_key(text) && words().any(is_key);
+    if has_key || (text.contains("-----BEGIN ") && text.contains("PRIVATE KEY-----")) {
+        add(DataClass::Secrets);
+    }
+    if digits >= *CARD_DIGITS.start() && holds_card(text) {
+        add(DataClass::Card);
     }
     if text.starts_with("diff --git ") || text.contains("\ndiff --git ") {
-        classes.add(DataClasses::of(DataClass::SourceCode));
-    }
-    if text.contains("-----BEGIN ") && text.contains("PRIVATE KEY-----") {
-        classes.add(DataClasses::of(DataClass::Secrets));
+        add(DataClass::SourceCode);
     }
     classes
 }
@@ -163,7 +175,7 @@ fn is_card(digits: &[u8]) -> bool {
     }
     let head = |length: usize| digits[..length].iter().fold(0_u32, |head, digit| head * 10 + u32::from(*digit));
     let is_issued = match (head(1), head(2), head(4), digits.len()) {
-        (4, _, _, 13 | 16 | 19) => true,
+        (4, _, _, 16) => true,
         (_, 51..=55, _, 16) | (_, _, 2221..=2720, 16) => true,
         (_, 34 | 37, _, 15) => true,
         (_, 36 | 38, _, 14) => true,
