@@ -458,6 +458,56 @@ fn a_file_that_cannot_be_used_is_named_with_what_to_do() {
     assert!(refusal(&["catalog", "vendors"], home.path()).contains("damaged"));
 }
 
+/// Calls of a caller to Stripe with a key, one each twelve hours from a day of September 2026 until the end of another.
+fn calls_with(caller: &str, key: &str, days: std::ops::RangeInclusive<u32>) -> Vec<String> {
+    let call = |day: u32, hour: u32| {
+        format!(
+            r#"{{"@timestamp":"2026-09-{day:02}T{hour:02}:00:00Z","ecs":{{"version":"8.17.0"}},"service":{{"name":"{caller}"}},"url":{{"domain":"api.stripe.com","path":"/v1/charges"}},"http":{{"request":{{"method":"POST"}},"response":{{"status_code":200}}}},"labels":{{"credential_id":"{key}"}}}}"#
+        )
+    };
+    days.flat_map(|day| [call(day, 6), call(day, 18)]).collect()
+}
+
+#[test]
+fn what_is_not_rotated_after_a_compromise_is_told_until_it_is() {
+    let home = tempfile::tempdir().expect("a directory");
+    let (log, store, alerts) = (home.path().join("log"), home.path().join("store"), home.path().join("alerts"));
+    let mut lines = calls_with("crm", "key-old", 1..=9);
+    lines.extend(calls_with("crm", "key-new", 9..=14));
+    lines.extend(calls_with("web", "key-old", 1..=14));
+    lines.extend(calls_with("web", "key-gone", 1..=3));
+    write_lines(&log, &lines);
+    build(&log, &store);
+    let watch = ["impact", "watch", "stripe", "--since", "2026-09-08", "--json"];
+    let told = program().args(watch).arg("--store").arg(&store).assert().failure().code(1);
+    let rows: Value = serde_json::from_slice(&told.get_output().stdout).expect("JSON");
+    let states: Vec<_> = rows.as_array().expect("rows").iter().map(|row| text(row, "state")).collect();
+    assert_eq!(states, ["in use", "not used since"]);
+    assert_eq!(texts(&rows[0], "callers_since"), ["crm", "web"]);
+    let says = String::from_utf8(told.get_output().stderr.clone()).expect("UTF-8");
+    assert!(says.contains("1 of 2 credentials"), "{says}");
+
+    lines.extend(calls_with("web", "key-new", 15..=18));
+    lines.extend(calls_with("crm", "key-new", 15..=18));
+    write_lines(&log, &lines);
+    build(&log, &store);
+    let told = program().args(watch).arg("--store").arg(&store).assert().success();
+    let rows: Value = serde_json::from_slice(&told.get_output().stdout).expect("JSON");
+    assert_eq!((text(&rows[0], "state"), text(&rows[1], "state")), ("replaced", "not used since"));
+
+    let finding = |uid: &str, vendor: &str, first: i64| {
+        format!(
+            r#"{{"time":{first},"activity_id":1,"severity_id":4,"metadata":{{"uid":"{uid}-1"}},"finding_info":{{"uid":"{uid}","title":"New destination","first_seen_time":{first}}},"resources":[{{"type":"vendor","name":"{vendor}"}}]}}"#
+        )
+    };
+    write_lines(&alerts, &[finding("a", "stripe", 1_789_000_000_000), finding("b", "adyen", 1_788_000_000_000)]);
+    let mut impact = program();
+    impact.args(["impact", "stripe", "--json", "--alerts"]).arg(&alerts).arg("--store").arg(&store);
+    let impact: Value = serde_json::from_slice(&impact.assert().success().get_output().stdout).expect("JSON");
+    assert_eq!((impact["alerts"].as_array().map(Vec::len), text(&impact["alerts"][0], "id")), (Some(1), "a"));
+    assert!(text(&impact, "first_odd_call").starts_with("2026-09-1"), "{impact}");
+}
+
 #[test]
 fn impact_sheet_and_exports_say_who_calls_what() {
     let home = small();

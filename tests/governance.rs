@@ -200,6 +200,26 @@ fn a_rule_is_rehearsed_on_logs_before_it_goes_live() {
     assert!(says.contains("0 subjects"), "{says}");
 }
 
+#[test]
+fn a_rule_finds_in_kept_rollups_what_it_finds_in_the_logs_and_remembers_what_was_before() {
+    let home = tempfile::tempdir().expect("a directory");
+    let (logs, kept) = (home.path().join("logs.ndjson"), home.path().join("kept"));
+    write_lines(&logs, &records());
+    let mut rollup = Rollup::default();
+    rollup.add(&decode(&records()));
+    KeptRollups::of(&kept).write(0, &rollup.into_rows()).expect("the rollups are kept");
+    let rehearse = |from: &str, path: &Path, since: &str| -> String {
+        let mut program = program();
+        program.args(["rules", "rehearse", "all", "--since", since, from]).arg(path);
+        String::from_utf8(program.assert().success().get_output().stdout.clone()).expect("UTF-8")
+    };
+    let table =
+        |says: String| says.lines().filter(|line| line.contains("required")).map(str::to_owned).collect::<Vec<_>>();
+    let found = table(rehearse("--input", &logs, "90d"));
+    assert!(!found.is_empty());
+    assert_eq!(table(rehearse("--from-rollups", &kept, "90d")), found);
+}
+
 /// Public rules beside this repository, read at run time and never copied.
 const PUBLIC_RULES: &str = "../shared/sigma/sigmahq-cloud-proxy-rules.tar.gz";
 

@@ -123,6 +123,16 @@ struct Usage {
 type Volume = (i64, i64, i64);
 
 impl Reader {
+    /// What a name is of, and its number.
+    pub(super) fn target(&self, name: &str) -> Result<(Target, i64), QueryError> {
+        for target in [Target::Vendor, Target::Credential, Target::Host] {
+            if let Some(id) = self.find(target.as_str(), name)? {
+                return Ok((target, id));
+            }
+        }
+        Err(QueryError::Unknown { kind: "vendor", name: name.to_owned() })
+    }
+
     /// Who is hit where the vendor, credential or host of this name is compromised.
     ///
     /// # Errors
@@ -130,14 +140,7 @@ impl Reader {
     pub fn impact(&self, name: &str, since: Option<Since>) -> Result<Impact, QueryError> {
         let newest = self.newest()?.unwrap_or_default();
         let since = since.map(|since| since.time(newest));
-        let mut found = None;
-        for target in [Target::Vendor, Target::Credential, Target::Host] {
-            if found.is_none() {
-                found = self.find(target.as_str(), name)?.map(|id| (target, id));
-            }
-        }
-        let unknown = || QueryError::Unknown { kind: "vendor", name: name.to_owned() };
-        let (target, id) = found.ok_or_else(unknown)?;
+        let (target, id) = self.target(name)?;
         let usages = self.ask(|connection| usages(connection, target, id, since))?;
         let volumes = match since {
             // Days know no host.

@@ -11,6 +11,7 @@ pub mod annotations;
 mod endpoints;
 mod error;
 pub mod export;
+mod exposure;
 mod impact;
 mod limits;
 mod list;
@@ -36,6 +37,7 @@ use crate::calls::VendorPack;
 use crate::rollup::Row;
 
 pub use self::error::CatalogError;
+pub use self::exposure::Exposure;
 pub use self::impact::{Impact, Target};
 pub use self::limits::{Kind, Limit, Limits, MORE};
 pub use self::list::{Filter, LISTS, List, QueryError, diff};

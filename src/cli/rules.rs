@@ -6,25 +6,26 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use jiff::Timestamp;
-use jiff::civil::Date;
-use jiff::tz::Offset;
 
 use super::output::{print_text, report};
-use super::reading::{Reading, Setup, read};
+use super::reading::{Intake, Setup, read};
 use crate::calls::VendorPack;
+use crate::catalog::Since;
 use crate::pipeline;
-use crate::rollup::{Rollup, bucket_of, bucket_start};
+use crate::rollup::{Rollup, Row, bucket_of, bucket_start};
 use crate::rules::{self, Memory, Policy, RULES, SigmaFile, Sources, Violation, sigma_files, test_pack};
+use crate::state::KeptRollups;
 
 /// Checks, lists, tries and rehearses governance rules.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   apiwarden rules check pipelines/rules pipelines/policy.toml
   apiwarden rules rehearse plaintext --input logs/2026-09/
+  apiwarden rules rehearse all --from-rollups state/rollups --since 90d
   apiwarden rules rehearse rules/own.yml --input today.ndjson.zst")]
 pub(super) struct Rules {
     #[command(subcommand)]
@@ -182,36 +183,49 @@ struct Rehearse {
     /// Name of a shipped rule or of one of the pipeline's, or a Sigma file; `all` for all of them.
     #[arg(value_name = "RULE")]
     rule: String,
-    #[command(flatten)]
-    reading: Reading,
-    /// Leave out calls before this day or time (2026-09-01, or RFC 3339).
-    #[arg(long, value_name = "TIME", value_parser = since)]
-    since: Option<i64>,
-}
-
-fn since(text: &str) -> Result<i64, String> {
-    let day = || Offset::UTC.to_timestamp(text.parse::<Date>().ok()?.at(0, 0, 0, 0)).ok();
-    let time = text.parse::<Timestamp>().ok().or_else(day);
-    time.map(Timestamp::as_microsecond).ok_or_else(|| "write a day, 2026-09-01, or an RFC 3339 time".to_owned())
+    /// Log files, directories or globs; `-` for standard input.
+    #[arg(long, short, value_name = "PATH", num_args = 1.., required_unless_present = "from_rollups")]
+    input: Vec<String>,
+    /// Directory of kept rollups (`state/rollups` of the service, or `scan --keep-rollups`) to read instead of logs.
+    #[arg(long, value_name = "DIR", conflicts_with = "input")]
+    from_rollups: Option<PathBuf>,
+    /// Pipeline file: its rules, its policy, and how it reads logs.
+    #[arg(long, value_name = "FILE")]
+    pipeline: Option<PathBuf>,
+    /// Tell only of calls since: a span before the newest call (12h, 90d, 4w), a day or a time in RFC 3339. What was before is remembered.
+    #[arg(long, value_name = "SINCE")]
+    since: Option<Since>,
 }
 
 impl Rehearse {
     fn run(self) -> anyhow::Result<()> {
-        let setup = Setup::of(self.reading.pipeline.as_deref())?;
+        let setup = Setup::of(self.pipeline.as_deref())?;
         let rules = self.rules(&setup)?;
-        let mut rollup = Rollup::default();
-        let intake = read(&self.reading.inputs, &setup, |calls| {
-            rollup.add(&calls);
-            Ok(())
-        })?;
-        let (mut memory, mut found) = (Memory::default(), BTreeMap::<[String; 3], Told>::new());
-        let first = self.since.map(bucket_of);
-        for bucket in rollup.buckets().filter(|bucket| first.is_none_or(|first| *bucket >= first)) {
-            for violation in rules.judge(rollup.bucket(bucket), bucket, &mut memory) {
-                let told = found.entry(subject_of(&violation)).or_insert(Told { first: bucket, days: 0, violation });
-                told.days += 1;
+        let mut rehearsal = Rehearsal::default();
+        let intake = if let Some(directory) = &self.from_rollups {
+            let kept = KeptRollups::of(directory);
+            let days = kept.days()?;
+            let Some(newest) = days.last() else { bail!("{}: no kept rollups there", directory.display()) };
+            let newest = kept.read(*newest)?.buckets().last().map_or(0, |bucket| bucket_start(bucket + 1));
+            let since = self.since.map(|since| bucket_of(since.time(newest)));
+            let mut calls = 0;
+            for day in days {
+                let rollup = kept.read(day)?;
+                calls += rollup.buckets().flat_map(|bucket| rollup.bucket(bucket)).map(Row::calls).sum::<i64>();
+                rehearsal.judge(&rules, &rollup, since);
             }
-        }
+            Intake::of_calls(calls.unsigned_abs())
+        } else {
+            let mut rollup = Rollup::default();
+            let intake = read(&self.input, &setup, |calls| {
+                rollup.add(&calls);
+                Ok(())
+            })?;
+            let newest = rollup.buckets().last().map_or(0, |bucket| bucket_start(bucket + 1));
+            rehearsal.judge(&rules, &rollup, self.since.map(|since| bucket_of(since.time(newest))));
+            intake
+        };
+        let found = rehearsal.found;
         let mut table = table(["rule", "level", "caller", "vendor", "first", "days", "what"]);
         for ([rule, caller, vendor], Told { first, days, violation }) in &found {
             let first = Timestamp::from_microsecond(bucket_start(*first)).map(|time| time.to_string());
@@ -245,6 +259,27 @@ impl Rehearse {
             report(format_args!("{}:{}: not evaluable: {}", rule.file.display(), rule.line, rule.reason));
         }
         Ok(Arc::new(loaded))
+    }
+}
+
+/// What rules find, in the order of time.
+#[derive(Default)]
+struct Rehearsal {
+    memory: Memory,
+    found: BTreeMap<[String; 3], Told>,
+}
+
+impl Rehearsal {
+    /// Judges a rollup; of buckets before `since` nothing is told.
+    fn judge(&mut self, rules: &rules::Rules, rollup: &Rollup, since: Option<i64>) {
+        for bucket in rollup.buckets() {
+            let violations = rules.judge(rollup.bucket(bucket), bucket, &mut self.memory);
+            for violation in violations.into_iter().filter(|_| since.is_none_or(|since| bucket >= since)) {
+                let told =
+                    self.found.entry(subject_of(&violation)).or_insert(Told { first: bucket, days: 0, violation });
+                told.days += 1;
+            }
+        }
     }
 }
 

@@ -12,16 +12,21 @@ use glob::Pattern;
 use jiff::civil::Date;
 use jiff::tz::Offset;
 use toml::Spanned;
+use toml::value::Datetime;
 
 use super::error::RuleError;
 use super::level::Level;
 use super::policy_spec::{
-    Answers, ApprovalSpec, BudgetSpec, Credentials, DeprecatedSpec, EnvironmentSpec, ExceptionSpec, GatewaySpec, Spec,
+    Answers, ApprovalSpec, BudgetSpec, CompromisedSpec, Credentials, DeprecatedSpec, EnvironmentSpec, ExceptionSpec,
+    GatewaySpec, Spec,
 };
 use crate::calls::{Cidr, DataClass, VendorPack, Version};
 
 /// TLS versions from oldest to newest, as rows name them.
 pub(super) const TLS_VERSIONS: [&str; 6] = ["ssl2", "ssl3", "1.0", "1.1", "1.2", "1.3"];
+
+/// Microseconds of a day.
+const DAY: i64 = 86_400_000_000;
 
 /// Micro-dollars in a dollar.
 pub(super) const MICROS_PER_DOLLAR: f64 = 1e6;
@@ -43,6 +48,7 @@ pub struct Policy {
     pub(super) deprecated: Vec<Deprecated>,
     /// What vendors themselves retire.
     pub(super) pack: Arc<VendorPack>,
+    pub(super) compromised: Vec<Compromised>,
     pub(super) budgets: Vec<Budget>,
     exceptions: Vec<Exception>,
 }
@@ -111,6 +117,23 @@ impl Deprecated {
     pub fn covers(&self, vendor: &str, endpoint: &str, version: &str) -> bool {
         let is_below = |below: &Version| Version::parse(version).is_some_and(|own| own.is_before(below));
         self.vendor.covers(vendor) && self.endpoint.covers(endpoint) && self.below.as_ref().is_none_or(is_below)
+    }
+}
+
+/// `[[compromised]]`: whose credentials must be rotated, those that were in use before a day.
+#[derive(Clone, Debug)]
+pub(super) struct Compromised {
+    vendors: Scope,
+    credentials: Scope,
+    pub day: Date,
+    /// Its beginning, microseconds since the epoch.
+    pub since: i64,
+}
+
+impl Compromised {
+    /// Whether it is about a credential, by its fingerprint, at a vendor.
+    pub fn covers(&self, vendor: &str, credential: &str) -> bool {
+        self.vendors.covers(vendor) && self.credentials.covers(credential)
     }
 }
 
@@ -202,6 +225,7 @@ impl Default for Policy {
             gateways: Vec::new(),
             pack: VendorPack::embedded(),
             deprecated: Vec::new(),
+            compromised: Vec::new(),
             budgets: Vec::new(),
             exceptions: Vec::new(),
         }
@@ -305,6 +329,7 @@ impl Source<'_> {
         policy.approvals = spec.vendors.iter().map(|one| self.approval(one, &policy)).collect::<Result<_, _>>()?;
         policy.gateways = spec.gateways.iter().map(|one| self.gateway(one)).collect::<Result<_, _>>()?;
         policy.deprecated = spec.deprecated.into_iter().map(|one| self.deprecated(one)).collect::<Result<_, _>>()?;
+        policy.compromised = spec.compromised.iter().map(|one| self.compromised(one)).collect::<Result<_, _>>()?;
         policy.budgets = spec.budgets.iter().map(|one| self.budget(one)).collect::<Result<_, _>>()?;
         policy.exceptions = spec.exceptions.iter().map(|one| self.exception(one)).collect::<Result<_, _>>()?;
         Ok(policy)
@@ -368,6 +393,36 @@ impl Source<'_> {
         })
     }
 
+    fn compromised(&self, one: &Spanned<CompromisedSpec>) -> Result<Compromised, RuleError> {
+        let (start, one) = (one.span().start, one.get_ref());
+        if one.vendors.is_empty() && one.credentials.is_empty() {
+            return Err(self.at(
+                start,
+                "compromised",
+                "names nothing: write `vendors`, or `credentials` by fingerprint",
+            ));
+        }
+        let Some(since) = &one.since else {
+            return Err(self.at(start, "compromised.since", "is missing: write the day, as in since = 2027-03-31"));
+        };
+        let (day, since) = self.day(since, "compromised.since")?;
+        Ok(Compromised {
+            vendors: self.vendors(&one.vendors, "compromised.vendors")?,
+            credentials: self.scope(&one.credentials, "compromised.credentials")?,
+            day,
+            since,
+        })
+    }
+
+    /// A day, and its beginning in microseconds since the epoch.
+    fn day(&self, written: &Spanned<Datetime>, field: &str) -> Result<(Date, i64), RuleError> {
+        let date = written.get_ref().date;
+        let day = date.and_then(|day| Date::new(day.year as i16, day.month as i8, day.day as i8).ok());
+        let start = day.and_then(|day| Offset::UTC.to_timestamp(day.at(0, 0, 0, 0)).ok());
+        let problem = || self.at(written.span().start, field, "write a day, as in 2027-03-31");
+        day.zip(start).map(|(day, start)| (day, start.as_microsecond())).ok_or_else(problem)
+    }
+
     fn budget(&self, one: &Spanned<BudgetSpec>) -> Result<Budget, RuleError> {
         let (start, one) = (one.span().start, one.get_ref());
         let BudgetSpec { calls_per_day: calls, bytes_out_per_day: bytes_out, bytes_in_per_day: bytes_in, .. } = *one;
@@ -397,13 +452,7 @@ impl Source<'_> {
             let problem = "is missing: an exception ends, so write its last day, as in expires = 2027-03-31";
             return Err(self.at(start, "exceptions.expires", problem));
         };
-        let day =
-            expires.get_ref().date.and_then(|date| Date::new(date.year as i16, date.month as i8, date.day as i8).ok());
-        let next = day.and_then(|day| day.tomorrow().ok()).map(|day| day.at(0, 0, 0, 0));
-        let until = next.and_then(|midnight| Offset::UTC.to_timestamp(midnight).ok());
-        let (Some(day), Some(until)) = (day, until) else {
-            return Err(self.at(expires.span().start, "exceptions.expires", "write a day, as in 2027-03-31"));
-        };
+        let (day, start_of_day) = self.day(expires, "exceptions.expires")?;
         let Some(reason) = one.reason.clone().filter(|reason| !reason.trim().is_empty()) else {
             return Err(self.at(start, "exceptions.reason", "is missing: say why it is tolerated, and by whom"));
         };
@@ -419,7 +468,7 @@ impl Source<'_> {
             vendors: self.vendors(&one.vendors, "exceptions.vendors")?,
             reason,
             expires: day,
-            until: until.as_microsecond(),
+            until: start_of_day.saturating_add(DAY),
         })
     }
 

@@ -51,6 +51,8 @@ pub(super) struct Spec {
     #[serde(default)]
     pub deprecated: Vec<Spanned<DeprecatedSpec>>,
     #[serde(default)]
+    pub compromised: Vec<Spanned<CompromisedSpec>>,
+    #[serde(default)]
     pub budgets: Vec<Spanned<BudgetSpec>>,
     #[serde(default)]
     pub exceptions: Vec<Spanned<ExceptionSpec>>,
@@ -129,6 +131,16 @@ pub(super) struct DeprecatedSpec {
     pub endpoint: Option<Spanned<String>>,
     pub versions_below: Option<Spanned<String>>,
     pub instead: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CompromisedSpec {
+    #[serde(default)]
+    pub vendors: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub credentials: Vec<Spanned<String>>,
+    pub since: Option<Spanned<Datetime>>,
 }
 
 #[derive(Deserialize)]

@@ -1,6 +1,6 @@
 //! Files of alerts and verdicts: the arguments and readers that the commands about verdicts share.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -29,22 +29,40 @@ impl Files {
     /// # Errors
     /// Where a file cannot be read, or a line is no alert: with file and line, never with what the line holds.
     pub fn alerts(&self) -> anyhow::Result<Vec<Alert>> {
-        let (mut alerts, mut seen) = (Vec::new(), BTreeSet::new());
-        for path in &self.alerts {
-            for (number, line) in (1_u64..).zip(open(path)?.lines()) {
-                let place = || format!("{}, line {number}", path.display());
-                let line = line.with_context(place)?;
-                if line.trim().is_empty() {
-                    continue;
-                }
-                let alert = alert_of(&line).with_context(place)?;
-                if seen.insert((alert.id.clone(), alert.revision)) {
-                    alerts.push(alert);
-                }
+        alerts_of(&self.alerts)
+    }
+}
+
+fn alerts_of(files: &[PathBuf]) -> anyhow::Result<Vec<Alert>> {
+    let (mut alerts, mut seen) = (Vec::new(), BTreeSet::new());
+    for path in files {
+        for (number, line) in (1_u64..).zip(open(path)?.lines()) {
+            let place = || format!("{}, line {number}", path.display());
+            let line = line.with_context(place)?;
+            if line.trim().is_empty() {
+                continue;
+            }
+            let alert = alert_of(&line).with_context(place)?;
+            if seen.insert((alert.id.clone(), alert.revision)) {
+                alerts.push(alert);
             }
         }
-        Ok(alerts)
     }
+    Ok(alerts)
+}
+
+/// The newest revision of each alert of files.
+///
+/// # Errors
+/// As [`Files::alerts`].
+pub(in crate::cli) fn newest_of(files: &[PathBuf]) -> anyhow::Result<Vec<Alert>> {
+    let mut newest: BTreeMap<String, Alert> = BTreeMap::new();
+    for alert in alerts_of(files)? {
+        if newest.get(&alert.id).is_none_or(|known| known.revision < alert.revision) {
+            newest.insert(alert.id.clone(), alert);
+        }
+    }
+    Ok(newest.into_values().collect())
 }
 
 fn open(path: &Path) -> anyhow::Result<Box<dyn BufRead>> {

@@ -11,6 +11,8 @@ mod verdict;
 
 use clap::{Args, Subcommand};
 
+pub(super) use self::files::newest_of;
+
 /// Shows alerts written as OCSF NDJSON, records verdicts on them, and learns from the verdicts.
 #[derive(Debug, Args)]
 pub(super) struct Alerts {

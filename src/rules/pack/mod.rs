@@ -7,6 +7,7 @@
 
 mod bare_address;
 mod budget_exceeded;
+mod credential_compromised;
 mod credential_idle;
 mod credential_overdue;
 mod credential_shared;
@@ -43,6 +44,7 @@ pub static RULES: &[Builtin] = &[
     unauthenticated::RULE,
     key_in_url::RULE,
     credential_shared::RULE,
+    credential_compromised::RULE,
     credential_overdue::RULE,
     credential_idle::RULE,
     environment_crossed::RULE,
@@ -157,6 +159,10 @@ vendors = ["openai"]
 callers = ["web*"]
 gateways = ["web-gateway"]
 networks = ["10.9.0.0/16"]
+
+[[compromised]]
+vendors = ["slack"]
+since = 2026-01-10
 
 [[budgets]]
 vendors = ["openai"]
