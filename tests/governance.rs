@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use common::{later, learn, logs, program, repository, with, write_lines};
+use apiwarden::rollup::Rollup;
+use apiwarden::state::KeptRollups;
+use common::{decode, later, learn, logs, program, repository, with, write_lines};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -206,7 +208,7 @@ fn a_rule_finds_in_kept_rollups_what_it_finds_in_the_logs_and_remembers_what_was
     let (logs, kept) = (home.path().join("logs.ndjson"), home.path().join("kept"));
     write_lines(&logs, &records());
     let mut rollup = Rollup::default();
-    rollup.add(&decode(&records()));
+    rollup.add(&decode(&records()).0);
     KeptRollups::of(&kept).write(0, &rollup.into_rows()).expect("the rollups are kept");
     let rehearse = |from: &str, path: &Path, since: &str| -> String {
         let mut program = program();
