@@ -74,7 +74,7 @@ impl Show {
         if self.json {
             let mut told = found.json();
             if !self.alerts.is_empty() {
-                told["alerts"] = table.json();
+                told["alerts"] = json!(table.json());
                 told["first_odd_call"] = json!(first_odd.map(|time| Value::Time(time).plain()));
             }
             return print_line(serde_json::to_string_pretty(&told)?);
