@@ -26,7 +26,7 @@ pub(super) const FORMAT: Format = Format {
     name: "envoy",
     summary: "Envoy (RBAC filter, as a file for extension config discovery)",
     notes: &[
-        "Use: http_filters: [{ name: apiwarden-egress, config_discovery: { config_source: { path_config_source: { path: THIS FILE } },",
+        "Use: http_filters: [{ name: apiwarden-egress, config_discovery: { config_source: { path_config_source: { path: FILE.yaml } },",
         "type_urls: [type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC] } }, …], before the router, with normalize_path and",
         "merge_slashes on. Callers are known by their client certificate (--principal), a header that only a trusted hop sets",
         "(--caller-header), or their address.",
