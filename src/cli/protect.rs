@@ -124,6 +124,9 @@ fn summary(written: &Written, proposal: &Proposal) -> String {
     for (reason, count) in &written.left_out {
         summary.push_str(&format!("; left out {count}: {reason}"));
     }
+    if written.has_buckets {
+        summary.push_str("; any bucket is allowed where one is used: their names are not known");
+    }
     let incomplete: BTreeMap<_, _> = proposal.incomplete.iter().map(|one| (&one.caller, ())).collect();
     if !incomplete.is_empty() {
         summary.push_str(&format!("; incomplete for {} callers, see the head of the file", incomplete.len()));

@@ -79,7 +79,7 @@ pub(super) fn time(micros: i64) -> String {
 pub struct Entry {
     /// Whom it allows.
     pub caller: Caller,
-    /// A host, or all hosts under a domain: `*.example.com`.
+    /// A host, or all hosts directly under a domain: `*.example.com`.
     pub host: String,
     /// By which schemes.
     pub schemes: Schemes,

@@ -10,6 +10,7 @@ use super::entry::{Caller, Entry, time};
 use super::error::ProtectError;
 use super::identity::Identity;
 use super::names::quoted;
+use super::pattern::is_of_buckets;
 use super::policy::{Content, Fault};
 use super::proposal::{LeftOut, Proposal, Reason};
 
@@ -44,6 +45,8 @@ pub struct Written {
     pub entries: usize,
     /// Callers with entries of their own.
     pub callers: usize,
+    /// Whether entries allow any bucket, because names of buckets are not known.
+    pub has_buckets: bool,
     /// How many things were left out, by reason.
     pub left_out: BTreeMap<Reason, usize>,
 }
@@ -72,12 +75,13 @@ impl Format {
         callers.dedup();
         let callers = callers.iter().filter(|caller| ***caller != Caller::Newcomers).count();
         let has_newcomers = entries.iter().any(|entry| entry.caller == Caller::Newcomers);
-        let head = self.head(proposal, has_newcomers);
+        let has_buckets = entries.iter().any(|entry| is_of_buckets(&entry.host));
+        let head = self.head(proposal, has_newcomers, has_buckets);
         let text = [head, (self.write)(&entries, identity), tail(&left_out)].concat();
-        Ok(Written { text, entries: entries.len(), callers, left_out: reasons })
+        Ok(Written { text, entries: entries.len(), callers, has_buckets, left_out: reasons })
     }
 
-    fn head(&self, proposal: &Proposal, has_newcomers: bool) -> String {
+    fn head(&self, proposal: &Proposal, has_newcomers: bool, has_buckets: bool) -> String {
         let (from, to) = (time(proposal.from), time(proposal.to));
         let mut lines = vec![
             format!("Egress allow list, least privilege, for {}: what is not listed is denied.", self.summary),
@@ -90,6 +94,10 @@ impl Format {
             true => "Callers without entries may do what others do, without sensitive endpoints; `--newcomers deny` allows them nothing.",
             false => "Callers without entries may do nothing.",
         }.to_owned());
+        if has_buckets {
+            let any = "ANY BUCKET: the catalogue keeps no names of buckets, so entries for them allow every bucket, also that of a stranger.";
+            lines.push(any.to_owned());
+        }
         for incomplete in &proposal.incomplete {
             let (caller, kind) = (quoted(&incomplete.caller), &incomplete.kind);
             let names = incomplete.names;

@@ -8,6 +8,8 @@
 
 use std::net::IpAddr;
 
+use super::pattern::{domain_of, is_of_buckets};
+
 /// Longest name of a caller that is written, characters.
 const MAX_CALLER: usize = 253;
 /// Longest name of a host, characters, by RFC 1035.
@@ -27,12 +29,13 @@ pub(super) fn is_caller(name: &str) -> bool {
     is_plain(name) && name.trim() == name && !name.is_empty() && name.chars().count() <= MAX_CALLER && name != NEWCOMERS
 }
 
-/// Whether a host is the name or the address of one.
+/// Whether a host is the name or the address of one, or that of buckets.
 pub(super) fn is_host(host: &str) -> bool {
     let is_label = |label: &str| {
         !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
-    host.parse::<IpAddr>().is_ok() || (host.len() <= MAX_HOST && host.split('.').all(is_label))
+    let name = if is_of_buckets(host) { domain_of(host).unwrap_or_default() } else { host };
+    host.parse::<IpAddr>().is_ok() || (host.len() <= MAX_HOST && name.split('.').all(is_label))
 }
 
 /// Whether a path template consists of what a path consists of.
@@ -78,10 +81,13 @@ mod tests {
 
     #[test]
     fn a_host_is_a_name_or_an_address_and_a_path_has_no_query() {
-        for host in ["api.stripe.com", "10.1.2.3", "2001:db8::1", "_dmarc.x.io", "localhost"] {
+        for host in
+            ["api.stripe.com", "10.1.2.3", "2001:db8::1", "_dmarc.x.io", "localhost", "{bucket}.s3.amazonaws.com"]
+        {
             assert!(is_host(host), "{host}");
         }
-        for host in ["", "a b", "a\"b", "a..b", ".a", "a/b", "*.a", "a\n", "ü.de"] {
+        for host in ["", "a b", "a\"b", "a..b", ".a", "a/b", "*.a", "a\n", "ü.de", "{bucket}.", "{bucket}.a\"", "{x}.a"]
+        {
             assert!(!is_host(host), "{host}");
         }
         assert!(is_path("/v1/{id}") && is_path("/") && !is_path("v1") && !is_path("/a b") && !is_path("/a?b"));

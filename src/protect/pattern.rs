@@ -46,10 +46,35 @@ fn push(c: char, expression: &mut String) {
     }
 }
 
-/// The expression of a host, or of all hosts under a domain (`*.example.com`), not anchored.
+/// What stands for the name of a bucket in a host: the decoder keeps no names of buckets.
+const BUCKET: &str = "{bucket}";
+
+/// Whether a host is that of any bucket.
+pub(super) fn is_of_buckets(host: &str) -> bool {
+    host.strip_prefix(BUCKET).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// The domain whose hosts a pattern is of: `*.example.com`, of which one label varies, or `{bucket}.s3.amazonaws.com`.
+pub(super) fn domain_of(host: &str) -> Option<&str> {
+    let domain = host.strip_prefix('*').or_else(|| host.strip_prefix(BUCKET))?;
+    domain.strip_prefix('.')
+}
+
+/// The expression of a host, or of a pattern of hosts, not anchored.
 pub(super) fn of_host(host: &str) -> String {
-    let (under, name) = host.strip_prefix("*.").map_or(("", host), |domain| (r"[a-z0-9._-]+\.", domain));
-    format!("{under}{}", name.replace('.', r"\."))
+    let varying = if is_of_buckets(host) { r"[a-z0-9._-]+\." } else { r"[a-z0-9_-]+\." };
+    match domain_of(host) {
+        Some(domain) => format!("{varying}{}", domain.replace('.', r"\.")),
+        None => host.replace('.', r"\."),
+    }
+}
+
+/// A host of a call, as expressions find it: with a name in the place of the bucket's.
+pub(super) fn named_host(host: &str) -> std::borrow::Cow<'_, str> {
+    match host.strip_prefix(BUCKET) {
+        Some(rest) => format!("bucket{rest}").into(),
+        None => host.into(),
+    }
 }
 
 /// Compiles an expression that must match from the beginning to the end; what is wrong with it otherwise.
@@ -97,6 +122,11 @@ mod tests {
     fn a_domain_matches_the_hosts_under_it() {
         let matches = |host: &str, called: &str| whole(&of_host(host)).unwrap().is_match(called);
         assert!(matches("api.x.io", "api.x.io") && !matches("api.x.io", "apixxxio") && !matches("x.io", "api.x.io"));
-        assert!(matches("*.x.io", "a.b.x.io") && !matches("*.x.io", "x.io") && !matches("*.x.io", "evilx.io"));
+        assert!(
+            matches("*.x.io", "a.x.io")
+                && !matches("*.x.io", "a.b.x.io")
+                && !matches("*.x.io", "x.io")
+                && !matches("*.x.io", "evilx.io")
+        );
     }
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use regex::Regex;
 
 use super::entry::{Caller, Schemes};
+use super::pattern::named_host;
 use crate::calls::{Dimension, Relation, split_endpoint};
 
 /// One thing that is allowed.
@@ -110,11 +111,10 @@ impl Policy {
         let caller = relation.caller().as_str();
         let rules = match self.named.get(caller) {
             Some(rules) => rules,
-            // Whoever cannot be named is nobody's newcomer.
-            None if caller.is_empty() => return Some(Why::Caller),
             None => &self.newcomers,
         };
-        let mut of_host = rules.iter().filter(|rule| rule.host.is_match(relation.host().as_str())).peekable();
+        let host = named_host(relation.host().as_str());
+        let mut of_host = rules.iter().filter(|rule| rule.host.is_match(&host)).peekable();
         if of_host.peek().is_none() {
             return Some(if rules.is_empty() { Why::Caller } else { Why::Host });
         }

@@ -1,8 +1,8 @@
 //! From the catalogue to entries: what belongs on a least-privilege list, and what does not, with the reason.
 //!
 //! Left out is what a caller has done for less than a day (an attack that still runs would else be allowed for good), what never succeeded, and
-//! what was not seen within the span that is asked for. Entries are as fine as the catalogue's templates; a caller that calls more hosts of
-//! one domain than a path has children before they are an id gets the domain. Newcomers, callers without entries, get what others call
+//! what was not seen within the span that is asked for. Entries are as fine as the catalogue's templates; a caller that calls more hosts
+//! directly under one domain than a path has children before they are an id gets the domain. Newcomers, callers without entries, get what others call
 //! already, without what is sensitive, or nothing.
 //!
 //! Not here: what a format can express (`formats`), and how templates are learned (`calls::template`).
@@ -13,6 +13,7 @@ use std::fmt;
 use super::entry::{Caller, Entry, Fact, Schemes};
 use super::error::ProtectError;
 use super::names::{is_caller, is_host, is_path};
+use super::pattern::domain_of;
 use crate::calls::{MAX_CHILDREN, sensitive_endpoint};
 use crate::catalog::{EgressScheme, EgressUse, Incomplete, MORE, Reader, Since};
 
@@ -254,7 +255,8 @@ fn entries_of(uses: Vec<EgressUse>, schemes: &BTreeMap<(String, String), Schemes
         let pair = (one.caller, one.vendor);
         // A log that does not tell the scheme is taken to be of HTTPS; what is settled of neither is of HTTPS too.
         let schemes = schemes.get(&pair).copied().filter(|schemes| schemes.tls || schemes.plain);
-        let wide = domains.get(&(pair.0.clone(), one.domain));
+        let wide = parent(&one.host, &one.domain)
+            .and_then(|parent| Some((parent.to_owned(), *domains.get(&(pair.0.clone(), parent.to_owned()))?)));
         let (method, path) = request(&one.method, path_of(&one.template));
         let fact = Fact {
             calls: one.calls,
@@ -262,9 +264,9 @@ fn entries_of(uses: Vec<EgressUse>, schemes: &BTreeMap<(String, String), Schemes
             last_seen: one.last_seen,
             callers: 1,
             endpoints: 1,
-            hosts: wide.map_or(1, |(_, hosts)| *hosts),
+            hosts: wide.as_ref().map_or(1, |(_, hosts)| *hosts),
         };
-        let host = wide.map_or(one.host, |(pattern, _)| pattern.clone());
+        let host = wide.map_or(one.host, |(parent, _)| format!("*.{parent}"));
         let schemes = schemes.unwrap_or(Schemes::TLS);
         merge(&mut merged, Entry { caller: Caller::Named(pair.0), host, schemes, method, path, fact });
     }
@@ -281,37 +283,31 @@ fn request(method: &str, path: &str) -> (Option<String>, Option<String>) {
     }
 }
 
-/// The domains of which a caller calls so many hosts that their names are no list, each with a pattern and the number of hosts.
-fn wide_domains(uses: &[EgressUse]) -> BTreeMap<(String, String), (String, usize)> {
+/// The domain that a host lies directly under, within the registrable one.
+fn parent<'a>(host: &'a str, domain: &str) -> Option<&'a str> {
+    let (_, parent) = host.split_once('.')?;
+    let is_within = parent.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    (is_within && !domain.is_empty()).then_some(parent)
+}
+
+/// The domains directly under which a caller calls so many hosts that their names are no list, with the number of hosts. Only one label
+/// varies: under a domain of many services, further down others may be tenants.
+fn wide_domains(uses: &[EgressUse]) -> BTreeMap<(String, String), usize> {
     let mut hosts: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
-    for one in uses.iter().filter(|one| !one.domain.is_empty()) {
-        hosts.entry((&one.caller, &one.domain)).or_default().insert(&one.host);
+    for one in uses {
+        if let Some(parent) = parent(&one.host, &one.domain) {
+            hosts.entry((&one.caller, parent)).or_default().insert(&one.host);
+        }
     }
     hosts.retain(|_, hosts| hosts.len() > MAX_CHILDREN);
-    let pattern = |(caller, domain): (&str, &str), hosts: &BTreeSet<&str>| {
-        // The domain itself is no host under it.
-        let below = hosts.iter().filter(|host| host.ends_with(&format!(".{domain}")));
-        let common = below.copied().reduce(common_domain)?;
-        let common = if common.len() < domain.len() { domain } else { common };
-        Some(((caller.to_owned(), domain.to_owned()), (format!("*.{common}"), hosts.len())))
+    let owned = |((caller, parent), hosts): ((&str, &str), BTreeSet<&str>)| {
+        ((caller.to_owned(), parent.to_owned()), hosts.len())
     };
-    hosts
-        .iter()
-        .filter(|(_, hosts)| !hosts.iter().any(|host| host.parse::<std::net::IpAddr>().is_ok()))
-        .filter_map(|(key, hosts)| pattern(*key, hosts))
-        .collect()
+    hosts.into_iter().map(owned).collect()
 }
 
-/// The longest domain that two hosts lie under.
-fn common_domain<'a>(a: &'a str, b: &str) -> &'a str {
-    let labels = a.rsplit('.').zip(b.rsplit('.')).take_while(|(a, b)| a == b).map(|(label, _)| label.len() + 1);
-    // Neither is its own domain, so a label is left of what they share.
-    let shared = labels.sum::<usize>().saturating_sub(1);
-    let domain = a.get(a.len() - shared..).unwrap_or(a);
-    if domain.len() == a.len() { a.split_once('.').map_or(a, |(_, rest)| rest) } else { domain }
-}
-
-/// What callers without entries may do: all that somebody does, without what is sensitive, and in plaintext only where nobody uses TLS.
+/// What callers without entries may do: all that somebody does at hosts by name, without what is sensitive, and in plaintext only where nobody
+/// uses TLS.
 fn for_newcomers(entries: &[Entry]) -> Vec<Entry> {
     let mut merged = Merged::new();
     let mut callers: BTreeMap<(String, Option<String>, Option<String>), BTreeSet<&Caller>> = BTreeMap::new();
@@ -319,7 +315,7 @@ fn for_newcomers(entries: &[Entry]) -> Vec<Entry> {
         let (method, path) = (entry.method.as_deref().unwrap_or(NO_METHOD), entry.path.as_deref().unwrap_or("/"));
         sensitive_endpoint(&format!("{method} {path}"))
     };
-    for entry in entries.iter().filter(|entry| !is_sensitive(entry)) {
+    for entry in entries.iter().filter(|entry| !is_sensitive(entry) && domain_of(&entry.host).is_none()) {
         let key = (entry.host.clone(), entry.path.clone(), entry.method.clone());
         callers.entry(key).or_default().insert(&entry.caller);
         merge(&mut merged, Entry { caller: Caller::Newcomers, ..entry.clone() });
@@ -411,8 +407,8 @@ mod tests {
         };
         assert_eq!(of("a"), [("*.eu.x.io", MAX_CHILDREN + 1, 10 * (MAX_CHILDREN as i64 + 1))]);
         assert_eq!(of("b").len(), MAX_CHILDREN);
-        assert_eq!(common_domain("a.b.x.io", "b.x.io"), "b.x.io");
-        assert_eq!(common_domain("b.x.io", "b.x.io"), "x.io");
+        let parents = ["a.b.x.io", "b.x.io", "x.io", "b.y.io", "evilx.io"].map(|host| parent(host, "x.io"));
+        assert_eq!(parents, [Some("b.x.io"), Some("x.io"), None, None, None]);
     }
 
     #[test]
@@ -445,8 +441,10 @@ mod tests {
     }
 
     #[test]
-    fn newcomers_may_do_nothing_sensitive() {
-        let uses = vec![called("a", "api.x.io", "GET /v1/orders"), called("a", "api.x.io", "POST /v1/api_keys")];
+    fn newcomers_may_do_nothing_sensitive_and_use_no_bucket() {
+        let bucket = called("a", "{bucket}.s3.amazonaws.com", "PUT /{rest}");
+        let uses =
+            vec![called("a", "api.x.io", "GET /v1/orders"), called("a", "api.x.io", "POST /v1/api_keys"), bucket];
         let newcomers = for_newcomers(&entries_of(uses, &BTreeMap::new()));
         let paths: Vec<_> = newcomers.iter().map(|entry| (entry.path.as_deref(), &entry.caller)).collect();
         assert_eq!(paths, [(Some("/v1/orders"), &Caller::Newcomers)]);

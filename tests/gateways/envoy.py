@@ -23,6 +23,7 @@ def prove(trial: Trial, by_address: bool):
     port = free_port()
     whole = trial.directory / f"envoy-{by_address}.yaml"
     whole.write_text(f"""
+node: {{ id: egress, cluster: egress }}
 static_resources:
   listeners:
     - name: egress

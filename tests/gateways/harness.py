@@ -52,6 +52,7 @@ HISTORY = [
     ("billing", "POST", "https://api.stripe.com/v1/api_keys"),
     ("crm", "GET", "https://api.hubapi.com/crm/v3/objects/contacts"),
     ("crm", "GET", "http://feeds.hubspot.com/rates.json"),
+    ("crm", "GET", "https://acme.s3.eu-west-1.amazonaws.com/reports/2026.csv"),
     ("x\nhttp_access allow all\n", "GET", "https://api.hubapi.com/crm/v3/objects/contacts"),
     ("crm", "GET", "https://api.hubapi.com/crm/\"}]//[^/]+|.*"),
 ]
@@ -71,6 +72,9 @@ CALLS = [
     Call("billing", "PUT", "https://203.0.113.9/x", False, False),
     Call("crm", "GET", "https://api.hubapi.com/crm/v3/objects/contacts", True, True),
     Call("crm", "POST", "https://api.stripe.com/v1/charges", False, False),
+    # The catalogue keeps no names of buckets.
+    Call("crm", "GET", "https://acme.s3.eu-west-1.amazonaws.com/reports/2026.csv", True, True),
+    Call("billing", "GET", "https://acme.s3.eu-west-1.amazonaws.com/reports/2026.csv", False, False),
     # A newcomer may do what others do, unless it is sensitive.
     Call("returns", "POST", "https://api.stripe.com/v1/charges", True, True),
     Call("returns", "POST", "https://api.stripe.com/v1/api_keys", False, True),

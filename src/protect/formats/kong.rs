@@ -16,7 +16,7 @@ use crate::protect::entry::{Caller, Entry};
 use crate::protect::format::Format;
 use crate::protect::identity::Identity;
 use crate::protect::names::{NEWCOMERS, quoted};
-use crate::protect::pattern::{of_host, of_path, whole};
+use crate::protect::pattern::{domain_of, is_of_buckets, of_host, of_path, whole};
 use crate::protect::policy::{Content, Fault, Rule};
 use crate::protect::proposal::Reason;
 use crate::rules::yaml::Node;
@@ -38,7 +38,8 @@ pub(super) const FORMAT: Format = Format {
 
 fn refuse(entry: &Entry, _: &Identity) -> Option<Reason> {
     // A tunnel has no path, and Kong does not pass it.
-    (entry.host.starts_with("*.") || entry.is_tunnel()).then_some(Reason::FormatHost)
+    let is_pattern = domain_of(&entry.host).is_some() && !is_of_buckets(&entry.host);
+    (is_pattern || entry.is_tunnel()).then_some(Reason::FormatHost)
 }
 
 /// Method and path of a route.
@@ -67,10 +68,14 @@ fn write(entries: &[Entry], _: &Identity) -> String {
     for (number, (host, routes)) in (1..).zip(&services) {
         let is_plain = routes.values().flatten().all(|entry| !entry.schemes.tls);
         let (protocol, port) = if is_plain { ("http", 80) } else { ("https", 443) };
-        let host = quoted(host);
+        // A bucket is told by the name that is asked for: the host under which all buckets lie answers for each.
+        let (upstream, asked) = match domain_of(host) {
+            Some(domain) => (quoted(domain), quoted(&format!("*.{domain}"))),
+            None => (quoted(host), quoted(host)),
+        };
         let _ = write!(
             out,
-            "  - name: egress-{number}\n    protocol: {protocol}\n    host: {host}\n    port: {port}\n    routes:\n"
+            "  - name: egress-{number}\n    protocol: {protocol}\n    host: {upstream}\n    port: {port}\n    routes:\n"
         );
         for (route, (request, of_route)) in (1..).zip(routes) {
             for entry in of_route {
@@ -85,7 +90,10 @@ fn write(entries: &[Entry], _: &Identity) -> String {
                 .map(|entry| quoted(group(&entry.caller)))
                 .collect();
             let groups = groups.into_iter().collect::<Vec<_>>().join(", ");
-            let _ = write!(out, "      - name: egress-{number}-{route}\n        hosts: [{host}]\n");
+            let _ = write!(
+                out,
+                "      - name: egress-{number}-{route}\n        hosts: [{asked}]\n        preserve_host: true\n"
+            );
             if let Some(method) = request.0 {
                 let _ = writeln!(out, "        methods: [{}]", quoted(method));
             }
@@ -135,7 +143,7 @@ fn read(text: &str) -> Result<Content, Fault> {
 }
 
 fn rules(route: Node<'_>) -> Result<Vec<Rule>, Fault> {
-    only(route, &["name", "hosts", "methods", "paths", "regex_priority", "strip_path", "plugins"])?;
+    only(route, &["name", "hosts", "methods", "paths", "regex_priority", "strip_path", "preserve_host", "plugins"])?;
     let hosts = texts(at(route, &["hosts"])?)?;
     let methods = match route.get("methods") {
         Some((_, methods)) => texts(methods)?.into_iter().map(|(_, method)| Some(method)).collect(),
@@ -154,7 +162,9 @@ fn rules(route: Node<'_>) -> Result<Vec<Rule>, Fault> {
             .ok_or_else(|| Fault::new(line, "a path that is no expression (~…) matches every path below it"))?;
         let path = expression(line, path)?;
         for (host_line, host) in &hosts {
-            let host = expression(*host_line, &of_host(host))?;
+            // Kong's asterisk is any number of labels.
+            let host = host.strip_prefix('*').map_or_else(|| host.clone(), |domain| format!("{{bucket}}{domain}"));
+            let host = expression(*host_line, &of_host(&host))?;
             for (method, (_, group)) in
                 methods.iter().flat_map(|method| groups.iter().map(move |group| (method, group)))
             {

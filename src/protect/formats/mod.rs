@@ -110,6 +110,7 @@ mod tests {
                 ..entry("crm", "api.hubapi.com", "GET", "/crm/{rest}")
             },
             entry("crm", "*.zendesk.com", "GET", "/api/v2/tickets.json"),
+            entry("crm", "{bucket}.s3.amazonaws.com", "GET", "/{rest}"),
             entry("*", "api.stripe.com", "POST", "/v1/charges"),
         ]
     }
@@ -134,11 +135,12 @@ mod tests {
             assert_eq!(plain, sees_schemes.then_some(Why::Scheme), "{name}");
             assert_eq!(check("crm", "GET", "http://api.hubapi.com/crm/v3/objects"), None, "{name}");
             assert_eq!(check("crm", "POST", "https://api.stripe.com/v1/charges"), Some(Why::Host), "{name}");
+            assert_eq!(check("crm", "GET", "https://acme.s3.amazonaws.com/a/b"), None, "{name}");
+            assert_eq!(check("billing", "GET", "https://acme.s3.amazonaws.com/a/b"), Some(Why::Host), "{name}");
             let wide = check("crm", "GET", "https://acme.zendesk.com/api/v2/tickets.json");
             assert_eq!(wide, (name == "kong").then_some(Why::Host), "{name}");
             assert_eq!(check("returns", "POST", "https://api.stripe.com/v1/charges"), None, "{name}");
             assert_eq!(check("returns", "GET", "https://api.hubapi.com/crm/v3/objects"), Some(Why::Host), "{name}");
-            assert_eq!(check("", "POST", "https://api.stripe.com/v1/charges"), Some(Why::Caller), "{name}");
         }
     }
 
@@ -248,7 +250,7 @@ mod tests {
     #[test]
     fn what_propose_does_not_write_is_refused_with_its_line() {
         for (name, text, line) in [
-            ("squid", "acl a src 10.0.0.1\nhttp_access allow a\nredirect_program /x\nhttp_access deny all\n", 3),
+            ("squid", "acl a src 10.0.0.1\nacl h dstdomain -n a.io\nredirect_program /x\nhttp_access deny all\n", 3),
             ("opa", "package apiwarden.egress\n\ndefault allow := true\n", 3),
             (
                 "kong",

@@ -16,7 +16,7 @@ use crate::protect::entry::{Caller, Entry, Schemes, by_caller, by_host};
 use crate::protect::format::Format;
 use crate::protect::identity::Identity;
 use crate::protect::names::{address, quoted};
-use crate::protect::pattern::of_host;
+use crate::protect::pattern::{domain_of, of_host};
 use crate::protect::policy::{Content, Fault, Rule};
 use crate::protect::proposal::Reason;
 use crate::rules::yaml::Node;
@@ -91,12 +91,12 @@ fn write(entries: &[Entry], identity: &Identity) -> String {
              }}] }} }}]\n"
         );
         for entry in entries {
-            let to = match (entry.host.parse::<IpAddr>(), entry.host.strip_prefix("*.")) {
+            let to = match (entry.host.parse::<IpAddr>(), domain_of(&entry.host)) {
                 (Ok(address), _) => {
                     let bits = if address.is_ipv4() { 32 } else { 128 };
                     format!("toCIDR: [{}]", quoted(&format!("{address}/{bits}")))
                 }
-                (_, Some(domain)) => format!("toFQDNs: [{{ matchPattern: {} }}]", quoted(&format!("**.{domain}"))),
+                (_, Some(domain)) => format!("toFQDNs: [{{ matchPattern: {} }}]", quoted(&format!("*.{domain}"))),
                 _ => format!("toFQDNs: [{{ matchName: {} }}]", quoted(&entry.host)),
             };
             let ports = [(entry.schemes.tls, "443"), (entry.schemes.plain, "80")];
@@ -152,9 +152,9 @@ fn rules(caller: &Caller, rule: Node<'_>) -> Result<Vec<Rule>, Fault> {
                 None => {
                     let pattern = at(name, &["matchPattern"])?;
                     let domain = text(pattern)?;
-                    let domain = domain.strip_prefix("**.");
+                    let domain = domain.strip_prefix("*.");
                     let domain = domain
-                        .ok_or_else(|| Fault::new(pattern.line(), "a pattern other than **.DOMAIN cannot be judged"))?;
+                        .ok_or_else(|| Fault::new(pattern.line(), "a pattern other than *.DOMAIN cannot be judged"))?;
                     expression(pattern.line(), &of_host(&format!("*.{domain}")))?
                 }
             });

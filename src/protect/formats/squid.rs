@@ -11,12 +11,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::IpAddr;
 
+use regex::Regex;
+
 use super::text::expression;
 use crate::protect::entry::{Caller, Entry, Schemes, by_host};
 use crate::protect::format::Format;
 use crate::protect::identity::Identity;
 use crate::protect::names::address;
-use crate::protect::pattern::of_host;
+use crate::protect::pattern::{domain_of, of_host};
 use crate::protect::policy::{Content, Fault, Rule};
 use crate::protect::proposal::Reason;
 
@@ -80,7 +82,10 @@ fn write(entries: &[Entry], identity: &Identity) -> String {
     }
     for (host, number) in &hosts {
         // `-n`: the name that an address has elsewhere, its owner chooses.
-        let _ = writeln!(out, "acl host_{number} dstdomain -n {}", host.strip_prefix('*').unwrap_or(host));
+        let _ = match domain_of(host).is_some() {
+            true => writeln!(out, "acl host_{number} dstdom_regex -n ^{}$", of_host(host)),
+            false => writeln!(out, "acl host_{number} dstdomain -n {host}"),
+        };
     }
     out.push_str("acl tunnel method CONNECT\n");
     // Addresses first: a user is asked for only where that decides.
@@ -120,10 +125,10 @@ fn allow(out: &mut String, entry: &Entry, who: &str, host: usize) {
 }
 
 /// What an access list is of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 enum List {
     Caller(String),
-    Host(String),
+    Host(Regex),
     Tunnel,
     Known,
     Identified,
@@ -168,7 +173,11 @@ fn list(line: usize, words: &[&str]) -> Result<List, Fault> {
         ["req_header", _, name] if name.starts_with('^') && name.ends_with('$') && name.len() > 1 => {
             List::Caller(unescaped(&name[1..name.len() - 1]))
         }
-        ["dstdomain", "-n", host] => List::Host((*host).to_owned()),
+        // A dot in front would be all below, and the domain itself.
+        ["dstdomain", "-n", host] if !host.starts_with('.') => List::Host(expression(line, &of_host(host))?),
+        ["dstdom_regex", "-n", host] if host.starts_with('^') && host.ends_with('$') && host.len() > 1 => {
+            List::Host(expression(line, &host[1..host.len() - 1])?)
+        }
         ["method", "CONNECT"] => List::Tunnel,
         ["any-of", ..] => List::Known,
         _ => return Err(Fault::new(line, "an access list that `protect check` cannot judge")),
@@ -188,11 +197,6 @@ fn rule(line: usize, names: &[&str], lists: &BTreeMap<&str, List>) -> Result<Rul
             _ => return Err(fault()),
         }
     }
-    let host: &String = host.ok_or_else(fault)?;
-    let host = match host.strip_prefix('.') {
-        // Squid's pattern has the domain itself in it.
-        Some(domain) => expression(line, &format!("(?:{}|{})", of_host(domain), of_host(&format!("*.{domain}"))))?,
-        None => expression(line, &of_host(host))?,
-    };
-    Ok(Rule { caller: caller.ok_or_else(fault)?, host, schemes: Some(schemes), method: None, path: None })
+    let host: &Regex = host.ok_or_else(fault)?;
+    Ok(Rule { caller: caller.ok_or_else(fault)?, host: host.clone(), schemes: Some(schemes), method: None, path: None })
 }
