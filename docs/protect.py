@@ -31,7 +31,7 @@ def fits(label, record):
         "vendor_host": record["url"]["domain"],
         "credential": record.get("labels", {}).get("credential_id", ""),
     }
-    if not label["start"] <= record["@timestamp"] < label["end"]:
+    if not label["start"] <= record["@timestamp"] <= label["end"]:
         return False
     # A fingerprint is of the program's key: no record has it.
     return all(label.get(field, "") in ("", value) or label[field].startswith("fp_") for field, value in found.items())
