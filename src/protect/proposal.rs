@@ -310,7 +310,7 @@ fn wide_domains(uses: &[EgressUse]) -> BTreeMap<(String, String), usize> {
 /// uses TLS.
 fn for_newcomers(entries: &[Entry]) -> Vec<Entry> {
     let mut merged = Merged::new();
-    let mut callers: BTreeMap<(String, Option<String>, Option<String>), BTreeSet<&Caller>> = BTreeMap::new();
+    let mut callers: BTreeMap<_, BTreeSet<&Caller>> = BTreeMap::new();
     let is_sensitive = |entry: &Entry| {
         let (method, path) = (entry.method.as_deref().unwrap_or(NO_METHOD), entry.path.as_deref().unwrap_or("/"));
         sensitive_endpoint(&format!("{method} {path}"))

@@ -65,7 +65,7 @@ fn write(entries: &[Entry], identity: &Identity) -> String {
     out
 }
 
-fn name_of<'a>(caller: &'a Caller) -> Option<&'a str> {
+fn name_of(caller: &Caller) -> Option<&str> {
     match caller {
         Caller::Named(name) => Some(name),
         Caller::Newcomers => None,

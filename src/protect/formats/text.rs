@@ -9,8 +9,8 @@ use crate::protect::policy::Fault;
 use crate::rules::yaml::{Node, documents};
 
 /// Calls `read` with each document of a text.
-pub(super) fn each_document(text: &str, mut read: impl FnMut(Node<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
-    let read = documents(text, |node| read(node)).map_err(|bad| Fault::new(bad.line, bad.problem))?;
+pub(super) fn each_document(text: &str, read: impl FnMut(Node<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
+    let read = documents(text, read).map_err(|bad| Fault::new(bad.line, bad.problem))?;
     read.into_iter().collect()
 }
 
