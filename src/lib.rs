@@ -22,6 +22,8 @@ pub mod detect;
 
 pub mod catalog;
 
+pub mod protect;
+
 pub mod alerts;
 
 pub mod state;

@@ -8,6 +8,7 @@
 //! Not here: where rows come from (`rollup`, `stream`), and how tables are printed (`cli`).
 
 pub mod annotations;
+mod egress;
 mod endpoints;
 mod error;
 pub mod export;
@@ -36,6 +37,7 @@ use self::writer::Writer;
 use crate::calls::VendorPack;
 use crate::rollup::Row;
 
+pub use self::egress::{EgressScheme, EgressUse, Incomplete};
 pub use self::error::CatalogError;
 pub use self::exposure::Exposure;
 pub use self::impact::{Impact, Target};

@@ -19,6 +19,7 @@ mod inject;
 mod model;
 mod output;
 mod output_file;
+mod protect;
 mod reading;
 mod rows;
 mod rules;
@@ -60,6 +61,7 @@ enum Command {
     Alerts(alerts::Alerts),
     Catalog(catalog::Catalog),
     Impact(impact::Impact),
+    Protect(protect::Protect),
     Model(model::Model),
     Decode(decode::Decode),
     Formats(formats::Formats),
@@ -91,6 +93,7 @@ impl Arguments {
             Command::Alerts(command) => command.run(),
             Command::Catalog(command) => command.run(),
             Command::Impact(command) => command.run(),
+            Command::Protect(command) => command.run(),
             Command::Model(command) => command.run(),
             Command::Decode(command) => command.run(),
             Command::Formats(command) => command.run(),

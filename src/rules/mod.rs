@@ -19,7 +19,7 @@ mod sigma;
 mod taxonomy;
 mod trial;
 mod violation;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -6,24 +6,24 @@ use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
 
 /// A value of a YAML file.
 #[derive(Clone, Copy)]
-pub(super) struct Node<'a>(&'a MarkedYaml<'a>);
+pub(crate) struct Node<'a>(&'a MarkedYaml<'a>);
 
 /// A scalar: what Sigma compares with.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Null,
     Bool(bool),
     Text(String),
 }
 
 /// What is no YAML: the line, and the parser's words.
-pub(super) struct BadYaml {
+pub(crate) struct BadYaml {
     pub line: usize,
     pub problem: String,
 }
 
 /// Calls `read` with each document of a text.
-pub(super) fn documents<T>(text: &str, read: impl FnMut(Node<'_>) -> T) -> Result<Vec<T>, BadYaml> {
+pub(crate) fn documents<T>(text: &str, read: impl FnMut(Node<'_>) -> T) -> Result<Vec<T>, BadYaml> {
     let bad = |error: saphyr::ScanError| BadYaml { line: error.marker().line(), problem: error.info().to_owned() };
     let documents = MarkedYaml::load_from_str(text).map_err(bad)?;
     Ok(documents.iter().map(Node).map(read).collect())
