@@ -135,6 +135,11 @@ impl Exception {
         let Self { rules, callers, vendors, .. } = self;
         format!("{}; callers: {}; vendors: {}", rules.names(), callers.names(), vendors.names())
     }
+
+    /// The first moment at which it no longer holds, microseconds since the epoch.
+    pub fn until(&self) -> i64 {
+        self.until
+    }
 }
 
 impl Default for Policy {
@@ -198,6 +203,22 @@ impl Policy {
             time < one.until && one.rules.covers(rule) && one.callers.covers(caller) && one.vendors.covers(vendor)
         };
         self.exceptions.iter().find(covers)
+    }
+
+    /// Whether a caller may call a vendor; `None` where the policy approves no vendor at all, and so says nothing.
+    pub fn approves(&self, caller: &str, vendor: &str) -> Option<bool> {
+        let environment = self.environment(caller).unwrap_or_default();
+        let covers = |one: &Approval| {
+            one.vendors.covers(vendor)
+                && one.callers.covers(caller)
+                && (!one.environments.is_limited() || one.environments.covers(environment))
+        };
+        (!self.approvals.is_empty()).then(|| self.approvals.iter().any(covers))
+    }
+
+    /// Days after which a credential is due for rotation, and days without a call after which it should be revoked.
+    pub fn credential_days(&self) -> (u32, u32) {
+        (self.credentials.max_age_days, self.credentials.max_idle_days)
     }
 
     /// The environment that a caller's name tells.
