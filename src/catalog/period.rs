@@ -158,6 +158,14 @@ pub struct Known {
     pub newest: Vec<Novel>,
 }
 
+impl Facts {
+    /// The days of the period of which the catalogue can know something: from its first call on.
+    pub fn days_known(&self) -> std::ops::RangeInclusive<i64> {
+        let begin = self.begin.map_or(self.period.first, Period::day_of);
+        self.period.first.max(begin)..=self.period.last
+    }
+}
+
 /// All calls of a day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DayFacts {
@@ -274,7 +282,8 @@ fn facts(connection: &Connection, period: Period, limits: &RotationLimits) -> ru
         uses.entry(pair).or_default().push(used);
     }
     facts.shown.insert("credential".to_owned(), with_credential.len());
-    uses.values_mut().for_each(|uses| uses.sort_by(|a, b| (a.first_seen, &a.credential).cmp(&(b.first_seen, &b.credential))));
+    uses.values_mut()
+        .for_each(|uses| uses.sort_by(|a, b| (a.first_seen, &a.credential).cmp(&(b.first_seen, &b.credential))));
     let standings = states_of(&uses, limits);
     for (credential, known) in &mut facts.credentials {
         for vendor in &known.vendors {
@@ -398,11 +407,7 @@ fn known(
     );
     each_in(connection, &newest, period, |row| {
         let (vendor, method, name): (i64, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        known.newest.push(Novel {
-            vendor: names.text(vendor)?,
-            name: joined(&method, &name),
-            first_seen: row.get(3)?,
-        });
+        known.newest.push(Novel { vendor: names.text(vendor)?, name: joined(&method, &name), first_seen: row.get(3)? });
         Ok(())
     })?;
     Ok(known)

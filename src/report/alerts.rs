@@ -65,14 +65,13 @@ pub(super) struct Listed {
 
 impl Alerts {
     pub fn of(facts: &Facts, given: bool, incidents: &[Incident]) -> Self {
-        let period = facts.period;
         let mut by_vendor: BTreeMap<&str, OfVendor> = BTreeMap::new();
-        let mut by_day: BTreeMap<i64, (usize, usize)> = (period.first..=period.last).map(|day| (day, (0, 0))).collect();
+        let mut by_day: BTreeMap<i64, (usize, usize)> = facts.days_known().map(|day| (day, (0, 0))).collect();
         for incident in incidents {
             for vendor in &incident.vendors {
                 by_vendor.entry(vendor).or_default().add(incident);
             }
-            let opened = by_day.entry(Period::day_of(incident.opened).max(period.first)).or_default();
+            let opened = by_day.entry(Period::day_of(incident.opened).max(*facts.days_known().start())).or_default();
             *(if incident.pages() { &mut opened.0 } else { &mut opened.1 }) += 1;
         }
         let named = |(vendor, counts): (&str, OfVendor)| OfVendor { vendor: vendor.to_owned(), ..counts };

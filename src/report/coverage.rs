@@ -106,8 +106,8 @@ impl Coverage {
         let mut silent: Vec<Silent> =
             facts.callers.iter().filter_map(|(name, caller)| silence(name, caller, newest)).collect();
         silent.sort_by(|a, b| (-a.calls_per_day, &a.caller).cmp(&(-b.calls_per_day, &b.caller)));
-        let first = facts.begin.map_or(period.first, Period::day_of).max(period.first);
-        let blank_days = (first..=newest).filter(|day| !facts.days.contains_key(day)).map(day).collect();
+        let blank_days =
+            (*facts.days_known().start()..=newest).filter(|day| !facts.days.contains_key(day)).map(day).collect();
         let of_stopped = incidents.iter().filter(|incident| STOPPED.contains(&&*incident.detector));
         let mut stopped: Vec<_> = of_stopped.collect();
         stopped.sort_by(|a, b| (a.opened, &a.id).cmp(&(b.opened, &b.id)));
@@ -152,17 +152,19 @@ fn silence(name: &str, caller: &CallerFacts, newest: i64) -> Option<Silent> {
 
 /// Silent callers first, then those with most calls.
 fn plot(facts: &Facts, silent: &[Silent]) -> Plot {
-    let period = facts.period;
-    let first = facts.begin.map_or(period.first, Period::day_of).max(period.first);
-    let days_per_column = (period.last - first + 1).div_ceil(MAX_COLUMNS).max(1);
-    let columns: Vec<i64> = (first..=period.last).step_by(usize::try_from(days_per_column).unwrap_or(1)).collect();
+    let days = facts.days_known();
+    let days_per_column = ((days.end() - days.start()) / MAX_COLUMNS + 1).max(1);
+    let columns: Vec<i64> = days.step_by(usize::try_from(days_per_column).unwrap_or(1)).collect();
     let is_silent = |name: &str| silent.iter().any(|silent| silent.caller == name);
     let mut order: Vec<_> = facts.callers.iter().filter(|(_, caller)| !caller.days.is_empty()).collect();
     order.sort_by_key(|(name, caller)| (!is_silent(name), -caller.span.calls, *name));
     let row = |(name, caller): (&String, &CallerFacts)| PlotRow {
         caller: name.clone(),
         is_silent: is_silent(name),
-        calls: columns.iter().map(|from| caller.days.range(*from..from + days_per_column).map(|day| day.1).sum()).collect(),
+        calls: columns
+            .iter()
+            .map(|from| caller.days.range(*from..from + days_per_column).map(|day| day.1).sum())
+            .collect(),
     };
     Plot {
         rows: order.into_iter().take(MAX_PLOTTED).map(row).collect(),

@@ -100,17 +100,20 @@ fn due(name: &str, one: &CredentialFacts, max_age_days: i64) -> Option<(u8, Due)
         CredentialState::NeverRotated | CredentialState::Rotated if days_left <= SOON_DAYS => (2, "rotate soon"),
         _ => return None,
     };
-    Some((rank, Due {
-        credential: name.to_owned(),
-        state: one.state.as_str(),
-        action,
-        age_days: one.age_days,
-        days_left,
-        callers: one.callers.iter().cloned().collect(),
-        vendors: one.vendors.iter().cloned().collect(),
-        calls: one.span.calls,
-        last_seen: moment(one.span.last_seen),
-    }))
+    Some((
+        rank,
+        Due {
+            credential: name.to_owned(),
+            state: one.state.as_str(),
+            action,
+            age_days: one.age_days,
+            days_left,
+            callers: one.callers.iter().cloned().collect(),
+            vendors: one.vendors.iter().cloned().collect(),
+            calls: one.span.calls,
+            last_seen: moment(one.span.last_seen),
+        },
+    ))
 }
 
 /// Ages in classes, of which one ends where a credential becomes overdue.
@@ -138,7 +141,8 @@ mod tests {
     fn a_class_of_ages_ends_where_a_key_becomes_overdue() {
         let classes = |max| {
             let classes = ages([0, 7, 8, 45, 46, 500].into_iter(), max).into_iter();
-            classes.map(|class| format!("{} {}{}", class.days, class.credentials, if class.is_overdue { "!" } else { "" }))
+            classes
+                .map(|class| format!("{} {}{}", class.days, class.credentials, if class.is_overdue { "!" } else { "" }))
         };
         let classes = classes(45).collect::<Vec<_>>();
         let expected = ["0–7 2", "8–30 1", "31–45 1", "46–60 1!", "61–90 0!", "91–180 0!", "181–365 0!", "≥ 366 1!"];

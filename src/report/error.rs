@@ -18,10 +18,12 @@ pub enum ReportError {
     #[error("the catalogue holds no call yet; `apiwarden catalog build --input LOGS --store DIR` fills it")]
     Empty,
     /// No call is as old as the period.
-    #[error("no call of the catalogue is before the end of the period; its first is of {first}: name a later --until")]
+    #[error(
+        "no call of the catalogue is before the end of the period; its newest is of {newest}: name a later --until"
+    )]
     TooEarly {
-        /// The day of the first call.
-        first: String,
+        /// The day of the newest call.
+        newest: String,
     },
     /// A file cannot be read or written.
     #[error("{}: {problem}", path.display())]

@@ -96,7 +96,8 @@ impl Inventory {
             totals,
             vendors: vendors_of(facts, policy),
             changes,
-            days: (facts.period.first..=facts.period.last)
+            days: facts
+                .days_known()
                 .map(|day| {
                     let calls = facts.days.get(&day).copied().unwrap_or_default();
                     Day { day: super::time::day(day), calls: calls.calls, failed: calls.failed }

@@ -75,8 +75,7 @@ impl Ownership {
             }
         };
         let mut vendors: Vec<Owned> = called(facts).into_iter().map(owned).collect();
-        let without_owner =
-            vendors.iter().filter(|one| one.owner.is_none()).map(|one| one.vendor.clone()).collect();
+        let without_owner = vendors.iter().filter(|one| one.owner.is_none()).map(|one| one.vendor.clone()).collect();
         let rank = |one: &Owned| ["overdue", "soon", "none", "planned"].iter().position(|state| *state == one.state);
         vendors.sort_by(|a, b| (rank(a), &a.review).cmp(&(rank(b), &b.review)));
         Self { without_owner, vendors }

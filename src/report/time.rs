@@ -24,11 +24,6 @@ pub(super) fn moment(micros: i64) -> String {
     Timestamp::from_second(seconds).unwrap_or_default().to_string()
 }
 
-/// Whole days of a span.
-pub(super) fn days(micros: i64) -> i64 {
-    micros.max(0) / DAY
-}
-
 /// A date as a day since the epoch.
 pub fn day_number(date: Date) -> i64 {
     let midnight = Offset::UTC.to_timestamp(date.at(0, 0, 0, 0));
