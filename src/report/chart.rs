@@ -16,14 +16,14 @@ use super::error::ReportError;
 use super::{Report, alerts, coverage, inventory};
 
 /// Width of every chart; the page scales it.
-const WIDTH: i32 = 460;
+const WIDTH: i32 = 360;
 const SMALL: i32 = 12;
 /// Most bars of a chart by day: more days share one.
 const MAX_BARS: usize = 62;
 /// Most bars of a chart by name.
 const MAX_NAMES: usize = 10;
 /// Longest name, characters.
-const MAX_NAME: usize = 20;
+const MAX_NAME: usize = 16;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn = Result<(), Box<dyn std::error::Error + Send + Sync>>;
@@ -111,7 +111,7 @@ fn legend(area: &Area<'_>, entries: &[(Ink, &str)]) -> Drawn {
 
 /// Two numbers of each day as bars on one another, the first below.
 fn by_day(name: &str, title: &str, days: &[(&str, i64, i64)], below: (Ink, &str), above: (Ink, &str)) -> Chart {
-    const HEIGHT: i32 = 190;
+    const HEIGHT: i32 = 180;
     const LEFT: i32 = 46;
     const TOP: i32 = 28;
     const BOTTOM: i32 = HEIGHT - 24;
@@ -184,7 +184,7 @@ fn alerts_by_day(days: &[alerts::OfDay]) -> Chart {
 /// A horizontal bar of one or two numbers for each name.
 fn by_name(name: &str, title: &str, rows: &[(String, i64, i64)], inks: [(Ink, &str); 2], described: &str) -> Chart {
     const ROW: i32 = 22;
-    const LEFT: i32 = 150;
+    const LEFT: i32 = 116;
     let is_stacked = !inks[1].1.is_empty();
     let top = if is_stacked { 26 } else { 4 };
     let height = top + ROW * i32::try_from(rows.len().max(1)).unwrap_or(1) + 4;
@@ -199,7 +199,7 @@ fn by_name(name: &str, title: &str, rows: &[(String, i64, i64)], inks: [(Ink, &s
         for (at, (label, first, second)) in (0..).zip(rows) {
             let y = top + at * ROW;
             text(area, (LEFT - 8, y + ROW / 2), shortened(label), SMALL, TEXT, HPos::Right)?;
-            let width = |value: i64| i32::try_from(value * i64::from(WIDTH - LEFT - 56) / highest).unwrap_or(0);
+            let width = |value: i64| i32::try_from(value * i64::from(WIDTH - LEFT - 52) / highest).unwrap_or(0);
             let middle = LEFT + if *first > 0 { width(*first).max(2) } else { 0 };
             let end = middle + if *second > 0 { width(*second).max(2) } else { 0 };
             if middle > LEFT {
@@ -249,7 +249,7 @@ fn ages(report: &Report) -> Chart {
 /// Days on which callers called: the darker, the more.
 fn coverage(plot: &coverage::Plot) -> Chart {
     const ROW: i32 = 18;
-    const LEFT: i32 = 150;
+    const LEFT: i32 = 116;
     const TOP: i32 = 26;
     let height = TOP + ROW * i32::try_from(plot.rows.len().max(1)).unwrap_or(1) + 22;
     let silent = plot.rows.iter().filter(|row| row.is_silent).count();
