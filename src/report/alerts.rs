@@ -19,7 +19,7 @@ pub(super) struct Alerts {
     pub incidents: usize,
     /// Those that page.
     pub pages: usize,
-    /// Those that page and are not closed.
+    /// Those that page and have not gone quiet.
     pub open_pages: usize,
     pub by_vendor: Vec<OfVendor>,
     pub by_day: Vec<OfDay>,

@@ -22,7 +22,7 @@ pub(super) struct Attention {
 pub(super) fn attention(report: &Report) -> Vec<Attention> {
     let mut lines = Lines::default();
     let Report { alerts, governance, credentials, coverage, ownership, inventory, .. } = report;
-    lines.count("now", alerts.open_pages, "incident that pages is open", "incidents that page are open", "alerts");
+    lines.count("now", alerts.open_pages, "incident that paged goes on", "incidents that paged go on", "alerts");
     let blank = coverage.blank_days.len();
     lines.count("now", blank, "day without any log record", "days without any log record", "coverage");
     let silent = coverage.silent.len();
@@ -50,6 +50,10 @@ pub(super) fn attention(report: &Report) -> Vec<Attention> {
     let ended = governance.exceptions_in("ended");
     lines.count("now", ended, "exception has ended", "exceptions have ended", "governance");
 
+    let quiet = alerts.pages - alerts.open_pages;
+    let (one, several) =
+        ("incident paged and went quiet: was it handled?", "incidents paged and went quiet: were they handled?");
+    lines.count("soon", quiet, one, several, "alerts");
     let overdue = credentials.count("rotate");
     let (one, several) = ("key is overdue for rotation", "keys are overdue for rotation");
     lines.count("soon", overdue, one, several, "credentials");
@@ -70,8 +74,7 @@ pub(super) fn attention(report: &Report) -> Vec<Attention> {
 
     let new: Vec<&str> = inventory.new_of("vendor").map(|change| &*change.name).collect();
     lines.named("know", new.len(), "vendor is new", "vendors are new", "inventory", new.iter().copied());
-    let closed = alerts.pages - alerts.open_pages;
-    lines.count("know", closed, "incident that paged is closed", "incidents that paged are closed", "alerts");
+
     let unanswered = governance.not_evaluable;
     let (one, several) =
         ("Sigma rule cannot be answered from call logs", "Sigma rules cannot be answered from call logs");

@@ -17,7 +17,8 @@ use super::{Report, alerts, coverage, inventory};
 
 /// Width of every chart; the page scales it.
 const WIDTH: i32 = 360;
-const SMALL: i32 = 12;
+/// Size of letters; the backend writes four fifths of it.
+const SMALL: i32 = 14;
 /// Most bars of a chart by day: more days share one.
 const MAX_BARS: usize = 62;
 /// Most bars of a chart by name.

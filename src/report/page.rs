@@ -22,7 +22,7 @@ const HTML: &str = include_str!("report.html");
 const MARKDOWN: &str = include_str!("report.md");
 const STYLE: &str = include_str!("report.css");
 /// Rows of a table on a page; the catalogue lists the rest.
-const MAX_ROWS: usize = 40;
+const MAX_ROWS: usize = 25;
 
 /// How a report is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
