@@ -77,7 +77,7 @@ impl Archive {
         if path.exists() {
             return Ok(None);
         }
-        let before = self.reports(format)?.into_iter().filter(|other| *other < path).next_back();
+        let before = self.reports(format)?.into_iter().rfind(|other| *other < path);
         let previous = before.as_deref().map(seal_of).transpose()?;
         let (page, seal) = report.page(format, previous.as_ref())?;
         std::fs::create_dir_all(&self.directory).map_err(ReportError::io(&self.directory))?;

@@ -157,18 +157,14 @@ fn by_day(name: &str, title: &str, days: &[(&str, i64, i64)], below: (Ink, &str)
                 bar(area, (left, y(low + high).min(middle - 2)), (right, middle), above.0, 1.0)?;
             }
         }
-        for (at, side) in [(0, HPos::Left), (bars.len().saturating_sub(1), HPos::Right)] {
-            let place = if at == 0 { LEFT } else { WIDTH - 4 };
-            if let Some(bar) = bars.get(at).filter(|_| at > 0 || side_is_left(&side)) {
-                text(area, (place, HEIGHT - 10), bar.0, SMALL, FAINT, side)?;
-            }
+        if let Some(first) = bars.first() {
+            text(area, (LEFT, HEIGHT - 10), first.0, SMALL, FAINT, HPos::Left)?;
+        }
+        if let Some(last) = bars.last().filter(|_| bars.len() > 1) {
+            text(area, (WIDTH - 4, HEIGHT - 10), last.0, SMALL, FAINT, HPos::Right)?;
         }
         Ok(())
     })
-}
-
-fn side_is_left(side: &HPos) -> bool {
-    matches!(side, HPos::Left)
 }
 
 fn calls(days: &[inventory::Day]) -> Chart {
@@ -320,7 +316,7 @@ pub(super) fn grouped(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
