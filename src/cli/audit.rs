@@ -100,7 +100,11 @@ impl Audit {
         let declared = Annotations::load(&self.annotations.unwrap_or_else(|| store.join(FILE)))?;
         let last = self.until.map(reports::day_number);
         let period = reader.period(self.since, last)?.ok_or(ReportError::Empty)?;
-        let sources = Sources { alerts: &self.alerts, rules: rules.as_deref(), declared: Some(&declared) };
+        let sources = Sources {
+            alerts: Some(&self.alerts[..]).filter(|files| !files.is_empty()),
+            rules: rules.as_deref(),
+            declared: Some(&declared),
+        };
         let made = Report::new(&reader, period, &sources)?;
         let format = self.format.map(reports::Format::from);
         let Some(output) = self.output else {

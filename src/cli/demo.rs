@@ -382,7 +382,7 @@ impl Show {
         let declared = Annotations::load(&catalog.join(annotations::FILE))?;
         let period = reader.period(Since::Before(REPORTED_DAYS * 86_400_000_000), None)?.ok_or(ReportError::Empty)?;
         let files = [alerts.clone()];
-        let sources = Sources { alerts: &files, rules: self.rules.as_deref(), declared: Some(&declared) };
+        let sources = Sources { alerts: Some(&files[..]), rules: self.rules.as_deref(), declared: Some(&declared) };
         let report = Report::new(&reader, period, &sources)?;
         print_text(format_args!("\nThe catalogue of these two weeks\n{}", report.summary()))
     }

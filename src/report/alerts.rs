@@ -71,8 +71,10 @@ impl Alerts {
             for vendor in &incident.vendors {
                 by_vendor.entry(vendor).or_default().add(incident);
             }
-            let opened = by_day.entry(Period::day_of(incident.opened).max(*facts.days_known().start())).or_default();
-            *(if incident.pages() { &mut opened.0 } else { &mut opened.1 }) += 1;
+            // One that was opened before the period goes on in it.
+            if let Some((pages, notices)) = by_day.get_mut(&Period::day_of(incident.opened)) {
+                *(if incident.pages() { pages } else { notices }) += 1;
+            }
         }
         let named = |(vendor, counts): (&str, OfVendor)| OfVendor { vendor: vendor.to_owned(), ..counts };
         let mut by_vendor: Vec<_> = by_vendor.into_iter().map(named).collect();

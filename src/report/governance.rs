@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::incident::Incident;
 use super::time::moment;
-use crate::catalog::Facts;
-use crate::rules::{RULES, Rules};
+use crate::catalog::{Facts, Span};
+use crate::rules::{Builtin, RULES, Rules};
 
 /// Days before its end on which an exception is said to end soon.
 const SOON: i64 = 14 * 86_400_000_000;
@@ -72,7 +72,12 @@ pub(super) struct Unapproved {
     pub calls: i64,
     pub bytes_out: i64,
     pub first_seen: String,
+    /// The last day of the exception that tolerates it.
+    pub excepted_until: Option<String>,
 }
+
+/// The rule that exceptions for vendors name.
+const NOT_APPROVED: &str = "vendor_not_approved";
 
 impl Governance {
     pub fn of(facts: &Facts, rules: Option<&Rules>, incidents: &[Incident]) -> Self {
@@ -92,7 +97,7 @@ impl Governance {
         let says_anything = policy.is_some_and(|policy| policy.approves("", "").is_some());
         Self {
             rules_in_force: rules.map(|rules| {
-                let is_on = |rule: &&crate::rules::Builtin| rules.policy().level(rule.name, rule.level).is_some();
+                let is_on = |rule: &&Builtin| rules.policy().level(rule.name, rule.level).is_some();
                 RULES.iter().filter(is_on).count() + rules.sigma().len()
             }),
             not_evaluable: rules.map_or(0, |rules| rules.unevaluable().len()),
@@ -104,12 +109,15 @@ impl Governance {
                 let refused = of_period.filter(|((caller, vendor), _)| approves(caller, vendor) == Some(false));
                 let mut refused: Vec<_> = refused.collect();
                 refused.sort_by_key(|(pair, span)| (-span.calls, *pair));
-                let row = |((caller, vendor), span): (&(String, String), &crate::catalog::Span)| Unapproved {
+                let row = |((caller, vendor), span): (&(String, String), &Span)| Unapproved {
                     caller: caller.clone(),
                     vendor: vendor.clone(),
                     calls: span.calls,
                     bytes_out: span.bytes_out,
                     first_seen: moment(span.first_seen),
+                    excepted_until: policy
+                        .and_then(|policy| policy.exception(NOT_APPROVED, caller, vendor, now))
+                        .map(|exception| exception.expires.to_string()),
                 };
                 refused.into_iter().map(row).collect()
             }),

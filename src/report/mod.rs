@@ -50,8 +50,8 @@ const SCHEMA: u32 = 1;
 /// What a report is made from, besides a catalogue.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sources<'a> {
-    /// Files of alerts, as sinks and `scan` write them.
-    pub alerts: &'a [PathBuf],
+    /// Files of alerts, as sinks and `scan` write them; `None` where nothing is known of alerts, which is not the same as none raised.
+    pub alerts: Option<&'a [PathBuf]>,
     /// The rules in force, with their policy.
     pub rules: Option<&'a Rules>,
     /// What is declared of vendors.
@@ -103,8 +103,8 @@ impl Report {
                 None => ReportError::Empty,
             });
         };
-        let incidents = incident::read(sources.alerts, period)?;
-        let given = !sources.alerts.is_empty();
+        let incidents = incident::read(sources.alerts.unwrap_or_default(), period)?;
+        let given = sources.alerts.is_some();
         let nothing = Annotations::default();
         let mut report = Self {
             schema: SCHEMA,

@@ -12,10 +12,10 @@ use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, Error, Output, State, Value, context, escape_formatter};
 use serde::{Deserialize, Serialize};
 
+use super::Report;
 use super::chain::{Marks, Seal, sealed};
 use super::chart::{charts, grouped};
 use super::error::ReportError;
-use super::{Report, SCHEMA};
 use crate::alerts::{printable, printable_lines};
 
 const HTML: &str = include_str!("report.html");
@@ -70,7 +70,6 @@ impl Report {
     /// # Errors
     /// [`ReportError::Page`], a fault of the program.
     pub fn page(&self, format: Format, previous: Option<&Seal>) -> Result<(String, Option<Seal>), ReportError> {
-        debug_assert_eq!(self.schema, SCHEMA);
         let marks = Marks::after(previous);
         let page = match format {
             Format::Html => self.template("report.html", HTML, &marks)?,

@@ -135,9 +135,13 @@ impl Work {
         let declared = plan.annotations.clone().unwrap_or_else(|| catalog.join(FILE));
         let declared = Annotations::load(&declared)?;
         let reader = Reader::open(catalog)?;
-        // A sink makes its file with the first alert.
+        // What is not there yet has no alert in it.
         let alerts: Vec<PathBuf> = plan.alerts.iter().filter(|file| file.exists()).cloned().collect();
-        let sources = Sources { alerts: &alerts, rules: rules.as_deref(), declared: Some(&declared) };
+        let sources = Sources {
+            alerts: Some(&alerts[..]).filter(|_| !plan.alerts.is_empty()),
+            rules: rules.as_deref(),
+            declared: Some(&declared),
+        };
         let report = Report::new(&reader, Period::new(plan.since, day), &sources)?;
         for format in &plan.formats {
             if let Some(written) = Archive::of(&plan.directory).write(&report, *format)? {
