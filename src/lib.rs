@@ -28,6 +28,8 @@ pub mod alerts;
 
 pub mod state;
 
+pub mod report;
+
 pub mod pipeline;
 
 pub mod inject;

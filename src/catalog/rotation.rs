@@ -76,15 +76,15 @@ pub(super) struct Standing {
 
 /// The calls of one caller to one vendor with one credential.
 #[derive(Clone, Debug)]
-struct Use {
-    credential: String,
-    calls: i64,
-    first_seen: i64,
-    last_seen: i64,
+pub(super) struct Use {
+    pub credential: String,
+    pub calls: i64,
+    pub first_seen: i64,
+    pub last_seen: i64,
 }
 
 /// Each pair's credentials, the oldest first.
-type Pairs = BTreeMap<(String, String), Vec<Use>>;
+pub(super) type Pairs = BTreeMap<(String, String), Vec<Use>>;
 
 /// A credential that took, or takes, the place of another.
 struct Rotation<'a> {
@@ -172,7 +172,8 @@ fn rotations_of<'a>(pair: &'a (String, String), uses: &'a [Use], limits: &Rotati
     found
 }
 
-fn states_of(pairs: &Pairs, limits: &RotationLimits) -> HashMap<String, Standing> {
+/// Where each credential of these pairs stands.
+pub(super) fn states_of(pairs: &Pairs, limits: &RotationLimits) -> HashMap<String, Standing> {
     /// What is known of a credential over all its pairs.
     #[derive(Default)]
     struct Known {

@@ -3,7 +3,9 @@
 //! The broker is librdkafka's in-process mock cluster. It keeps only 5 MiB per partition and silently drops the rest, so the
 //! producer waits for the consumer; the summary shows that every record sent was read.
 //!
-//! Not here: checkpoints and sinks. The demo keeps no state and prints its alerts as cards.
+//! Beside the stream it fills a catalogue, so that `apiwarden audit` has something to report on.
+//!
+//! Not here: checkpoints and sinks. The demo keeps no state and prints its alerts as cards; the file of alerts is written at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder};
@@ -27,12 +29,18 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use super::output::{print_line, print_text};
 use super::output_file::OutputFile;
 use super::reading::{Setup, bytes_bar};
-use crate::alerts::{Activity, Alert, Severity, Style, card};
+use crate::alerts::{Activity, Alert, Severity, Style, card, to_ocsf};
 use crate::calls::Calls;
 use crate::calls::CallsBuilder;
+use crate::catalog::annotations::{self, Annotations};
+use crate::catalog::{Catalog, Limits, Reader, Since};
 use crate::ingest::kafka::{Consumer, Event, Spec, Start};
 use crate::ingest::{Decoder, Place};
 use crate::models::aside::Aside;
+use crate::pipeline;
+use crate::report::{Report, ReportError, Sources};
+use crate::rollup::Rollup;
+use crate::rules::Rules;
 use crate::stream::{Engine, EngineSettings};
 use crate::train::{History, Settings, train};
 
@@ -44,6 +52,12 @@ const SPLIT: i64 = 1_789_430_400_000_000;
 const SPLIT_DAY: &str = "2026-09-15";
 /// The file of the test days, for a scan that repeats what the demo shows.
 const TEST_DAYS: &str = "test-days.ndjson.zst";
+/// What the company of the sample allows, and what it declares of its vendors.
+const POLICY: &str = include_str!("../../datasets/demo/policy.toml");
+const DECLARED: &str = include_str!("../../datasets/demo/annotations.toml");
+const PIPELINE: &str = "[governance]\npolicy = \"policy.toml\"\n";
+/// Days that `apiwarden audit` reports on unless told otherwise.
+const REPORTED_DAYS: i64 = 30;
 const TOPIC: &str = "api-logs";
 /// Limit on bytes sent and not yet read: less than the mock cluster keeps.
 const MAX_IN_FLIGHT: u64 = 3 << 20;
@@ -91,7 +105,7 @@ impl Demo {
             let (brokers, traffic) = (brokers.clone(), Arc::clone(&traffic));
             thread::spawn(move || replay(&brokers, &traffic))
         };
-        let mut show = Show::new(setup, directory.join("model"))?;
+        let mut show = Show::new(setup, &directory)?;
         consume(&brokers, &traffic, &replay, &mut show)?;
         replay.join().map_err(|_| anyhow::anyhow!("the producer panicked"))??;
         show.finish(&traffic, began.elapsed(), &directory)
@@ -186,10 +200,40 @@ fn consume(
     }
 }
 
-/// What the demo does with calls: trains on those before [`SPLIT`], judges the rest, and prints the alerts.
+/// Where the demo puts what it leaves behind.
+struct Places {
+    model: PathBuf,
+    catalog: PathBuf,
+    pipeline: PathBuf,
+    alerts: PathBuf,
+}
+
+impl Places {
+    /// The places in a directory, with the files of the sample's company.
+    fn in_directory(directory: &Path) -> anyhow::Result<Self> {
+        let path = |name: &str| directory.join(name);
+        let places = Self {
+            model: path("model"),
+            catalog: path("catalog"),
+            pipeline: path("pipeline.toml"),
+            alerts: path("alerts.ndjson"),
+        };
+        fs::create_dir_all(&places.catalog).with_context(|| places.catalog.display().to_string())?;
+        let declared = places.catalog.join(annotations::FILE);
+        for (path, text) in [(&places.pipeline, PIPELINE), (&path("policy.toml"), POLICY), (&declared, DECLARED)] {
+            Aside::write(path, text.as_bytes()).with_context(|| path.display().to_string())?;
+        }
+        Ok(places)
+    }
+}
+
+/// What the demo does with calls: trains on those before [`SPLIT`], judges the rest, and prints the alerts. All are catalogued.
 struct Show {
     setup: Setup,
-    model: PathBuf,
+    places: Places,
+    rules: Option<Arc<Rules>>,
+    rows: Rollup,
+    alerts: Vec<Alert>,
     decoder: Decoder,
     calls: CallsBuilder,
     records: u64,
@@ -203,12 +247,16 @@ struct Show {
 }
 
 impl Show {
-    fn new(setup: Setup, model: PathBuf) -> anyhow::Result<Self> {
+    fn new(setup: Setup, directory: &Path) -> anyhow::Result<Self> {
         let decoder = setup.decoder()?;
+        let places = Places::in_directory(directory)?;
         Ok(Self {
             calls: CallsBuilder::with_vendors(Arc::clone(&setup.key), Arc::clone(&setup.vendors)),
             setup,
-            model,
+            rules: pipeline::load_reading(&places.pipeline)?.rules,
+            places,
+            rows: Rollup::default(),
+            alerts: Vec::new(),
             decoder,
             records: 0,
             unreadable: 0,
@@ -230,6 +278,7 @@ impl Show {
 
     fn judge(&mut self) -> anyhow::Result<()> {
         let calls = self.calls.finish();
+        self.rows.add(&calls);
         let is_early = |row: &usize| calls.rows()[*row].time < SPLIT;
         let (early, later): (Vec<usize>, Vec<usize>) = (0..calls.len()).partition(is_early);
         if let Some(history) = &mut self.history {
@@ -256,9 +305,13 @@ impl Show {
         };
         let progress = &self.progress;
         let (mut bundle, report) = train(history, &settings, &|stage| progress.set_message(stage.to_owned()))?;
-        bundle.save(&self.model)?;
+        bundle.save(&self.places.model)?;
         self.progress.suspend(|| print_text(format_args!("{report}\nJudging the four days after …\n")))?;
-        self.engine = Some(Engine::new(Arc::new(bundle), EngineSettings::from(&self.setup.detection))?);
+        let mut engine = Engine::new(Arc::new(bundle), EngineSettings::from(&self.setup.detection))?;
+        if let Some(rules) = &self.rules {
+            engine.govern(Arc::clone(rules));
+        }
+        self.engine = Some(engine);
         Ok(())
     }
 
@@ -269,6 +322,7 @@ impl Show {
     }
 
     fn show(&mut self, alerts: &[Alert]) -> anyhow::Result<()> {
+        self.alerts.extend_from_slice(alerts);
         for alert in alerts {
             if alert.severity < Severity::Medium {
                 self.notices.insert(alert.id.clone());
@@ -297,15 +351,40 @@ impl Show {
             took.as_secs_f64()
         ))?;
         anyhow::ensure!(sent == self.records, "sent {sent} records, read {}", self.records);
-        let (model, test_days) = (self.model.display(), test_days.display());
+        self.leave_behind()?;
+        let Places { model, catalog, pipeline, alerts } = &self.places;
+        let (model, test_days) = (model.display(), test_days.display());
+        let (catalog, pipeline, alerts) = (catalog.display(), pipeline.display(), alerts.display());
         print_line(format_args!(
             "\nNext:
+  # the audit report of these two weeks, to open in a browser
+  apiwarden audit --store {catalog} --alerts {alerts} --pipeline {pipeline} --output report.html
   # the same four days from a file, with alerts as OCSF
   apiwarden scan --model {model} --input {test_days} --output alerts.ndjson
   # train on your own logs, then watch your Kafka topic
   apiwarden train --input YOUR-LOGS/ --out models/egress
   apiwarden run --pipeline pipelines/egress-ecs.toml"
         ))
+    }
+}
+
+impl Show {
+    /// Writes alerts and catalogue, and prints what is in the catalogue.
+    fn leave_behind(&mut self) -> anyhow::Result<()> {
+        let Places { catalog, alerts, .. } = &self.places;
+        let lines: String = self.alerts.iter().map(|alert| format!("{}\n", to_ocsf(alert))).collect();
+        Aside::write(alerts, lines.as_bytes()).with_context(|| alerts.display().to_string())?;
+        let mut store = Catalog::open(catalog, Arc::clone(&self.setup.vendors), Limits::default())?;
+        let mut rebuild = store.rebuild()?;
+        rebuild.add(&std::mem::take(&mut self.rows).into_rows())?;
+        rebuild.finish(None)?;
+        let reader = Reader::open(catalog)?;
+        let declared = Annotations::load(&catalog.join(annotations::FILE))?;
+        let period = reader.period(Since::Before(REPORTED_DAYS * 86_400_000_000), None)?.ok_or(ReportError::Empty)?;
+        let files = [alerts.clone()];
+        let sources = Sources { alerts: Some(&files[..]), rules: self.rules.as_deref(), declared: Some(&declared) };
+        let report = Report::new(&reader, period, &sources)?;
+        print_text(format_args!("\nThe catalogue of these two weeks\n{}", report.summary()))
     }
 }
 

@@ -6,6 +6,7 @@
 //! Not here: anything that decides. A command that computes more than it prints belongs in a module.
 
 mod alerts;
+mod audit;
 mod catalog;
 mod completions;
 mod decode;
@@ -59,6 +60,7 @@ enum Command {
     Run(run::Run),
     Evaluate(evaluate::Evaluate),
     Alerts(alerts::Alerts),
+    Audit(Box<audit::Audit>),
     Catalog(catalog::Catalog),
     Impact(impact::Impact),
     Protect(protect::Protect),
@@ -91,6 +93,7 @@ impl Arguments {
             Command::Run(command) => command.run(),
             Command::Evaluate(command) => command.run(),
             Command::Alerts(command) => command.run(),
+            Command::Audit(command) => command.run(),
             Command::Catalog(command) => command.run(),
             Command::Impact(command) => command.run(),
             Command::Protect(command) => command.run(),

@@ -6,6 +6,7 @@
 //!
 //! Not here: what a section does (its own module), and anything that connects or opens files (`stream`).
 
+mod audit;
 mod campaign;
 pub(crate) mod diagnostic;
 mod plan;
@@ -20,6 +21,7 @@ use serde::de::IgnoredAny;
 use crate::calls::{DataClass, Exclude, OwnerDatabases};
 use crate::ingest::{DecodeSpec, kafka, registry};
 
+pub use audit::AuditPlan;
 pub use campaign::Campaign;
 pub use diagnostic::PipelineError;
 pub use plan::{DeadLetterPlan, Plan, ReadingPlan, TriagePlan, default_key_file, load, load_reading};
@@ -52,6 +54,7 @@ struct Spec {
     dead_letter: DeadLetter,
     #[serde(default)]
     state: State,
+    audit: Option<audit::Audit>,
     #[serde(default)]
     admin: Admin,
     #[serde(default, rename = "sinks")]

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 
+use super::audit::AuditPlan;
 use super::diagnostic::{PipelineError, Text};
 use super::{Admin, DeadLetter, Detection, Fingerprint, Governance, Spec, State, Triage};
 use crate::alerts::sinks::{self, Rotation, SINKS, SectionError, SinkPlan, SinkSpec, Surroundings};
@@ -66,6 +67,8 @@ pub struct Plan {
     pub dead_letter: DeadLetterPlan,
     /// The checkpoint: directory and intervals.
     pub state: State,
+    /// Audit reports, if any are to be written.
+    pub audit: Option<AuditPlan>,
     /// Metrics and health.
     pub admin: Admin,
 }
@@ -229,7 +232,10 @@ fn check(text: &Text<'_>) -> Result<Plan, PipelineError> {
     let sinks = read_sinks(text, sections, &around)?;
     refuse_own_topics(text, &source.topics, &sinks, &dead_letter)?;
     let vendors = read_vendors(text, spec.vendors.directory, &around)?;
+    let audit = spec.audit.map(|audit| audit.check(&around, &sinks, state.keep_rollups_days)).transpose();
+    let audit = audit.map_err(|(field, problem)| text.at(&["audit", field], problem))?;
     Ok(Plan {
+        audit,
         rules: read_rules(spec.governance, &vendors, &around)?,
         file: text.file.to_owned(),
         source,
@@ -535,6 +541,12 @@ mod tests {
                 "[enrichment]\nasn = \"x\"\n",
                 "p.toml:7: enrichment.asn: unknown field `asn`, expected one of `asn_database`",
             ),
+            ("[audit]\ndirectory = \"x\"\nevery = \"12h\"\n", "p.toml:8: audit.every: write whole days or weeks"),
+            (
+                "[state]\nkeep_rollups_days = 0\n[audit]\ndirectory = \"x\"\n",
+                "p.toml:9: audit.directory: reports are made from the catalogue",
+            ),
+            ("[audit]\ndirectory = \"x\"\nformats = [\"pdf\"]\n", "p.toml:8: audit.formats: unknown variant `pdf`"),
             ("[train]\nexclude = [\"from=noon\"]\n", "p.toml:7: train.exclude: from: write an RFC 3339 time"),
             ("[detection]\nalerts_per_day = nan\n", "p.toml:7: detection.alerts_per_day: write a number above 0"),
         ] {

@@ -26,6 +26,7 @@ const RETRIES: &str = "apiwarden_sink_retries_total";
 const LOST_LETTERS: &str = "apiwarden_lost_dead_letters_total";
 const WATERMARK: &str = "apiwarden_watermark_seconds";
 const CATALOG_BEHIND: &str = "apiwarden_catalog_behind";
+const AUDIT_BEHIND: &str = "apiwarden_audit_behind";
 const HEARD: &str = "apiwarden_last_record_seconds";
 const LAG: &str = "apiwarden_lag";
 const READY: &str = "apiwarden_ready";
@@ -87,6 +88,7 @@ fn describe() {
         "Event time up to which everything is evaluated, seconds since the epoch."
     );
     describe_gauge!(CATALOG_BEHIND, "1 while the catalogue cannot be written, else 0; nothing is lost meanwhile.");
+    describe_gauge!(AUDIT_BEHIND, "1 while an audit report that is due cannot be written, else 0; it is tried again.");
     describe_gauge!(HEARD, Unit::Seconds, "When records were last read, seconds since the epoch.");
     describe_gauge!(LAG, Unit::Count, "Records in Kafka that were not read yet, as of the last fetch.");
     describe_gauge!(READY, "1 while records can be read and alerts delivered, else 0.");
@@ -128,6 +130,11 @@ pub(super) fn engine(counters: &super::Counters, watermark: Option<i64>) {
 /// Sets whether the catalogue lacks what is kept.
 pub(super) fn catalog_behind(is_behind: bool) {
     gauge!(CATALOG_BEHIND).set(f64::from(u8::from(is_behind)));
+}
+
+/// Sets whether an audit report that is due could not be written.
+pub(super) fn audit_behind(is_behind: bool) {
+    gauge!(AUDIT_BEHIND).set(f64::from(u8::from(is_behind)));
 }
 
 /// Sets when records were last read, microseconds since the epoch.

@@ -4,6 +4,7 @@
 //! delivers, saves and commits; it alone knows clocks, partitions, crashes and the network.
 
 pub mod admin;
+mod auditor;
 mod cataloguer;
 mod dead_letter;
 mod engine;

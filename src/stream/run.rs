@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use rdkafka::message::Message;
 
 use super::admin::{Admin, Health};
+use super::auditor::Auditor;
 use super::cataloguer::Cataloguer;
 use super::dead_letter::Form;
 pub use super::error::RunError;
@@ -166,6 +167,7 @@ struct Shell<'a, M> {
     ticks: Ticks,
     kept: KeptRollups,
     cataloguer: Option<Cataloguer>,
+    auditor: Option<Auditor>,
     /// Number of the next part of kept rollups, and the day on which they were tidied last.
     next_part: u64,
     tidied: Option<i64>,
@@ -217,6 +219,10 @@ impl<'a, M: Machine> Shell<'a, M> {
             cataloguer: (plan.state.keep_rollups_days > 0)
                 .then(|| Cataloguer::open(&plan.state.directory.join("catalog"), Arc::clone(&plan.vendors)))
                 .transpose()?,
+            auditor: plan
+                .audit
+                .as_ref()
+                .map(|audit| Auditor::new(audit, plan.state.directory.join("catalog"), plan.rules.clone())),
             next_part: saved.next_part,
             tidied: None,
             watermark: machine.watermark(),
@@ -454,6 +460,9 @@ impl<'a, M: Machine> Shell<'a, M> {
         // Behind the checkpoint, so that what is in the catalogue is never counted again.
         if let Some(cataloguer) = &mut self.cataloguer {
             cataloguer.catch_up(&self.kept, self.next_part);
+        }
+        if let Some(auditor) = &mut self.auditor {
+            auditor.look(self.machine.watermark());
         }
         self.saved_at = Instant::now();
         self.records_since = 0;

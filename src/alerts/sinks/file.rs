@@ -45,6 +45,10 @@ impl SinkPlan for File {
         format!("file:{}", self.path.display())
     }
 
+    fn file(&self) -> Option<&Path> {
+        Some(&self.path)
+    }
+
     fn open(&self) -> Result<Box<dyn Sink>, SinkError> {
         Ok(Box::new(Open::at(self.clone()).map_err(|problem| problem_at(&self.path, problem))?))
     }

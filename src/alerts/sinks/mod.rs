@@ -119,6 +119,11 @@ pub trait SinkPlan: Debug + Send + Sync {
         None
     }
 
+    /// The file that it writes, if it writes one.
+    fn file(&self) -> Option<&Path> {
+        None
+    }
+
     /// Opens the sink.
     ///
     /// # Errors

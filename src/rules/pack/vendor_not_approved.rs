@@ -24,15 +24,10 @@ pub(super) const RULE: Builtin = Builtin {
 };
 
 fn judge(relation: &Relation, policy: &Policy) -> Option<Broken> {
-    if policy.approvals.is_empty() || relation.view() != View::Egress {
+    if relation.view() != View::Egress || policy.approves(relation.caller(), relation.vendor()) != Some(false) {
         return None;
     }
-    let environment = policy.environment(relation.caller()).unwrap_or_default();
-    let of_vendor: Vec<_> = policy.approvals.iter().filter(|one| one.vendors.covers(relation.vendor())).collect();
-    let is_approved = of_vendor.iter().any(|one| {
-        one.callers.covers(relation.caller())
-            && (!one.environments.is_limited() || one.environments.covers(environment))
-    });
-    let for_whom = if of_vendor.is_empty() { "not approved" } else { "not approved for this caller" };
-    (!is_approved).then(|| Broken::new(format!("called a vendor that is {for_whom}"), "an approved vendor"))
+    let is_known = policy.approvals.iter().any(|one| one.vendors.covers(relation.vendor()));
+    let for_whom = if is_known { "not approved for this caller" } else { "not approved" };
+    Some(Broken::new(format!("called a vendor that is {for_whom}"), "an approved vendor"))
 }
