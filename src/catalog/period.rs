@@ -23,7 +23,7 @@ const SETTLING_DAYS: i64 = 7;
 /// New hosts and endpoints that are named; all are counted.
 const MAX_NEW: i64 = 1_000;
 /// Traits that say how a vendor is called and what it answers with. Few values each, unlike networks and clients.
-const TRAITS: &str = "'scheme', 'tls_version', 'content_type', 'region', 'data_class'";
+const TRAITS: &str = "'scheme', 'tls_version', 'content_type', 'region', 'sent', 'received'";
 
 /// Whole days, UTC, since the epoch; both are part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,8 +13,6 @@ use crate::catalog::{Facts, Period, VendorFacts};
 
 /// Days before a review on which it is said to be due soon.
 const SOON_DAYS: i64 = 30;
-/// The kind of trait that classes of data are kept under, where the catalogue has them.
-const DATA_CLASS: &str = "data_class";
 
 /// Owners and reviews.
 #[derive(Debug, Serialize)]
@@ -42,7 +40,7 @@ pub(super) struct Owned {
 pub(super) struct Data {
     pub vendor: String,
     pub category: String,
-    /// Classes of data, where the catalogue knows any.
+    /// Classes of data that it was sent, and those that only its answers had.
     pub classes: BTreeSet<String>,
     pub content_types: BTreeSet<String>,
     pub regions: BTreeSet<String>,
@@ -101,11 +99,14 @@ impl Data {
     pub fn of(facts: &Facts) -> Vec<Self> {
         let row = |(name, vendor): (&String, &VendorFacts)| {
             let values = |kind: &str| vendor.traits.get(kind).cloned().unwrap_or_default();
+            let sent = values("sent");
+            let received = values("received").into_iter().filter(|class| !sent.contains(class));
+            let received = received.map(|class| format!("{class} (received)")).collect::<Vec<_>>();
             let tls = values("tls_version").into_iter().map(|version| format!("TLS {version}"));
             Self {
                 vendor: name.clone(),
                 category: vendor.category.clone(),
-                classes: values(DATA_CLASS),
+                classes: sent.into_iter().chain(received).collect(),
                 content_types: values("content_type"),
                 regions: values("region"),
                 transport: values("scheme").into_iter().chain(tls).collect(),
