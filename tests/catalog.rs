@@ -395,7 +395,7 @@ fn classes_of_data_versions_and_kinds_of_credentials_are_counted_exactly() {
     assert_eq!(impact["classes"].as_array().map(Vec::len), Some(3), "{impact}");
     let sheet = program().args(["catalog", "sheet", "meta", "--json", "--store"]).arg(&store).assert().success();
     let sheet: Value = serde_json::from_slice(&sheet.get_output().stdout).expect("JSON");
-    assert_eq!(sheet["facts"]["deprecated"], serde_json::json!(["v12.0"]));
+    assert_eq!(sheet["facts"]["deprecated"], serde_json::json!(["POST /v12.0/me", "v12.0"]));
     let new = list(&store, &["diff", "--since", "2020-01-01"]);
     assert!(new.iter().any(|row| text(row, "kind") == "class" && text(row, "name") == "sent card"), "{new:?}");
 }

@@ -174,16 +174,16 @@ fn is_card(digits: &[u8]) -> bool {
         return false;
     }
     let head = |length: usize| digits[..length].iter().fold(0_u32, |head, digit| head * 10 + u32::from(*digit));
-    let is_issued = match (head(1), head(2), head(4), digits.len()) {
-        (4, _, _, 16) => true,
-        (_, 51..=55, _, 16) | (_, _, 2221..=2720, 16) => true,
-        (_, 34 | 37, _, 15) => true,
-        (_, 36 | 38, _, 14) => true,
-        (_, 65, _, 16) | (_, _, 6011, 16) | (_, _, 3528..=3589, 16) => true,
-        _ => false,
-    };
+    let is_issued = matches!(
+        (head(1), head(2), head(4), digits.len()),
+        (4, _, _, 16)
+            | (_, 51..=55 | 65, _, 16)
+            | (_, _, 2221..=2720 | 3528..=3589 | 6011, 16)
+            | (_, 34 | 37, _, 15)
+            | (_, 36 | 38, _, 14)
+    );
     let luhn: u32 = digits.iter().rev().enumerate().map(|(at, digit)| luhn_of(at, u32::from(*digit))).sum();
-    is_issued && luhn % 10 == 0
+    is_issued && luhn.is_multiple_of(10)
 }
 
 fn luhn_of(at: usize, digit: u32) -> u32 {
