@@ -1,5 +1,5 @@
 //! No secret is ever written: keys of real shapes in every field of every format's sample, through training, scanning, the engine's
-//! snapshot and every diagnostic.
+//! snapshot, kept rollups, the catalogue and all that is made of it, and every diagnostic.
 //!
 //! Formats are those of [`FORMATS`]: a new one is covered by its sample. [`FULLER`] holds records with more fields than a sample has.
 //!
@@ -11,8 +11,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use apiwarden::catalog::LISTS;
 use apiwarden::ingest::{FORMATS, FormatKind, Reading};
 use apiwarden::models::bundle::Bundle;
+use apiwarden::state::KeptRollups;
 use apiwarden::stream::{Engine, EngineSettings};
 use common::{decode, key, later, logs, program, write_lines, written};
 use serde_json::{Value, json};
@@ -317,6 +319,44 @@ fn assert_no_key_in_bundle(directory: &Path) {
     assert!(parts > 3, "a bundle of {parts} parts");
 }
 
+/// Looks for keys in kept rollups, in the catalogue that is built of the same logs, and in all that is made of it: lists, sheets, exports,
+/// reports and policies.
+fn assert_no_key_in_the_catalogue(home: &Path) {
+    let kept = KeptRollups::of(&home.join("rollups"));
+    for day in kept.days().expect("the days") {
+        let rows = kept.read(day).expect("the rows").into_rows();
+        assert_no_key_in("a kept row", format!("{rows:?}").as_bytes());
+    }
+    let store = home.join("store");
+    let ran = |arguments: &[&str], paths: &[&Path]| -> Vec<u8> {
+        let done = program().args(arguments).args(paths).arg("--store").arg(&store).assert().success();
+        let output = done.get_output();
+        assert_no_key_in(&arguments.join(" "), &output.stderr);
+        assert_no_key_in(&arguments.join(" "), &output.stdout);
+        output.stdout.clone()
+    };
+    ran(&["catalog", "build", "--input"], &[&home.join("today")]);
+    for file in fs::read_dir(&store).expect("the store").flatten() {
+        assert_no_key_in(&file.path().display().to_string(), &fs::read(file.path()).expect("a file"));
+    }
+    for list in LISTS {
+        ran(&["catalog", list.name, "--format", "json"], &[]);
+    }
+    let vendors: Value = serde_json::from_slice(&ran(&["catalog", "vendors", "--format", "json"], &[])).expect("JSON");
+    for vendor in vendors.as_array().expect("rows").iter().filter_map(|row| row["vendor"].as_str()).take(20) {
+        ran(&["catalog", "sheet", vendor, "--json"], &[]);
+        ran(&["catalog", "export", "openapi", vendor], &[]);
+        ran(&["impact", vendor, "--json"], &[]);
+    }
+    ran(&["catalog", "export", "cyclonedx"], &[]);
+    for format in ["html", "markdown", "json"] {
+        ran(&["audit", "--format", format, "--alerts"], &[&home.join("alerts.ndjson")]);
+    }
+    for format in ["envoy", "kong", "squid", "networkpolicy", "opa"] {
+        ran(&["protect", "propose", "--min-days", "0", "--format", format], &[]);
+    }
+}
+
 #[test]
 fn a_key_that_is_written_would_be_found() {
     for (beginning, rest) in KEYS {
@@ -349,6 +389,8 @@ fn no_secret_is_written_anywhere() {
     for (name, records) in &scanned {
         write_lines(&today.join(name), records);
     }
+    let planted: usize = scanned[1..].iter().map(|(_, records)| records.len()).sum();
+    assert!(planted > 1_000, "{planted} records with a key");
 
     let trained = program().arg("train").arg("--json").arg("--input").arg(&history).arg("--out").arg(&bundle).assert();
     let trained = trained.success().get_output().clone();
@@ -360,9 +402,12 @@ fn no_secret_is_written_anywhere() {
         .arg(&bundle)
         .arg("--output")
         .arg(&alerts)
+        .arg("--keep-rollups")
+        .arg(home.path().join("rollups"))
         .assert();
     let scan = scan.success().get_output().clone();
     assert_no_key_in_bundle(&bundle);
+    assert_no_key_in_the_catalogue(home.path());
     for (place, written) in [
         ("train's report", &trained.stdout),
         ("train's diagnostics", &trained.stderr),

@@ -29,9 +29,8 @@ const WRITING_TYPE: &str = "mutation";
 /// Longest API version: what is longer counts something else.
 const MAX_VERSION: usize = 8;
 
-/// Length of a secret key of AWS, and how often lower case, upper case and digits change in one at least: 23 times on average.
+/// Length of a secret key of AWS.
 const AWS_KEY_BYTES: usize = 40;
-const MIN_KIND_CHANGES: usize = 13;
 
 pub(super) const METHODS: [&str; 9] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "CONNECT", "TRACE"];
 const WRITE_METHODS: [&str; 4] = ["POST", "PUT", "PATCH", "DELETE"];
@@ -151,7 +150,7 @@ fn path_of(url: &str) -> &str {
     }
 }
 
-/// Where a path holds a key whose text has slashes, as the secret keys of AWS do: 40 characters of base64 whose kinds change as in no names.
+/// Where a path holds a key whose text has slashes, as the secret keys of AWS do: 40 characters of base64 that are no names.
 fn key_across_segments(path: &str) -> Option<std::ops::Range<usize>> {
     let bytes = path.as_bytes();
     let begins = |at: &usize| *at == 0 || bytes[at - 1] == b'/';
@@ -160,23 +159,12 @@ fn key_across_segments(path: &str) -> Option<std::ops::Range<usize>> {
     (0..=last)
         .filter(begins)
         .map(|at| at..at + AWS_KEY_BYTES)
-        .find(|key| ends(key.end) && is_aws_key(&bytes[key.clone()]))
+        .find(|key| ends(key.end) && path.get(key.clone()).is_some_and(is_aws_key))
 }
 
-fn is_aws_key(text: &[u8]) -> bool {
-    let kind = |byte: &u8| match byte {
-        b'a'..=b'z' => 0,
-        b'A'..=b'Z' => 1,
-        b'0'..=b'9' => 2,
-        b'/' | b'+' => 3,
-        _ => 4,
-    };
-    let changes = text.windows(2).filter(|pair| {
-        let (one, other) = (kind(&pair[0]), kind(&pair[1]));
-        one != other && one < 3 && other < 3
-    });
-    let has = |wanted: u8| text.iter().any(|byte| kind(byte) == wanted);
-    has(0) && has(1) && has(2) && !has(4) && changes.count() >= MIN_KIND_CHANGES
+fn is_aws_key(text: &str) -> bool {
+    let is_key_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'+');
+    text.bytes().all(is_key_byte) && text.contains('/') && looks_secret(text)
 }
 
 /// Whether a path is that of a gRPC method, `/package.v1.Service/Method`: names of code, and no ids in them.
