@@ -34,6 +34,8 @@ const MAX_WAITING: usize = 64;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Waiting {
     time: i64,
+    /// The newest time of the others when it came.
+    others: i64,
     caller: Name,
     /// Whether its caller was named.
     is_named: bool,
@@ -44,7 +46,7 @@ struct Waiting {
 pub(super) struct Ahead {
     /// Who.
     pub caller: Name,
-    /// The time of its call, and the newest of the others', microseconds since the epoch.
+    /// The time of its call, and the newest of the others' when it came, microseconds since the epoch.
     pub time: i64,
     pub others: i64,
 }
@@ -114,7 +116,7 @@ impl Progress {
         let is_clear = self.contradicted_by >= NAMED.max(of_each);
         let wrong = self.waiting.iter_mut().find(|call| is_clear && !call.is_named).map(|call| {
             call.is_named = true;
-            Ahead { caller: call.caller.clone(), time: call.time, others: newest }
+            Ahead { caller: call.caller.clone(), time: call.time, others: call.others }
         });
         self.catch_up(newest);
         wrong
@@ -123,7 +125,8 @@ impl Progress {
     /// Takes in a call that is ahead, and believes the earliest of those that wait where enough speaks for it.
     fn wait(&mut self, time: i64, caller: &Name) {
         let place = self.waiting.partition_point(|call| call.time <= time);
-        self.waiting.insert(place, Waiting { time, caller: caller.clone(), is_named: false });
+        let others = self.newest.unwrap_or(time);
+        self.waiting.insert(place, Waiting { time, others, caller: caller.clone(), is_named: false });
         self.waiting.truncate(MAX_WAITING);
         let (needed, alone) = match (self.has_others, self.is_in_doubt()) {
             (false, _) => (NEEDED, ALONE_EVER),
