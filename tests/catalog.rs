@@ -428,6 +428,14 @@ fn small() -> TempDir {
 fn a_file_that_cannot_be_used_is_named_with_what_to_do() {
     let home = small();
     let file = home.path().join("catalog.sqlite");
+    let torn = tempfile::tempdir().expect("a directory");
+    let mut bytes = fs::read(&file).expect("a file");
+    let middle = bytes.len() / 8192 * 4096;
+    bytes[middle..middle + 4096].fill(0);
+    fs::write(torn.path().join("catalog.sqlite"), &bytes).expect("a file");
+    for list in LISTS {
+        assert!(refusal(&["catalog", list.name], torn.path()).contains("damaged"), "{}", list.name);
+    }
     let empty = tempfile::tempdir().expect("a directory");
     assert!(refusal(&["catalog", "vendors"], empty.path()).contains("catalog build"));
     assert!(refusal(&["catalog", "vendors", "--vendor", "strpie"], home.path()).contains("no vendor `strpie`"));

@@ -56,7 +56,7 @@ pub use schema::{
 };
 pub use secret::looks_secret;
 pub use template::{MAX_CHILDREN, TemplateLearner, Templates};
-pub use vendor::vendor_of;
+pub use vendor::{is_of_buckets, vendor_of};
 pub use vendor_pack::{Deprecation, PackError, Price, Vendor, VendorCategory, VendorPack, Verb, Version};
 pub use workload::{workload_of_pod, workload_of_replica};
 

@@ -81,13 +81,25 @@ fn parents(host: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(host), |name| name.split_once('.').map(|(_, parent)| parent))
 }
 
+/// What stands for the name of a bucket.
+const BUCKET: &str = "{bucket}";
+
 /// `acme-backup.s3.eu-west-1.amazonaws.com` is `{bucket}.s3.eu-west-1.amazonaws.com`.
 fn without_bucket(host: String) -> String {
-    let starts = BUCKET_HOSTS.iter().filter(|(domain, _)| host.ends_with(domain));
-    match starts.filter_map(|(_, label)| host.rfind(label)).max() {
-        Some(end_of_bucket) => format!("{{bucket}}{}", &host[end_of_bucket..]),
+    match end_of_bucket(&host) {
+        Some(end) => format!("{BUCKET}{}", &host[end..]),
         None => host,
     }
+}
+
+fn end_of_bucket(host: &str) -> Option<usize> {
+    let starts = BUCKET_HOSTS.iter().filter(|(domain, _)| host.ends_with(domain));
+    starts.filter_map(|(_, label)| host.rfind(label)).max()
+}
+
+/// Whether a host stands for all buckets of a vendor. A log may hold any text: that it begins as such a host does is not enough.
+pub fn is_of_buckets(host: &str) -> bool {
+    host.starts_with(BUCKET) && end_of_bucket(host) == Some(BUCKET.len())
 }
 
 #[cfg(test)]

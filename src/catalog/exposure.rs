@@ -11,7 +11,7 @@ use super::list::QueryError;
 use super::rotation::{self, CredentialState, RotationLimits};
 use super::sql::Names;
 use super::table::{Table, Value};
-use super::time::Since;
+use super::time::{Since, rfc3339};
 use super::{MORE, Reader};
 
 /// The exposed credentials of a vendor or a host, or one of them.
@@ -39,8 +39,12 @@ impl Reader {
     /// # Errors
     /// [`QueryError`]: also where nothing of this name is in the catalogue.
     pub fn exposure(&self, name: &str, since: Since) -> Result<Exposure, QueryError> {
-        let since = since.time(self.newest()?.unwrap_or_default());
         let (target, id) = self.target(name)?;
+        let newest = self.newest()?.unwrap_or_default();
+        let since = since.time(newest);
+        if since > newest {
+            return Err(QueryError::NotYet { newest: rfc3339(newest) });
+        }
         let used = self.ask(|connection| {
             let mut names = Names::new(connection)?;
             let sql = format!(

@@ -277,6 +277,12 @@ pub enum QueryError {
         /// Its name.
         name: String,
     },
+    /// Nothing is known of the time yet.
+    #[error("the newest call of the catalogue is of {newest}: of a later time it knows nothing")]
+    NotYet {
+        /// The time of the newest call.
+        newest: String,
+    },
     /// The list has no such filter.
     #[error("--{filter} does not apply to `{list}`")]
     Inapplicable {

@@ -242,9 +242,17 @@ impl Reader {
         });
         let connection = opened.map_err(|problem| CatalogError::of(&path, problem))?;
         match schema::version(&connection, &path)? {
-            0 => Err(CatalogError::Missing { path }),
-            found if found < schema::VERSION => Err(CatalogError::Older { path, found, known: schema::VERSION }),
-            _ => Ok(Self { path, connection }),
+            0 => return Err(CatalogError::Missing { path }),
+            found if found < schema::VERSION => {
+                return Err(CatalogError::Older { path, found, known: schema::VERSION });
+            }
+            _ => {}
+        }
+        // A page that is lost may look like the end of a table: the answer would be a part of it, and nobody would know.
+        let checked = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+        match checked.map_err(|problem| CatalogError::of(&path, problem))? {
+            fine if fine == "ok" => Ok(Self { path, connection }),
+            what => Err(CatalogError::Damaged { path, what }),
         }
     }
 

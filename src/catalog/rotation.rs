@@ -161,7 +161,8 @@ fn rotations_of<'a>(pair: &'a (String, String), uses: &'a [Use], limits: &Rotati
         }
         let follows = |new: &&Use| {
             let comes = old.first_seen + DAY..=old.last_seen + MAX_GAP;
-            comes.contains(&new.first_seen) && new.last_seen >= old.last_seen
+            // In use as long as the old one, but for a day: which of the two made the last call of all says nothing.
+            comes.contains(&new.first_seen) && new.last_seen + DAY >= old.last_seen
         };
         if let Some(new) = uses[at + 1..].iter().find(follows) {
             // Out: the pair went on without it for a while, or it ended before the new one came.
@@ -247,6 +248,7 @@ mod tests {
         assert_eq!(states_by("crm stripe a 0 20\ncrm stripe b 18 40"), ["a replaced", "b rotated"]);
         assert_eq!(states_by("crm stripe a 0 20\ncrm stripe b 20.1 20.2"), ["a replaced", "b rotated"]);
         assert_eq!(states_by("crm stripe a 0 39.9\ncrm stripe b 18 40"), ["a still_used", "b rotated"]);
+        assert_eq!(states_by("crm stripe a 0 40\ncrm stripe b 18 39.9"), ["a still_used", "b rotated"]);
     }
 
     #[test]

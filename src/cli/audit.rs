@@ -5,14 +5,15 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
+use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::output::{print_text, report, stdout};
 use super::output_file::{OutputFile, refuse_inputs};
 use crate::catalog::annotations::{Annotations, FILE};
-use crate::catalog::{Reader, Since};
+use crate::catalog::{Period, Reader, Since};
 use crate::pipeline;
 use crate::report::{self as reports, Archive, Report, ReportError, Sources, seal_of, verify};
 
@@ -99,6 +100,18 @@ impl Audit {
         let rules = self.pipeline.as_deref().map(pipeline::load_reading).transpose()?.and_then(|plan| plan.rules);
         let declared = Annotations::load(&self.annotations.unwrap_or_else(|| store.join(FILE)))?;
         let last = self.until.map(reports::day_number);
+        let newest = reader.newest()?;
+        if let (Some(until), Some(newest)) = (self.until, newest)
+            && reports::day_number(until) > Period::day_of(newest)
+        {
+            let newest = Timestamp::from_microsecond(newest)?;
+            bail!("--until {until}: the newest call of the catalogue is of {newest}, later days are not known yet");
+        }
+        if let (Since::At(since), Some(until)) = (self.since, last)
+            && Period::day_of(since) > until
+        {
+            bail!("the period ends before it begins: --since is after --until");
+        }
         let period = reader.period(self.since, last)?.ok_or(ReportError::Empty)?;
         let sources = Sources {
             alerts: Some(&self.alerts[..]).filter(|files| !files.is_empty()),
@@ -131,7 +144,9 @@ impl Audit {
         let inputs =
             self.alerts.iter().map(PathBuf::as_path).chain(self.previous.as_deref()).chain(self.pipeline.as_deref());
         refuse_inputs(&output, inputs)?;
-        let format = format.or_else(|| Format::of_file(&output)).unwrap_or(reports::Format::Html);
+        let Some(format) = format.or_else(|| Format::of_file(&output)) else {
+            bail!("{}: name it .html, .md or .json, or give --format", output.display());
+        };
         let (page, _) = made.page(format, previous(self.previous.as_deref())?.as_ref())?;
         let mut file = OutputFile::create(&output)?;
         file.write_all(page.as_bytes())?;

@@ -10,9 +10,9 @@ use super::entry::{Caller, Entry, time};
 use super::error::ProtectError;
 use super::identity::Identity;
 use super::names::quoted;
-use super::pattern::is_of_buckets;
 use super::policy::{Content, Fault};
 use super::proposal::{LeftOut, Proposal, Reason};
+use crate::calls::is_of_buckets;
 
 /// Things left out that are listed in the file; the rest is counted.
 const MAX_LISTED: usize = 1_000;

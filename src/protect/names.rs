@@ -8,7 +8,8 @@
 
 use std::net::IpAddr;
 
-use super::pattern::{domain_of, is_of_buckets};
+use super::pattern::domain_of;
+use crate::calls::is_of_buckets;
 
 /// Longest name of a caller that is written, characters.
 const MAX_CALLER: usize = 253;
@@ -32,7 +33,9 @@ pub(super) fn is_caller(name: &str) -> bool {
 /// Whether a host is the name or the address of one, or that of buckets.
 pub(super) fn is_host(host: &str) -> bool {
     let is_label = |label: &str| {
-        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        let is_word = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+        // A host that begins with a dash is an option to whoever reads it as a word.
+        is_word && !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')
     };
     let name = if is_of_buckets(host) { domain_of(host).unwrap_or_default() } else { host };
     host.parse::<IpAddr>().is_ok() || (host.len() <= MAX_HOST && name.split('.').all(is_label))
@@ -86,8 +89,24 @@ mod tests {
         {
             assert!(is_host(host), "{host}");
         }
-        for host in ["", "a b", "a\"b", "a..b", ".a", "a/b", "*.a", "a\n", "ü.de", "{bucket}.", "{bucket}.a\"", "{x}.a"]
-        {
+        for host in [
+            "",
+            "a b",
+            "a\"b",
+            "a..b",
+            ".a",
+            "a/b",
+            "*.a",
+            "a\n",
+            "ü.de",
+            "{bucket}.",
+            "{bucket}.a\"",
+            "{x}.a",
+            "{bucket}.com",
+            "{bucket}.s3.evil.com",
+            "-rf.com",
+            "a-.com",
+        ] {
             assert!(!is_host(host), "{host}");
         }
         assert!(is_path("/v1/{id}") && is_path("/") && !is_path("v1") && !is_path("/a b") && !is_path("/a?b"));

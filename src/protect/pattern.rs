@@ -7,6 +7,8 @@
 
 use regex::{Regex, RegexBuilder};
 
+use crate::calls::is_of_buckets;
+
 /// What stands for a segment that varies.
 const ID: &str = "{id}";
 /// What stands for all further segments.
@@ -46,18 +48,10 @@ fn push(c: char, expression: &mut String) {
     }
 }
 
-/// What stands for the name of a bucket in a host: the decoder keeps no names of buckets.
-const BUCKET: &str = "{bucket}";
-
-/// Whether a host is that of any bucket.
-pub(super) fn is_of_buckets(host: &str) -> bool {
-    host.strip_prefix(BUCKET).is_some_and(|rest| rest.starts_with('.'))
-}
-
 /// The domain whose hosts a pattern is of: `*.example.com`, of which one label varies, or `{bucket}.s3.amazonaws.com`.
 pub(super) fn domain_of(host: &str) -> Option<&str> {
-    let domain = host.strip_prefix('*').or_else(|| host.strip_prefix(BUCKET))?;
-    domain.strip_prefix('.')
+    let is_pattern = host.starts_with("*.") || is_of_buckets(host);
+    host.split_once('.').filter(|_| is_pattern).map(|(_, domain)| domain)
 }
 
 /// The expression of a host, or of a pattern of hosts, not anchored.
@@ -71,8 +65,8 @@ pub(super) fn of_host(host: &str) -> String {
 
 /// A host of a call, as expressions find it: with a name in the place of the bucket's.
 pub(super) fn named_host(host: &str) -> std::borrow::Cow<'_, str> {
-    match host.strip_prefix(BUCKET) {
-        Some(rest) => format!("bucket{rest}").into(),
+    match domain_of(host) {
+        Some(domain) => format!("bucket.{domain}").into(),
         None => host.into(),
     }
 }

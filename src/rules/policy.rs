@@ -382,6 +382,11 @@ impl Source<'_> {
         }
         let network = |written: &Spanned<String>| match Cidr::parse(written.get_ref()) {
             Some(range) => Ok(Network::Range(range)),
+            None if written.get_ref().contains('/') || written.get_ref().parse::<IpAddr>().is_ok() => {
+                let problem =
+                    format!("`{}` is no network: write 10.0.0.0/8, or the name of an owner", written.get_ref());
+                Err(self.at(written.span().start, "gateways.networks", problem))
+            }
             None => Pattern::new(written.get_ref())
                 .map(Network::Owner)
                 .map_err(|error| self.at(written.span().start, "gateways.networks", error.msg)),

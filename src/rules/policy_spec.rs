@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 use toml::value::Datetime;
 
@@ -92,13 +92,13 @@ pub(super) struct Redirects {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GatewaySpec {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "some")]
     pub vendors: Vec<Spanned<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "some")]
     pub callers: Vec<Spanned<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "some")]
     pub gateways: Vec<Spanned<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "some")]
     pub networks: Vec<Spanned<String>>,
 }
 
@@ -106,18 +106,20 @@ pub(super) struct GatewaySpec {
 #[serde(deny_unknown_fields)]
 pub(super) struct EnvironmentSpec {
     pub name: String,
+    #[serde(deserialize_with = "some")]
     pub callers: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ApprovalSpec {
+    #[serde(deserialize_with = "some")]
     pub names: Vec<Spanned<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "some")]
     pub callers: Vec<Spanned<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "some")]
     pub environments: Vec<Spanned<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "some")]
     pub regions: Vec<Spanned<String>>,
     pub data_classes: Option<Vec<DataClass>>,
     #[serde(default)]
@@ -136,9 +138,9 @@ pub(super) struct DeprecatedSpec {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CompromisedSpec {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "some")]
     pub vendors: Vec<Spanned<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "some")]
     pub credentials: Vec<Spanned<String>>,
     pub since: Option<Spanned<Datetime>>,
 }
@@ -146,9 +148,9 @@ pub(super) struct CompromisedSpec {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BudgetSpec {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "some")]
     pub callers: Vec<Spanned<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "some")]
     pub vendors: Vec<Spanned<String>>,
     pub calls_per_day: Option<i64>,
     pub bytes_out_per_day: Option<i64>,
@@ -162,10 +164,19 @@ pub(super) struct BudgetSpec {
 #[serde(deny_unknown_fields)]
 pub(super) struct ExceptionSpec {
     pub rules: Vec<Spanned<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "some")]
     pub callers: Vec<Spanned<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "some")]
     pub vendors: Vec<Spanned<String>>,
     pub reason: Option<String>,
     pub expires: Option<Spanned<Datetime>>,
+}
+
+/// Names that were written. No name at all would mean all, which nobody means by an empty list.
+fn some<'de, D: Deserializer<'de>>(names: D) -> Result<Vec<Spanned<String>>, D::Error> {
+    let names = Vec::deserialize(names)?;
+    match names.is_empty() {
+        true => Err(serde::de::Error::custom("is empty: leave it out for all, or name some")),
+        false => Ok(names),
+    }
 }

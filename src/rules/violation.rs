@@ -58,8 +58,8 @@ impl Violation {
     }
 
     pub(super) fn by_sigma(rule: &SigmaRule, row: &Row, calls: i64) -> Self {
-        let observed = format!("{} of {}", calls_of(calls), row.relation.endpoint());
-        let broken = Broken { observed, required: rule.title.clone() };
+        let observed = format!("{}: {} of {}", rule.title, calls_of(calls), row.relation.endpoint());
+        let broken = Broken { observed, required: "no such call".to_owned() };
         Self::of(&rule.name, rule.level, &row.relation, calls, broken)
     }
 

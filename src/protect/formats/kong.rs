@@ -12,11 +12,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use super::text::{at, each_document, expression, items, only, text, texts};
+use crate::calls::is_of_buckets;
 use crate::protect::entry::{Caller, Entry};
 use crate::protect::format::Format;
 use crate::protect::identity::Identity;
 use crate::protect::names::{NEWCOMERS, quoted};
-use crate::protect::pattern::{domain_of, is_of_buckets, of_host, of_path, whole};
+use crate::protect::pattern::{domain_of, of_host, of_path, whole};
 use crate::protect::policy::{Content, Fault, Rule};
 use crate::protect::proposal::Reason;
 use crate::rules::yaml::Node;

@@ -67,6 +67,12 @@ fn what_is_wrong_is_told_with_its_line_and_what_to_write() {
             "[[budgets]]\ncallers = [\"a\"]\ncalls_per_day = 1\ncallers_together = true\n",
             "policy.toml:1: budgets.callers_together: is for all callers",
         ),
+        (
+            "[[gateways]]\nvendors = [\"openai\"]\nnetworks = [\"10.20.0.0/99\"]\n",
+            "policy.toml:3: gateways.networks: `10.20.0.0/99` is no network",
+        ),
+        ("[[vendors]]\nnames = [\"stripe\"]\ncallers = []\n", "is empty: leave it out for all"),
+        ("[[compromised]]\nvendors = [\"stripe\"]\n", "policy.toml:1: compromised.since: is missing"),
         ("[[gateways]]\nvendors = [\"openai\"]\n", "policy.toml:1: gateways: names no gateway"),
         ("[[deprecated]]\nvendor = \"stripe\"\n", "policy.toml:1: deprecated: names nothing"),
         (
