@@ -2,6 +2,7 @@
 //!
 //! `README.md` beside this file tells what the stages are and how the figures are to be read.
 
+use std::cell::{Cell, RefCell};
 use std::hint::black_box;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -18,7 +19,7 @@ use apiwarden::state::KeptRollups;
 use apiwarden::stream::{Engine, EngineSettings};
 use apiwarden::train::{History, Settings, train};
 use criterion::{Criterion, Throughput};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -43,6 +44,11 @@ struct Bench {
     key: Arc<FingerprintKey>,
     frames: Vec<Calls>,
     bundle: Arc<Bundle>,
+    /// What `run` keeps beside the engine, and the next part of it.
+    kept: KeptRollups,
+    catalog: RefCell<Catalog>,
+    part: Cell<u64>,
+    _home: TempDir,
 }
 
 impl Bench {
@@ -68,7 +74,12 @@ impl Bench {
         let mut file = NamedTempFile::new().expect("a file for the records");
         file.write_all((lines.join("\n") + "\n").as_bytes()).expect("the records are written");
         let frames = frames(&lines, &key);
-        Self { format: format.expect("a known format"), frames, lines, file, key, bundle: Arc::new(bundle) }
+        let home = tempfile::tempdir().expect("a directory");
+        let kept = KeptRollups::of(&home.path().join("rollups"));
+        let catalog = Catalog::open(&home.path().join("catalog"), VendorPack::embedded(), Limits::default());
+        let (catalog, part) = (RefCell::new(catalog.expect("a catalogue")), Cell::new(0));
+        let (format, bundle) = (format.expect("a known format"), Arc::new(bundle));
+        Self { format, frames, lines, file, key, bundle, kept, catalog, part, _home: home }
     }
 
     /// The alternative: what a program gets that parses first and looks for fields then.
@@ -113,15 +124,14 @@ impl Bench {
 
     /// The same with what `run` does beside it: all shipped rules are judged, closed rollups are kept, and the catalogue is brought up to date.
     fn scan_governed(&self) -> usize {
-        let home = tempfile::tempdir().expect("a directory");
         let settings = EngineSettings { is_bounded: true, keeps_rows: true, ..EngineSettings::default() };
         let mut engine = Engine::new(Arc::clone(&self.bundle), settings).unwrap();
         engine.govern(Arc::new(Rules::default()));
         let alerts = self.push_all(&mut engine);
         let rows = engine.take_closed_rows();
-        KeptRollups::of(&home.path().join("rollups")).write(0, &rows).expect("the rollups are kept");
-        let catalog = Catalog::open(&home.path().join("catalog"), VendorPack::embedded(), Limits::default());
-        catalog.expect("a catalogue").add(Some(0), &rows).expect("the rows are added");
+        let part = self.part.replace(self.part.get() + 1);
+        self.kept.write(part, &rows).expect("the rollups are kept");
+        self.catalog.borrow_mut().add(Some(part), &rows).expect("the rows are added");
         alerts
     }
 
