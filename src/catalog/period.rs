@@ -117,7 +117,7 @@ pub struct CallerFacts {
     pub span: Span,
     /// Vendors that it called, ever.
     pub vendors: usize,
-    /// Day → calls, of the last `HABIT_DAYS` days and all days of the period.
+    /// Day → calls, of the last ninety days and all days of the period.
     pub days: BTreeMap<i64, i64>,
 }
 
@@ -154,7 +154,7 @@ pub struct Known {
     pub known: usize,
     /// New within it.
     pub new: usize,
-    /// The newest, at most `MAX_NEW`.
+    /// The newest, at most a thousand.
     pub newest: Vec<Novel>,
 }
 
