@@ -305,6 +305,18 @@ impl List {
     /// [`QueryError`].
     pub fn rows(&self, reader: &Reader, filter: &Filter, limits: &RotationLimits) -> Result<Table, QueryError> {
         let newest = reader.newest()?.unwrap_or_default();
+        let having = filter.since.map(|since| format!(" HAVING max(u.last_seen) >= {}", since.time(newest)));
+        self.rows_having(reader, filter, limits, &having.unwrap_or_default())
+    }
+
+    /// The rows of which something holds, as SQL says it.
+    fn rows_having(
+        &self,
+        reader: &Reader,
+        filter: &Filter,
+        limits: &RotationLimits,
+        having: &str,
+    ) -> Result<Table, QueryError> {
         let mut wheres = vec![self.filter.to_owned()];
         for (kind, name) in [("vendor", &filter.vendor), ("caller", &filter.caller), ("credential", &filter.credential)]
         {
@@ -314,10 +326,9 @@ impl List {
             }
             wheres.push(format!("u.{kind} = {}", reader.id(kind, name)?));
         }
-        let having = filter.since.map(|since| format!(" HAVING max(u.last_seen) >= {}", since.time(newest)));
-        let mut table =
-            reader.ask(|connection| self.query(connection, &wheres.join(" AND "), &having.unwrap_or_default()))?;
+        let mut table = reader.ask(|connection| self.query(connection, &wheres.join(" AND "), having))?;
         match self.name {
+            _ if table.rows.is_empty() => {}
             "vendors" => reader.ask(|connection| put_domains(connection, &mut table))?,
             "credentials" => {
                 let states = states(reader, limits)?;
@@ -441,6 +452,8 @@ pub fn diff(reader: &Reader, since: Since, with_gone: bool, filter: &Filter) -> 
     let since = since.time(newest);
     let columns = vec!["change", "kind", "name", "vendor", "caller", "calls", "first_seen", "last_seen"];
     let mut table = Table { columns, rows: Vec::new() };
+    let gone = if with_gone { format!(" OR max(u.last_seen) < {since}") } else { String::new() };
+    let having = format!(" HAVING (min(u.first_seen) >= {since}{gone})");
     let kinds = [
         ("vendor", "vendors"),
         ("host", "hosts"),
@@ -453,8 +466,7 @@ pub fn diff(reader: &Reader, since: Since, with_gone: bool, filter: &Filter) -> 
     ];
     for (kind, list) in kinds {
         let Some(list) = List::named(list) else { continue };
-        let plain = Filter { since: None, ..filter.clone() };
-        let found = list.rows(reader, &plain, &RotationLimits::default())?;
+        let found = list.rows_having(reader, filter, &RotationLimits::default(), &having)?;
         let at = |name: &str| found.column(name);
         for row in &found.rows {
             let get = |name: &str| at(name).map_or(Value::Null, |at| row[at].clone());
