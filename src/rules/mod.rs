@@ -125,10 +125,6 @@ impl Rules {
         }
         let mut names: BTreeMap<String, PathBuf> = BTreeMap::new();
         for rule in files.iter().flat_map(|file| &file.rules) {
-            if RULES.iter().any(|shipped| shipped.name == rule.name) {
-                let problem = "a shipped rule has this name: give this one another `name`";
-                return Err(RuleError::at(&rule.file, rule.line, "name", problem));
-            }
             if let Some(first) = names.insert(rule.name.clone(), rule.file.clone()) {
                 let problem =
                     format!("{} has a rule of this name too: give one of them another `name`", first.display());

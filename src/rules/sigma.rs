@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use super::condition::Condition;
 use super::error::RuleError;
 use super::level::Level;
+use super::pack::RULES;
 use super::pattern::{Modifiers, Pattern};
 use super::sample::{FailedSample, Sample};
 use super::taxonomy::{Ended, LOG_SOURCES, LogSource, OUTCOMES, Reads};
@@ -113,6 +114,10 @@ impl SigmaFile {
                     // Rules of one file need names of their own.
                     if !is_one && rule.name == stem(file) {
                         rule.name = format!("{}-{}", rule.name, index + 1);
+                    }
+                    if RULES.iter().any(|shipped| shipped.name == rule.name) {
+                        let problem = "a shipped rule has this name: give this one another `name`";
+                        return Err(RuleError::at(file, rule.line, "name", problem));
                     }
                     read.rules.push(rule);
                 }
