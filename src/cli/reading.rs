@@ -20,6 +20,7 @@ use crate::ingest::{
 use crate::models::bundle::{Bundle, BundleError};
 use crate::pipeline::{self, Detection, Plan, default_key_file};
 use crate::rules::Rules;
+use crate::state::KeptRollups;
 
 /// Records that are decoded at once.
 const RECORDS_PER_PIECE: usize = 512;
@@ -125,6 +126,17 @@ pub(super) struct Intake {
     /// Files that could not be read to their end.
     pub unreadable: Vec<String>,
     printed: usize,
+}
+
+/// The kept rollups of a directory, and their days, the oldest first.
+///
+/// # Errors
+/// Where there are none, or the directory cannot be read.
+pub(super) fn kept_rollups(directory: &Path) -> anyhow::Result<(KeptRollups, Vec<i64>)> {
+    let kept = KeptRollups::of(directory);
+    let days = kept.days()?;
+    anyhow::ensure!(!days.is_empty(), "{}: no kept rollups there", directory.display());
+    Ok((kept, days))
 }
 
 impl Intake {

@@ -6,19 +6,18 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use jiff::Timestamp;
 
 use super::output::{print_text, report};
-use super::reading::{Intake, Setup, read};
+use super::reading::{Intake, Setup, kept_rollups, read};
 use crate::calls::VendorPack;
 use crate::catalog::Since;
 use crate::pipeline;
 use crate::rollup::{Rollup, Row, bucket_of, bucket_start};
 use crate::rules::{self, Memory, Policy, RULES, SigmaFile, Sources, Violation, sigma_files, test_pack};
-use crate::state::KeptRollups;
 
 /// Checks, lists, tries and rehearses governance rules.
 #[derive(Debug, Args)]
@@ -203,10 +202,8 @@ impl Rehearse {
         let rules = self.rules(&setup)?;
         let mut rehearsal = Rehearsal::default();
         let intake = if let Some(directory) = &self.from_rollups {
-            let kept = KeptRollups::of(directory);
-            let days = kept.days()?;
-            let Some(newest) = days.last() else { bail!("{}: no kept rollups there", directory.display()) };
-            let newest = kept.read(*newest)?.buckets().last().map_or(0, |bucket| bucket_start(bucket + 1));
+            let (kept, days) = kept_rollups(directory)?;
+            let newest = days.last().map(|day| kept.read(*day)).transpose()?.as_ref().map_or(0, end_of);
             let since = self.since.map(|since| bucket_of(since.time(newest)));
             let mut calls = 0;
             for day in days {
@@ -221,8 +218,8 @@ impl Rehearse {
                 rollup.add(&calls);
                 Ok(())
             })?;
-            let newest = rollup.buckets().last().map_or(0, |bucket| bucket_start(bucket + 1));
-            rehearsal.judge(&rules, &rollup, self.since.map(|since| bucket_of(since.time(newest))));
+            let since = self.since.map(|since| bucket_of(since.time(end_of(&rollup))));
+            rehearsal.judge(&rules, &rollup, since);
             intake
         };
         let found = rehearsal.found;
@@ -260,6 +257,11 @@ impl Rehearse {
         }
         Ok(Arc::new(loaded))
     }
+}
+
+/// The end of the newest bucket, microseconds since the epoch.
+fn end_of(rollup: &Rollup) -> i64 {
+    rollup.buckets().last().map_or(0, |bucket| bucket_start(bucket + 1))
 }
 
 /// What rules find, in the order of time.

@@ -9,9 +9,8 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use super::output::{self, print_line, print_text};
-use super::reading::{Intake, Setup, read};
+use super::reading::{Intake, Setup, kept_rollups, read};
 use crate::calls::Exclude;
-use crate::state::KeptRollups;
 use crate::train::{History, Settings, train};
 
 /// Learns what is normal from historical logs, and writes a model bundle.
@@ -60,9 +59,7 @@ impl Train {
             History::excluding([setup.exclude.clone(), self.exclude].concat())
         };
         let intake = if let Some(directory) = &self.from_rollups {
-            let kept = KeptRollups::of(directory);
-            let days = kept.days()?;
-            anyhow::ensure!(!days.is_empty(), "{}: no kept rollups there", directory.display());
+            let (kept, days) = kept_rollups(directory)?;
             let mut calls = 0;
             for day in days {
                 calls += history.add_rolled_up(kept.read(day)?);

@@ -10,9 +10,8 @@ use clap::Args;
 use super::Store;
 use crate::catalog::{Catalog, Limits};
 use crate::cli::output::report;
-use crate::cli::reading::{Setup, read};
+use crate::cli::reading::{Setup, kept_rollups, read};
 use crate::rollup::{Records, Rollup, bucket_of};
-use crate::state::KeptRollups;
 
 /// Rows that are gathered before they are written: more merge in memory, and fewer in the database.
 const MAX_ROWS: usize = 100_000;
@@ -45,9 +44,7 @@ impl Build {
         let mut catalog = Catalog::open(&self.store.store, Arc::clone(&setup.vendors), Limits::default())?;
         let mut rebuild = catalog.rebuild()?;
         if let Some(directory) = &self.from_rollups {
-            let kept = KeptRollups::of(directory);
-            let days = kept.days()?;
-            anyhow::ensure!(!days.is_empty(), "{}: no kept rollups there", directory.display());
+            let (kept, days) = kept_rollups(directory)?;
             for day in days {
                 rebuild.add(&kept.read(day)?.into_rows())?;
             }
