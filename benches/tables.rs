@@ -1,6 +1,7 @@
 //! The multivariate models on public tables with labels, beside the figures of the libraries that a user would pick instead.
 //!
-//! `APIWARDEN_TABLES` is a folder of `NAME.parquet` (numeric columns and `label`, 1 = anomaly; ADBench's tables).
+//! `APIWARDEN_TABLES` is a folder of `NAME.parquet` or `NAME.csv` (numeric columns and `label`, 1 = anomaly): ADBench's tables, or
+//! what `public_tables.py` makes of sets that are no tables.
 //! `APIWARDEN_REFERENCE` is a CSV of the others' figures on the same rows (dataset, protocol, method, `seed_mean_auroc`,
 //! `seed_mean_ap`); optional. Two protocols: *semi* fits on half of the normal rows and scores all others, *unsup* fits on
 //! all rows and scores the same. Which rows those are follows from integer arithmetic, so that any language can repeat it.
@@ -214,8 +215,10 @@ fn speed() -> Outcome<()> {
 
 fn tables(folder: &Path) -> Outcome<Vec<PathBuf>> {
     let files = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
-    let mut tables: Vec<_> =
-        files.into_iter().filter(|path| path.extension().is_some_and(|kind| kind == "parquet")).collect();
+    let mut tables: Vec<_> = files
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|kind| kind == "parquet" || kind == "csv"))
+        .collect();
     tables.sort_by_key(|path| path.to_string_lossy().to_lowercase());
     Ok(tables)
 }
@@ -228,6 +231,25 @@ struct Table {
 
 impl Table {
     fn read(path: &Path) -> Outcome<Self> {
+        let table =
+            if path.extension().is_some_and(|kind| kind == "csv") { Self::csv(path) } else { Self::parquet(path) };
+        table.map(Self::thinned)
+    }
+
+    fn csv(path: &Path) -> Outcome<Self> {
+        let mut reader = csv::Reader::from_path(path)?;
+        let label = reader.headers()?.iter().position(|name| name == "label").ok_or("no column `label`")?;
+        let (mut cells, mut anomalous, mut width) = (Vec::new(), Vec::new(), 0);
+        for record in reader.records() {
+            let mut row = record?.iter().map(str::parse).collect::<Result<Vec<f64>, _>>()?;
+            anomalous.push(row.remove(label) > 0.5);
+            width = row.len();
+            cells.extend(row);
+        }
+        Ok(Self { cells: Array2::from_shape_vec((anomalous.len(), width), cells)?, anomalous })
+    }
+
+    fn parquet(path: &Path) -> Outcome<Self> {
         let frame = ParquetReader::new(File::open(path)?).finish()?;
         let mut cells = Vec::new();
         let mut anomalous = Vec::new();
@@ -240,7 +262,7 @@ impl Table {
             }
         }
         let cells = Array2::from_shape_vec((frame.width() - 1, frame.height()), cells)?.reversed_axes();
-        Ok(Self { cells, anomalous }.thinned())
+        Ok(Self { cells, anomalous })
     }
 
     fn thinned(self) -> Self {
