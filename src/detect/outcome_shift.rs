@@ -60,7 +60,7 @@ static SERVER_ERROR: Class = Class::new("server_error", &META, CauseClass::Servi
 })
 .of(Change::Own)
 .explained_by_outage()
-.awaiting_outage();
+.if_it_lasts();
 
 /// The answers of one caller change.
 pub(super) struct OutcomeShift;

@@ -39,13 +39,17 @@ static META: Meta = Meta {
 };
 
 static LATENCY: Class =
-    Class::new("latency", &META, CauseClass::Unknown, latency).of(Change::Own).explained_by_outage();
-static LATENCY_OF_VENDOR: Class =
-    Class::new("latency", &META, CauseClass::VendorChanged, latency).of(Change::OfVendor).explained_by_outage();
+    Class::new("latency", &META, CauseClass::Unknown, latency).of(Change::Own).explained_by_outage().if_it_lasts();
+static LATENCY_OF_VENDOR: Class = Class::new("latency", &META, CauseClass::VendorChanged, latency)
+    .of(Change::OfVendor)
+    .explained_by_outage()
+    .if_it_lasts();
 static ANSWERS_FELL: Class =
-    Class::new("bytes_in", &META, CauseClass::Unknown, answers).of(Change::OwnFall).explained_by_outage();
-static ANSWERS_OF_VENDOR: Class =
-    Class::new("bytes_in", &META, CauseClass::VendorChanged, answers).of(Change::OfVendor).explained_by_outage();
+    Class::new("bytes_in", &META, CauseClass::Unknown, answers).of(Change::OwnFall).explained_by_outage().if_it_lasts();
+static ANSWERS_OF_VENDOR: Class = Class::new("bytes_in", &META, CauseClass::VendorChanged, answers)
+    .of(Change::OfVendor)
+    .explained_by_outage()
+    .if_it_lasts();
 static DENIED: Class = Class::new("denied", &META, CauseClass::VendorChanged, |of| {
     shifted(of, &format!("{} had more calls denied by {} than usual", of.who(), of.whom()))
 })
@@ -55,18 +59,20 @@ static CLIENT_ERROR: Class = Class::new("client_error", &META, CauseClass::Vendo
     shifted(of, &format!("{} met more client errors at {} than usual", of.who(), of.whom()))
 })
 .of(Change::OfVendor)
-.explained_by_outage();
+.explained_by_outage()
+.if_it_lasts();
 static THROTTLED: Class = Class::new("throttled", &META, CauseClass::VendorChanged, |of| {
     shifted(of, &format!("{} had more calls throttled by {} than usual", of.who(), of.whom()))
 })
 .of(Change::OfVendor)
-.explained_by_outage();
+.explained_by_outage()
+.if_it_lasts();
 static SERVER_ERROR: Class = Class::new("server_error", &META, CauseClass::VendorChanged, |of| {
     shifted(of, &format!("{} met more server errors at {} than usual", of.who(), of.whom()))
 })
 .of(Change::OfVendor)
 .explained_by_outage()
-.awaiting_outage();
+.if_it_lasts();
 
 /// A vendor answers differently.
 pub(super) struct VendorDrift;
