@@ -2,7 +2,7 @@
 //!
 //! Three things are known without anybody's word: that trouble at a vendor passes within minutes, as most of it does (`lasting`); that a
 //! service went live some days ago, and what its peers get says little of what it gets; that a caller released a new version, and its
-//! errors are hours old (`release`). None of them excuses what an attack needs: bytes that leave, denied calls, many failures, more data
+//! errors are hours old (`releases`). None of them excuses what an attack needs: bytes that leave, denied calls, many failures, more data
 //! than services fetch.
 //!
 //! Not here: outages and campaigns (`explanation`), and what first-seen things look like together (`benign`).

@@ -8,8 +8,8 @@
 //! the first hour of an outage.
 //!
 //! # Misses
-//! Means that move by less than a quarter of what single calls vary by; fewer than five failures above the expected; what
-//! changes in the content of answers.
+//! What is over within a quarter of an hour: it is a notice. Means that move by less than a quarter of what single calls vary by;
+//! fewer than five server errors, or eight other failures, above the expected; what changes in the content of answers.
 //!
 //! # Tuning
 //! `alerts_per_day` in the pipeline file: three quarters of it are for the tests. A change that stays is followed by the
@@ -20,10 +20,11 @@
 //! times as much); its callers see it alike`
 //!
 //! # When it is wrong
-//! A vendor with a single caller: then the change is reported as the caller's. Shifts below a factor of two need an hour or two.
+//! A vendor with a single caller: then the change is reported as the caller's. Shifts below a factor of two need an hour or two. It pages when a
+//! change has lasted for 25 minutes (`detect::lasting`).
 //!
 //! # Source
-//! Pooled means by endpoint; attribution by effect and power (see `detect::attribution`).
+//! Pooled means by endpoint; attribution by likelihood, effect and power (see `detect::attribution`).
 
 use super::sentence::shifted;
 use super::{Analytic, Category, CauseClass, Change, Class, Detector, Impact, Meta, Sentence};
