@@ -91,6 +91,7 @@ impl Calls {
                 tokens_out: None,
                 cost: None,
                 latency_ms: None,
+                release: 0,
                 is_resent: false,
                 trace_id: None,
                 record: None,

@@ -209,6 +209,7 @@ impl CallsBuilder {
             tokens_out,
             cost: is_paid.then(|| price.cost(tokens_in.unwrap_or_default(), tokens_out.unwrap_or_default())),
             latency_ms: call.latency_ms.filter(|latency| latency.is_finite() && *latency >= 0.0),
+            release: self.enrichment.release(text(call.user_agent.as_ref())),
             is_resent: matches!(call.status, Some(307 | 308)) && call.method.as_deref().is_some_and(has_body),
             trace_id: call.trace_id.as_deref().and_then(TraceId::new),
             record: call.record_id.as_deref().and_then(|id| hash_record(format, id, &mut self.identity)),

@@ -1,9 +1,11 @@
 //! The client: a user agent's family, without versions and platforms.
 //!
-//! A family (`boto3`, `node-fetch`) stays for months; versions change with each release and would all look new.
+//! A family (`boto3`, `node-fetch`) stays for months; versions change with each release and would all look new. That something was
+//! released is known by its number: the whole user agent as one that means nothing by itself.
 //!
 //! Not here: whether a client was seen before.
 
+use super::name::Name;
 use super::secret::looks_secret;
 
 /// Longest family, characters.
@@ -40,6 +42,12 @@ pub(super) fn family(user_agent: &str) -> Option<String> {
     let product = if product == "APN" && agent.contains("Terraform") { "terraform" } else { product };
     let family = without_run_id(product);
     Some(family.chars().take(MAX_FAMILY).map(|c| c.to_ascii_lowercase()).collect())
+}
+
+/// The number of a release: a hash of 31 bits of the user agent, version included; 0 where there is none.
+pub(super) fn release(user_agent: &str) -> i64 {
+    const BITS: u64 = (1 << 31) - 1;
+    i64::try_from(Name::id_of(user_agent.trim()) & BITS).unwrap_or_default()
 }
 
 /// Cuts what changes with every run: `stratus-red-team_ad7e993a-df31-…` is `stratus-red-team`.
@@ -79,6 +87,12 @@ mod tests {
             assert_eq!(family(agent).as_deref(), Some(expected), "{agent}");
         }
         assert_eq!(family("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"), None);
+    }
+
+    #[test]
+    fn another_version_of_a_client_is_another_release_of_the_same_family() {
+        let numbers = ["node-fetch/3.3.2", "node-fetch/3.3.3", "node-fetch/3.3.2 ", ""].map(release);
+        assert!(numbers[0] > 0 && numbers[0] != numbers[1] && numbers[0] == numbers[2] && numbers[3] == 0);
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub(super) struct Enrichment {
     parties: Cache<KnownParty>,
     fingerprints: Cache<KnownCredential>,
     networks: Cache<Name>,
-    clients: Cache<Name>,
+    clients: Cache<KnownClient>,
     operations: Cache<KnownOperation>,
     content_types: Cache<KnownType>,
     /// Of vendors that the pack does not know.
@@ -101,6 +101,12 @@ struct KnownCredential {
 struct KnownType {
     name: Name,
     classes: DataClasses,
+}
+
+/// What a user agent tells.
+struct KnownClient {
+    family: Name,
+    release: i64,
 }
 
 /// What an audit operation's name tells.
@@ -210,7 +216,7 @@ impl Enrichment {
         let caller = self.name(present(&call.caller), &read);
         let (credential, kind) = self.credential(call, content, &read);
         let network = self.network(text(call.src_ip.as_ref()), &read);
-        let client = self.client(text(call.user_agent.as_ref()), &read);
+        let client = self.client(text(call.user_agent.as_ref()), |known| read(&known.family));
         let region = self.name(text(call.region.as_ref()), &read);
         let account = self.name(text(call.account.as_ref()), &read);
         let content_type = self.content_type(text(call.content_type.as_ref()), |known| {
@@ -358,10 +364,21 @@ impl Enrichment {
         self.networks.with(address, network, read)
     }
 
-    fn client<R>(&mut self, user_agent: &str, read: impl FnOnce(&Name) -> R) -> R {
+    fn client<R>(&mut self, user_agent: &str, read: impl FnOnce(&KnownClient) -> R) -> R {
         let key = &self.key;
-        let family = |agent: &str| Name::new(&client::family(agent).unwrap_or_else(|| key.redact(agent)));
-        self.clients.with(user_agent, family, read)
+        let known = |agent: &str| {
+            let family = client::family(agent);
+            KnownClient {
+                release: family.as_ref().map_or(0, |_| client::release(agent)),
+                family: Name::new(&family.unwrap_or_else(|| key.redact(agent))),
+            }
+        };
+        self.clients.with(user_agent, known, read)
+    }
+
+    /// The number of the release that a user agent is of (see [`client::release`]).
+    pub fn release(&mut self, user_agent: &str) -> i64 {
+        self.client(user_agent, |known| known.release)
     }
 
     fn content_type<R>(&mut self, logged: &str, read: impl FnOnce(&KnownType) -> R) -> R {

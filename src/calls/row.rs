@@ -29,6 +29,8 @@ pub struct CallRow {
     pub cost: Option<i64>,
     /// Start to last response byte, milliseconds.
     pub latency_ms: Option<f64>,
+    /// Number of the client's release; 0 where none is known.
+    pub release: i64,
     /// Whether a redirect asked for the body to be sent again (307, 308).
     pub is_resent: bool,
     /// Trace id.

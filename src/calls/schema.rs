@@ -355,6 +355,10 @@ measures! {
     Tokens = "tokens", Sum, |facts| facts.call.tokens_in.unwrap_or_default() + facts.call.tokens_out.unwrap_or_default();
     /// What the calls cost by list price, micro-dollars.
     Cost = "cost", Sum, |facts| facts.call.cost.unwrap_or_default();
+    /// Smallest number of a client's release; it means nothing but that it is another. 0 where none is known.
+    ReleaseMin = "release_min", Min, |facts| facts.call.release;
+    /// Largest number of a client's release.
+    ReleaseMax = "release_max", Max, |facts| facts.call.release;
     /// First call, microseconds since the epoch, UTC.
     FirstSeen = "first_seen", Min, |facts| facts.call.time;
     /// Last call, microseconds since the epoch, UTC.

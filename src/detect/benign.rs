@@ -27,11 +27,13 @@ pub enum Benign {
     VendorOutage,
     /// A day on which most callers call less.
     QuietDay,
+    /// Trouble at a vendor that may pass within minutes, as most of it does.
+    Passing,
 }
 
 impl Benign {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Deploy,
         Self::KeyRotation,
         Self::NewPods,
@@ -39,6 +41,7 @@ impl Benign {
         Self::Campaign,
         Self::VendorOutage,
         Self::QuietDay,
+        Self::Passing,
     ];
 
     /// The name in alerts, and in their sentences.
@@ -51,6 +54,7 @@ impl Benign {
             Self::Campaign => "campaign",
             Self::VendorOutage => "the vendor's outage and our retries",
             Self::QuietDay => "a quiet day of the company",
+            Self::Passing => "trouble that passes",
         }
     }
 

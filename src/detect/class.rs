@@ -179,8 +179,8 @@ pub struct Class {
     pub sentence: fn(&Sentence<'_>) -> String,
     /// Whether an outage of the vendor explains it.
     pub is_explained_by_outage: bool,
-    /// Whether it waits to see if it is the beginning of an outage.
-    pub awaits_outage: bool,
+    /// Whether it pages only if it lasts: what passes within a quarter of an hour is a notice.
+    pub must_last: bool,
     /// Whether a campaign that was declared explains it.
     pub is_explained_by_campaign: bool,
     /// What kind of key the new thing is that it is about, if findings about the same thing are one incident.
@@ -204,7 +204,7 @@ impl Class {
             technique: None,
             sentence,
             is_explained_by_outage: false,
-            awaits_outage: false,
+            must_last: false,
             is_explained_by_campaign: false,
             key: None,
         }
@@ -230,9 +230,9 @@ impl Class {
         Self { is_explained_by_outage: true, ..self }
     }
 
-    /// The same, as what may be the beginning of an outage.
-    pub const fn awaiting_outage(self) -> Self {
-        Self { awaits_outage: true, ..self }
+    /// The same, as what pages only if it lasts.
+    pub const fn if_it_lasts(self) -> Self {
+        Self { must_last: true, ..self }
     }
 
     /// The same, as what a declared campaign explains.

@@ -13,6 +13,7 @@ use super::candidate::Candidate;
 use super::class::{Class, Meta};
 use super::company::Company;
 use super::memory::{AnyMemory, Kind, Kinds, Memories, Models, Parts, Remembered, State, Store};
+use super::releases::Releases;
 use super::subject::OpenIncidents;
 use crate::calls::{VendorCategory, View};
 use crate::features::WindowSums;
@@ -35,6 +36,8 @@ pub struct Context<'a> {
     pub store: &'a Store,
     /// What all callers do alike.
     pub company: &'a Company,
+    /// Who released what is new.
+    pub releases: &'a Releases,
     /// The rules of governance, where some are configured.
     pub rules: Option<&'a Rules>,
     /// Which incidents are open.

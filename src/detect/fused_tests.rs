@@ -13,6 +13,7 @@ use super::candidate::{Candidate, Details};
 use super::class_of;
 use super::counterfactual::Counterfactual;
 use super::detector::{Context, Evaluated};
+use super::harmless::likely;
 use super::memory::{State, Store};
 use super::subject::Subject;
 use super::words::{contribution, left_out};
@@ -78,7 +79,7 @@ pub fn unusual(context: &Context<'_>, of: &Evaluated<'_>, changes: &mut Changes)
     }
     let makes_most = share_of_change(store, subject_state, leading) >= MAJORITY_OF_CHANGE;
     let Attribution { subject, takes_over } =
-        attributed(context, subject_state, leading, (shared, makes_most), changes)?;
+        attributed(context, subject_state, leading, (entity.level, shared, makes_most), changes)?;
     let is_rise = leading.seen.effect(statistic.kind) >= 0.0;
     let class = class_of(entity.view, statistic.name, is_rise, subject.caller.is_empty())?;
     // A vendor has no endpoints of its own to say what is usual by: its most changed caller has.
@@ -91,7 +92,7 @@ pub fn unusual(context: &Context<'_>, of: &Evaluated<'_>, changes: &mut Changes)
     let seen_by = is_asked.then(|| sharing(store, &bundle.baselines, subject_state, &seen));
     let worth_naming = reasons.iter().take(MAX_REASONS).filter(|verdict| verdict.p_value < 1.0);
     let of_endpoint = || (entity.level == Level::VendorEndpoint).then_some(&entity.part);
-    let candidate = Candidate {
+    let mut candidate = Candidate {
         subject,
         is_rise,
         window: leading.test.buckets(),
@@ -109,6 +110,8 @@ pub fn unusual(context: &Context<'_>, of: &Evaluated<'_>, changes: &mut Changes)
         },
         ..Candidate::new(subject_state.entity.clone(), class)
     };
+    candidate.details.likely = likely(context, &candidate, (state, subject_state), leading);
+    candidate.pages = candidate.details.likely.is_none();
     let shift = Shift { statistic: leading.test.statistic, effect: leading.seen.effect(statistic.kind) };
     Some((candidate, shift))
 }
@@ -135,7 +138,7 @@ fn attributed(
     context: &Context<'_>,
     subject_state: &State,
     leading: &Verdict,
-    (shared, makes_most): (Sharing, bool),
+    (level, shared, makes_most): (Level, Sharing, bool),
     changes: &mut Changes,
 ) -> Option<Attribution> {
     let (statistic, entity) = (leading.test.statistic(), &subject_state.entity);
@@ -153,7 +156,10 @@ fn attributed(
     }
     let is_explainable = statistic.of_vendor || statistic.kind == Kind::Mix;
     let is_explained = is_vendor_open && is_explainable && (is_known || shared >= Sharing::Unknown);
-    let is_own = shared < Sharing::Likely || (shared == Sharing::Likely && makes_most && !is_vendor_open);
+    // What several callers of an endpoint show together is the vendor's, however quiet each of them is.
+    let is_of_several = shared == Sharing::Unknown && !makes_most && level == Level::VendorEndpoint;
+    let is_likely_own = shared == Sharing::Likely && makes_most && !is_vendor_open;
+    let is_own = (shared < Sharing::Likely && !is_of_several) || is_likely_own;
     if is_own && !is_explained {
         return Some(Attribution { subject: own, takes_over: false });
     }

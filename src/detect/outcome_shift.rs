@@ -8,8 +8,9 @@
 //! An intruder does not know what a credential may do, and tries.
 //!
 //! # Misses
-//! Fewer than five failures above the expected; failures that are usual for the endpoint; a walk through ids that all
-//! exist.
+//! Fewer than eight failures above the expected (five server errors); failures that are usual for the endpoint; a walk through ids that all
+//! exist. Server errors that are over within a quarter of an hour, and for two hours after a release of the caller's own failures of less than
+//! a fifth of its calls, are notices; denied calls never are.
 //!
 //! # Tuning
 //! `alerts_per_day` in the pipeline file: three quarters of it are for the tests.
@@ -19,7 +20,7 @@
 //! much); its other callers are too quiet to tell whether they see it`
 //!
 //! # When it is wrong
-//! A release that calls with a wrong id. Where all callers of the vendor see it, it is `vendor_drift`.
+//! A release that nobody sees in the client's version. Where all callers of the vendor see it, it is `vendor_drift`.
 //!
 //! # Source
 //! Negative binomial deviance of the count given the number of calls (see `models::statistic`).
@@ -60,7 +61,7 @@ static SERVER_ERROR: Class = Class::new("server_error", &META, CauseClass::Servi
 })
 .of(Change::Own)
 .explained_by_outage()
-.awaiting_outage();
+.if_it_lasts();
 
 /// The answers of one caller change.
 pub(super) struct OutcomeShift;

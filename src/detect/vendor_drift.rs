@@ -8,8 +8,8 @@
 //! the first hour of an outage.
 //!
 //! # Misses
-//! Means that move by less than a quarter of what single calls vary by; fewer than five failures above the expected; what
-//! changes in the content of answers.
+//! What is over within a quarter of an hour: it is a notice. Means that move by less than a quarter of what single calls vary by;
+//! fewer than five server errors, or eight other failures, above the expected; what changes in the content of answers.
 //!
 //! # Tuning
 //! `alerts_per_day` in the pipeline file: three quarters of it are for the tests. A change that stays is followed by the
@@ -20,10 +20,11 @@
 //! times as much); its callers see it alike`
 //!
 //! # When it is wrong
-//! A vendor with a single caller: then the change is reported as the caller's. Shifts below a factor of two need an hour or two.
+//! A vendor with a single caller: then the change is reported as the caller's. Shifts below a factor of two need an hour or two. It pages when a
+//! change has lasted for 25 minutes (`detect::lasting`).
 //!
 //! # Source
-//! Pooled means by endpoint; attribution by effect and power (see `detect::attribution`).
+//! Pooled means by endpoint; attribution by likelihood, effect and power (see `detect::attribution`).
 
 use super::sentence::shifted;
 use super::{Analytic, Category, CauseClass, Change, Class, Detector, Impact, Meta, Sentence};
@@ -39,13 +40,17 @@ static META: Meta = Meta {
 };
 
 static LATENCY: Class =
-    Class::new("latency", &META, CauseClass::Unknown, latency).of(Change::Own).explained_by_outage();
-static LATENCY_OF_VENDOR: Class =
-    Class::new("latency", &META, CauseClass::VendorChanged, latency).of(Change::OfVendor).explained_by_outage();
+    Class::new("latency", &META, CauseClass::Unknown, latency).of(Change::Own).explained_by_outage().if_it_lasts();
+static LATENCY_OF_VENDOR: Class = Class::new("latency", &META, CauseClass::VendorChanged, latency)
+    .of(Change::OfVendor)
+    .explained_by_outage()
+    .if_it_lasts();
 static ANSWERS_FELL: Class =
-    Class::new("bytes_in", &META, CauseClass::Unknown, answers).of(Change::OwnFall).explained_by_outage();
-static ANSWERS_OF_VENDOR: Class =
-    Class::new("bytes_in", &META, CauseClass::VendorChanged, answers).of(Change::OfVendor).explained_by_outage();
+    Class::new("bytes_in", &META, CauseClass::Unknown, answers).of(Change::OwnFall).explained_by_outage().if_it_lasts();
+static ANSWERS_OF_VENDOR: Class = Class::new("bytes_in", &META, CauseClass::VendorChanged, answers)
+    .of(Change::OfVendor)
+    .explained_by_outage()
+    .if_it_lasts();
 static DENIED: Class = Class::new("denied", &META, CauseClass::VendorChanged, |of| {
     shifted(of, &format!("{} had more calls denied by {} than usual", of.who(), of.whom()))
 })
@@ -55,18 +60,20 @@ static CLIENT_ERROR: Class = Class::new("client_error", &META, CauseClass::Vendo
     shifted(of, &format!("{} met more client errors at {} than usual", of.who(), of.whom()))
 })
 .of(Change::OfVendor)
-.explained_by_outage();
+.explained_by_outage()
+.if_it_lasts();
 static THROTTLED: Class = Class::new("throttled", &META, CauseClass::VendorChanged, |of| {
     shifted(of, &format!("{} had more calls throttled by {} than usual", of.who(), of.whom()))
 })
 .of(Change::OfVendor)
-.explained_by_outage();
+.explained_by_outage()
+.if_it_lasts();
 static SERVER_ERROR: Class = Class::new("server_error", &META, CauseClass::VendorChanged, |of| {
     shifted(of, &format!("{} met more server errors at {} than usual", of.who(), of.whom()))
 })
 .of(Change::OfVendor)
 .explained_by_outage()
-.awaiting_outage();
+.if_it_lasts();
 
 /// A vendor answers differently.
 pub(super) struct VendorDrift;

@@ -78,6 +78,8 @@ pub struct EntityState<P = ()> {
     endpoints: Vec<(Name, CountWindows)>,
     /// What an alert names.
     pub trail: Trail,
+    /// The bucket of its first call since it is remembered.
+    pub since: i64,
     /// The newest bucket with a call.
     pub last_seen: i64,
     /// What detectors remember.
@@ -92,6 +94,7 @@ impl<P: Part> EntityState<P> {
             windows: Windows::default(),
             endpoints: Vec::new(),
             trail: Trail::default(),
+            since: bucket,
             last_seen: bucket,
             part: P::default(),
         }

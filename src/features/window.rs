@@ -110,6 +110,12 @@ impl Windows {
         self.slots(&WINDOWS[window], bucket).iter().map(|(_, values)| values[column as usize]).sum()
     }
 
+    /// The buckets with calls of a window (index in [`WINDOWS`]) that ends with `bucket`, oldest first; of the two long windows the hours,
+    /// each with its number.
+    pub fn parts(&self, window: usize, bucket: i64) -> &[(i64, FeatureVector)] {
+        self.slots(&WINDOWS[window], bucket)
+    }
+
     fn slots(&self, window: &Window, bucket: i64) -> &[(i64, FeatureVector)] {
         let (slots, first) = if window.is_hourly {
             (&self.hours, window.first_hour(bucket))

@@ -16,7 +16,7 @@ use super::dispersion::UNKNOWN_DISPERSION;
 use super::leak::{LEAKING, LeakBaseline};
 use super::peak::Peaks;
 use super::seasonality::Seasonality;
-use super::statistic::{Kind, MIX_WINDOWS, Observation, Test, tests_at};
+use super::statistic::{Kind, MIN_COUNT, MIX_WINDOWS, Observation, Test, crowding, tests_at};
 use crate::calls::Name;
 use crate::features::{Column, Entity, EntityId, EntityState, HOUR, Level, WINDOWS, WindowSums};
 
@@ -229,7 +229,8 @@ pub fn judge_all<P>(of: Snapshot<'_, P>, by: Expected<'_>) -> Vec<Verdict> {
 fn verdicts<P>(of: Snapshot<'_, P>, by: Expected<'_>, is_gated: bool) -> Vec<Verdict> {
     let known = by.baseline.filter(|baseline| baseline.is_known);
     let seasonality = known.and_then(|known| known.seasonality.as_ref());
-    let mix = known.map(|known| most_surprising_endpoints(of, known, is_gated)).unwrap_or_default();
+    let mut crowding = Crowding { of, seasonality, known: [None; WINDOWS.len()] };
+    let mix = known.map(|known| most_surprising_endpoints(of, known, &mut crowding, is_gated)).unwrap_or_default();
     let borrowed = by.level.usual_dispersion.get(by.peers).or(by.level.usual_dispersion.first());
     let mut verdicts = Vec::new();
     for (index, test) in tests_at(of.state.entity.level).iter().enumerate() {
@@ -262,13 +263,34 @@ fn verdicts<P>(of: Snapshot<'_, P>, by: Expected<'_>, is_gated: bool) -> Vec<Ver
             if let (Kind::Mean(residual, _), None) = (kind, known) {
                 dispersion += by.between.get(quantity_of(residual)).copied().unwrap_or_default();
             }
-            (seen.z(kind, dispersion), None)
+            let independent = match kind {
+                Kind::Count(..) | Kind::Mean(..) => seen.thinned(crowding.at(test.window)),
+                Kind::Volume | Kind::Mix | Kind::Largest(..) => seen,
+            };
+            (independent.z(kind, dispersion), None)
         };
         let tail = by.level.tails.get(index).and_then(Option::as_ref);
         let p_value = if is_worth_reporting { p_value(tail, z) } else { 1.0 };
         verdicts.push(Verdict { test, seen, z, p_value, endpoint });
     }
     verdicts
+}
+
+/// How crowded the calls of each window are, of an entity whose calls are expected by the clock: worked out where a test asks, as few do.
+struct Crowding<'a, P> {
+    of: Snapshot<'a, P>,
+    seasonality: Option<&'a Seasonality>,
+    known: [Option<f64>; WINDOWS.len()],
+}
+
+impl<P> Crowding<'_, P> {
+    fn at(&mut self, window: usize) -> f64 {
+        let Self { of, seasonality, known } = self;
+        *known[window].get_or_insert_with(|| {
+            let expected = |clock: &&Seasonality| clock.expected(of.usual_bucket, WINDOWS[window].length(of.bucket));
+            seasonality.as_ref().map(expected).map_or(1.0, |expected| crowding(of.calls(window), expected))
+        })
+    }
 }
 
 fn quantity_of(residual: Column) -> usize {
@@ -284,6 +306,7 @@ fn quantity_of(residual: Column) -> usize {
 fn most_surprising_endpoints<'a, P>(
     of: Snapshot<'a, P>,
     known: &Baseline,
+    crowding: &mut Crowding<'a, P>,
     is_gated: bool,
 ) -> [(Observation, f64, Option<&'a Name>); WINDOWS.len()] {
     let mut most = [(Observation::default(), 0.0, None); WINDOWS.len()];
@@ -293,10 +316,10 @@ fn most_surprising_endpoints<'a, P>(
         let Some((_, baseline)) = baselines.next_if(|(name, _)| name == endpoint) else { continue };
         for window in MIX_WINDOWS {
             let seen = of.of_share(counts.count(window, of.bucket), baseline.share, window);
-            if seen.observed <= seen.against || (is_gated && !seen.is_large_count()) {
+            if seen.observed <= seen.against || (is_gated && !seen.is_large_count(MIN_COUNT)) {
                 continue;
             }
-            let z = seen.z(Kind::Mix, f64::from(baseline.dispersion[window]));
+            let z = seen.thinned(crowding.at(window)).z(Kind::Mix, f64::from(baseline.dispersion[window]));
             if z > most[window].1 {
                 most[window] = (seen, z, Some(endpoint));
             }

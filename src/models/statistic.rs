@@ -46,7 +46,7 @@ pub struct Statistic {
     pub of_vendor: bool,
     /// Whether it joins the entity's fused score. Pure scale does not: that is what campaigns look like.
     pub fused: bool,
-    /// Of a mean: the least rise and the least fall (ln of the ratio) that are worth anybody's time.
+    /// The least that is worth anybody's time: of a mean the rise and the fall (ln of the ratio), of a count how many above the expectation.
     pub least: [f64; 2],
 }
 
@@ -65,6 +65,9 @@ const EVERY: &[Level] = &[Pair, Credential, Vendor, VendorEndpoint];
 const RISE_ONLY: [f64; 2] = [LN_1_2, f64::INFINITY];
 const RISE_OR_COLLAPSE: [f64; 2] = [LN_1_3, std::f64::consts::LN_2];
 const ANY: [f64; 2] = [0.0, 0.0];
+/// Some failures are in every log; of server errors fewer are a finding, since what passes within minutes never pages (`detect`).
+const COUNT: [f64; 2] = [MIN_COUNT, f64::INFINITY];
+const FEW: [f64; 2] = [5.0, f64::INFINITY];
 const LN_1_2: f64 = 0.182_321_556_793_954_6;
 const LN_1_3: f64 = 0.262_364_264_467_491_06;
 const SHARED: &[Level] = &[Pair, Vendor, VendorEndpoint];
@@ -76,18 +79,18 @@ pub const STATISTICS: &[Statistic] = &[
     Statistic { name: "bytes_out", says: "request size", kind: Kind::Mean(Column::BytesOutResidual, Column::BytesOutCount), windows: ALL, levels: OWN, of_vendor: false, fused: true, least: RISE_ONLY },
     Statistic { name: "bytes_in", says: "answer size", kind: Kind::Mean(Column::BytesInResidual, Column::BytesInCount), windows: ALL, levels: EVERY, of_vendor: true, fused: true, least: RISE_OR_COLLAPSE },
     Statistic { name: "latency", says: "latency", kind: Kind::Mean(Column::LatencyResidual, Column::LatencyCount), windows: ALL, levels: SHARED, of_vendor: true, fused: true, least: RISE_ONLY },
-    Statistic { name: "denied", says: "denied calls", kind: Kind::Count(Column::Denied, Column::DeniedExpected), windows: TO_SIX_HOURS, levels: EVERY, of_vendor: true, fused: true, least: ANY },
-    Statistic { name: "client_error", says: "client errors", kind: Kind::Count(Column::ClientError, Column::ClientErrorExpected), windows: TO_SIX_HOURS, levels: EVERY, of_vendor: true, fused: true, least: ANY },
-    Statistic { name: "throttled", says: "throttled calls", kind: Kind::Count(Column::Throttled, Column::ThrottledExpected), windows: TO_SIX_HOURS, levels: EVERY, of_vendor: true, fused: true, least: ANY },
-    Statistic { name: "server_error", says: "server errors", kind: Kind::Count(Column::ServerError, Column::ServerErrorExpected), windows: TO_SIX_HOURS, levels: EVERY, of_vendor: true, fused: true, least: ANY },
-    Statistic { name: "endpoint_mix", says: "calls of an endpoint", kind: Kind::Mix, windows: MIX, levels: &[Pair], of_vendor: false, fused: true, least: ANY },
+    Statistic { name: "denied", says: "denied calls", kind: Kind::Count(Column::Denied, Column::DeniedExpected), windows: TO_SIX_HOURS, levels: EVERY, of_vendor: true, fused: true, least: COUNT },
+    Statistic { name: "client_error", says: "client errors", kind: Kind::Count(Column::ClientError, Column::ClientErrorExpected), windows: TO_SIX_HOURS, levels: EVERY, of_vendor: true, fused: true, least: COUNT },
+    Statistic { name: "throttled", says: "throttled calls", kind: Kind::Count(Column::Throttled, Column::ThrottledExpected), windows: TO_SIX_HOURS, levels: EVERY, of_vendor: true, fused: true, least: COUNT },
+    Statistic { name: "server_error", says: "server errors", kind: Kind::Count(Column::ServerError, Column::ServerErrorExpected), windows: TO_SIX_HOURS, levels: EVERY, of_vendor: true, fused: true, least: FEW },
+    Statistic { name: "endpoint_mix", says: "calls of an endpoint", kind: Kind::Mix, windows: MIX, levels: &[Pair], of_vendor: false, fused: true, least: COUNT },
     Statistic { name: "bytes_out_max", says: "largest request", kind: Kind::Largest(Column::BytesOutResidualMax, Column::BytesOutCount, Column::BytesOutMax), windows: NOW, levels: OWN, of_vendor: false, fused: true, least: ANY },
     Statistic { name: "bytes_in_max", says: "largest answer", kind: Kind::Largest(Column::BytesInResidualMax, Column::BytesInCount, Column::BytesInMax), windows: NOW, levels: OWN, of_vendor: false, fused: true, least: ANY },
 ];
 
 /// Least effects worth a page: failures or an endpoint's calls above expectation and against it, shift of a mean in deviations
 /// of a call, bytes of one call.
-const MIN_COUNT: f64 = 8.0;
+pub const MIN_COUNT: f64 = 8.0;
 const MIN_RATIO: f64 = 1.5;
 const MIN_SHIFT: f64 = 0.25;
 const MIN_BYTES: i64 = 1 << 20;
@@ -95,6 +98,8 @@ const MIN_BYTES: i64 = 1 << 20;
 pub const MIN_VOLUME: f64 = 20.0;
 /// Times the expectation from which volume by itself is looked at.
 pub const MIN_VOLUME_RATIO: f64 = 3.0;
+/// Calls beside the expected ones that are no crowd: of a pair that hardly calls, a few more are.
+const CROWD: f64 = 5.0;
 /// Nothing is expected less often than this, over any window.
 const MIN_EXPECTED: f64 = 1e-4;
 /// Wider than any z that is told apart from another.
@@ -182,6 +187,11 @@ impl Observation {
         }
     }
 
+    /// What is left of it where calls come `crowding` at a time: so many fewer are independent of one another.
+    pub fn thinned(self, crowding: f64) -> Self {
+        Self { observed: self.observed / crowding, against: self.against / crowding, ..self }
+    }
+
     /// How far from usual, about standard normal in the middle; `dispersion` is the entity's own dispersion.
     pub fn z(self, kind: Kind, dispersion: f64) -> f64 {
         let z = match kind {
@@ -200,7 +210,7 @@ impl Observation {
     pub fn is_reportable(self, statistic: &Statistic) -> bool {
         match statistic.kind {
             Kind::Volume => self.observed >= MIN_VOLUME && self.observed >= MIN_VOLUME_RATIO * self.against,
-            Kind::Count(..) | Kind::Mix => self.is_large_count(),
+            Kind::Count(..) | Kind::Mix => self.is_large_count(statistic.least[0]),
             Kind::Mean(..) => {
                 let [rise, fall] = statistic.least;
                 let is_ratio = self.shift >= rise * self.against || -self.shift >= fall * self.against;
@@ -210,9 +220,9 @@ impl Observation {
         }
     }
 
-    /// Whether a count is so far above its expectation that it is worth anybody's time.
-    pub fn is_large_count(&self) -> bool {
-        self.observed - self.against >= MIN_COUNT && self.observed >= MIN_RATIO * self.against
+    /// Whether a count is so far above its expectation, by `least` and by its ratio, that it is worth anybody's time.
+    pub fn is_large_count(&self, least: f64) -> bool {
+        self.observed - self.against >= least && self.observed >= MIN_RATIO * self.against
     }
 
     /// Size of the effect with its sign: ln of the ratio of counts, or deviations of a call.
@@ -229,6 +239,13 @@ impl Observation {
             Kind::Largest(..) => self.observed,
         }
     }
+}
+
+/// Calls of a window for one that is expected, at least 1: the size of the clusters that calls come in. A job with four times its work does
+/// not meet four times as many independent things: it asks the same four times, and shares and means vary as if it had called once
+/// (a compound Poisson process; McCullagh & Nelder 1989, section 6.2, on clustering).
+pub fn crowding(calls: f64, expected: f64) -> f64 {
+    ((calls + CROWD) / (expected + CROWD)).max(1.0)
 }
 
 /// The logarithms of ratios beside a quantity's residuals.

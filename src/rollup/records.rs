@@ -52,6 +52,7 @@ mod tests {
             tokens_out: None,
             cost: None,
             latency_ms: None,
+            release: 0,
             is_resent: false,
             trace_id: None,
             record: NonZeroU64::new(record),

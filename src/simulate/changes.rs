@@ -33,6 +33,8 @@ pub(super) struct Today {
     pub(super) conditions: Vec<VendorConditions>,
     /// Periods with more calls than usual.
     pub(super) boosts: Vec<Boost>,
+    /// Calls that a release's vendor refuses.
+    pub(super) refusals: Vec<Refusals>,
     /// Debugging by hand: caller, bucket.
     pub(super) debugging: Vec<(usize, usize)>,
     pub(super) labels: Vec<Label>,
@@ -54,6 +56,14 @@ pub(super) struct Boost {
     pub(super) from: usize,
     pub(super) to: usize,
     pub(super) factor: f64,
+}
+
+/// A share of a pair's calls that is refused, for some buckets of today.
+pub(super) struct Refusals {
+    pub(super) caller: usize,
+    pub(super) pair: usize,
+    pub(super) buckets: std::ops::Range<usize>,
+    pub(super) share: f64,
 }
 
 impl Company {
@@ -86,6 +96,7 @@ impl Company {
             is_day_off: false,
             conditions: Vec::new(),
             boosts: Vec::new(),
+            refusals: Vec::new(),
             debugging: Vec::new(),
             labels: Vec::new(),
         };
@@ -146,6 +157,7 @@ impl Company {
         episode("vendor brownout: slow", variability.brownouts, 2..9, 3.0, 0.004);
         episode("vendor's burst of server errors", variability.error_bursts, 1..5, 1.2, 0.3);
         episode("vendor outage", variability.outages, 3..19, 5.0, 0.85);
+        episode("vendor slow for a quarter of an hour", variability.slow_quarters, 3..4, 2.0, 0.0);
         conditions
     }
 
@@ -177,6 +189,12 @@ impl Company {
             caller.changed_at = at;
             let what = release(random, caller, pair);
             today.label(what, after, &caller.name, if what == "release" { "" } else { host }, "");
+            if !caller.kind.is_batch() && random.r#gen::<f64>() < variability.failing_releases {
+                let buckets = at..at + random.gen_range(12..24);
+                today.label("release with some errors at one vendor", buckets.clone(), &caller.name, host, "");
+                let share = random.gen_range(0.03..0.1);
+                today.refusals.push(Refusals { caller: number, pair, buckets, share });
+            }
         } else if happens(variability.new_pods) {
             caller.before = Some(caller.setup.clone());
             caller.changed_at = at;
@@ -203,6 +221,9 @@ impl Company {
             today.label("debugging by hand", at..at + 6, &caller.name, host, "");
         } else if happens(variability.silences) {
             caller.silent_until = today.day + SILENCE_DAYS;
+        } else if caller.kind.is_batch() && happens(variability.job_peaks) {
+            today.boost(number, None, 0..BUCKETS, random.gen_range(3.0..6.0));
+            today.label("a job's peak", 0..BUCKETS, &caller.name, "", "");
         }
     }
 }

@@ -81,12 +81,16 @@ pub struct Variability {
     pub month_end_peak: f64,
     /// Releases per caller and working day.
     pub releases: f64,
+    /// Share of releases after which a few percent of the calls to one vendor are refused, for one to two hours.
+    pub failing_releases: f64,
     /// Restarts on other pods, per caller and day.
     pub new_pods: f64,
     /// Campaigns (5 to 14 times the calls for 1 to 4 hours), per caller and day.
     pub campaigns: f64,
     /// Backfills, per batch job and day.
     pub backfills: f64,
+    /// Nights with three to six times the work, per batch job and day.
+    pub job_peaks: f64,
     /// Planned key rotations, per caller and working day.
     pub key_rotations: f64,
     /// Debugging by hand with curl, per caller and working day.
@@ -97,6 +101,8 @@ pub struct Variability {
     pub new_callers: f64,
     /// Brownouts (slow for 10 to 40 minutes), per vendor and day.
     pub brownouts: f64,
+    /// Quarters of an hour with twice the latency, per vendor and day.
+    pub slow_quarters: f64,
     /// Bursts of server errors (5 to 20 minutes), per vendor and day.
     pub error_bursts: f64,
     /// Outages (15 to 90 minutes), per vendor and day.
@@ -121,14 +127,17 @@ impl Default for Variability {
             growth_a_month: 0.04,
             month_end_peak: 1.8,
             releases: 0.13,
+            failing_releases: 0.1,
             new_pods: 0.04,
             campaigns: 0.006,
             backfills: 0.02,
+            job_peaks: 0.02,
             key_rotations: 0.008,
             debugging: 0.008,
             silences: 0.002,
             new_callers: 0.06,
             brownouts: 0.015,
+            slow_quarters: 0.015,
             error_bursts: 0.01,
             outages: 0.003,
             holidays: 0.02,
@@ -223,7 +232,7 @@ impl Spec {
 
 impl Variability {
     /// Each number with its name and its maximum.
-    fn numbers(&self) -> [(&'static str, f64, f64); 20] {
+    fn numbers(&self) -> [(&'static str, f64, f64); 23] {
         [
             ("level_sigma", self.level_sigma, 2.0),
             ("latency_sigma", self.latency_sigma, 2.0),
@@ -231,14 +240,17 @@ impl Variability {
             ("growth_a_month", self.growth_a_month, 1.0),
             ("month_end_peak", self.month_end_peak, 20.0),
             ("releases", self.releases, 1.0),
+            ("failing_releases", self.failing_releases, 1.0),
             ("new_pods", self.new_pods, 1.0),
             ("campaigns", self.campaigns, 1.0),
             ("backfills", self.backfills, 1.0),
+            ("job_peaks", self.job_peaks, 1.0),
             ("key_rotations", self.key_rotations, 1.0),
             ("debugging", self.debugging, 1.0),
             ("silences", self.silences, 1.0),
             ("new_callers", self.new_callers, 1.0),
             ("brownouts", self.brownouts, 1.0),
+            ("slow_quarters", self.slow_quarters, 1.0),
             ("error_bursts", self.error_bursts, 1.0),
             ("outages", self.outages, 1.0),
             ("holidays", self.holidays, 1.0),

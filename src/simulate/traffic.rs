@@ -8,7 +8,7 @@ use rand::Rng;
 use rand_distr::{Distribution, Exp1};
 
 use super::callers::{BUCKET, BUCKETS, Caller, Kind, Pair};
-use super::changes::{Company, Today, VendorConditions};
+use super::changes::{Company, Refusals, Today, VendorConditions};
 use super::random::{AutoRegressive, Purpose, Random, count, gamma, happens, pareto, spread, stream, weighted};
 use super::vendors::{Endpoint, Vendor};
 
@@ -156,7 +156,12 @@ impl<'a> PairDay<'a> {
         let id = random.r#gen();
         for attempt in 0..=MAX_RETRIES {
             let errors = self.conditions.errors.get(bucket).copied().unwrap_or_default();
-            let status = status(random, endpoint, errors, variability.background_errors);
+            let refused = self.refused(bucket);
+            let status = if refused > 0.0 && happens(random, refused) {
+                422
+            } else {
+                status(random, endpoint, errors, variability.background_errors)
+            };
             let bytes_in = match status {
                 200..=299 => endpoint.response.draw(random, pair.size_factor, is_regular),
                 _ => 120 + u64::from(status) % 90,
@@ -184,6 +189,12 @@ impl<'a> PairDay<'a> {
             let pause: f64 = Exp1.sample(random);
             time += latency as i64 + ((0.5 + pause) * f64::from(1 << attempt) * 1e6) as i64;
         }
+    }
+
+    /// Share of the calls in a bucket that the vendor refuses since a release.
+    fn refused(&self, bucket: usize) -> f64 {
+        let is_this = |of: &&Refusals| of.caller == self.number && of.pair == self.pair && of.buckets.contains(&bucket);
+        self.today.refusals.iter().find(is_this).map_or(0.0, |of| of.share)
     }
 
     /// Draws a latency, microseconds.

@@ -31,7 +31,17 @@ use crate::rollup::{BUCKETS_PER_DAY, Rollup, Row, bucket_of, bucket_start, day_o
 const START: &str = "start";
 const TRACE_ID: &str = "trace_id";
 /// Columns that came later: rollups of before have none, which reads as nothing seen.
-const LATER: [&str; 7] = ["credential_kind", "api_version", "sent", "received", "redirect", "latency_ms_max", "resent"];
+const LATER: [&str; 9] = [
+    "credential_kind",
+    "api_version",
+    "sent",
+    "received",
+    "redirect",
+    "latency_ms_max",
+    "resent",
+    "release_min",
+    "release_max",
+];
 
 /// Why rollups cannot be kept or read.
 #[derive(Debug, Error)]

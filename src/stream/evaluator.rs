@@ -17,7 +17,7 @@ use crate::alerts::{Alert, IncidentStore, Severity, severity};
 use crate::calls::View;
 use crate::detect::{
     self, AuditMemory, Budget, Candidate, Changes, Company, Context, Evaluated, Explanations, Finding, Memories,
-    Models, Novelties, OpenIncidents, State, Store, Subject, unusual,
+    Models, Novelties, OpenIncidents, Releases, State, Store, Subject, unusual,
 };
 use crate::features::{DAY, Entity, EntityId, FeatureVector, Level, WindowSums};
 use crate::models::audit;
@@ -42,6 +42,7 @@ pub(super) struct Memory {
     audit: AuditMemory,
     changes: Changes,
     company: Company,
+    releases: Releases,
     explanations: Explanations,
     incidents: IncidentStore,
     /// What single detectors remember.
@@ -81,13 +82,13 @@ impl By {
     fn context<'a>(
         &'a self,
         store: &'a Store,
-        company: &'a Company,
+        (company, releases): (&'a Company, &'a Releases),
         incidents: &'a IncidentStore,
         (bucket, time): (i64, i64),
     ) -> Context<'a> {
         let Self { bundle, models, budget, .. } = self;
         let rules = self.rules.as_deref();
-        Context { bundle, models, budget: *budget, store, company, rules, incidents, bucket, time }
+        Context { bundle, models, budget: *budget, store, company, releases, rules, incidents, bucket, time }
     }
 }
 
@@ -161,7 +162,7 @@ impl Reporter<'_> {
         }
         let [caller, vendor] = [candidate.entity.caller.as_str(), candidate.entity.vendor.as_str()];
         let is_declared = settings.campaigns.iter().any(|campaign| campaign.covers(caller, vendor, time));
-        self.explanations.apply(&mut candidate, is_declared, bucket, time);
+        self.explanations.apply(&mut candidate, is_declared, bucket);
         let Candidate { rate, share, .. } = candidate;
         let severity = match (candidate.pages, candidate.details.likely) {
             (true, _) => severity(rate.min(share), share, candidate.class.detector.impact).max(Severity::Medium),
@@ -226,21 +227,25 @@ impl Evaluator {
         let time = bucket_start(bucket + 1) + self.by.settings.lateness_micros();
         alerts.extend(self.memory.incidents.close(time));
         self.forget(bucket, time);
+        self.memory.releases.note(rows, bucket);
         self.memory.company.hear(rows, &self.by.bundle.baselines, bucket);
         let touched = self.add(bucket, rows, vectors);
         self.memory.company.observe(&self.memory.store, &self.by.bundle.baselines, bucket);
         let judged = self.judge_all(&touched, bucket);
         self.memory.explanations.outages.observe(&self.memory.store, bucket);
 
-        let Memory { store, novelties, audit, company, explanations, incidents, detectors, .. } = &mut self.memory;
+        let Memory { store, novelties, audit, company, releases, explanations, incidents, detectors, .. } =
+            &mut self.memory;
         let now = (bucket, time);
-        let mut candidates = detect::close(&self.by.context(store, company, incidents, now), rows, detectors);
+        let mut candidates =
+            detect::close(&self.by.context(store, (company, releases), incidents, now), rows, detectors);
         // Novelties were looked for minute by minute; a beacon takes the whole bucket.
         let beacons: Vec<_> = rows.iter().filter_map(|row| novelties.beacon(row, &self.by.bundle)).collect();
         candidates.extend(beacons.iter().filter_map(|new| novelties.evaluate(new, &self.by.bundle, self.by.budget)));
         let mut reporter = Reporter { by: &self.by, store, explanations, incidents, bucket, time };
         candidates.into_iter().for_each(|candidate| reporter.report(candidate));
-        let found = audit.evaluate(&self.by.context(store, company, reporter.incidents, now), &audit::rows(rows));
+        let found =
+            audit.evaluate(&self.by.context(store, (company, releases), reporter.incidents, now), &audit::rows(rows));
         found.into_iter().for_each(|candidate| reporter.report(candidate));
 
         for (index, judged) in judged {
@@ -260,8 +265,9 @@ impl Evaluator {
     /// judged, so records of the time before may still come.
     pub fn tick(&mut self, heard: &BTreeMap<View, i64>, bucket: i64) -> Vec<Alert> {
         let time = bucket_start(bucket + 1) + self.by.settings.lateness_micros();
-        let Memory { store, company, explanations, incidents, detectors, .. } = &mut self.memory;
-        let candidates = detect::tick(&self.by.context(store, company, incidents, (bucket, time)), heard, detectors);
+        let Memory { store, company, releases, explanations, incidents, detectors, .. } = &mut self.memory;
+        let candidates =
+            detect::tick(&self.by.context(store, (company, releases), incidents, (bucket, time)), heard, detectors);
         let mut reporter = Reporter { by: &self.by, store, explanations, incidents, bucket, time };
         candidates.into_iter().for_each(|candidate| reporter.report(candidate));
         self.memory.incidents.report(time)
@@ -314,7 +320,7 @@ impl Evaluator {
     /// Asks all detectors about an entity.
     fn evaluate_entity(&mut self, index: usize, judged: Judged, bucket: i64, time: i64) {
         let Judged { mut verdicts, row, sums } = judged;
-        let Memory { store, changes, company, explanations, incidents, detectors, .. } = &mut self.memory;
+        let Memory { store, changes, company, releases, explanations, incidents, detectors, .. } = &mut self.memory;
         let bundle = &self.by.bundle;
         let Some(state) = store.at_mut(index) else { return };
         let Some(view) = bundle.views.get(&state.entity.view) else { return };
@@ -336,7 +342,7 @@ impl Evaluator {
         let Some(state) = store.at(index) else { return };
         let (row, hour) = (row.as_deref(), hour.as_ref());
         let entity = Evaluated { state, sums: &sums, baseline, verdicts: &verdicts, p_value, rate, row, hour };
-        let context = self.by.context(store, company, incidents, (bucket, time));
+        let context = self.by.context(store, (company, releases), incidents, (bucket, time));
         let candidates = detect::evaluate(&context, &entity, detectors, &mut parts);
         let (unusual, shift) = unusual(&context, &entity, changes).unzip();
         let mut reporter = Reporter { by: &self.by, store, explanations, incidents, bucket, time };
@@ -353,7 +359,7 @@ impl Evaluator {
     fn forget(&mut self, bucket: i64, time: i64) {
         if cell_of(bucket).is_multiple_of(12) {
             self.memory.changes.forget(time);
-            self.memory.explanations.forget(time);
+            self.memory.releases.forget(bucket);
             for state in self.memory.store.states_mut() {
                 state.part.shifts.forget(time);
                 detect::forget(&mut state.part.parts, time);
