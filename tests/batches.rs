@@ -4,7 +4,7 @@ mod common;
 
 use std::sync::{Arc, OnceLock};
 
-use apiwarden::alerts::Alert;
+use apiwarden::alerts::{Alert, NOTICES_PER_DAY};
 use apiwarden::calls::Calls;
 use apiwarden::stream::{Engine, EngineSettings};
 use common::{bundle, decode, later, with, written};
@@ -13,6 +13,7 @@ use serde_json::Value;
 
 const SETTINGS: EngineSettings = EngineSettings {
     alerts_per_day: common::ALERTS_PER_DAY,
+    notices_per_day: NOTICES_PER_DAY,
     allowed_lateness_seconds: 60,
     is_bounded: false,
     campaigns: Vec::new(),

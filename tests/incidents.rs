@@ -5,12 +5,13 @@ mod common;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use apiwarden::alerts::{Activity, Alert, Severity};
+use apiwarden::alerts::{Activity, Alert, NOTICES_PER_DAY, Severity};
 use apiwarden::stream::{Engine, EngineSettings};
 use common::{bundle, decode, later, logs, with};
 
 const SETTINGS: EngineSettings = EngineSettings {
     alerts_per_day: common::ALERTS_PER_DAY,
+    notices_per_day: NOTICES_PER_DAY,
     allowed_lateness_seconds: 60,
     is_bounded: true,
     campaigns: Vec::new(),

@@ -2,7 +2,7 @@
 
 use apiwarden::alerts::{Activity, Alert, Involved, NoticeKind, Related, Severity, Triaged, to_ocsf};
 use apiwarden::calls::View;
-use apiwarden::detect::{Benign, Category, CauseClass, Contribution, Counterfactual, DETECTORS};
+use apiwarden::detect::{Benign, Category, CauseClass, Contribution, Counterfactual, DETECTORS, Family, Threshold};
 use jsonschema::Validator;
 use proptest::collection::vec;
 use proptest::option;
@@ -99,7 +99,19 @@ fn alert() -> impl Strategy<Value = Alert> {
     let lowered_from = option::of(Just(Severity::High));
     let triaged =
         option::of((0.0..=1.0, lowered_from).prop_map(|(score, lowered_from)| Triaged { score, lowered_from }));
-    let weight = (number(), number(), vec(contribution(), 0..7), any::<u64>(), vec(text(), 0..30), triaged);
+    let thresholds = (number(), number()).prop_map(|(calibrated, in_force)| Threshold {
+        family: Family::Tests,
+        calibrated,
+        in_force,
+    });
+    let weight = (
+        number(),
+        (number(), option::of(thresholds)),
+        vec(contribution(), 0..7),
+        any::<u64>(),
+        vec(text(), 0..30),
+        triaged,
+    );
     let related = (text(), text()).prop_map(|(id, title)| Related { id, title });
     let story = (option::of(counterfactual()), vec(involved(), 0..4), vec(related, 0..3));
     (life, cause, subject, weight, story).prop_map(|(life, cause, subject, weight, story)| {
@@ -107,7 +119,7 @@ fn alert() -> impl Strategy<Value = Alert> {
         let (detector, message, category, technique, view, (cause_class, likely)) = cause;
         let (counterfactual, involved, related) = story;
         let (caller, vendor, hosts, credential, endpoint) = subject;
-        let (p_value, alarms_per_day, contributions, calls, trace_ids, triaged) = weight;
+        let (p_value, (alarms_per_day, threshold), contributions, calls, trace_ids, triaged) = weight;
         Alert {
             id,
             revision,
@@ -132,6 +144,7 @@ fn alert() -> impl Strategy<Value = Alert> {
             endpoint,
             p_value,
             alarms_per_day,
+            threshold,
             contributions,
             counterfactual,
             involved,

@@ -5,7 +5,7 @@ mod common;
 use std::sync::Arc;
 
 use apiwarden::alerts::triage::{Judged, Line, Said, Triage, Verdict};
-use apiwarden::alerts::{Alert, Severity};
+use apiwarden::alerts::{Alert, NOTICES_PER_DAY, Severity};
 use apiwarden::stream::{Engine, EngineSettings};
 use apiwarden::train::triage::learn;
 use common::{bundle, decode, later};
@@ -14,6 +14,7 @@ use common::{bundle, decode, later};
 fn alerts() -> Vec<Alert> {
     let settings = EngineSettings {
         alerts_per_day: common::ALERTS_PER_DAY,
+        notices_per_day: NOTICES_PER_DAY,
         allowed_lateness_seconds: 60,
         is_bounded: true,
         campaigns: Vec::new(),

@@ -10,14 +10,16 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::digest::Withheld;
 use super::{Activity, Alert, Involved, MAX_INVOLVED, Related, Severity};
 use crate::calls::View;
-use crate::detect::{Finding, Subject};
+use crate::detect::{Finding, Share, Subject};
 
 /// Hosts and reasons kept of a part.
 const MAX_MERGED: usize = 12;
-/// Parts kept of an incident; findings of further subjects are merged into the first.
+/// Parts kept of an incident; of further subjects only what is graver, or so many times rarer than all parts, takes the place of the most common.
 const MAX_PARTS: usize = 64;
+const MUCH_RARER: f64 = 10.0;
 
 /// One subject's part: its evidence as an alert, without revision and activity.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -99,6 +101,10 @@ pub(super) struct Incident {
     pub last_seen: i64,
     /// When it was last reported, microseconds since the epoch; `None` before the first time.
     pub reported_at: Option<i64>,
+    /// Until when it was held open though it was quiet, microseconds since the epoch.
+    pub held_until: Option<i64>,
+    /// Findings that joined it because their kind was exhausted.
+    taken_in: u64,
     parts: Vec<Part>,
     related: Vec<Related>,
 }
@@ -115,23 +121,51 @@ impl Incident {
             pages,
             last_seen: finding.time,
             reported_at: None,
+            held_until: None,
+            taken_in: 0,
             related: Vec::new(),
         }
     }
 
+    /// Adds a finding that would be an incident of its own, had its kind not been exhausted. Returns whether there was room.
+    pub fn take_in(
+        &mut self,
+        subject: &Subject,
+        finding: &Finding,
+        severity: Severity,
+        bundle: &str,
+        update_every: i64,
+    ) -> bool {
+        self.taken_in += 1;
+        self.add(subject, finding, severity, bundle, update_every)
+    }
+
     /// Adds a finding to its subject's part, which is new where there is none. The part is reported again where its cause or its subject is new
-    /// here, where the severity rises, and where nothing was reported for `update_every` microseconds.
-    pub fn add(&mut self, subject: &Subject, finding: &Finding, severity: Severity, bundle: &str, update_every: i64) {
+    /// here, where the severity rises, and where nothing was reported for `update_every` microseconds. Returns whether there was room for it.
+    pub fn add(
+        &mut self,
+        subject: &Subject,
+        finding: &Finding,
+        severity: Severity,
+        bundle: &str,
+        update_every: i64,
+    ) -> bool {
         let is_more_severe = severity > self.severity;
         let is_due = self.reported_at.is_none_or(|at| finding.time - at >= update_every);
         self.last_seen = finding.time;
         self.severity = self.severity.max(severity);
-        let index = self.parts.iter().position(|part| part.subject == *subject);
-        match index.or((self.parts.len() >= MAX_PARTS).then_some(0)) {
+        match self.parts.iter().position(|part| part.subject == *subject) {
             Some(index) => {
                 let part = &mut self.parts[index];
                 part.is_unreported |= part.add_causes(finding) || is_more_severe || is_due;
                 merge(&mut part.evidence, finding);
+            }
+            None if self.parts.len() >= MAX_PARTS => {
+                let rates = || self.parts.iter().map(|part| part.evidence.alarms_per_day);
+                let is_much_rarer = finding.alarms_per_day * MUCH_RARER <= rates().fold(f64::INFINITY, f64::min);
+                let most_common = rates().enumerate().skip(1).max_by(|(_, a), (_, b)| a.total_cmp(b));
+                let Some((index, _)) = most_common.filter(|_| is_more_severe || is_much_rarer) else { return false };
+                self.parts[index] = Part::new(&self.id, subject, finding, severity, bundle);
             }
             None => {
                 // What a vendor does to all who call it stands before what one of them showed of it.
@@ -139,6 +173,29 @@ impl Incident {
                 self.parts.insert(index, Part::new(&self.id, subject, finding, severity, bundle));
             }
         }
+        true
+    }
+
+    /// Whether something of it was not reported yet.
+    pub fn is_unreported(&self) -> bool {
+        self.parts.iter().any(|part| part.is_unreported)
+    }
+
+    /// What was not reported yet, and will not be.
+    pub fn withhold(&mut self) -> Vec<Withheld> {
+        let pages = self.pages;
+        let unreported = self.parts.iter_mut().filter(|part| part.is_unreported);
+        let withheld = unreported.map(|part| {
+            part.is_unreported = false;
+            let Alert { view, detector, alarms_per_day, .. } = &part.evidence;
+            Withheld { view: *view, detector: detector.clone(), pages, rate: *alarms_per_day, part: part.involved() }
+        });
+        withheld.collect()
+    }
+
+    /// Whether a subject showed nothing since `time`, microseconds since the epoch.
+    pub fn is_quiet(&self, subject: &Subject, time: i64) -> bool {
+        !self.parts.iter().any(|part| part.subject == *subject && part.evidence.last_seen >= time)
     }
 
     /// One update for each part that has changed since the last, at `time` (microseconds since the epoch).
@@ -174,6 +231,10 @@ impl Incident {
         let involved = [&self.parts[index]].into_iter().chain(others).take(MAX_INVOLVED).map(Part::involved);
         let evidence = &self.parts[index].evidence;
         let likely = evidence.likely.map_or_else(String::new, |likely| format!(" (likely: {})", likely.as_str()));
+        let flood = match self.taken_in {
+            0 => String::new(),
+            taken_in => format!(" (this incident has taken in {taken_in} more of its kind: the budget is spent)"),
+        };
         Alert {
             revision: self.revision,
             activity,
@@ -182,7 +243,7 @@ impl Incident {
             cause_class: self.evidence().map(|evidence| evidence.cause_class).max().unwrap_or_default(),
             involved: involved.collect(),
             related: self.related.clone(),
-            message: format!("{}{likely}", evidence.message),
+            message: format!("{}{likely}{flood}", evidence.message),
             ..evidence.clone()
         }
     }
@@ -195,6 +256,12 @@ impl Incident {
     /// The subjects it involves.
     pub fn subjects(&self) -> impl Iterator<Item = &Subject> {
         self.parts.iter().map(|part| &part.subject)
+    }
+
+    /// The share of the budget that it has spent from, if it pages and there is one.
+    pub fn share(&self) -> Option<Share> {
+        let opened_by = &self.parts.first().filter(|_| self.pages)?.evidence;
+        opened_by.threshold.map(|threshold| (opened_by.view, threshold.family))
     }
 
     /// Whether it involves a single subject.
@@ -280,6 +347,7 @@ fn evidence(id: &str, subject: &Subject, finding: &Finding, severity: Severity, 
         endpoint: finding.endpoint.clone(),
         p_value: finding.p_value,
         alarms_per_day: finding.alarms_per_day,
+        threshold: finding.threshold,
         contributions: finding.contributions.clone(),
         counterfactual: finding.counterfactual.clone(),
         involved: Vec::new(),
@@ -301,6 +369,7 @@ fn merge(evidence: &mut Alert, finding: &Finding) {
     if finding.alarms_per_day < evidence.alarms_per_day {
         evidence.alarms_per_day = finding.alarms_per_day;
         evidence.p_value = finding.p_value;
+        evidence.threshold = finding.threshold;
         if class >= evidence.cause_class {
             evidence.message.clone_from(&finding.message);
             evidence.counterfactual.clone_from(&finding.counterfactual);

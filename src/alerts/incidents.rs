@@ -8,6 +8,9 @@
 //! A notice that escalates to a page is closed, and the page is an incident of its own that references it: whoever counts pages counts it.
 //! Whatever was reported ends with a close.
 //!
+//! What would open a page when its kind is exhausted joins the incident that takes in such (`floods`). A notice beyond the notices of a
+//! day is counted for the digest (`digest`), and stays an incident: it is reported when there is room, closed only if it was, and escalates like any.
+//!
 //! Not here: the content of an incident (`incident`), and what makes a correlation key (`correlation`).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,11 +18,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::correlation::CorrelationKey;
+use super::digest::{Digest, Withheld};
+use super::floods::Floods;
 use super::incident::Incident;
 use super::{Alert, Severity};
 use crate::calls::View;
-use crate::detect::{Finding, OpenIncidents, Subject};
+use crate::detect::{Budget, Finding, OpenIncidents, Share, Subject};
 use crate::models::novelty::INCIDENT;
+use crate::models::pacing::Pacer;
 
 /// Longest time without an update while an incident lasts, microseconds.
 const UPDATE_EVERY: i64 = INCIDENT;
@@ -68,9 +74,27 @@ pub struct IncidentStore {
     unreported: BTreeSet<u64>,
     /// Reported incidents that end before they are quiet: notices that have escalated to pages, and what was taken back, with the reason.
     ended: Vec<(Incident, Option<String>)>,
+    floods: Floods,
+    digest: Digest,
 }
 
 impl IncidentStore {
+    /// Keeps to a budget of pages, and to so many steps of notices a day, from now on.
+    pub fn keep_to(&mut self, budget: Budget, notices_per_day: u32) {
+        self.floods.keep_to(budget);
+        self.digest.keep_to(notices_per_day);
+    }
+
+    /// How pages keep to the budget.
+    pub fn pacer(&self) -> &Pacer<Share> {
+        self.floods.pacer()
+    }
+
+    /// Lets time go on to `time`, microseconds since the epoch: budgets are earned by it.
+    pub fn advance(&mut self, time: i64) {
+        self.floods.advance(time);
+    }
+
     /// Adds a finding to an incident: the one that its novelty correlates with, else its subject's, else one that its credential or caller
     /// correlates with, else a new one. `bundle` is the version of the model bundle.
     pub fn add(&mut self, subject: &Subject, finding: &Finding, severity: Severity, bundle: &str) {
@@ -81,14 +105,23 @@ impl IncidentStore {
             .correlated(novelty.as_slice(), finding.time)
             .or_else(|| self.open.get(subject).copied().filter(|number| !pages || self.pages(*number)))
             .or_else(|| self.correlated(&keys, finding.time));
-        let number = match number {
-            Some(number) => {
-                if let Some(incident) = self.incidents.get_mut(&number) {
-                    incident.add(subject, finding, severity, bundle, UPDATE_EVERY);
+        let flood = || self.floods.incident_for(subject, finding).filter(|_| pages);
+        let number = match number.map(|own| (own, false)).or_else(|| flood().map(|flood| (flood, true))) {
+            Some((number, is_flood)) => {
+                let incident = self.incidents.get_mut(&number);
+                let add = if is_flood { Incident::take_in } else { Incident::add };
+                if incident.is_some_and(|incident| !add(incident, subject, finding, severity, bundle, UPDATE_EVERY)) {
+                    self.digest.withhold(Withheld::of(subject, finding, pages), finding.time);
                 }
                 number
             }
-            None => self.open_incident(subject, finding, severity, bundle),
+            None => {
+                let number = self.open_incident(subject, finding, severity, bundle);
+                if pages {
+                    self.floods.opened(subject, finding, number);
+                }
+                number
+            }
         };
         self.unreported.insert(number);
         self.make_linkable(number, subject, finding);
@@ -172,9 +205,26 @@ impl IncidentStore {
         });
         let mut alerts: Vec<Alert> = ended.collect();
         for number in std::mem::take(&mut self.unreported) {
-            alerts.extend(self.incidents.get_mut(&number).map(|incident| incident.report(time)).into_iter().flatten());
+            let Some(incident) = self.incidents.get_mut(&number).filter(|incident| incident.is_unreported()) else {
+                continue;
+            };
+            if incident.pages || self.digest.admits(time) {
+                alerts.extend(incident.report(time));
+            } else {
+                incident.withhold().into_iter().for_each(|one| self.digest.withhold(one, time));
+            }
         }
         alerts
+    }
+
+    /// The digests of an hour that was over before `time`, microseconds since the epoch.
+    pub fn digest(&mut self, time: i64, bundle: &str) -> Vec<Alert> {
+        self.digest.due(time, bundle)
+    }
+
+    /// The digest of what was withheld last, at `time`: nothing follows.
+    pub fn last_digest(&mut self, time: i64, bundle: &str) -> Vec<Alert> {
+        self.digest.finish(time, bundle)
     }
 
     /// Ends a subject's incident, for a reason in words. One that other subjects have joined goes on.
@@ -185,7 +235,11 @@ impl IncidentStore {
         }
         self.open.retain(|_, open| *open != number);
         self.unreported.remove(&number);
-        if let Some(incident) = self.incidents.remove(&number).filter(|incident| incident.reported_at.is_some()) {
+        let Some(incident) = self.incidents.remove(&number) else { return };
+        if let Some(share) = incident.share() {
+            self.floods.taken_back(share);
+        }
+        if incident.reported_at.is_some() {
             self.ended.push((incident, Some(why.to_owned())));
         }
     }
@@ -193,14 +247,28 @@ impl IncidentStore {
     /// Closes incidents that have been quiet for six hours at `time` (microseconds since the epoch), the longest quiet first.
     pub fn close(&mut self, time: i64) -> Vec<Alert> {
         let mut closed = Vec::new();
-        self.incidents.retain(|_, incident| {
-            let is_open = time - incident.last_seen <= INCIDENT;
-            if !is_open {
-                closed.push(incident.close(incident.last_seen + INCIDENT));
+        let before = self.incidents.len();
+        self.incidents.retain(|number, incident| {
+            if time - incident.last_seen <= INCIDENT {
+                return true;
             }
-            is_open
+            if self.floods.holds(*number) {
+                incident.held_until = Some(time);
+                return true;
+            }
+            if incident.reported_at.is_some() {
+                let quiet_at = incident.last_seen + INCIDENT;
+                closed.push(incident.close(incident.held_until.map_or(quiet_at, |held| held.max(quiet_at))));
+            }
+            false
         });
-        if !closed.is_empty() {
+        // Who was taken in by a flood is no part of what others do later.
+        self.open.retain(|subject, number| {
+            let is_over = || self.incidents.get(number).is_none_or(|flood| flood.is_quiet(subject, time - INCIDENT));
+            !self.floods.takes_in(*number) || !is_over()
+        });
+        if self.incidents.len() < before {
+            self.floods.forget(|number| self.incidents.contains_key(&number));
             self.open.retain(|_, number| self.incidents.contains_key(number));
             self.linkable.retain(|_, numbers| {
                 numbers.retain(|number| self.incidents.get(number).is_some_and(Incident::has_room_for_links));
@@ -237,7 +305,7 @@ impl OpenIncidents for IncidentStore {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::collection::vec;
     use proptest::option;
     use proptest::prelude::*;
@@ -248,14 +316,14 @@ mod tests {
     use crate::calls::View;
     use crate::detect::{Contribution, class_of};
 
-    const HOUR: i64 = 3_600_000_000;
+    pub(in crate::alerts) const HOUR: i64 = 3_600_000_000;
 
-    fn subject(caller: &str, vendor: &str) -> Subject {
+    pub(in crate::alerts) fn subject(caller: &str, vendor: &str) -> Subject {
         let vendor = vendor.to_owned();
         Subject { view: View::Egress, vendor, account: String::new(), caller: caller.to_owned(), rule: String::new() }
     }
 
-    fn finding(name: &'static str, time: i64) -> Finding {
+    pub(in crate::alerts) fn finding(name: &'static str, time: i64) -> Finding {
         Finding {
             class: class_of(View::Egress, name, true, false).unwrap(),
             time,
@@ -263,6 +331,7 @@ mod tests {
             last_seen: time,
             alarms_per_day: 0.1,
             p_value: 0.01,
+            threshold: None,
             message: name.to_owned(),
             contributions: Vec::new(),
             counterfactual: None,

@@ -10,6 +10,8 @@ pub mod triage;
 
 mod card;
 mod correlation;
+mod digest;
+mod floods;
 mod incident;
 mod incidents;
 mod ocsf;
@@ -21,10 +23,11 @@ mod severity;
 use serde::{Deserialize, Serialize};
 
 use crate::calls::View;
-use crate::detect::{Benign, Category, CauseClass, Contribution, Counterfactual};
+use crate::detect::{Benign, Category, CauseClass, Contribution, Counterfactual, Threshold};
 
 pub use card::{Style, card};
 pub(crate) use card::{printable, printable_lines};
+pub use digest::NOTICES_PER_DAY;
 pub use incidents::IncidentStore;
 pub use ocsf::to_ocsf;
 pub use reading::from_ocsf;
@@ -160,6 +163,8 @@ pub struct Alert {
     pub p_value: f64,
     /// Alarms a day expected at this level, over all entities.
     pub alarms_per_day: f64,
+    /// Up to which rate it would page; `None` for what spends no budget.
+    pub threshold: Option<Threshold>,
     /// Reasons, strongest first.
     pub contributions: Vec<Contribution>,
     /// The contributions without which the window would be usual.

@@ -11,6 +11,7 @@
 
 use serde_json::{Value, json};
 
+use super::digest::DIGEST;
 use super::{Activity, Alert, Involved, NoticeKind, Severity, risk_score};
 use crate::detect::{Analytic, Contribution, Counterfactual, Technique, detector_named, technique};
 
@@ -69,6 +70,7 @@ fn own(alert: &Alert) -> Value {
     json!({
         "p_value": alert.p_value,
         "alarms_per_day": alert.alarms_per_day,
+        "threshold": alert.threshold,
         "bundle": alert.bundle,
         "category": alert.category.as_str(),
         "cause_class": alert.cause_class.as_str(),
@@ -155,8 +157,8 @@ fn in_words(reason: &Contribution) -> String {
 /// OCSF's `analytic.type_id`; unknown for a detector that this version does not have.
 fn analytic_type(detector: &str) -> u8 {
     match detector_named(detector).map(|detector| detector.meta.analytic) {
-        // Notices of the service about itself compare shares with limits.
-        None if NoticeKind::ALL.iter().any(|kind| kind.as_str() == detector) => 1,
+        // Notices of the service about itself compare shares with limits, a digest counts.
+        None if detector == DIGEST || NoticeKind::ALL.iter().any(|kind| kind.as_str() == detector) => 1,
         None => 0,
         Some(Analytic::Rule) => 1,
         Some(Analytic::Behavioural) => 2,

@@ -4,7 +4,7 @@
 
 use super::{Activity, Alert, Involved, Related, Severity};
 use crate::calls::View;
-use crate::detect::{Category, CauseClass, Contribution, Counterfactual};
+use crate::detect::{Category, CauseClass, Contribution, Counterfactual, Family, Threshold};
 
 /// The first step of an incident: a bulk upload by `payroll-svc` to Dropbox, High, at 2026-09-01T01:00:00Z.
 pub fn sample() -> Alert {
@@ -33,6 +33,7 @@ pub fn sample() -> Alert {
         endpoint: Some("POST /2/files/upload".to_string()),
         p_value: 3e-7,
         alarms_per_day: 0.025,
+        threshold: Some(Threshold { family: Family::Tests, calibrated: 0.55, in_force: 0.2 }),
         contributions: vec![Contribution {
             name: "bytes_out".to_string(),
             window: "1h".to_string(),

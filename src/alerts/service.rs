@@ -106,6 +106,7 @@ impl Notice {
             endpoint: None,
             p_value: f64::NAN,
             alarms_per_day: f64::NAN,
+            threshold: None,
             contributions: self.contributions,
             counterfactual: None,
             involved: vec![involved],

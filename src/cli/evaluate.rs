@@ -13,12 +13,13 @@ use super::output::{print_line, print_text, report};
 use super::reading::{Reading, Setup};
 use super::scan::scan;
 use crate::calls::{Calls, record_hash};
+use crate::detect::Budget;
 use crate::models::audit;
 use crate::models::bundle::{Bundle, Manifest};
 use crate::models::novelty::surprise_of_calls;
 use crate::rollup::bucket_start;
 use crate::stream::Engine;
-use crate::train::evaluate::{EntityDays, Labels, evaluate, rank};
+use crate::train::evaluate::{EntityDays, Labels, evaluate, rank, spending};
 
 /// Measures a model bundle on labelled logs: scenarios found and missed, false alarms a day, minutes to detect.
 #[derive(Debug, Args)]
@@ -108,6 +109,8 @@ impl Evaluate {
             evaluated.ranking = Some(rank(&labels.records, score));
         }
         evaluated.alerts_per_day_asked = Some(setup.detection.alerts_per_day);
+        let budget = Budget::new(setup.detection.alerts_per_day, bundle.views.keys().copied());
+        evaluated.spending = Some(spending(&scanned.alerts, budget, from, to));
         if self.calibration
             && let Ok(entity_days) = entity_days.lock()
         {

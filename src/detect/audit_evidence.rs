@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+use super::budget::Threshold;
 use super::candidate::{Candidate, Details};
 use super::class_of;
 use super::contribution::Contribution;
@@ -60,7 +61,7 @@ impl AuditMemory {
     fn evaluate_habits(&mut self, context: &Context<'_>, rows: &[Row<'_>]) -> Vec<Candidate> {
         let Context { bucket, time, .. } = *context;
         let audit = &context.bundle.audit;
-        let threshold = audit.threshold(context.budget.evidence());
+        let threshold = context.budget.evidence().map(|pages| audit.threshold(pages));
         let ticks = self.observe(context, rows);
         let reach =
             |ticks: &VecDeque<Tick>| ticks.back().is_some_and(|last| last.bucket > bucket - 2 * HOUR_BUCKETS * 24);
@@ -77,7 +78,9 @@ impl AuditMemory {
             } else {
                 verdict_of(audit, &principal, role, recent, bucket)
             };
-            let Some(verdict) = verdict.filter(|verdict| verdict.rate <= threshold) else { continue };
+            let Some(verdict) = verdict.filter(|verdict| threshold.admits(verdict.rate, verdict.p_value)) else {
+                continue;
+            };
             let last = self.reported.get(&principal).copied();
             let is_echo = verdict.evidence.first().is_some_and(|(_, leading)| leading.is_of_day());
             if is_echo && last.is_some_and(|last| time - last <= ECHO) {
@@ -189,7 +192,7 @@ fn candidate(
     entity: Entity,
     principal: &Principal,
     verdict: &Verdict,
-    threshold: f64,
+    threshold: Threshold,
 ) -> Option<Candidate> {
     let (_, leading) = verdict.evidence.first()?;
     let all: f64 = verdict.evidence.iter().map(|(p, _)| -p.ln()).sum();
@@ -217,7 +220,7 @@ fn candidate(
         window,
         rate: verdict.rate,
         p_value: verdict.p_value,
-        share: threshold,
+        threshold: Some(threshold),
         pages: verdict.may_page,
         contributions,
         endpoint: operation,

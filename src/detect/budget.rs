@@ -1,25 +1,33 @@
 //! The alert budget: how the pages a day that somebody asked for are divided among views and what may page in each.
 //!
 //! Each share is a limit on the alarms a day that are expected by chance. The shares of a view add up to 1, and so do those of the views that
-//! the bundle has: all detectors together page no more than was asked for.
+//! the bundle has: all detectors together page no more than was asked for. That is the calibrated threshold; where the rates behind it are wrong,
+//! the pages of the last days move the one in force (`models::pacing`).
 //!
 //! Most of it goes to the tests and the audit evidence, whose rates are calibrated on the replay of the history; the rest is for what no
 //! history can show.
 //!
-//! Not here: what never pages and so spends nothing (the multivariate models, the audit view's cold start), and severities (`severity`).
+//! Not here: what never pages and so spends nothing (the multivariate models, the audit view's cold start, rules), and severities (`severity`).
+
+use serde::{Deserialize, Serialize};
 
 use crate::calls::View;
+use crate::models::pacing::Pacer;
 use crate::models::peak::PEAKS;
 
-/// What may page in a view.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
+/// What has a share of a view's budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Family {
     /// The fused score of an entity's tests.
     Tests,
     /// Everything first seen.
     Novelties,
+    /// Pure volume.
     Volume,
+    /// Silences, of pairs and of whole views.
     Silence,
+    /// Slow leaks.
     Leak,
     /// All kinds of peaks together.
     Peaks,
@@ -27,19 +35,70 @@ enum Part {
     Evidence,
 }
 
+impl Family {
+    /// The name in alerts and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tests => "tests",
+            Self::Novelties => "novelties",
+            Self::Volume => "volume",
+            Self::Silence => "silence",
+            Self::Leak => "leak",
+            Self::Peaks => "peaks",
+            Self::Evidence => "evidence",
+        }
+    }
+}
+
+/// Who keeps to a budget of its own: a family in a view.
+pub type Share = (View, Family);
+
+/// Alarms a day up to which candidates of a family page.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Threshold {
+    /// Whose.
+    pub family: Family,
+    /// As calibrated on the history, for the pages a day that were asked for.
+    pub calibrated: f64,
+    /// As moved by the pages of the last days.
+    pub in_force: f64,
+}
+
+impl Threshold {
+    /// Chance of an entity-day above which nothing pages for a threshold that was loosened: usual things stay unsaid on quiet days too.
+    const MAX_LOOSENED_P: f64 = 0.05;
+
+    /// Whether a candidate is worth reporting: what pages, or would by the calibrated threshold.
+    pub fn admits(self, rate: f64, p_value: f64) -> bool {
+        rate <= self.calibrated || self.pages(rate, p_value)
+    }
+
+    /// Whether a candidate pages.
+    pub fn pages(self, rate: f64, p_value: f64) -> bool {
+        rate <= self.in_force && (rate <= self.calibrated || p_value <= Self::MAX_LOOSENED_P)
+    }
+
+    /// The same of what is derived from it by a function that never falls.
+    #[must_use]
+    pub fn map(self, derived: impl Fn(f64) -> f64) -> Self {
+        Self { calibrated: derived(self.calibrated), in_force: derived(self.in_force), ..self }
+    }
+}
+
 /// The views' shares of the budget where both are there; one alone has all of it.
 const VIEWS: [(View, f64); 2] = [(View::Egress, 0.7), (View::Audit, 0.3)];
-/// Shares of the egress view's budget.
-const EGRESS: [(Part, f64); 6] = [
-    (Part::Tests, 0.55),
-    (Part::Novelties, 0.20),
-    (Part::Volume, 0.05),
-    (Part::Silence, 0.05),
-    (Part::Leak, 0.05),
-    (Part::Peaks, 0.10),
+/// Every share, of its view's budget. The audit view's novelties are credentials that come back from dormancy: others are evidence.
+const SHARES: [(Share, f64); 9] = [
+    ((View::Egress, Family::Tests), 0.55),
+    ((View::Egress, Family::Novelties), 0.20),
+    ((View::Egress, Family::Volume), 0.05),
+    ((View::Egress, Family::Silence), 0.05),
+    ((View::Egress, Family::Leak), 0.05),
+    ((View::Egress, Family::Peaks), 0.10),
+    ((View::Audit, Family::Evidence), 0.80),
+    ((View::Audit, Family::Novelties), 0.10),
+    ((View::Audit, Family::Silence), 0.10),
 ];
-/// Shares of the audit view's budget. Its novelties are credentials that come back from dormancy: others are evidence.
-const AUDIT: [(Part, f64); 3] = [(Part::Evidence, 0.80), (Part::Novelties, 0.10), (Part::Silence, 0.10)];
 /// The part of the novelties' share that a single one may take: above it, it is too common to page whatever the replay says.
 const ONE_NOVELTY: f64 = 0.36;
 /// Up to this share of a view's budget an odd hour is worth a notice.
@@ -51,6 +110,8 @@ pub struct Budget {
     alerts_per_day: f64,
     /// Which of [`VIEWS`] are there.
     is_present: [bool; VIEWS.len()],
+    /// Of each of [`SHARES`], the threshold in force over the calibrated one.
+    multipliers: [f64; SHARES.len()],
 }
 
 impl Budget {
@@ -65,7 +126,23 @@ impl Budget {
                 .for_each(|(_, there)| *there = true);
         }
         let has_none = is_present == [false; VIEWS.len()];
-        Self { alerts_per_day, is_present: if has_none { [true; VIEWS.len()] } else { is_present } }
+        Self {
+            alerts_per_day,
+            is_present: if has_none { [true; VIEWS.len()] } else { is_present },
+            multipliers: [1.0; SHARES.len()],
+        }
+    }
+
+    /// The same with the thresholds that the pages so far have put in force.
+    #[must_use]
+    pub fn paced_by(self, pacer: &Pacer<Share>) -> Self {
+        Self { multipliers: SHARES.map(|(share, _)| pacer.multiplier(share)), ..self }
+    }
+
+    /// Pages a day that are asked of each share.
+    pub fn asked(self) -> impl Iterator<Item = (Share, f64)> {
+        let asked = SHARES.into_iter().map(move |(share, part)| (share, part * self.of_view(share.0)));
+        asked.filter(|(_, pages)| *pages > 0.0)
     }
 
     /// Pages a day of all views.
@@ -81,45 +158,45 @@ impl Budget {
         self.alerts_per_day * own / present().map(|(_, share)| share).sum::<f64>()
     }
 
-    /// Alarms a day up to which the fused score of an entity's tests pages.
-    pub fn tests(self, view: View) -> f64 {
-        self.of(view, Part::Tests)
+    /// Up to which the fused score of an entity's tests pages.
+    pub fn tests(self, view: View) -> Threshold {
+        self.of(view, Family::Tests)
     }
 
     /// Pages a day of all novelties together.
-    pub fn novelties(self, view: View) -> f64 {
-        self.of(view, Part::Novelties)
+    pub fn novelties(self, view: View) -> Threshold {
+        self.of(view, Family::Novelties)
     }
 
-    /// Times a day up to which a single novelty pages.
-    pub fn novelty(self, view: View) -> f64 {
-        ONE_NOVELTY * self.novelties(view)
+    /// Times a day up to which a single novelty pages, of the pages a day of all.
+    pub fn novelty(novelties: f64) -> f64 {
+        ONE_NOVELTY * novelties
     }
 
-    /// Alarms a day up to which pure volume pages.
-    pub fn volume(self, view: View) -> f64 {
-        self.of(view, Part::Volume)
+    /// Up to which pure volume pages.
+    pub fn volume(self, view: View) -> Threshold {
+        self.of(view, Family::Volume)
     }
 
-    /// Alarms a day up to which a silence pages.
-    pub fn silence(self, view: View) -> f64 {
-        self.of(view, Part::Silence)
+    /// Up to which a silence pages.
+    pub fn silence(self, view: View) -> Threshold {
+        self.of(view, Family::Silence)
     }
 
-    /// Alarms a day up to which a slow leak pages.
-    pub fn leak(self, view: View) -> f64 {
-        self.of(view, Part::Leak)
+    /// Up to which a slow leak pages.
+    pub fn leak(self, view: View) -> Threshold {
+        self.of(view, Family::Leak)
     }
 
-    /// Alarms a day up to which a peak of one kind pages: the kinds divide their share.
-    pub fn peak(self, view: View) -> f64 {
+    /// Up to which a peak of one kind pages: the kinds divide their share.
+    pub fn peak(self, view: View) -> Threshold {
         let paging = PEAKS.iter().filter(|kind| kind.min_excess.is_finite()).count();
-        self.of(view, Part::Peaks) / paging.max(1) as f64
+        self.of(view, Family::Peaks).map(|share| share / paging.max(1) as f64)
     }
 
     /// Pages a day of audit evidence.
-    pub fn evidence(self) -> f64 {
-        self.of(View::Audit, Part::Evidence)
+    pub fn evidence(self) -> Threshold {
+        self.of(View::Audit, Family::Evidence)
     }
 
     /// Alarms a day up to which an odd hour is a notice. It does not page, so it spends nothing.
@@ -127,13 +204,11 @@ impl Budget {
         NOTICE * self.of_view(view)
     }
 
-    fn of(self, view: View, part: Part) -> f64 {
-        let shares: &[(Part, f64)] = match view {
-            View::Egress => &EGRESS,
-            View::Audit => &AUDIT,
-        };
-        let share: f64 = shares.iter().filter(|(known, _)| *known == part).map(|(_, share)| share).sum();
-        share * self.of_view(view)
+    fn of(self, view: View, family: Family) -> Threshold {
+        let own = SHARES.iter().zip(self.multipliers).find(|((share, _), _)| *share == (view, family));
+        let (part, multiplier) = own.map_or((0.0, 1.0), |((_, part), multiplier)| (*part, multiplier));
+        let calibrated = part * self.of_view(view);
+        Threshold { family, calibrated, in_force: calibrated * multiplier }
     }
 }
 
@@ -148,14 +223,14 @@ mod tests {
     fn spent(budget: Budget) -> f64 {
         let kinds = PEAKS.iter().filter(|kind| kind.min_excess.is_finite()).count() as f64;
         let of_view = |view| {
-            budget.tests(view)
-                + budget.novelties(view)
-                + budget.volume(view)
-                + budget.silence(view)
-                + budget.leak(view)
-                + kinds * budget.peak(view)
+            budget.tests(view).calibrated
+                + budget.novelties(view).calibrated
+                + budget.volume(view).calibrated
+                + budget.silence(view).calibrated
+                + budget.leak(view).calibrated
+                + kinds * budget.peak(view).calibrated
         };
-        VIEWS.iter().map(|(view, _)| of_view(*view)).sum::<f64>() + budget.evidence()
+        VIEWS.iter().map(|(view, _)| of_view(*view)).sum::<f64>() + budget.evidence().calibrated
     }
 
     proptest! {
@@ -170,7 +245,8 @@ mod tests {
 
     #[test]
     fn the_shares_of_each_table_add_up_to_one() {
-        let sums = [&EGRESS[..], &AUDIT[..]].map(|table| table.iter().map(|(_, share)| share).sum::<f64>());
+        let of_view = |view| SHARES.iter().filter(|((of, _), _)| *of == view).map(|(_, part)| part).sum::<f64>();
+        let sums = VIEWS.map(|(view, _)| of_view(view));
         let views = VIEWS.iter().map(|(_, share)| share).sum::<f64>();
         assert!(sums.iter().chain([&views]).all(|sum| (sum - 1.0).abs() < 1e-12), "{sums:?} {views}");
     }
@@ -188,8 +264,24 @@ mod tests {
     }
 
     #[test]
-    fn a_single_novelty_takes_no_more_than_all_of_them() {
+    fn a_threshold_that_was_loosened_pages_for_nothing_usual_and_one_that_was_tightened_still_admits_what_it_was_calibrated_for()
+     {
+        let loosened = Threshold { family: Family::Tests, calibrated: 0.5, in_force: 5.0 };
+        assert!(loosened.pages(4.0, 0.01) && loosened.pages(0.5, 0.5));
+        assert!(!loosened.admits(4.0, 0.1) && !loosened.admits(f64::NAN, 0.01));
+        let tightened = Threshold { in_force: 0.05, ..loosened };
+        assert!(tightened.admits(0.5, 0.5) && !tightened.pages(0.5, 0.001) && tightened.pages(0.05, 0.5));
+    }
+
+    #[test]
+    fn what_was_paged_of_one_family_leaves_the_thresholds_of_all_others() {
         let budget = Budget::new(1.0, [View::Egress]);
-        assert!(budget.novelty(View::Egress) < budget.novelties(View::Egress));
+        let mut pacer = Pacer::default();
+        pacer.ask(budget.asked());
+        pacer.advance(0);
+        (0..9).for_each(|_| pacer.page((View::Egress, Family::Novelties)));
+        let paced = budget.paced_by(&pacer);
+        assert!(paced.novelties(View::Egress).in_force < 0.11 * budget.novelties(View::Egress).calibrated);
+        assert_eq!(paced.tests(View::Egress), budget.tests(View::Egress));
     }
 }

@@ -126,8 +126,8 @@ fn surge(context: &Context<'_>, of: &Evaluated<'_>, verdict: &Verdict, office: &
     let Context { bundle, budget, bucket, .. } = *context;
     let entity = &of.state.entity;
     let rate = bundle.alarms_per_day(bundle.entities(entity.view), verdict.p_value);
-    let share = budget.volume(entity.view);
-    if rate > share {
+    let threshold = budget.volume(entity.view);
+    if !threshold.admits(rate, verdict.p_value) {
         return None;
     }
     let known = of.baseline.filter(|known| known.is_known)?;
@@ -144,16 +144,16 @@ fn surge(context: &Context<'_>, of: &Evaluated<'_>, verdict: &Verdict, office: &
     let least = (seasonality.peak() * buckets).max(MIN_SURGE_CALLS).max(peak);
     let pages = verdict.seen.observed >= times * usual && verdict.seen.observed >= least;
     let tests = budget.tests(entity.view);
-    let is_campaign = of.rate > tests && verdict.seen.observed >= CAMPAIGN * usual;
+    let is_campaign = !tests.admits(of.rate, of.p_value) && verdict.seen.observed >= CAMPAIGN * usual;
     if !pages && (!is_campaign || verdict.seen.observed < MIN_SURGE_CALLS) {
         return None;
     }
-    let counterfactual = Counterfactual::find(&[left_out(verdict)], |_| of.rate, tests);
+    let counterfactual = Counterfactual::find(&[left_out(verdict)], |_| of.rate, tests.in_force);
     Some(Candidate {
         window: verdict.test.buckets(),
         rate,
         p_value: verdict.p_value,
-        share,
+        threshold: Some(threshold),
         pages,
         contributions: vec![contribution((of.state, bucket), verdict, &bundle.expectations, 1.0)],
         calls: verdict.seen.observed as u64,

@@ -4,6 +4,7 @@
 
 use super::attribution::Sharing;
 use super::benign::Benign;
+use super::budget::Threshold;
 use super::class::Class;
 use super::contribution::Contribution;
 use super::counterfactual::Counterfactual;
@@ -27,8 +28,8 @@ pub struct Candidate {
     pub rate: f64,
     /// Chance that an entity shows as much on a day.
     pub p_value: f64,
-    /// The part of the budget, in alarms a day, within which such a candidate pages.
-    pub share: f64,
+    /// Up to which rate such a candidate pages; `None` for what spends no budget.
+    pub threshold: Option<Threshold>,
     /// Whether it pages, if nothing explains it.
     pub pages: bool,
     /// Reasons, strongest first.
@@ -63,6 +64,11 @@ pub struct Details {
 }
 
 impl Candidate {
+    /// Whether it pages within its budget.
+    pub fn is_within_budget(&self) -> bool {
+        self.threshold.is_none_or(|threshold| threshold.pages(self.rate, self.p_value))
+    }
+
     /// A rise that pages, of an entity by itself.
     pub fn new(entity: Entity, class: &'static Class) -> Self {
         Self {
@@ -73,7 +79,7 @@ impl Candidate {
             window: 1,
             rate: 1.0,
             p_value: 1.0,
-            share: 1.0,
+            threshold: None,
             pages: true,
             contributions: Vec::new(),
             endpoint: None,

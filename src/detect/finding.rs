@@ -3,6 +3,7 @@
 //! Not here: whether it is reported at all (each detector), and to which incident it belongs (`alerts`).
 
 use super::benign::Benign;
+use super::budget::Threshold;
 use super::candidate::Candidate;
 use super::class::{Class, Sentence};
 use super::contribution::Contribution;
@@ -29,6 +30,8 @@ pub struct Finding {
     pub alarms_per_day: f64,
     /// Chance that an entity shows as much on a day.
     pub p_value: f64,
+    /// Up to which rate it would page; `None` for what spends no budget.
+    pub threshold: Option<Threshold>,
     /// One plain sentence.
     pub message: String,
     /// Reasons, strongest first.
@@ -83,6 +86,7 @@ impl Finding {
             last_seen: bucket_start(bucket + 1).min(time),
             alarms_per_day: candidate.rate,
             p_value: candidate.p_value,
+            threshold: candidate.threshold,
             message,
             contributions,
             counterfactual: details.counterfactual,

@@ -56,7 +56,8 @@ pub fn unusual(context: &Context<'_>, of: &Evaluated<'_>, changes: &mut Changes)
     let Context { bundle, store, bucket, .. } = *context;
     let Evaluated { state, verdicts, .. } = *of;
     let entity = &state.entity;
-    if of.rate > context.budget.tests(entity.view) {
+    let threshold = context.budget.tests(entity.view);
+    if !threshold.admits(of.rate, of.p_value) {
         return None;
     }
     let mut reasons: Vec<&Verdict> = verdicts.iter().filter(|verdict| verdict.test.weight() > 0.0).collect();
@@ -98,7 +99,7 @@ pub fn unusual(context: &Context<'_>, of: &Evaluated<'_>, changes: &mut Changes)
         window: leading.test.buckets(),
         rate: of.rate,
         p_value: of.p_value,
-        share: context.budget.tests(entity.view),
+        threshold: Some(threshold),
         contributions: worth_naming.map(words).collect(),
         endpoint: leading.endpoint.as_ref().or_else(of_endpoint).map(Name::to_string),
         calls: state.sum(Column::Calls, leading.test.window, bucket).max(0) as u64,
@@ -189,7 +190,7 @@ fn without_statistics(context: &Context<'_>, entity: &Entity, verdicts: &[Verdic
         bundle.alarms_per_day(bundle.entities(entity.view), p_value(score.as_ref(), fused(entity.level, left)))
     };
     let names: Vec<String> = order.iter().map(|(.., strongest)| left_out(strongest)).collect();
-    Some(Counterfactual::find(&names, rate_without, budget.tests(entity.view)))
+    Some(Counterfactual::find(&names, rate_without, budget.tests(entity.view).in_force))
 }
 
 /// What a test sees of an entity at the end of a bucket.

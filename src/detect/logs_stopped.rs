@@ -208,8 +208,8 @@ impl Told {
         let missed = at_level(missed, called as f64, expected);
         let times = times_longest(missed, pulse.longest);
         let p_value = p_value(bundle.views.get(&view)?.silence.as_ref(), times);
-        let (rate, share) = (bundle.alarms_per_day(1, p_value), budget.silence(view));
-        if missed < MIN_MISSED || !is_reportable(times) || rate > share {
+        let (rate, threshold) = (bundle.alarms_per_day(1, p_value), budget.silence(view));
+        if missed < MIN_MISSED || !is_reportable(times) || !threshold.admits(rate, p_value) {
             return None;
         }
         own.told = Some((since, bucket));
@@ -220,7 +220,7 @@ impl Told {
             window: bucket - since,
             rate,
             p_value,
-            share,
+            threshold: Some(threshold),
             contributions: vec![stopped],
             ..about(view)
         })

@@ -69,7 +69,7 @@ use memory::Kinds;
 pub use attribution::{Sharing, sharing};
 pub use audit_evidence::AuditMemory;
 pub use benign::Benign;
-pub use budget::Budget;
+pub use budget::{Budget, Family, Share, Threshold};
 pub use candidate::{Candidate, Details};
 pub use class::{Analytic, Category, CauseClass, Change, Class, Impact, KeyKind, Meta, Sentence};
 pub use company::Company;

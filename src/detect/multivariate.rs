@@ -75,8 +75,7 @@ fn odd_hour(context: &Context<'_>, of: &Evaluated<'_>, row: &[f64]) -> Option<Ca
     let multivariate = bundle.multivariate.get(&entity.view)?;
     let p_value = multivariate.p_value(row);
     let rate = bundle.alarms_per_day(multivariate.entities, p_value);
-    let share = budget.multivariate_notice(entity.view);
-    if rate > share {
+    if rate > budget.multivariate_notice(entity.view) {
         return None;
     }
     let shares = multivariate.multivariate.contributions(ndarray::ArrayView1::from(row));
@@ -84,7 +83,6 @@ fn odd_hour(context: &Context<'_>, of: &Evaluated<'_>, row: &[f64]) -> Option<Ca
         window: WINDOWS[HOUR].buckets,
         rate,
         p_value,
-        share,
         // A notice: what it paged for was found by others, or was false (benches/README.md).
         pages: false,
         contributions: shares.iter().take(MAX_REASONS).map(|(column, part)| reason(column, *part, p_value)).collect(),

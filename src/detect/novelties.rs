@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::benign::Benign;
-use super::budget::Budget;
+use super::budget::{Budget, Threshold};
 use super::candidate::{Candidate, Details};
 use super::class_of;
 use super::contribution::Contribution;
@@ -58,8 +58,10 @@ impl Novelties {
         let view = relation.view();
         let class = class_of(view, novelty.class.name, true, false)?;
         let callers = bundle.known.callers(view);
-        let (rates, share) = (&bundle.novelty_rates, threshold(bundle, budget, view));
+        let (rates, threshold) = (&bundle.novelty_rates, threshold(bundle, budget, view));
         let rate = rates.together(callers, shown.iter().map(|(class, _)| *class));
+        let p_value = 1.0 - (-rate).exp();
+        let pages = threshold.pages(rate, p_value);
         let part = share_of(rates, callers, novelty.class, &shown);
         let is_new_caller = !bundle.known.has_caller(view, relation.caller());
         let others = shown.iter().filter(|(class, _)| *class != novelty.class);
@@ -67,15 +69,15 @@ impl Novelties {
         let credential = relation.credential();
         Some(Candidate {
             rate,
-            p_value: 1.0 - (-rate).exp(),
-            share,
-            pages: rate <= share,
+            p_value,
+            threshold: Some(threshold),
+            pages,
             contributions: vec![reason(novelty, rates.of(novelty.class), part)],
             endpoint: Some(relation.endpoint().to_string()),
             // At least the one that showed it: its bucket is still open.
             calls: 1,
             details: Details {
-                counterfactual: (rate <= share).then(|| without(rates, callers, &shown, share)),
+                counterfactual: pages.then(|| without(rates, callers, &shown, threshold.in_force)),
                 likely: Benign::of_novelties(&shown_classes, is_new_caller),
                 sharing: None,
                 also: others
@@ -91,9 +93,8 @@ impl Novelties {
 }
 
 /// The rate up to which a novelty pages.
-fn threshold(bundle: &Bundle, budget: Budget, view: View) -> f64 {
-    let replayed = bundle.novelty_rates.threshold(budget.novelties(view));
-    budget.novelty(view).min(replayed)
+fn threshold(bundle: &Bundle, budget: Budget, view: View) -> Threshold {
+    budget.novelties(view).map(|all| Budget::novelty(all).min(bundle.novelty_rates.threshold(all)))
 }
 
 /// Part of what a caller showed for the first time that one class has: its logarithm, of the sum of all.

@@ -32,15 +32,15 @@ pub(super) fn above_peak(
     let excess = excess(&peaks, of.sums, kind)?;
     let p_value = p_value(view.peaks.get(kind).and_then(Option::as_ref), excess.times);
     let rate = bundle.alarms_per_day(view.pairs(), p_value);
-    let share = budget.peak(entity.view);
-    if rate > share || is_level(shifts, kind, excess.times, time) {
+    let threshold = budget.peak(entity.view);
+    if !threshold.admits(rate, p_value) || is_level(shifts, kind, excess.times, time) {
         return None;
     }
     Some(Candidate {
         window: WINDOWS[excess.window].buckets,
         rate,
         p_value,
-        share,
+        threshold: Some(threshold),
         contributions: vec![reason(class, &excess, unit, p_value)],
         calls: of.sums[excess.window][Column::Calls as usize].max(0) as u64,
         ..Candidate::new(entity.clone(), class)

@@ -294,8 +294,8 @@ fn silent(context: &Context<'_>, group: &Group) -> Option<Candidate> {
     let p_value = p_value(view.silence.as_ref(), times);
     let pairs = view.levels.get(&Level::Pair).map_or(1, |level| level.entities);
     let rate = bundle.alarms_per_day(pairs, p_value);
-    let share = budget.silence(longest.pair.view);
-    if rate > share {
+    let threshold = budget.silence(longest.pair.view);
+    if !threshold.admits(rate, p_value) {
         return None;
     }
     let class = match group {
@@ -323,7 +323,15 @@ fn silent(context: &Context<'_>, group: &Group) -> Option<Candidate> {
     let missed = silences.iter().map(|silence| silence.missed).sum();
     let buckets = bucket - longest.last_seen;
     let contributions = vec![reason(silences.len(), buckets, missed, p_value)];
-    Some(Candidate { is_rise: false, window: buckets, rate, p_value, share, contributions, ..candidate })
+    Some(Candidate {
+        is_rise: false,
+        window: buckets,
+        rate,
+        p_value,
+        threshold: Some(threshold),
+        contributions,
+        ..candidate
+    })
 }
 
 /// A silence in words: of how many pairs, for how many buckets, and the calls missed.

@@ -100,8 +100,8 @@ fn leaking(
     let view = bundle.views.get(&entity.view)?;
     let p_value = p_value(view.leak.as_ref(), leak.times);
     let rate = bundle.alarms_per_day(view.entities() * LEAKING.len(), p_value);
-    let share = budget.leak(entity.view);
-    if rate > share {
+    let threshold = budget.leak(entity.view);
+    if !threshold.admits(rate, p_value) {
         return None;
     }
     sum.report(leak);
@@ -119,7 +119,7 @@ fn leaking(
         window: WINDOWS[DAY].buckets,
         rate,
         p_value,
-        share,
+        threshold: Some(threshold),
         contributions: vec![reason(quantity, per_cent, leak.hours, p_value)],
         calls: of.state.sum(Column::Calls, DAY, bucket).max(0) as u64,
         ..Candidate::new(entity.clone(), &BYTES_OUT_LEAK)

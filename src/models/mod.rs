@@ -5,7 +5,7 @@
 //! are unusual together (in rows of `multivariate_row`), `peers` which entities behave alike, `silence` how long without a call is
 //! unusual, `leak` what adds up over days (from `hourly` means), `peak` what is more than ever, `adaptation` how a baseline
 //! follows its entity between trainings, `model_drift` whether the model still fits, `calibration` how unlikely all that is,
-//! `triage` what analysts confirm, `audit` the audit view. `bundle` is what was learned, on disk, written `aside` first.
+//! `pacing` how a budget of pages is kept all the same, `triage` what analysts confirm, `audit` the audit view. `bundle` is what was learned, on disk, written `aside` first.
 //!
 //! Shared by them: the far tail of the `normal` distribution, the `pareto` tail, the `quantile`, and what `dispersion` is.
 //!
@@ -27,6 +27,7 @@ pub mod multivariate;
 pub mod multivariate_row;
 mod normal;
 pub mod novelty;
+pub mod pacing;
 pub mod pareto;
 pub mod peak;
 pub mod peers;

@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use crate::alerts::NOTICES_PER_DAY;
 use crate::calls::{DataClass, Exclude, OwnerDatabases};
 use crate::ingest::{DecodeSpec, kafka, registry};
 
@@ -103,6 +104,8 @@ struct Train {
 pub struct Detection {
     /// The budget: alerts a day that page, over all entities. It sets every threshold.
     pub alerts_per_day: f64,
+    /// Steps of notices a day that are sent one by one; the rest is summed up once an hour.
+    pub notices_per_day: u32,
     /// How late a call may be and still count, seconds of event time, up to a day.
     pub allowed_lateness_seconds: u64,
     /// Campaigns known in advance.
@@ -111,7 +114,12 @@ pub struct Detection {
 
 impl Default for Detection {
     fn default() -> Self {
-        Self { alerts_per_day: 1.0, allowed_lateness_seconds: 60, campaigns: Vec::new() }
+        Self {
+            alerts_per_day: 1.0,
+            notices_per_day: NOTICES_PER_DAY,
+            allowed_lateness_seconds: 60,
+            campaigns: Vec::new(),
+        }
     }
 }
 

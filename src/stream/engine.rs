@@ -17,9 +17,11 @@ use super::settings::EngineSettings;
 use super::watermark::{Arrival, Watermark};
 use crate::alerts::Alert;
 use crate::calls::{Calls, Templates, View};
+use crate::detect::Share;
 use crate::features::Entity;
 use crate::models::bundle::Bundle;
-use crate::rollup::{Records, Rollup, Row, bucket_of};
+use crate::models::pacing::Kept;
+use crate::rollup::{Records, Rollup, Row, bucket_of, bucket_start};
 use crate::rules::Rules;
 
 /// Version of the snapshot's layout.
@@ -278,7 +280,11 @@ impl Engine {
         if self.settings.is_bounded {
             self.counters.trimmed += self.open.trim();
         }
-        self.close_what_is_complete()
+        let mut alerts = self.close_what_is_complete()?;
+        if let Some((_, last)) = self.judged.filter(|_| self.settings.is_bounded) {
+            alerts.extend(self.evaluator.finish(bucket_start(last + 1) + self.settings.lateness_micros()));
+        }
+        Ok(alerts)
     }
 
     /// Up to when all has been heard, microseconds of event time.
@@ -299,6 +305,11 @@ impl Engine {
     /// Takes the rows of closed buckets, as they were counted: before endpoints get the names of learned templates.
     pub fn take_closed_rows(&mut self) -> Vec<Row> {
         std::mem::take(&mut self.closed)
+    }
+
+    /// How pages keep to the budget, by view and family.
+    pub fn kept(&self) -> Vec<Kept<Share>> {
+        self.evaluator.kept().collect()
     }
 
     /// What was counted so far.

@@ -17,7 +17,7 @@ use crate::alerts::{Alert, IncidentStore, Severity, severity};
 use crate::calls::View;
 use crate::detect::{
     self, AuditMemory, Budget, Candidate, Changes, Company, Context, Evaluated, Explanations, Finding, Memories,
-    Models, Novelties, OpenIncidents, Releases, State, Store, Subject, unusual,
+    Models, Novelties, OpenIncidents, Releases, Share, State, Store, Subject, unusual,
 };
 use crate::features::{DAY, Entity, EntityId, FeatureVector, Level, WindowSums};
 use crate::models::audit;
@@ -25,6 +25,7 @@ use crate::models::baseline::{Expected, Snapshot, Verdict, fused, judge, judge_a
 use crate::models::bundle::Bundle;
 use crate::models::calibration::p_value;
 use crate::models::multivariate_row;
+use crate::models::pacing::Kept;
 use crate::models::peers::behaviour;
 use crate::models::seasonality::cell_of;
 use crate::models::statistic::STATISTICS;
@@ -163,9 +164,11 @@ impl Reporter<'_> {
         let [caller, vendor] = [candidate.entity.caller.as_str(), candidate.entity.vendor.as_str()];
         let is_declared = settings.campaigns.iter().any(|campaign| campaign.covers(caller, vendor, time));
         self.explanations.apply(&mut candidate, is_declared, bucket);
-        let Candidate { rate, share, .. } = candidate;
+        candidate.pages &= candidate.is_within_budget();
+        let rate = candidate.rate;
+        let limit = candidate.threshold.map_or(1.0, |threshold| threshold.in_force);
         let severity = match (candidate.pages, candidate.details.likely) {
-            (true, _) => severity(rate.min(share), share, candidate.class.detector.impact).max(Severity::Medium),
+            (true, _) => severity(rate.min(limit), limit, candidate.class.detector.impact).max(Severity::Medium),
             (false, Some(_)) => Severity::Informational,
             (false, None) => Severity::Low,
         };
@@ -190,9 +193,10 @@ impl Reporter<'_> {
 }
 
 impl Evaluator {
-    pub fn new(bundle: Arc<Bundle>, settings: EngineSettings, memory: Memory) -> Result<Self, String> {
+    pub fn new(bundle: Arc<Bundle>, settings: EngineSettings, mut memory: Memory) -> Result<Self, String> {
         let between = bundle.expectations.between_callers();
         let budget = Budget::new(settings.alerts_per_day, bundle.views.keys().copied());
+        memory.incidents.keep_to(budget, settings.notices_per_day);
         let models = Models::read(&bundle.detectors)?;
         let by = By { bundle, models, settings, budget, rules: None };
         Ok(Self { by, between, memory, observer: None })
@@ -203,9 +207,26 @@ impl Evaluator {
         self.by.rules = Some(rules);
     }
 
+    /// Lets time go on to `time`: pages so far decide which thresholds are in force.
+    fn advance(&mut self, time: i64) {
+        self.memory.incidents.advance(time);
+        self.by.budget = self.by.budget.paced_by(self.memory.incidents.pacer());
+    }
+
+    /// How pages keep to the budget, by view and family.
+    pub fn kept(&self) -> impl Iterator<Item = Kept<Share>> + '_ {
+        self.memory.incidents.pacer().kept()
+    }
+
+    /// Nothing more will come: what was to be summed up later.
+    pub fn finish(&mut self, time: i64) -> Vec<Alert> {
+        self.memory.incidents.last_digest(time, &self.by.bundle.manifest.version)
+    }
+
     /// Judges what was called for the first time in a minute of a bucket that may still be open.
     pub fn look(&mut self, look: &Look) -> Vec<Alert> {
         let time = look.end + self.by.settings.lateness_micros();
+        self.advance(time);
         for (relation, first_call) in &look.first_calls {
             let Memory { store, novelties, explanations, incidents, .. } = &mut self.memory;
             let new = novelties.look(relation, *first_call, &self.by.bundle);
@@ -225,7 +246,9 @@ impl Evaluator {
         let ClosedBucket { bucket, rows, vectors, looks } = *closed;
         let mut alerts: Vec<Alert> = looks.iter().flat_map(|look| self.look(look)).collect();
         let time = bucket_start(bucket + 1) + self.by.settings.lateness_micros();
+        self.advance(time);
         alerts.extend(self.memory.incidents.close(time));
+        alerts.extend(self.memory.incidents.digest(time, &self.by.bundle.manifest.version));
         self.forget(bucket, time);
         self.memory.releases.note(rows, bucket);
         self.memory.company.hear(rows, &self.by.bundle.baselines, bucket);

@@ -1,6 +1,6 @@
 //! The metrics of the stream, for Prometheus.
 //!
-//! Names and help texts are defined here and nowhere else. Labels are topics, partitions, severities and reasons: bounded, and
+//! Names and help texts are defined here and nowhere else. Labels are topics, partitions, severities, families of the budget and reasons: bounded, and
 //! never a value from a record.
 //!
 //! Not here: how they are served (`admin`).
@@ -10,7 +10,9 @@ use std::sync::OnceLock;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
+use crate::detect::Share;
 use crate::ingest::Tally;
+use crate::models::pacing::Kept;
 
 const RECORDS: &str = "apiwarden_records_total";
 const CALLS: &str = "apiwarden_calls_total";
@@ -22,6 +24,9 @@ const NOT_CALLS: &str = "apiwarden_not_a_call_records_total";
 const UNREADABLE: &str = "apiwarden_unreadable_fields_total";
 const AHEAD: &str = "apiwarden_calls_ahead_total";
 const ALERTS: &str = "apiwarden_alerts_total";
+const BUDGET_ASKED: &str = "apiwarden_budget_asked";
+const BUDGET_KEPT: &str = "apiwarden_budget_kept";
+const BUDGET_MULTIPLIER: &str = "apiwarden_budget_threshold_multiplier";
 const RETRIES: &str = "apiwarden_sink_retries_total";
 const LOST_LETTERS: &str = "apiwarden_lost_dead_letters_total";
 const WATERMARK: &str = "apiwarden_watermark_seconds";
@@ -76,6 +81,9 @@ fn describe() {
     );
     describe_counter!(AHEAD, Unit::Count, "Calls of callers whose clock runs ahead, which counted at their arrival.");
     describe_counter!(ALERTS, Unit::Count, "Alerts delivered to every sink, by severity.");
+    describe_gauge!(BUDGET_ASKED, Unit::Count, "Pages a day asked for, by view and family.");
+    describe_gauge!(BUDGET_KEPT, Unit::Count, "Pages a day over the last seven days, by view and family.");
+    describe_gauge!(BUDGET_MULTIPLIER, "Threshold in force over the calibrated one, by view and family.");
     describe_counter!(RETRIES, Unit::Count, "Attempts of a sink that failed and were made again.");
     describe_counter!(
         LOST_LETTERS,
@@ -124,6 +132,15 @@ pub(super) fn engine(counters: &super::Counters, watermark: Option<i64>) {
     counter!(REPEATED).absolute(counters.repeated);
     if let Some(micros) = watermark {
         gauge!(WATERMARK).set(micros as f64 / 1e6);
+    }
+}
+
+/// Sets how pages keep to the budget.
+pub(super) fn budget(kept: &[Kept<Share>]) {
+    for Kept { kind: (view, family), asked, kept, multiplier } in kept {
+        for (name, value) in [(BUDGET_ASKED, asked), (BUDGET_KEPT, kept), (BUDGET_MULTIPLIER, multiplier)] {
+            gauge!(name, "view" => view.as_str(), "family" => family.as_str()).set(*value);
+        }
     }
 }
 

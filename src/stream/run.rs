@@ -32,9 +32,11 @@ use crate::alerts::Alert;
 use crate::alerts::sinks::{Delivery, SinkPlan};
 use crate::alerts::triage::Triage;
 use crate::calls::{Calls, FingerprintKey, Owners};
+use crate::detect::Share;
 use crate::ingest::Tally;
 use crate::ingest::kafka::{Batch, Consumer, Event, MAX_BATCH_WAIT, Partition};
 use crate::models::bundle::Bundle;
+use crate::models::pacing::Kept;
 use crate::pipeline::{DeadLetterPlan, Plan};
 use crate::rollup::{Row, bucket_of, bucket_start, day_of};
 use crate::state::{Checkpoint, KeptRollups, Store};
@@ -56,6 +58,7 @@ pub(super) trait Machine {
     fn snapshot(&self) -> Result<Vec<u8>, EngineError>;
     fn watermark(&self) -> Option<i64>;
     fn counters(&self) -> Counters;
+    fn kept(&self) -> Vec<Kept<Share>>;
 }
 
 impl Machine for Engine {
@@ -88,6 +91,9 @@ impl Machine for Engine {
     }
     fn counters(&self) -> Counters {
         Self::counters(self)
+    }
+    fn kept(&self) -> Vec<Kept<Share>> {
+        Self::kept(self)
     }
 }
 
@@ -405,6 +411,7 @@ impl<'a, M: Machine> Shell<'a, M> {
         }
         self.watermark = self.watermark.max(self.machine.watermark());
         metrics::engine(&self.machine.counters(), self.watermark);
+        metrics::budget(&self.machine.kept());
     }
 
     fn is_checkpoint_due(&self) -> bool {

@@ -1,5 +1,6 @@
 //! What the pipeline file decides for the engine.
 
+use crate::alerts::NOTICES_PER_DAY;
 use crate::pipeline::{Campaign, Detection};
 
 /// What the pipeline file decides for the engine.
@@ -7,6 +8,8 @@ use crate::pipeline::{Campaign, Detection};
 pub struct EngineSettings {
     /// Alerts a day that somebody is willing to look at.
     pub alerts_per_day: f64,
+    /// Steps of notices a day that are sent one by one.
+    pub notices_per_day: u32,
     /// How far a call may come after later ones.
     pub allowed_lateness_seconds: u64,
     /// Whether the input has an end: then nothing is late, and all is judged when it has come.
@@ -21,6 +24,7 @@ impl Default for EngineSettings {
     fn default() -> Self {
         Self {
             alerts_per_day: 1.0,
+            notices_per_day: NOTICES_PER_DAY,
             allowed_lateness_seconds: 60,
             is_bounded: false,
             campaigns: Vec::new(),
@@ -33,6 +37,7 @@ impl From<&Detection> for EngineSettings {
     fn from(detection: &Detection) -> Self {
         Self {
             alerts_per_day: detection.alerts_per_day,
+            notices_per_day: detection.notices_per_day,
             allowed_lateness_seconds: detection.allowed_lateness_seconds,
             is_bounded: false,
             campaigns: detection.campaigns.clone(),

@@ -92,7 +92,7 @@ impl Report {
         let budget = Budget::new(settings.alerts_per_day, bundle.views.keys().copied());
         let calibration = BTreeMap::from([
             ("alerts a day asked for".to_owned(), budget.alerts_per_day()),
-            ("alarms a day at the tests' threshold".to_owned(), budget.tests(View::Egress)),
+            ("alarms a day at the tests' threshold".to_owned(), budget.tests(View::Egress).calibrated),
             (
                 "entities judged".to_owned(),
                 bundle.views.keys().map(|view| bundle.entities(*view)).sum::<usize>() as f64,

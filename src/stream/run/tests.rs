@@ -65,6 +65,9 @@ impl Machine for Echo {
     fn counters(&self) -> Counters {
         Counters::default()
     }
+    fn kept(&self) -> Vec<Kept<Share>> {
+        Vec::new()
+    }
 }
 
 pub(in crate::stream) fn alert(caller: &str) -> Alert {
@@ -270,6 +273,9 @@ impl Machine for Strict {
     }
     fn counters(&self) -> Counters {
         Counters::default()
+    }
+    fn kept(&self) -> Vec<Kept<Share>> {
+        Vec::new()
     }
 }
 

@@ -5,6 +5,7 @@
 //!
 //! Not here: how alerts are raised (`stream`), and where they are read and printed (`cli`).
 
+mod budget;
 mod calibration;
 mod labels;
 mod matching;
@@ -17,6 +18,7 @@ use crate::alerts::triage::Verdict;
 use crate::alerts::{Alert, Severity};
 use crate::models::quantile::median;
 
+pub use budget::{Sent, Spending, Spent, spending};
 pub use calibration::{Calibration, EntityDays, NOMINAL};
 pub use labels::{Case, LabelledRecord, Labels, LabelsError, Subject, Truth};
 pub use ranking::{Ranking, auroc, average_precision, rank};
@@ -126,6 +128,7 @@ fn summed_up(cases: Vec<Outcome>, by_day: Vec<Day>, days: f64) -> Report {
         ranking: None,
         by_day,
         alerts_per_day_asked: None,
+        spending: None,
         calibration: Vec::new(),
     }
 }

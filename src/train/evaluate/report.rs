@@ -8,6 +8,7 @@ use std::fmt;
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
+use super::budget::Spending;
 use super::calibration::{Calibration, NOMINAL};
 use super::labels::Case;
 use super::ranking::Ranking;
@@ -101,6 +102,8 @@ pub struct Report {
     pub by_day: Vec<Day>,
     /// The budget that was asked for, alerts a day, where it is known.
     pub alerts_per_day_asked: Option<f64>,
+    /// How the budget was kept, by family and day, where it is known.
+    pub spending: Option<Spending>,
     /// How often entity-days are as rare as the model says, by age of the entity, where that was asked for.
     pub calibration: Vec<Calibration>,
 }
@@ -115,6 +118,9 @@ impl fmt::Display for Report {
         if let Some(asked) = self.alerts_per_day_asked {
             writeln!(f)?;
             write_table(f, &self.days(asked))?;
+        }
+        if let Some(spending) = &self.spending {
+            write!(f, "\n{spending}")?;
         }
         if !self.calibration.is_empty() {
             writeln!(f, "\nShare of entity-days on which nothing is known to have happened")?;
