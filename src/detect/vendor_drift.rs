@@ -1,15 +1,16 @@
 //! A vendor answers differently: slower, larger or smaller, or with other outcomes for all who call it.
 //!
 //! # Finds
-//! A latency shift, answers that grow or collapse to nothing, a rise of errors that several callers share.
+//! A latency shift, answers that grow or collapse to nothing, a part of the answers that turns empty or far larger while the mean
+//! hardly moves, a rise of errors that several callers share.
 //!
 //! # Why it matters
 //! The vendor is a black box that the company depends on; a changed answer may be a changed contract, a breach at the vendor, or
 //! the first hour of an outage.
 //!
 //! # Misses
-//! Means that move by less than a quarter of what single calls vary by; fewer than five failures above the expected; what
-//! changes in the content of answers.
+//! Means that move by less than a quarter of what single calls vary by; fewer than eight failures or answers of an unusual size above
+//! the expected; sizes of an endpoint from which the caller had fewer than 100 answers; what changes in the content of answers.
 //!
 //! # Tuning
 //! `alerts_per_day` in the pipeline file: three quarters of it are for the tests. A change that stays is followed by the
@@ -23,7 +24,8 @@
 //! A vendor with a single caller: then the change is reported as the caller's. Shifts below a factor of two need an hour or two.
 //!
 //! # Source
-//! Pooled means by endpoint; attribution by effect and power (see `detect::attribution`).
+//! Pooled means by endpoint; sizes outside of a Gaussian mixture (see `models::odd_sizes`); attribution by effect and power (see
+//! `detect::attribution`).
 
 use super::sentence::shifted;
 use super::{Analytic, Category, CauseClass, Change, Class, Detector, Impact, Meta, Sentence};
@@ -46,6 +48,10 @@ static ANSWERS_FELL: Class =
     Class::new("bytes_in", &META, CauseClass::Unknown, answers).of(Change::OwnFall).explained_by_outage();
 static ANSWERS_OF_VENDOR: Class =
     Class::new("bytes_in", &META, CauseClass::VendorChanged, answers).of(Change::OfVendor).explained_by_outage();
+static ODD_ANSWERS: Class =
+    Class::new("odd_answers", &META, CauseClass::Unknown, odd_answers).of(Change::Own).explained_by_outage();
+static ODD_ANSWERS_OF_VENDOR: Class =
+    Class::new("odd_answers", &META, CauseClass::VendorChanged, odd_answers).of(Change::OfVendor).explained_by_outage();
 static DENIED: Class = Class::new("denied", &META, CauseClass::VendorChanged, |of| {
     shifted(of, &format!("{} had more calls denied by {} than usual", of.who(), of.whom()))
 })
@@ -78,6 +84,8 @@ impl Detector for VendorDrift {
         &LATENCY_OF_VENDOR,
         &ANSWERS_FELL,
         &ANSWERS_OF_VENDOR,
+        &ODD_ANSWERS,
+        &ODD_ANSWERS_OF_VENDOR,
         &DENIED,
         &CLIENT_ERROR,
         &THROTTLED,
@@ -96,6 +104,10 @@ fn latency(of: &Sentence<'_>) -> String {
 fn answers(of: &Sentence<'_>) -> String {
     let size = if of.is_rise { "larger" } else { "smaller" };
     shifted(of, &format!("{} got {size} answers from {} than usual", of.who(), of.whom()))
+}
+
+fn odd_answers(of: &Sentence<'_>) -> String {
+    shifted(of, &format!("{} got more answers of an unusual size from {} than usual", of.who(), of.whom()))
 }
 
 #[cfg(test)]
