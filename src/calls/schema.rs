@@ -415,7 +415,22 @@ measures! {
 
 /// Measures of a group of calls, in the order of [`MEASURES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<i64>", into = "Vec<i64>")]
 pub struct Measures(pub [i64; MEASURES.len()]);
+
+impl From<Measures> for Vec<i64> {
+    fn from(measures: Measures) -> Self {
+        measures.0.into()
+    }
+}
+
+impl TryFrom<Vec<i64>> for Measures {
+    type Error = &'static str;
+
+    fn try_from(stored: Vec<i64>) -> Result<Self, Self::Error> {
+        stored.try_into().map(Self).map_err(|_| "not as many measures as this version counts")
+    }
+}
 
 impl Measures {
     /// One of them.
