@@ -52,7 +52,8 @@ pub use operation::{StepClass, WITHOUT_MFA};
 pub use owner::{OwnerDatabases, OwnerError, Owners, country_of, is_hosting};
 pub use row::{CallRow, TraceId};
 pub use schema::{
-    DIMENSIONS, Dimension, MEASURES, Measure, MeasureColumn, Measures, Merge, ONE, QUANTITIES, Relation, fixed_to_f64,
+    ANSWERS_BY_SIZE, DIMENSIONS, Dimension, MEASURES, Measure, MeasureColumn, Measures, Merge, ONE, QUANTITIES,
+    Relation, fixed_to_f64, size_class,
 };
 pub use secret::looks_secret;
 pub use template::{MAX_CHILDREN, TemplateLearner, Templates};

@@ -21,6 +21,20 @@ pub const ONE: f64 = 1_048_576.0;
 /// Per-call quantities that are judged given the endpoint: bytes to the vendor, bytes from it, latency.
 pub const QUANTITIES: [&str; 3] = ["bytes_out", "bytes_in", "latency"];
 
+/// Answers by the class of their size, smallest first: a histogram that merges.
+#[rustfmt::skip]
+pub const ANSWERS_BY_SIZE: [Measure; 15] = [
+    Measure::Answers0, Measure::Answers1, Measure::Answers64, Measure::Answers128, Measure::Answers256, Measure::Answers512,
+    Measure::Answers1K, Measure::Answers2K, Measure::Answers4K, Measure::Answers8K, Measure::Answers16K, Measure::Answers32K,
+    Measure::Answers64K, Measure::Answers128K, Measure::Answers256K,
+];
+
+/// The class of a size in bytes, as a place in [`ANSWERS_BY_SIZE`]: none, below 64 bytes, then by powers of two up to 256 KiB.
+pub fn size_class(bytes: i64) -> usize {
+    let bits = (i64::BITS - bytes.max(0).leading_zeros()) as usize;
+    if bits == 0 { 0 } else { bits.saturating_sub(5).clamp(1, ANSWERS_BY_SIZE.len() - 1) }
+}
+
 /// A fixed-point sum as a number.
 pub fn fixed_to_f64(fixed: i64) -> f64 {
     fixed as f64 / ONE
@@ -245,6 +259,8 @@ struct Facts<'a> {
     is_ok: bool,
     /// `ln(1 + x)` of each quantity of an answered call, in [`QUANTITIES`] order.
     logarithms: [Option<f64>; QUANTITIES.len()],
+    /// Class of size of its answer, where it was answered and the size is known.
+    size: Option<usize>,
 }
 
 impl Facts<'_> {
@@ -262,6 +278,10 @@ impl Facts<'_> {
 
     fn square(&self, quantity: usize) -> i64 {
         self.logarithms[quantity].map_or(0, |ln| (ln * ln * ONE) as i64)
+    }
+
+    fn answered_in(&self, class: usize) -> i64 {
+        i64::from(self.size == Some(class))
     }
 
     fn answered(&self, bytes: Option<i64>) -> i64 {
@@ -300,7 +320,9 @@ macro_rules! measures {
                 let is_ok = matches!(call.outcome, Outcome::Ok | Outcome::Unknown);
                 let ln = |value: Option<f64>| value.filter(|_| is_ok).map(f64::ln_1p);
                 let bytes = [call.bytes_out, call.bytes_in].map(|bytes| bytes.map(|bytes| bytes as f64));
-                let facts = Facts { call, is_ok, logarithms: [ln(bytes[0]), ln(bytes[1]), ln(call.latency_ms)] };
+                let logarithms = [ln(bytes[0]), ln(bytes[1]), ln(call.latency_ms)];
+                let size = call.bytes_in.filter(|_| is_ok).map(size_class);
+                let facts = Facts { call, is_ok, logarithms, size };
                 Self([$({ let $facts = &facts; $value },)*])
             }
         }
@@ -359,6 +381,36 @@ measures! {
     ReleaseMin = "release_min", Min, |facts| facts.call.release;
     /// Largest number of a client's release.
     ReleaseMax = "release_max", Max, |facts| facts.call.release;
+    /// Answers without a byte.
+    Answers0 = "answers_0", Sum, |facts| facts.answered_in(0);
+    /// Answers of 1 to 63 bytes.
+    Answers1 = "answers_1", Sum, |facts| facts.answered_in(1);
+    /// Answers of at least 64 bytes, below twice that.
+    Answers64 = "answers_64", Sum, |facts| facts.answered_in(2);
+    /// Answers of at least 128 bytes, below twice that.
+    Answers128 = "answers_128", Sum, |facts| facts.answered_in(3);
+    /// Answers of at least 256 bytes, below twice that.
+    Answers256 = "answers_256", Sum, |facts| facts.answered_in(4);
+    /// Answers of at least 512 bytes, below twice that.
+    Answers512 = "answers_512", Sum, |facts| facts.answered_in(5);
+    /// Answers of at least 1 KiB, below twice that.
+    Answers1K = "answers_1k", Sum, |facts| facts.answered_in(6);
+    /// Answers of at least 2 KiB, below twice that.
+    Answers2K = "answers_2k", Sum, |facts| facts.answered_in(7);
+    /// Answers of at least 4 KiB, below twice that.
+    Answers4K = "answers_4k", Sum, |facts| facts.answered_in(8);
+    /// Answers of at least 8 KiB, below twice that.
+    Answers8K = "answers_8k", Sum, |facts| facts.answered_in(9);
+    /// Answers of at least 16 KiB, below twice that.
+    Answers16K = "answers_16k", Sum, |facts| facts.answered_in(10);
+    /// Answers of at least 32 KiB, below twice that.
+    Answers32K = "answers_32k", Sum, |facts| facts.answered_in(11);
+    /// Answers of at least 64 KiB, below twice that.
+    Answers64K = "answers_64k", Sum, |facts| facts.answered_in(12);
+    /// Answers of at least 128 KiB, below twice that.
+    Answers128K = "answers_128k", Sum, |facts| facts.answered_in(13);
+    /// Answers of at least 256 KiB.
+    Answers256K = "answers_256k", Sum, |facts| facts.answered_in(14);
     /// First call, microseconds since the epoch, UTC.
     FirstSeen = "first_seen", Min, |facts| facts.call.time;
     /// Last call, microseconds since the epoch, UTC.
@@ -367,7 +419,22 @@ measures! {
 
 /// Measures of a group of calls, in the order of [`MEASURES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<i64>", into = "Vec<i64>")]
 pub struct Measures(pub [i64; MEASURES.len()]);
+
+impl From<Measures> for Vec<i64> {
+    fn from(measures: Measures) -> Self {
+        measures.0.into()
+    }
+}
+
+impl TryFrom<Vec<i64>> for Measures {
+    type Error = &'static str;
+
+    fn try_from(stored: Vec<i64>) -> Result<Self, Self::Error> {
+        stored.try_into().map(Self).map_err(|_| "not as many measures as this version counts")
+    }
+}
 
 impl Measures {
     /// One of them.
@@ -388,6 +455,12 @@ impl Measures {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_told_apart_by_powers_of_two() {
+        let sizes = [-1, 0, 1, 63, 64, 127, 128, 1 << 17, (1 << 18) - 1, 1 << 18, i64::MAX];
+        assert_eq!(sizes.map(size_class), [0, 0, 1, 1, 2, 2, 3, 13, 13, 14, 14]);
+    }
 
     #[test]
     fn no_two_columns_share_a_name() {

@@ -1,7 +1,8 @@
 //! A vendor answers differently: slower, larger or smaller, or with other outcomes for all who call it.
 //!
 //! # Finds
-//! A latency shift, answers that grow or collapse to nothing, a rise of errors that several callers share.
+//! A latency shift, answers that grow or collapse to nothing, a part of the answers that turns empty or far larger while the mean
+//! hardly moves, a rise of errors that several callers share.
 //!
 //! # Why it matters
 //! The vendor is a black box that the company depends on; a changed answer may be a changed contract, a breach at the vendor, or
@@ -9,7 +10,8 @@
 //!
 //! # Misses
 //! What is over within a quarter of an hour: it is a notice. Means that move by less than a quarter of what single calls vary by;
-//! fewer than five server errors, or eight other failures, above the expected; what changes in the content of answers.
+//! fewer than five server errors, or eight other failures or answers of an unusual size, above the expected; sizes of an endpoint from which
+//! the caller had fewer than 100 answers; what changes in the content of answers.
 //!
 //! # Tuning
 //! `alerts_per_day` in the pipeline file: three quarters of it are for the tests. A change that stays is followed by the
@@ -24,7 +26,8 @@
 //! change has lasted for 25 minutes (`detect::lasting`).
 //!
 //! # Source
-//! Pooled means by endpoint; attribution by likelihood, effect and power (see `detect::attribution`).
+//! Pooled means by endpoint; sizes outside of a Gaussian mixture (see `models::odd_sizes`); attribution by likelihood, effect and power (see
+//! `detect::attribution`).
 
 use super::sentence::shifted;
 use super::{Analytic, Category, CauseClass, Change, Class, Detector, Impact, Meta, Sentence};
@@ -48,6 +51,14 @@ static LATENCY_OF_VENDOR: Class = Class::new("latency", &META, CauseClass::Vendo
 static ANSWERS_FELL: Class =
     Class::new("bytes_in", &META, CauseClass::Unknown, answers).of(Change::OwnFall).explained_by_outage().if_it_lasts();
 static ANSWERS_OF_VENDOR: Class = Class::new("bytes_in", &META, CauseClass::VendorChanged, answers)
+    .of(Change::OfVendor)
+    .explained_by_outage()
+    .if_it_lasts();
+static ODD_ANSWERS: Class = Class::new("odd_answers", &META, CauseClass::Unknown, odd_answers)
+    .of(Change::Own)
+    .explained_by_outage()
+    .if_it_lasts();
+static ODD_ANSWERS_OF_VENDOR: Class = Class::new("odd_answers", &META, CauseClass::VendorChanged, odd_answers)
     .of(Change::OfVendor)
     .explained_by_outage()
     .if_it_lasts();
@@ -85,6 +96,8 @@ impl Detector for VendorDrift {
         &LATENCY_OF_VENDOR,
         &ANSWERS_FELL,
         &ANSWERS_OF_VENDOR,
+        &ODD_ANSWERS,
+        &ODD_ANSWERS_OF_VENDOR,
         &DENIED,
         &CLIENT_ERROR,
         &THROTTLED,
@@ -103,6 +116,10 @@ fn latency(of: &Sentence<'_>) -> String {
 fn answers(of: &Sentence<'_>) -> String {
     let size = if of.is_rise { "larger" } else { "smaller" };
     shifted(of, &format!("{} got {size} answers from {} than usual", of.who(), of.whom()))
+}
+
+fn odd_answers(of: &Sentence<'_>) -> String {
+    shifted(of, &format!("{} got more answers of an unusual size from {} than usual", of.who(), of.whom()))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ static EXPRESSIONS: LazyLock<Vec<Expr>> =
     LazyLock::new(|| FEATURES.iter().map(|feature| (feature.of_row)().alias(feature.name)).collect());
 
 /// Evaluates the catalogue over rows. `expectations` are the columns that the features' expressions read besides the measures
-/// (`{quantity}_mean`, `{quantity}_deviation`, `{outcome}_share`), one value a row. The result has one vector a row, in order.
+/// (`{quantity}_mean`, `{quantity}_deviation`, `{outcome}_share`, `odd_answers`, `odd_answers_share`), one value a row. The result has one vector a row, in order.
 ///
 /// # Errors
 /// Where a column is missing.

@@ -76,6 +76,10 @@ pub enum Column {
     BytesInMax,
     /// What the calls cost by list price; millionths of a dollar.
     Cost,
+    /// Answers of a size that the caller hardly ever gets from the endpoint.
+    OddAnswers,
+    /// The same, as many as are usual among as many answers.
+    OddAnswersExpected,
 }
 
 /// Number of features.
@@ -124,6 +128,8 @@ pub const FEATURES: &[Feature] = &[
     max("bytes_out_max", Column::BytesOutMax, || col("bytes_out_max")),
     max("bytes_in_max", Column::BytesInMax, || col("bytes_in_max")),
     sum("cost", Column::Cost, || col("cost")),
+    sum("odd_answers", Column::OddAnswers, || col("odd_answers")),
+    sum("odd_answers_expected", Column::OddAnswersExpected, || fixed(col("bytes_in_count").cast(DataType::Float64) * col("odd_answers_share"))),
 ];
 
 type OfRow = fn() -> Expr;

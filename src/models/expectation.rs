@@ -12,10 +12,12 @@ use std::collections::BTreeMap;
 
 use foldhash::HashMap;
 use polars::prelude::Column;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::odd_sizes::OddSizes;
 use super::seasonality::Span;
-use crate::calls::{Measure, Name, QUANTITIES, View, combine, fixed_to_f64};
+use crate::calls::{ANSWERS_BY_SIZE, Measure, Name, QUANTITIES, View, combine, fixed_to_f64};
 use crate::rollup::Row;
 
 /// Outcomes whose share is expected, by their column.
@@ -38,6 +40,7 @@ struct Sums {
     count: [i64; QUANTITIES.len()],
     sum: [i64; QUANTITIES.len()],
     square: [i64; QUANTITIES.len()],
+    answers: [i64; ANSWERS_BY_SIZE.len()],
 }
 
 impl Sums {
@@ -49,6 +52,7 @@ impl Sums {
             own.iter_mut().zip(others).for_each(|(own, other)| *own += sign * other);
         }
         self.failures.iter_mut().zip(other.failures).for_each(|(own, other)| *own += sign * other);
+        self.answers.iter_mut().zip(other.answers).for_each(|(own, other)| *own += sign * other);
     }
 }
 
@@ -63,6 +67,8 @@ pub struct Expected {
     pub share: [f64; FAILURES.len()],
     /// Whether calls of this level had the quantity; without one its mean is that of the level above.
     pub is_measured: [bool; QUANTITIES.len()],
+    /// Sizes of answers that are odd: of an endpoint of a pair, not borrowed, since callers ask one endpoint for different things.
+    pub odd: OddSizes,
 }
 
 impl Expected {
@@ -72,6 +78,7 @@ impl Expected {
         deviation: [1.5, 1.5, 1.5],
         share: [1e-3; FAILURES.len()],
         is_measured: [false; QUANTITIES.len()],
+        odd: OddSizes::NONE,
     };
 
     /// The level below `self` that has seen `sums`.
@@ -143,6 +150,7 @@ impl CallHistory {
                 count: [BytesOutCount, BytesInCount, LatencyCount].map(at),
                 sum: [BytesOutLnSum, BytesInLnSum, LatencyLnSum].map(at),
                 square: [BytesOutLnSquareSum, BytesInLnSquareSum, LatencyLnSquareSum].map(at),
+                answers: ANSWERS_BY_SIZE.map(at),
             };
             let relation = &row.relation;
             let [vendor, endpoint, caller] =
@@ -217,6 +225,10 @@ impl Expectations {
                 fitted[level].insert(*key, expected);
             }
         }
+        let odd = levels[0].par_iter().map(|(key, of)| (*key, OddSizes::learn(&of.sums.answers)));
+        for (key, odd) in odd.collect::<Vec<_>>() {
+            fitted[0].entry(key).and_modify(|expected| expected.odd = odd);
+        }
         let between_callers = between_callers(levels, &fitted);
         Self { levels: fitted, between_callers }
     }
@@ -227,8 +239,8 @@ impl Expectations {
         (0..LEVELS).find_map(known).unwrap_or(Expected::UNSEEN)
     }
 
-    /// The columns that the feature catalogue reads beside the measures: `{quantity}_mean`, `{quantity}_deviation` and
-    /// `{outcome}_share`, one value a row.
+    /// The columns that the feature catalogue reads beside the measures: `{quantity}_mean`, `{quantity}_deviation`,
+    /// `{outcome}_share`, `odd_answers` (count) and `odd_answers_share`, one value a row.
     pub fn columns(&self, rows: &[Row]) -> Vec<Column> {
         let expected = |row: &Row| {
             let relation = &row.relation;
@@ -238,7 +250,7 @@ impl Expectations {
         let column = |name: String, value: &dyn Fn(&Expected) -> f64| {
             Column::new(name.into(), expected.iter().map(value).collect::<Vec<f64>>())
         };
-        let mut columns = Vec::with_capacity(2 * QUANTITIES.len() + FAILURES.len());
+        let mut columns = Vec::with_capacity(2 * QUANTITIES.len() + FAILURES.len() + 2);
         for (index, quantity) in QUANTITIES.iter().enumerate() {
             columns.push(column(format!("{quantity}_mean"), &|expected| expected.mean[index]));
             columns.push(column(format!("{quantity}_deviation"), &|expected| expected.deviation[index]));
@@ -246,6 +258,9 @@ impl Expectations {
         for (index, failure) in FAILURES.iter().enumerate() {
             columns.push(column(format!("{failure}_share"), &|expected| expected.share[index]));
         }
+        columns.push(column("odd_answers_share".to_owned(), &|expected| f64::from(expected.odd.share())));
+        let odd = rows.iter().zip(&expected).map(|(row, expected)| expected.odd.among(&row.measures));
+        columns.push(Column::new("odd_answers".into(), odd.collect::<Vec<i64>>()));
         columns
     }
 

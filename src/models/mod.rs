@@ -1,7 +1,7 @@
 //! Models: what is usual, how far from usual something is, and how unlikely that is.
 //!
 //! `expectation` and `seasonality` say what is usual, `statistic` how far a window is from it, `baseline` what was learned of each
-//! entity and what its tests show, `novelty` how rarely something new turns up, `multivariate` whether numbers that are each usual
+//! entity and what its tests show, `odd_sizes` which sizes of answers an endpoint hardly ever has, `novelty` how rarely something new turns up, `multivariate` whether numbers that are each usual
 //! are unusual together (in rows of `multivariate_row`), `peers` which entities behave alike, `silence` how long without a call is
 //! unusual, `leak` what adds up over days (from `hourly` means), `peak` what is more than ever, `adaptation` how a baseline
 //! follows its entity between trainings, `model_drift` whether the model still fits, `calibration` how unlikely all that is,
@@ -27,6 +27,7 @@ pub mod multivariate;
 pub mod multivariate_row;
 mod normal;
 pub mod novelty;
+pub mod odd_sizes;
 pub mod pacing;
 pub mod pareto;
 pub mod peak;

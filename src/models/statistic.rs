@@ -83,6 +83,7 @@ pub const STATISTICS: &[Statistic] = &[
     Statistic { name: "client_error", says: "client errors", kind: Kind::Count(Column::ClientError, Column::ClientErrorExpected), windows: TO_SIX_HOURS, levels: EVERY, of_vendor: true, fused: true, least: COUNT },
     Statistic { name: "throttled", says: "throttled calls", kind: Kind::Count(Column::Throttled, Column::ThrottledExpected), windows: TO_SIX_HOURS, levels: EVERY, of_vendor: true, fused: true, least: COUNT },
     Statistic { name: "server_error", says: "server errors", kind: Kind::Count(Column::ServerError, Column::ServerErrorExpected), windows: TO_SIX_HOURS, levels: EVERY, of_vendor: true, fused: true, least: FEW },
+    Statistic { name: "odd_answers", says: "answers of an unusual size", kind: Kind::Count(Column::OddAnswers, Column::OddAnswersExpected), windows: TO_SIX_HOURS, levels: EVERY, of_vendor: true, fused: true, least: COUNT },
     Statistic { name: "endpoint_mix", says: "calls of an endpoint", kind: Kind::Mix, windows: MIX, levels: &[Pair], of_vendor: false, fused: true, least: COUNT },
     Statistic { name: "bytes_out_max", says: "largest request", kind: Kind::Largest(Column::BytesOutResidualMax, Column::BytesOutCount, Column::BytesOutMax), windows: NOW, levels: OWN, of_vendor: false, fused: true, least: ANY },
     Statistic { name: "bytes_in_max", says: "largest answer", kind: Kind::Largest(Column::BytesInResidualMax, Column::BytesInCount, Column::BytesInMax), windows: NOW, levels: OWN, of_vendor: false, fused: true, least: ANY },

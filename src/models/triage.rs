@@ -1,30 +1,27 @@
-//! A forest that reports how many of its trees vote yes: the model of what analysts confirm.
+//! A forest that says how probably an alert is true: the model of what analysts confirm.
 //!
-//! smartcore's random forest (Breiman, Machine Learning 45, 2001) reports the majority, not the share of the votes. So each tree
-//! is a forest of one with a seed of its own, and the share that votes yes is the probability. Bootstrap samples are drawn within
-//! each class, so every tree sees both.
+//! smartcore's random forest (Breiman, Machine Learning 45, 2001) of regression trees on 1 for yes and 0 for no: least squares make each
+//! leaf the share of yes among its rows, and the mean over the trees is a probability (Malley, Kruppa, Dasgupta, Malley & Ziegler,
+//! Methods of Information in Medicine 51, 2012). smartcore's classifier tells only the majority.
 //!
 //! The forest follows from its rows and the seed, so files hold the rows, which a person can read, and no trees, whose indices
 //! would have to be checked.
 //!
-//! Not here: which features a row has and what a vote is used for (`alerts::triage`), how good it is (`train::triage`).
+//! Not here: which features a row has and what a probability is used for (`alerts::triage`), how good it is (`train::triage`).
 
-use rayon::prelude::*;
-use smartcore::ensemble::random_forest_classifier::{RandomForestClassifier, RandomForestClassifierParameters};
+use smartcore::ensemble::random_forest_regressor::{RandomForestRegressor, RandomForestRegressorParameters};
 use smartcore::error::Failed;
 use smartcore::linalg::basic::matrix::DenseMatrix;
 
-/// Number of trees of a forest: votes come in steps of half a percent.
-const TREES: u64 = 200;
+/// Number of trees of a forest.
+const TREES: usize = 200;
 /// Fewest rows of a leaf: one odd verdict makes no rule.
 const MIN_ROWS_PER_LEAF: usize = 2;
-
-type Tree = RandomForestClassifier<f64, u8, DenseMatrix<f64>, Vec<u8>>;
 
 /// A fitted forest for two classes.
 #[derive(Debug)]
 pub struct Forest {
-    trees: Vec<Tree>,
+    trees: RandomForestRegressor<f64, f64, DenseMatrix<f64>, Vec<f64>>,
     /// Number of columns of a row.
     width: usize,
 }
@@ -52,26 +49,22 @@ impl Forest {
             return Err(ForestError::Rows);
         }
         let rows = DenseMatrix::from_2d_vec(&rows.to_vec())?;
-        let answers: Vec<u8> = answers.iter().map(|answer| u8::from(*answer)).collect();
-        let tree = |number: u64| {
-            let parameters = RandomForestClassifierParameters::default()
-                .with_n_trees(1)
-                .with_min_samples_leaf(MIN_ROWS_PER_LEAF)
-                .with_seed(seed.wrapping_add(number));
-            Tree::fit(&rows, &answers, parameters)
-        };
-        Ok(Self { trees: (0..TREES).into_par_iter().map(tree).collect::<Result<_, _>>()?, width })
+        let answers: Vec<f64> = answers.iter().map(|answer| f64::from(u8::from(*answer))).collect();
+        let parameters = RandomForestRegressorParameters::default()
+            .with_n_trees(TREES)
+            .with_min_samples_leaf(MIN_ROWS_PER_LEAF)
+            .with_seed(seed);
+        Ok(Self { trees: RandomForestRegressor::fit(&rows, &answers, parameters)?, width })
     }
 
-    /// Share of the trees that vote yes for a `row` (n_columns), 0 to 1. `None` where it has not the width of the rows fitted on.
+    /// Probability of yes for a `row` (n_columns), 0 to 1. `None` where it has not the width of the rows fitted on.
     pub fn probability(&self, row: &[f64]) -> Option<f64> {
         if row.len() != self.width {
             return None;
         }
         let row = DenseMatrix::from_2d_vec(&vec![row.to_vec()]).ok()?;
-        let votes = self.trees.iter().map(|tree| tree.predict(&row).ok()?.first().copied());
-        let yes: u64 = votes.sum::<Option<u8>>().map(u64::from)?;
-        Some(yes as f64 / TREES as f64)
+        let mean = self.trees.predict(&row).ok()?.first().copied()?;
+        Some(mean.clamp(0.0, 1.0))
     }
 }
 
@@ -88,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn trees_vote_as_they_were_taught() {
+    fn a_forest_says_what_it_was_taught() {
         let (rows, answers) = rows();
         let forest = Forest::fit(&rows, &answers, 1).unwrap();
         assert!(forest.probability(&[0.9, 6.0]).unwrap() > 0.9);
@@ -97,14 +90,14 @@ mod tests {
     }
 
     #[test]
-    fn the_same_rows_and_seed_give_the_same_votes() {
+    fn the_same_rows_and_seed_give_the_same_probabilities() {
         let (rows, answers) = rows();
-        let votes = |seed| {
+        let probabilities = |seed| {
             let forest = Forest::fit(&rows, &answers, seed).unwrap();
             (0..20).map(|step| forest.probability(&[f64::from(step) / 20.0, 3.0]).unwrap()).collect::<Vec<_>>()
         };
-        assert_eq!(votes(1), votes(1));
-        assert_ne!(votes(1), votes(1_000_000));
+        assert_eq!(probabilities(1), probabilities(1));
+        assert_ne!(probabilities(1), probabilities(1_000_000));
     }
 
     #[test]

@@ -31,16 +31,11 @@ use crate::rollup::{BUCKETS_PER_DAY, Rollup, Row, bucket_of, bucket_start, day_o
 const START: &str = "start";
 const TRACE_ID: &str = "trace_id";
 /// Columns that came later: rollups of before have none, which reads as nothing seen.
-const LATER: [&str; 9] = [
-    "credential_kind",
-    "api_version",
-    "sent",
-    "received",
-    "redirect",
-    "latency_ms_max",
-    "resent",
-    "release_min",
-    "release_max",
+#[rustfmt::skip]
+const LATER: [&str; 24] = [
+    "credential_kind", "api_version", "sent", "received", "redirect", "latency_ms_max", "resent", "release_min", "release_max",
+    "answers_0", "answers_1", "answers_64", "answers_128", "answers_256", "answers_512", "answers_1k", "answers_2k",
+    "answers_4k", "answers_8k", "answers_16k", "answers_32k", "answers_64k", "answers_128k", "answers_256k",
 ];
 
 /// Why rollups cannot be kept or read.
