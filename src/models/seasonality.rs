@@ -166,9 +166,15 @@ impl Seasonality {
     /// Learns from `counts` of `(bucket, calls)` (n_buckets, in any order, none twice) within a span, leaving out a fold if
     /// told. A history of less than four days has seen no hour often enough to have a seasonality: then all hours are the same.
     pub fn fit(counts: &[(i64, i64)], span: Span, left_out: Option<i64>) -> Self {
+        Self::fit_without(counts, span, left_out.as_slice())
+    }
+
+    /// The same, leaving out any number of folds: those that are not learned from are days on which nobody looked, not days without
+    /// calls.
+    pub fn fit_without(counts: &[(i64, i64)], span: Span, left_out: &[i64]) -> Self {
         let mut sums = [[0.0; CELLS]; DAY_TYPES];
         let mut days = [[0.0; CELLS]; DAY_TYPES];
-        let is_kept = |bucket: i64| span.holds(bucket) && Some(span.fold_of(bucket)) != left_out;
+        let is_kept = |bucket: i64| span.holds(bucket) && !left_out.contains(&span.fold_of(bucket));
         for day in span.days() {
             let seen = &mut days[day_type(day)];
             (0..CELLS).filter(|cell| is_kept(day * BUCKETS_PER_DAY + *cell as i64)).for_each(|cell| seen[cell] += 1.0);

@@ -4,15 +4,15 @@
 //! dispersion and the tails. That nesting is what keeps the budget: tails that have seen the fold they judge make the fused score
 //! more than twice too confident.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 
 use super::entities::EntityHistory;
 use crate::calls::Name;
-use crate::features::{Level, WINDOWS};
+use crate::features::{Entity, Level, WINDOWS};
 use crate::models::baseline::{
-    Baseline, Baselines, EndpointBaseline, Expected, LevelBaseline, MIN_ENDPOINT_CALLS, Snapshot, fused, judge,
+    Baseline, Baselines, EndpointBaseline, Expected, LevelBaseline, MIN_ENDPOINT_CALLS, Snapshot, Verdict, fused, judge,
 };
 use crate::models::calibration::Tail;
 use crate::models::dispersion::UNKNOWN_DISPERSION;
@@ -48,8 +48,8 @@ pub(super) struct Calibration<'a> {
 pub(super) struct Calibrated {
     pub baselines: Baselines,
     pub level: LevelBaseline,
-    /// Maxima of the fused score by fold.
-    pub scores: Vec<f32>,
+    /// The known entities' folds.
+    pub days: Vec<EntityDay>,
     /// Silences by fold, each against the longest of its pair's other folds.
     pub silences: Vec<f64>,
     /// Peaks by fold, each against those of its pair's other folds.
@@ -58,11 +58,25 @@ pub(super) struct Calibrated {
     pub leaks: Vec<f64>,
 }
 
+/// The most unusual moments of a known entity on a fold.
+#[derive(Clone, Debug)]
+pub(super) struct EntityDay {
+    pub entity: Entity,
+    pub fold: i64,
+    /// Largest fused score.
+    pub score: f32,
+    /// Largest fused score of windows that lie within the fold, with the statistic that contributed most to it, in words.
+    pub own: f64,
+    pub what: &'static str,
+}
+
 /// Sums of one entity by fold, from which any fold can be left out.
 struct Fit<'a> {
     history: &'a EntityHistory,
     is_known: bool,
     peers: usize,
+    /// Folds that are not learned from.
+    aside: BTreeSet<i64>,
     calls: Vec<(i64, i64)>,
     calls_by_fold: BTreeMap<i64, i64>,
     /// Endpoints with enough calls: place in the history and calls by fold.
@@ -96,6 +110,7 @@ impl<'a> Fit<'a> {
             history,
             is_known,
             peers,
+            aside: history.folds_aside(span),
             calls,
             calls_by_fold,
             endpoints,
@@ -104,7 +119,8 @@ impl<'a> Fit<'a> {
             silences: BTreeMap::new(),
         };
         if span.has_seasonality() {
-            fit.silences = longest_by_fold(&fit.calls, span, |fold| fit.seasonality(Some(fold), span));
+            fit.silences = longest_by_fold(&history.all_calls(), span, |fold| fit.seasonality(Some(fold), span));
+            fit.silences.retain(|fold, _| !fit.aside.contains(fold));
         }
         fit.gather_moments(tests, span);
         fit
@@ -140,7 +156,8 @@ impl<'a> Fit<'a> {
     }
 
     fn seasonality(&self, left_out: Option<i64>, span: Span) -> Option<Seasonality> {
-        (self.history.entity.level == Level::Pair).then(|| Seasonality::fit(&self.calls, span, left_out))
+        let left_out: Vec<i64> = self.aside.iter().copied().chain(left_out).collect();
+        (self.history.entity.level == Level::Pair).then(|| Seasonality::fit_without(&self.calls, span, &left_out))
     }
 
     fn shares(&self, left_out: Option<i64>) -> Vec<f64> {
@@ -308,11 +325,17 @@ fn raw_maxima(
     maxima
 }
 
-fn tails(maxima: &[&BTreeMap<i64, Vec<f32>>], tests: usize, span: Span, left_out: Option<i64>) -> Vec<Option<Tail>> {
+fn tails(
+    maxima: &[(&Fit<'_>, &BTreeMap<i64, Vec<f32>>)],
+    tests: usize,
+    span: Span,
+    left_out: Option<i64>,
+) -> Vec<Option<Tail>> {
     let folds: Vec<i64> = span.folds().filter(|fold| Some(*fold) != left_out).collect();
     let of_test = |test: usize| {
-        let of_folds = |by_fold: &&BTreeMap<i64, Vec<f32>>| -> Vec<f32> {
-            folds.iter().map(|fold| by_fold.get(fold).map_or(0.0, |tests| tests[test])).collect()
+        let of_folds = |(fit, by_fold): &(&Fit<'_>, &BTreeMap<i64, Vec<f32>>)| -> Vec<f32> {
+            let folds = folds.iter().filter(|fold| !fit.aside.contains(fold));
+            folds.map(|fold| by_fold.get(fold).map_or(0.0, |tests| tests[test])).collect()
         };
         Tail::fit(maxima.iter().flat_map(of_folds).collect(), folds.len())
     };
@@ -349,7 +372,7 @@ pub(super) fn calibrate(what: &Calibration<'_>, watch: impl Fn(Snapshot<'_>, Exp
         .zip(&usual)
         .enumerate()
         .map(|(fold, (left_out, usual))| {
-            let maxima: Vec<_> = maxima.iter().map(|folds| &folds[fold]).collect();
+            let maxima: Vec<_> = sampled.iter().copied().zip(maxima.iter().map(|folds| &folds[fold])).collect();
             LevelBaseline {
                 tails: tails(&maxima, tests.len(), span, *left_out),
                 usual_dispersion: usual.tests.clone(),
@@ -358,11 +381,14 @@ pub(super) fn calibrate(what: &Calibration<'_>, watch: impl Fn(Snapshot<'_>, Exp
         })
         .collect();
 
-    let scores: Vec<f32> = sampled
+    let days: Vec<EntityDay> = sampled
         .par_iter()
         .zip(&of_folds)
         .flat_map_iter(|(fit, baselines)| {
-            let mut scores: BTreeMap<i64, f32> = judged.iter().map(|fold| (*fold, 0.0)).collect();
+            let learned = judged.iter().filter(|fold| !fit.aside.contains(fold));
+            let day =
+                |fold: i64| EntityDay { entity: fit.history.entity.clone(), fold, score: 0.0, own: 0.0, what: "" };
+            let mut days: BTreeMap<i64, EntityDay> = learned.map(|fold| (*fold, day(*fold))).collect();
             fit.history.replay(|bucket, at| {
                 let own = span.fold_of(bucket);
                 let Some(fold) = folds.iter().position(|fold| *fold == Some(own)) else { return };
@@ -376,9 +402,19 @@ pub(super) fn calibrate(what: &Calibration<'_>, watch: impl Fn(Snapshot<'_>, Exp
                 watch(at, by);
                 let verdicts = judge(at, by);
                 let score = fused(what.level, verdicts.iter().map(|verdict| (verdict.test, verdict.p_value))) as f32;
-                scores.entry(own).and_modify(|most| *most = most.max(score));
+                let Some(day) = days.get_mut(&own) else { return };
+                day.score = day.score.max(score);
+                // What a long window still sees of the day before is no sign of this day.
+                let passed = bucket - own * span.fold_buckets() + 1;
+                let within: Vec<&Verdict> =
+                    verdicts.iter().filter(|verdict| verdict.test.buckets() <= passed).collect();
+                let of_own = fused(what.level, within.iter().map(|verdict| (verdict.test, verdict.p_value)));
+                if of_own > day.own {
+                    let least = within.into_iter().min_by(|a, b| a.p_value.total_cmp(&b.p_value));
+                    (day.own, day.what) = (of_own, least.map_or("", |verdict| verdict.test.statistic().says));
+                }
             });
-            scores.into_values()
+            days.into_values()
         })
         .collect();
 
@@ -402,5 +438,5 @@ pub(super) fn calibrate(what: &Calibration<'_>, watch: impl Fn(Snapshot<'_>, Exp
     let silences = known.iter().flat_map(|fit| times_by_fold(&fit.silences)).collect();
     let entities = fits.iter().map(|fit| fit.history.entity.clone());
     let baselines = entities.zip(learned.into_iter().map(|learned| learned.baseline)).collect();
-    Calibrated { baselines, level, scores, silences, peaks, leaks }
+    Calibrated { baselines, level, days, silences, peaks, leaks }
 }

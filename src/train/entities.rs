@@ -31,6 +31,8 @@ pub(super) struct EntityHistory {
     /// The caller that it was seen with first, and whether there were others.
     caller: u64,
     is_shared: bool,
+    /// Calls by bucket, of a pair, that are not learned from: no silence either.
+    aside: Vec<(i64, i64)>,
     /// Closed buckets: bucket, features, number of endpoints, and index and calls of each; zigzag LEB128.
     closed: Vec<u8>,
     open: Option<Bucket>,
@@ -44,6 +46,7 @@ impl EntityHistory {
             endpoints: Vec::new(),
             caller,
             is_shared: false,
+            aside: Vec::new(),
             closed: Vec::new(),
             open: None,
             indices: HashMap::default(),
@@ -68,6 +71,13 @@ impl EntityHistory {
             open.endpoints.push((index, row.calls()));
         }
         self.is_shared |= row.relation.caller().id() != self.caller;
+    }
+
+    fn set_aside(&mut self, row: &Row) {
+        match self.aside.last_mut() {
+            Some((bucket, calls)) if *bucket == row.bucket => *calls += row.calls(),
+            _ => self.aside.push((row.bucket, row.calls())),
+        }
     }
 
     fn close(&mut self) {
@@ -101,6 +111,18 @@ impl EntityHistory {
     /// `(bucket, calls)`, in order.
     pub fn calls(&self) -> Vec<(i64, i64)> {
         self.buckets().map(|at| (at.bucket, at.values[Column::Calls as usize])).collect()
+    }
+
+    /// `(bucket, calls)`, in order, with those that are not learned from.
+    pub fn all_calls(&self) -> Vec<(i64, i64)> {
+        let mut calls = [self.calls(), self.aside.clone()].concat();
+        calls.sort_unstable();
+        calls
+    }
+
+    /// Folds that are not learned from.
+    pub fn folds_aside(&self, span: Span) -> BTreeSet<i64> {
+        self.aside.iter().map(|(bucket, _)| span.fold_of(*bucket)).collect()
     }
 
     /// Folds with calls.
@@ -190,6 +212,13 @@ impl Gatherer {
         }
     }
 
+    /// Notes a row that is not learned from, in the same order.
+    pub fn set_aside(&mut self, row: &Row) {
+        let (relation, caller) = (&row.relation, row.relation.caller().id());
+        let pair = self.0.entry(EntityId::pair(relation));
+        pair.or_insert_with(|| EntityHistory::new(Entity::pair_of(relation), caller)).set_aside(row);
+    }
+
     /// The histories by level, in the order of their entities. Entities above pairs are kept only where callers share them: else
     /// they would say again what their one pair says.
     pub fn finish(self) -> BTreeMap<Level, Vec<EntityHistory>> {
@@ -197,7 +226,7 @@ impl Gatherer {
         for mut history in self.0.into_values() {
             history.close();
             history.closed.shrink_to_fit();
-            if history.entity.level == Level::Pair || history.is_shared {
+            if !history.closed.is_empty() && (history.entity.level == Level::Pair || history.is_shared) {
                 levels.entry(history.entity.level).or_default().push(history);
             }
         }

@@ -11,9 +11,11 @@ mod entities;
 pub mod evaluate;
 mod inspect;
 mod multivariate;
+mod oddities;
 mod report;
 pub mod triage;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -23,19 +25,21 @@ use thiserror::Error;
 
 use self::calibrate::{Calibration, calibrate};
 use self::entities::{EntityHistory, Gatherer};
+use self::oddities::{Aside, EXPECTED_NOVELTIES, MAX_PASSES, Odd};
 use crate::calls::{Calls, Exclude, Excluded, Relation, TemplateLearner, Templates, VendorPack, View};
 use crate::features::{Level, catalogue_hash, features_of};
 use crate::models::baseline::{Baselines, ViewBaseline};
 use crate::models::bundle::{Bundle, FORMAT_VERSION, Manifest};
 use crate::models::calibration::Tail;
-use crate::models::expectation::CallHistory;
-use crate::models::novelty::{NoveltyRates, SeenHistory};
+use crate::models::expectation::{CallHistory, Expectations};
+use crate::models::novelty::{NoveltyRates, SeenHistory, SeenSet};
 use crate::models::peak::{self, KINDS};
 use crate::models::peers::{Peers, behaviour};
 use crate::models::seasonality::{Seasonality, Span};
 use crate::rollup::{Records, Rollup, Row, bucket_of, bucket_start, rename_endpoints};
 
 pub use self::inspect::Inspection;
+pub use self::oddities::OddDay;
 pub use self::report::{LeftOut, Report};
 
 /// Most records whose ids are remembered, to recognise one that comes again: some 500 MB.
@@ -166,43 +170,71 @@ pub fn train(history: History, settings: &Settings, stage: &dyn Fn(&str)) -> Res
     let (first, last) = rows.first().zip(rows.last()).map_or((0, -1), |(first, last)| (first.bucket, last.bucket));
     let span = Span { first, last };
 
-    stage("learning what was ever seen");
-    let facts = SeenHistory::of(&rows, span).with_vendors(Arc::clone(&settings.vendors));
-    let novelty_rates = NoveltyRates::fit(&rows, &facts, span);
-
     stage("learning the audit view");
     let audit = audit::learn(&crate::models::audit::rows(&rows));
 
     stage("learning what detectors keep by themselves");
     let detectors = crate::detect::fit(&rows).map_err(TrainError::Detectors)?;
 
-    stage("learning what is usual for a call");
     let manifest = Manifest { excluded, ..manifest(&rows, span, settings)? };
-    let calls = CallHistory::of(&rows, span);
-    let expectations = calls.fit(None);
-    let gathered = gather_out_of_fold(rows, &calls, span)?;
-
     let mut bundle = Bundle {
         detectors,
         manifest,
         span,
         templates,
-        expectations,
+        expectations: Expectations::default(),
         baselines: Baselines::default(),
         views: BTreeMap::new(),
         peers: BTreeMap::new(),
-        known: facts.known(),
-        novelty_rates,
+        known: SeenSet::default(),
+        novelty_rates: NoveltyRates::default(),
         multivariate: BTreeMap::new(),
         audit,
     };
-    for (view, gatherer) in gathered {
-        stage(&format!("calibrating the {} view", view.as_str()));
-        calibrate_view(&mut bundle, view, &gatherer.finish());
+    let (mut odd, mut aside) = (Vec::new(), Aside::default());
+    for pass in 1..=MAX_PASSES {
+        odd.extend(learn_usual(&mut bundle, &rows, &aside, settings, stage)?);
+        let chosen = Aside::choose(&odd, &rows, span);
+        if pass == MAX_PASSES || chosen == aside {
+            break;
+        }
+        aside = chosen;
     }
-    let report = Report { trimmed, repeated, ..Report::of(&bundle, settings) };
+    let odd_days = aside.report(&odd, span);
+    let report = Report { trimmed, repeated, odd_days, ..Report::of(&bundle, settings) };
     report.complete(&mut bundle.manifest);
     Ok((bundle, report))
+}
+
+/// Learns what is usual of all rows that are not set aside, and returns what of it stands out.
+fn learn_usual(
+    bundle: &mut Bundle,
+    rows: &[Row],
+    aside: &Aside,
+    settings: &Settings,
+    stage: &dyn Fn(&str),
+) -> Result<Vec<Odd>, TrainError> {
+    let span = bundle.span;
+    stage("learning what was ever seen");
+    let learned: Cow<'_, [Row]> = match aside.is_empty() {
+        true => Cow::Borrowed(rows),
+        false => rows.iter().filter(|row| !aside.has(row, span)).cloned().collect(),
+    };
+    let facts = SeenHistory::of(&learned, span).with_vendors(Arc::clone(&settings.vendors));
+    let unexpected = NoveltyRates::unexpected(&learned, &facts, span, EXPECTED_NOVELTIES);
+    let mut odd: Vec<Odd> = unexpected.iter().map(|unexpected| Odd::of_novelty(unexpected, span)).collect();
+    bundle.novelty_rates = NoveltyRates::fit(&learned, &facts, span);
+    bundle.known = facts.known();
+
+    stage("learning what is usual for a call");
+    let calls = CallHistory::of(learned.iter(), span);
+    bundle.expectations = calls.fit(None);
+    bundle.baselines = Baselines::default();
+    for (view, gatherer) in gather_out_of_fold(rows, &calls, aside, span)? {
+        stage(&format!("calibrating the {} view", view.as_str()));
+        odd.extend(calibrate_view(bundle, view, &gatherer.finish(), aside.tested(view)));
+    }
+    Ok(odd)
 }
 
 fn learn_templates(rows: &[Row]) -> Templates {
@@ -217,7 +249,12 @@ fn learn_templates(rows: &[Row]) -> Templates {
 }
 
 /// The history of each view's entities, each fold's features by what the other folds expect.
-fn gather_out_of_fold(rows: Vec<Row>, calls: &CallHistory, span: Span) -> Result<BTreeMap<View, Gatherer>, TrainError> {
+fn gather_out_of_fold(
+    rows: &[Row],
+    calls: &CallHistory,
+    aside: &Aside,
+    span: Span,
+) -> Result<BTreeMap<View, Gatherer>, TrainError> {
     let mut gathered: BTreeMap<View, Gatherer> = BTreeMap::new();
     for of_fold in rows.chunk_by(|a, b| span.fold_of(a.bucket) == span.fold_of(b.bucket)) {
         let Some(first) = of_fold.first() else { continue };
@@ -225,24 +262,33 @@ fn gather_out_of_fold(rows: Vec<Row>, calls: &CallHistory, span: Span) -> Result
         let left_out = (span.fold_count() > 1).then_some(span.fold_of(first.bucket));
         let vectors = features_of(of_fold, calls.fit(left_out).columns(of_fold))?;
         for (row, values) in of_fold.iter().zip(&vectors) {
-            gathered.entry(row.relation.view()).or_default().add(row, values);
+            let gatherer = gathered.entry(row.relation.view()).or_default();
+            if aside.has(row, span) { gatherer.set_aside(row) } else { gatherer.add(row, values) }
         }
     }
     Ok(gathered)
 }
 
-fn calibrate_view(bundle: &mut Bundle, view: View, levels: &BTreeMap<Level, Vec<EntityHistory>>) {
+/// Calibrates a view, and returns what stands out in it; `aside` is the number of its entities' folds that stood out before.
+fn calibrate_view(
+    bundle: &mut Bundle,
+    view: View,
+    levels: &BTreeMap<Level, Vec<EntityHistory>>,
+    aside: usize,
+) -> Vec<Odd> {
     let span = bundle.span;
     let between = bundle.expectations.between_callers();
     let mut baseline = ViewBaseline::default();
     let (mut scores, mut silences, mut leaks, mut peaks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut days = Vec::new();
     let rows = multivariate::Rows::new(span);
     for (level, entities) in levels {
         let peers = if *level == Level::Pair {
             let behaviours: Vec<Vec<f64>> = entities
                 .iter()
                 .map(|entity| {
-                    let [weekday, weekend] = Seasonality::fit(&entity.calls(), span, None).mean();
+                    let aside: Vec<i64> = entity.folds_aside(span).into_iter().collect();
+                    let [weekday, weekend] = Seasonality::fit_without(&entity.calls(), span, &aside).mean();
                     behaviour(&entity.total(), span.day_count().max(1) as f64, weekend / weekday.max(1e-6))
                 })
                 .collect();
@@ -256,12 +302,15 @@ fn calibrate_view(bundle: &mut Bundle, view: View, levels: &BTreeMap<Level, Vec<
         let what = Calibration { level: *level, entities, peers: &peers, span, between: &between };
         let calibrated = calibrate(&what, |at, by| rows.take(at, by));
         baseline.levels.insert(*level, calibrated.level);
-        scores.extend(calibrated.scores);
+        scores.extend(calibrated.days.iter().map(|day| day.score));
+        days.extend(calibrated.days);
         silences.extend(calibrated.silences);
         leaks.extend(calibrated.leaks);
         peaks.extend(calibrated.peaks);
         bundle.baselines.extend(calibrated.baselines);
     }
+    let largest = scores.iter().copied().fold(0.0, f32::max);
+    scores.extend(std::iter::repeat_n(largest, aside));
     // With two folds each is judged by one alone, which has no tails: nothing that the scores could be held against.
     baseline.score = if span.fold_count() > 2 { Tail::fit(scores, span.fold_count()) } else { None };
     baseline.silence = tail_of(silences, span);
@@ -273,6 +322,7 @@ fn calibrate_view(bundle: &mut Bundle, view: View, levels: &BTreeMap<Level, Vec<
     if let Some(multivariate) = rows.fit(SEED) {
         bundle.multivariate.insert(view, multivariate);
     }
+    oddities::outliers(days)
 }
 
 /// The tail of what each entity's folds are against its other folds.

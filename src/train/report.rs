@@ -8,7 +8,7 @@ use std::fmt;
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
-use super::Settings;
+use super::{OddDay, Settings};
 use crate::alerts::printable;
 use crate::calls::View;
 use crate::detect::Budget;
@@ -61,6 +61,8 @@ pub struct Report {
     pub judged_by_peers: Vec<String>,
     /// Pairs whose numbers fit no model, and how.
     pub strange: Vec<String>,
+    /// Days that stood out, and were not learned from.
+    pub odd_days: Vec<OddDay>,
     /// What was not learned from.
     pub left_out: Vec<LeftOut>,
 }
@@ -111,6 +113,7 @@ impl Report {
             calibration,
             judged_by_peers,
             strange,
+            odd_days: Vec::new(),
             left_out: bundle.manifest.excluded.iter().map(|(rule, count)| excluded(rule, *count)).collect(),
         }
     }
@@ -172,6 +175,19 @@ impl fmt::Display for Report {
         }
         for strange in self.strange.iter().take(MAX_NAMED) {
             writeln!(f, "Strange: {}.", printable(strange))?;
+        }
+        if !self.odd_days.is_empty() {
+            writeln!(
+                f,
+                "Not learned from, because nothing like it was on other days. Exclude what was no ordinary day:"
+            )?;
+        }
+        for OddDay { time: [day, _], caller, vendor, what, exclude, .. } in &self.odd_days {
+            let who = if caller.is_empty() { vendor.clone() } else { format!("{caller} → {vendor}") };
+            writeln!(f, "  {day} {}: {what}", printable(&who))?;
+            if let Some(rule) = exclude {
+                writeln!(f, "    --exclude '{}'", printable(rule))?;
+            }
         }
         for LeftOut { what, why, count } in &self.left_out {
             writeln!(f, "Left out: {count} {what}: {}.", printable(why))?;

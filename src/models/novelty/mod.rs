@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::seasonality::Span;
 use crate::calls::{Name, Relation, View};
-use crate::rollup::Row;
+use crate::rollup::{Row, bucket_of};
 
 pub use rules::surprise_of_calls;
 pub use seen::{SeenHistory, SeenSet};
@@ -188,8 +188,40 @@ pub struct Novelty {
     pub relation: Arc<Relation>,
 }
 
+/// A first-seen event of a history that was hardly to be expected in all of it.
+#[derive(Clone, Debug)]
+pub struct Unexpected {
+    /// Its class.
+    pub class: &'static NoveltyClass,
+    /// First call that showed it, microseconds since the epoch.
+    pub time: i64,
+    /// Who called whom, with what.
+    pub relation: Arc<Relation>,
+    /// How often all that its caller showed within the hour was expected in the whole history.
+    pub expected: f64,
+}
+
+/// Replays the last two thirds of a history, each fold judged with what was known before it. The novelties and the days of the replay.
+fn replay(rows: &[Row], history: &SeenHistory, span: Span) -> (Vec<Novelty>, f64) {
+    let learning = (span.fold_count() as i64 / 3).max(1);
+    let begin = *span.folds().start() + learning;
+    let replayed = &rows[rows.partition_point(|row| span.fold_of(row.bucket) < begin)..];
+    let mut tracker = NoveltyTracker::default();
+    let mut novelties = Vec::new();
+    for of_fold in replayed.chunk_by(|a, b| span.fold_of(a.bucket) == span.fold_of(b.bucket)) {
+        let Some(first) = of_fold.first() else { continue };
+        let known = history.known_before(span.fold_of(first.bucket));
+        for row in of_fold {
+            novelties.extend(tracker.look(&row.relation, row.first_seen(), &known));
+            novelties.extend(tracker.beacon(row, &known));
+        }
+    }
+    let days = (span.fold_count() as i64 - learning).max(0) as f64 / span.folds_per_day();
+    (novelties, days)
+}
+
 /// Expected novelties a day, by class (in [`NOVELTIES`] order), and what a replay of the history would have reported.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct NoveltyRates {
     /// Times a day; `None` for classes of the audit view, which has rates of its own.
     rates: Vec<Option<f64>>,
@@ -200,31 +232,50 @@ pub struct NoveltyRates {
 }
 
 impl NoveltyRates {
-    /// Replays the last two thirds of a history, each fold judged with what was known before it.
+    /// Learns from the last two thirds of a history, each fold judged with what was known before it.
     pub fn fit(rows: &[Row], history: &SeenHistory, span: Span) -> Self {
-        let learning = (span.fold_count() as i64 / 3).max(1);
-        let begin = *span.folds().start() + learning;
-        let replayed = &rows[rows.partition_point(|row| span.fold_of(row.bucket) < begin)..];
-        let mut tracker = NoveltyTracker::default();
-        let mut novelties = Vec::new();
-        for of_fold in replayed.chunk_by(|a, b| span.fold_of(a.bucket) == span.fold_of(b.bucket)) {
-            let Some(first) = of_fold.first() else { continue };
-            let known = history.known_before(span.fold_of(first.bucket));
-            for row in of_fold {
-                novelties.extend(tracker.look(&row.relation, row.first_seen(), &known));
-                novelties.extend(tracker.beacon(row, &known));
-            }
-        }
-        let days = (span.fold_count() as i64 - learning).max(0) as f64 / span.folds_per_day();
+        let (novelties, days) = replay(rows, history, span);
+        let mut rates = Self::of_times(&novelties, history.returns(), days);
+        rates.replayed = rates.incidents(&novelties, &history.known());
+        rates
+    }
+
+    /// What these `novelties` of so many days, and `returns` of dormant credentials, say of the rates.
+    fn of_times<'a>(novelties: impl IntoIterator<Item = &'a Novelty>, returns: usize, days: f64) -> Self {
         let mut times = vec![0.0; NOVELTIES.len()];
-        novelties.iter().for_each(|novelty| times[novelty.class.index] += 1.0);
-        times[classes::CREDENTIAL_DORMANT.index] += history.returns() as f64;
+        novelties.into_iter().for_each(|novelty| times[novelty.class.index] += 1.0);
+        times[classes::CREDENTIAL_DORMANT.index] += returns as f64;
         let rate = |(class, times): (&&NoveltyClass, f64)| {
             class.prior.map(|prior| (times + prior * PRIOR_DAYS) / (days + PRIOR_DAYS))
         };
-        let mut rates = Self { rates: NOVELTIES.iter().zip(times).map(rate).collect(), days, replayed: Vec::new() };
-        rates.replayed = rates.incidents(&novelties, &history.known());
-        rates
+        Self { rates: NOVELTIES.iter().zip(times).map(rate).collect(), days, replayed: Vec::new() }
+    }
+
+    /// The first-seen events of the history that were to be expected less than `expected` times in all of it, each judged with the rates
+    /// of the other folds.
+    pub fn unexpected(rows: &[Row], history: &SeenHistory, span: Span, expected: f64) -> Vec<Unexpected> {
+        let (novelties, days) = replay(rows, history, span);
+        let known = history.known();
+        let fold_of = |novelty: &Novelty| span.fold_of(bucket_of(novelty.time));
+        let mut together = Together::default();
+        let mut unexpected = Vec::new();
+        for of_fold in novelties.chunk_by(|a, b| fold_of(a) == fold_of(b)) {
+            let Some(fold) = of_fold.first().map(fold_of) else { continue };
+            let others = novelties.iter().filter(|novelty| fold_of(novelty) != fold);
+            let rates = Self::of_times(others, history.returns(), (days - 1.0 / span.folds_per_day()).max(0.0));
+            for novelty in of_fold {
+                together.show(novelty);
+                let view = novelty.relation.view();
+                let shown = together.shown(novelty);
+                let rate = rates.together(known.callers(view), shown.iter().map(|(class, _)| *class));
+                if rate * days < expected {
+                    let relation = Arc::clone(&novelty.relation);
+                    let (class, time) = (novelty.class, novelty.time);
+                    unexpected.push(Unexpected { class, time, relation, expected: rate * days });
+                }
+            }
+        }
+        unexpected
     }
 
     /// The rate of each incident that novelties make: those of one caller less than six hours apart are one.
