@@ -132,6 +132,7 @@ fn alert() -> impl Strategy<Value = Alert> {
             endpoint,
             p_value,
             alarms_per_day,
+            joined: Vec::new(),
             contributions,
             counterfactual,
             involved,

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Activity, Alert, Involved, MAX_INVOLVED, Related, Severity};
+use super::{Activity, Alert, Involved, Joined, MAX_INVOLVED, Related, Severity};
 use crate::calls::View;
 use crate::detect::{Finding, Subject};
 
@@ -48,6 +48,16 @@ impl Part {
         self.causes.insert(finding.class.name) || is_new_operation
     }
 
+    /// Keeps what a finding adds until it is reported. Beyond the most that are kept, the last one stands for all that follow.
+    fn join(&mut self, finding: &Finding) {
+        let joined = &mut self.evidence.joined;
+        let is_full = joined.len() >= MAX_MERGED;
+        match joined.last_mut().filter(|_| is_full) {
+            Some(last) => last.last_seen = last.last_seen.max(finding.last_seen),
+            None => joined.push(joined_of(finding)),
+        }
+    }
+
     fn involved(&self) -> Involved {
         let Alert { caller, vendor, account, hosts, credential, endpoint, calls, .. } = &self.evidence;
         Involved {
@@ -60,6 +70,11 @@ impl Part {
             calls: *calls,
         }
     }
+}
+
+fn joined_of(finding: &Finding) -> Joined {
+    let what = finding.endpoint.clone().unwrap_or_else(|| finding.class.name.to_owned());
+    Joined { what, first_seen: finding.first_seen, last_seen: finding.last_seen }
 }
 
 fn operation_of<'a>(subject: &Subject, finding: &'a Finding) -> Option<&'a String> {
@@ -132,6 +147,7 @@ impl Incident {
                 let part = &mut self.parts[index];
                 part.is_unreported |= part.add_causes(finding) || is_more_severe || is_due;
                 merge(&mut part.evidence, finding);
+                part.join(finding);
             }
             None => {
                 // What a vendor does to all who call it stands before what one of them showed of it.
@@ -170,6 +186,7 @@ impl Incident {
         self.revision += 1;
         self.reported_at = Some(time);
         self.parts[index].is_unreported = false;
+        let joined = std::mem::take(&mut self.parts[index].evidence.joined);
         let others = self.parts.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, part)| part);
         let involved = [&self.parts[index]].into_iter().chain(others).take(MAX_INVOLVED).map(Part::involved);
         let evidence = &self.parts[index].evidence;
@@ -182,6 +199,7 @@ impl Incident {
             cause_class: self.evidence().map(|evidence| evidence.cause_class).max().unwrap_or_default(),
             involved: involved.collect(),
             related: self.related.clone(),
+            joined,
             message: format!("{}{likely}", evidence.message),
             ..evidence.clone()
         }
@@ -280,6 +298,7 @@ fn evidence(id: &str, subject: &Subject, finding: &Finding, severity: Severity, 
         endpoint: finding.endpoint.clone(),
         p_value: finding.p_value,
         alarms_per_day: finding.alarms_per_day,
+        joined: vec![joined_of(finding)],
         contributions: finding.contributions.clone(),
         counterfactual: finding.counterfactual.clone(),
         involved: Vec::new(),

@@ -106,6 +106,7 @@ impl Notice {
             endpoint: None,
             p_value: f64::NAN,
             alarms_per_day: f64::NAN,
+            joined: Vec::new(),
             contributions: self.contributions,
             counterfactual: None,
             involved: vec![involved],

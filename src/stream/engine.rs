@@ -23,7 +23,7 @@ use crate::rollup::{Records, Rollup, Row, bucket_of};
 use crate::rules::Rules;
 
 /// Version of the snapshot's layout.
-const SNAPSHOT_VERSION: u32 = 10;
+const SNAPSHOT_VERSION: u32 = 11;
 /// Why the engine cannot go on.
 #[derive(Debug, Error)]
 pub enum EngineError {

@@ -5,6 +5,7 @@
 //!
 //! Not here: how alerts are raised (`stream`), and where they are read and printed (`cli`).
 
+mod baselines;
 mod calibration;
 mod labels;
 mod matching;
@@ -17,6 +18,7 @@ use crate::alerts::triage::Verdict;
 use crate::alerts::{Alert, Severity};
 use crate::models::quantile::median;
 
+pub use baselines::{BASELINES, baselines};
 pub use calibration::{Calibration, EntityDays, NOMINAL};
 pub use labels::{Case, LabelledRecord, Labels, LabelsError, Subject, Truth};
 pub use ranking::{Ranking, auroc, average_precision, rank};
@@ -124,6 +126,7 @@ fn summed_up(cases: Vec<Outcome>, by_day: Vec<Day>, days: f64) -> Report {
         median_minutes_to_detect: median(cases.iter().filter_map(|case| case.minutes_to_detect).collect()),
         cases,
         ranking: None,
+        baselines: Vec::new(),
         by_day,
         alerts_per_day_asked: None,
         calibration: Vec::new(),
