@@ -145,6 +145,7 @@ fn alert() -> impl Strategy<Value = Alert> {
             p_value,
             alarms_per_day,
             threshold,
+            joined: Vec::new(),
             contributions,
             counterfactual,
             involved,

@@ -182,6 +182,7 @@ fn digest(view: View, own: &[(&str, bool, &Count)], (first, last, time): (i64, i
         p_value: f64::NAN,
         alarms_per_day: f64::NAN,
         threshold: None,
+        joined: Vec::new(),
         contributions: by_count.iter().map(|(detector, pages, count)| reason(detector, *pages, count, seen)).collect(),
         counterfactual: None,
         calls: involved.iter().map(|part| part.calls).sum(),

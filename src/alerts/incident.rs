@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::digest::Withheld;
-use super::{Activity, Alert, Involved, MAX_INVOLVED, Related, Severity};
+use super::{Activity, Alert, Involved, Joined, MAX_INVOLVED, Related, Severity};
 use crate::calls::View;
 use crate::detect::{Finding, Share, Subject};
 
@@ -50,6 +50,16 @@ impl Part {
         self.causes.insert(finding.class.name) || is_new_operation
     }
 
+    /// Keeps what a finding adds until it is reported. Beyond the most that are kept, the last one stands for all that follow.
+    fn join(&mut self, finding: &Finding) {
+        let joined = &mut self.evidence.joined;
+        let is_full = joined.len() >= MAX_MERGED;
+        match joined.last_mut().filter(|_| is_full) {
+            Some(last) => last.last_seen = last.last_seen.max(finding.last_seen),
+            None => joined.push(joined_of(finding)),
+        }
+    }
+
     fn involved(&self) -> Involved {
         let Alert { caller, vendor, account, hosts, credential, endpoint, calls, .. } = &self.evidence;
         Involved {
@@ -62,6 +72,11 @@ impl Part {
             calls: *calls,
         }
     }
+}
+
+fn joined_of(finding: &Finding) -> Joined {
+    let what = finding.endpoint.clone().unwrap_or_else(|| finding.class.name.to_owned());
+    Joined { what, first_seen: finding.first_seen, last_seen: finding.last_seen }
 }
 
 fn operation_of<'a>(subject: &Subject, finding: &'a Finding) -> Option<&'a String> {
@@ -159,6 +174,7 @@ impl Incident {
                 let part = &mut self.parts[index];
                 part.is_unreported |= part.add_causes(finding) || is_more_severe || is_due;
                 merge(&mut part.evidence, finding);
+                part.join(finding);
             }
             None if self.parts.len() >= MAX_PARTS => {
                 let rates = || self.parts.iter().map(|part| part.evidence.alarms_per_day);
@@ -227,6 +243,7 @@ impl Incident {
         self.revision += 1;
         self.reported_at = Some(time);
         self.parts[index].is_unreported = false;
+        let joined = std::mem::take(&mut self.parts[index].evidence.joined);
         let others = self.parts.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, part)| part);
         let involved = [&self.parts[index]].into_iter().chain(others).take(MAX_INVOLVED).map(Part::involved);
         let evidence = &self.parts[index].evidence;
@@ -243,6 +260,7 @@ impl Incident {
             cause_class: self.evidence().map(|evidence| evidence.cause_class).max().unwrap_or_default(),
             involved: involved.collect(),
             related: self.related.clone(),
+            joined,
             message: format!("{}{likely}{flood}", evidence.message),
             ..evidence.clone()
         }
@@ -348,6 +366,7 @@ fn evidence(id: &str, subject: &Subject, finding: &Finding, severity: Severity, 
         p_value: finding.p_value,
         alarms_per_day: finding.alarms_per_day,
         threshold: finding.threshold,
+        joined: vec![joined_of(finding)],
         contributions: finding.contributions.clone(),
         counterfactual: finding.counterfactual.clone(),
         involved: Vec::new(),

@@ -104,6 +104,17 @@ pub struct Involved {
     pub calls: u64,
 }
 
+/// What joined an incident: calls of one operation or kind, from the first to the last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Joined {
+    /// The endpoint or operation; where the evidence names none, the class of the finding.
+    pub what: String,
+    /// First call, microseconds since the epoch.
+    pub first_seen: i64,
+    /// Last call, microseconds since the epoch.
+    pub last_seen: i64,
+}
+
 /// Another incident that may have the same origin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Related {
@@ -165,6 +176,8 @@ pub struct Alert {
     pub alarms_per_day: f64,
     /// Up to which rate it would page; `None` for what spends no budget.
     pub threshold: Option<Threshold>,
+    /// What joined since the incident was last reported.
+    pub joined: Vec<Joined>,
     /// Reasons, strongest first.
     pub contributions: Vec<Contribution>,
     /// The contributions without which the window would be usual.

@@ -83,6 +83,7 @@ fn own(alert: &Alert) -> Value {
         "involved": alert.involved,
         "first_time_facts": alert.first_time_facts().collect::<Vec<_>>(),
         "counterfactual": alert.counterfactual,
+        "joined": alert.joined,
         "contributions": alert.contributions,
         "triage_score": alert.triaged.map(|triaged| triaged.score),
         "untriaged_severity_id": alert.triaged.and_then(|triaged| triaged.lowered_from).map(|severity| severity as u8),

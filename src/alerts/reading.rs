@@ -46,6 +46,7 @@ pub fn from_ocsf(ocsf: &Value) -> Option<Alert> {
         p_value: number("p_value"),
         alarms_per_day: number("alarms_per_day"),
         threshold: field(ours, "threshold"),
+        joined: field(ours, "joined").unwrap_or_default(),
         contributions: field(ours, "contributions").unwrap_or_default(),
         counterfactual: field(ours, "counterfactual"),
         related: list(ocsf, "/finding_info/related_events").iter().filter_map(related).collect(),

@@ -2,7 +2,7 @@
 //!
 //! Public, for the tests of other modules and those in `tests/`, and no part of the documented interface.
 
-use super::{Activity, Alert, Involved, Related, Severity};
+use super::{Activity, Alert, Involved, Joined, Related, Severity};
 use crate::calls::View;
 use crate::detect::{Category, CauseClass, Contribution, Counterfactual, Family, Threshold};
 
@@ -34,6 +34,11 @@ pub fn sample() -> Alert {
         p_value: 3e-7,
         alarms_per_day: 0.025,
         threshold: Some(Threshold { family: Family::Tests, calibrated: 0.55, in_force: 0.2 }),
+        joined: vec![Joined {
+            what: "POST /2/files/upload".to_string(),
+            first_seen: OPENED - 3_600_000_000,
+            last_seen: OPENED,
+        }],
         contributions: vec![Contribution {
             name: "bytes_out".to_string(),
             window: "1h".to_string(),

@@ -107,6 +107,7 @@ impl Notice {
             p_value: f64::NAN,
             alarms_per_day: f64::NAN,
             threshold: None,
+            joined: Vec::new(),
             contributions: self.contributions,
             counterfactual: None,
             involved: vec![involved],

@@ -112,7 +112,8 @@ struct KnownClient {
 /// What an audit operation's name tells.
 struct KnownOperation {
     name: Name,
-    step: StepClass,
+    /// Where the record does not say whether it only reads; where it changes something; where it does not.
+    steps: [StepClass; 3],
 }
 
 /// The names of values that no log writes: those of enumerations.
@@ -201,7 +202,7 @@ impl Enrichment {
                 (read(&known.name), known.price, None, read(&known.version))
             }),
             None => {
-                let (endpoint, step) = self.operation(text(call.operation.as_ref()), &read);
+                let (endpoint, step) = self.operation(text(call.operation.as_ref()), call.read_only, &read);
                 (endpoint, Price::default(), Some(call.step.unwrap_or(step)), read(&self.codes.empty))
             }
         };
@@ -294,13 +295,21 @@ impl Enrichment {
         endpoints.with(shaped, look_up, read)
     }
 
-    fn operation<R>(&mut self, operation: &str, read: impl FnOnce(&Name) -> R) -> (R, StepClass) {
+    fn operation<R>(
+        &mut self,
+        operation: &str,
+        read_only: Option<bool>,
+        read: impl FnOnce(&Name) -> R,
+    ) -> (R, StepClass) {
         let key = &self.key;
         let known = |operation: &str| {
             let name = if looks_secret(operation) { key.redact(operation) } else { clip(operation).to_owned() };
-            KnownOperation { step: StepClass::of(&name), name: Name::new(&name) }
+            let steps = [None, Some(false), Some(true)].map(|read_only| StepClass::of_record(&name, read_only));
+            KnownOperation { steps, name: Name::new(&name) }
         };
-        self.operations.with(operation, known, |known| (read(&known.name), known.step))
+        let [unknown, changes, reads] = [0, 1, 2];
+        let word = read_only.map_or(unknown, |read_only| if read_only { reads } else { changes });
+        self.operations.with(operation, known, |known| (read(&known.name), known.steps[word]))
     }
 
     /// The fingerprint and the kind of a call's credential: that of a header, else the key in the URL. A key in the URL gives the kind even

@@ -147,6 +147,8 @@ pub enum PrincipalKind {
     SingleSignOn,
     /// A role, service account or application, assumed by a program.
     Role,
+    /// A role as a virtual machine holds it: whoever breaks into the machine has its keys.
+    Instance,
     /// The account's owner (`root`), with every right.
     Root,
     /// The vendor's own service, acting for itself or for the customer.
@@ -155,8 +157,8 @@ pub enum PrincipalKind {
 
 impl PrincipalKind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Unknown, Self::User, Self::SingleSignOn, Self::Role, Self::Root, Self::VendorService];
+    pub const ALL: [Self; 7] =
+        [Self::Unknown, Self::User, Self::SingleSignOn, Self::Role, Self::Instance, Self::Root, Self::VendorService];
 
     /// The name in frames, files and alerts; empty where it is unknown.
     pub const fn as_str(self) -> &'static str {
@@ -165,6 +167,7 @@ impl PrincipalKind {
             Self::User => "user",
             Self::SingleSignOn => "single_sign_on",
             Self::Role => "role",
+            Self::Instance => "instance",
             Self::Root => "root",
             Self::VendorService => "vendor_service",
         }
@@ -234,6 +237,8 @@ pub struct Call<'a> {
     pub vendor: Option<&'static str>,
     /// What the operation does, where the format knows better than its name tells.
     pub step: Option<StepClass>,
+    /// Whether the operation changes nothing, by the record's own word.
+    pub read_only: Option<bool>,
     /// The vendor's account, tenant or organisation that the call was made in.
     pub account: Option<Cow<'a, str>>,
     /// What kind of principal acted.

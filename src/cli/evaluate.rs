@@ -2,6 +2,7 @@
 //!
 //! Not here: what counts as found (`train::evaluate`).
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -14,12 +15,13 @@ use super::reading::{Reading, Setup};
 use super::scan::scan;
 use crate::calls::{Calls, record_hash};
 use crate::detect::Budget;
+use crate::ingest::FORMATS;
 use crate::models::audit;
 use crate::models::bundle::{Bundle, Manifest};
 use crate::models::novelty::surprise_of_calls;
 use crate::rollup::bucket_start;
 use crate::stream::Engine;
-use crate::train::evaluate::{EntityDays, Labels, evaluate, rank, spending};
+use crate::train::evaluate::{BASELINES, EntityDays, Labels, Ranking, baselines, evaluate, rank, spending};
 
 /// Measures a model bundle on labelled logs: scenarios found and missed, false alarms a day, minutes to detect.
 #[derive(Debug, Args)]
@@ -102,11 +104,9 @@ impl Evaluate {
         }
         let mut evaluated = evaluate(&scanned.alerts, &labels, from, to);
         if !labels.records.is_empty() {
-            let score = |id: &str| {
-                let formats = crate::ingest::FORMATS.iter();
-                formats.filter_map(|format| scores.get(&record_hash(format.name, id)).copied()).next()
-            };
+            let score = |id: &str| of_record(id, |hash| scores.get(&hash).copied());
             evaluated.ranking = Some(rank(&labels.records, score));
+            evaluated.baselines = ranked_by_rules(&frames, &labels);
         }
         evaluated.alerts_per_day_asked = Some(setup.detection.alerts_per_day);
         let budget = Budget::new(setup.detection.alerts_per_day, bundle.views.keys().copied());
@@ -119,6 +119,18 @@ impl Evaluate {
         report(format_args!("{}", scanned.account()));
         if self.json { print_line(serde_json::to_string_pretty(&evaluated)?) } else { print_text(evaluated) }
     }
+}
+
+/// What is known of a record by its id, whichever format it was read by.
+fn of_record(id: &str, known: impl Fn(u64) -> Option<f64>) -> Option<f64> {
+    FORMATS.iter().find_map(|format| known(record_hash(format.name, id)))
+}
+
+/// How rules of one line rank labelled audit records.
+fn ranked_by_rules(frames: &[Calls], labels: &Labels) -> Vec<(&'static str, Ranking)> {
+    let ranked =
+        |scores: &BTreeMap<u64, f64>| rank(&labels.records, |id| of_record(id, |hash| scores.get(&hash).copied()));
+    BASELINES.into_iter().zip(baselines(frames).iter().map(ranked)).filter(|(_, ranking)| ranking.attacks > 0).collect()
 }
 
 /// What of an evaluation lies in the time that the bundle was trained on, if anything: what was learned from is no test.

@@ -121,7 +121,7 @@ impl AuditMemory {
     fn evaluate_cold_start(&mut self, context: &Context<'_>, rows: &[Row<'_>]) -> Vec<Candidate> {
         let mut candidates = Vec::new();
         for row in rows {
-            let score = self.cold.score(&row.cold_start_call(row.last), &context.bundle.audit.known);
+            let score = self.cold.score(&row.cold_start_call(row.last), &context.bundle.audit.known).page;
             let step = row.step;
             let is_grave = matches!(step, StepClass::Share | StepClass::Defence) && score > 0.0;
             if score < COLD_START_PAGE && !is_grave {
@@ -135,7 +135,11 @@ impl AuditMemory {
                 contributions: vec![cold_start_reason(class.name, row.operation.as_str(), row.calls, rate)],
                 endpoint: Some(row.operation.to_string()),
                 calls: row.calls.max(0) as u64,
-                details: Details { credential: some(row.credential.as_str()), ..Details::default() },
+                details: Details {
+                    credential: some(row.credential.as_str()),
+                    seen: Some([row.time, row.last]),
+                    ..Details::default()
+                },
                 ..Candidate::new(row.whose().entity(), class)
             });
         }

@@ -59,6 +59,8 @@ pub struct Details {
     pub also: Vec<String>,
     /// The new thing itself, of a novelty.
     pub novelty: Option<String>,
+    /// The first and the last call that show it, microseconds since the epoch, where they are known; else the window's ends.
+    pub seen: Option<[i64; 2]>,
     /// The credential that showed it, where that is known; else the state's newest.
     pub credential: Option<String>,
 }

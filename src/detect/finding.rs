@@ -78,12 +78,14 @@ impl Finding {
             has_others: store.pairs_of(subject.view, &Name::new(&subject.vendor)).any(is_other),
             sharing: details.sharing,
         });
+        let window = [bucket_start(bucket + 1 - candidate.window), bucket_start(bucket + 1).min(time)];
+        let [first_seen, last_seen] = details.seen.unwrap_or(window);
         let is_egress = subject.view == View::Egress;
         Self {
             class,
             time,
-            first_seen: bucket_start(bucket + 1 - candidate.window),
-            last_seen: bucket_start(bucket + 1).min(time),
+            first_seen,
+            last_seen,
             alarms_per_day: candidate.rate,
             p_value: candidate.p_value,
             threshold: candidate.threshold,

@@ -85,6 +85,7 @@ impl Novelties {
                     .map(|(class, detail)| format!("{}: {detail}", class_in_words(class.name)))
                     .collect(),
                 novelty: Some(novelty.detail.clone()),
+                seen: None,
                 credential: (!credential.is_empty()).then(|| credential.to_string()),
             },
             ..Candidate::new(Entity::pair_of(relation), class)

@@ -389,7 +389,7 @@ impl Reads {
             Self::Mfa => one(if endpoint.ends_with(WITHOUT_MFA) { "No" } else { "" }),
             Self::IdentityType => return identity_types(of.relation).iter().map(|text| Cow::Borrowed(*text)).collect(),
             Self::IssuerType => one(match of.relation.principal() {
-                PrincipalKind::Role | PrincipalKind::SingleSignOn => "Role",
+                PrincipalKind::Role | PrincipalKind::Instance | PrincipalKind::SingleSignOn => "Role",
                 _ => "",
             }),
             Self::Outcome | Self::ErrorCode | Self::Status | Self::Success => {
@@ -414,7 +414,9 @@ impl Reads {
             Self::Text(Dimension::Scheme) => Some(vec!["http", "https"]),
             Self::Text(Dimension::TlsVersion) => Some(vec!["ssl2", "ssl3", "1.0", "1.1", "1.2", "1.3"]),
             Self::Text(Dimension::View) => Some(vec!["egress", "audit"]),
-            Self::Text(Dimension::Principal) => Some(vec!["user", "single_sign_on", "role", "root", "vendor_service"]),
+            Self::Text(Dimension::Principal) => {
+                Some(vec!["user", "single_sign_on", "role", "instance", "root", "vendor_service"])
+            }
             Self::Text(Dimension::Channel) => Some(vec!["program", "console", "vendor"]),
             _ => None,
         }
@@ -462,11 +464,12 @@ fn borrowed(text: &str) -> Vec<Cow<'_, str>> {
 }
 
 /// CloudTrail's types of identity, by our kinds of principals.
-const IDENTITIES: [(&str, &[&str]); 5] = [
+const IDENTITIES: [(&str, &[&str]); 6] = [
     ("root", &["Root"]),
     ("user", &["IAMUser", "FederatedUser"]),
     ("single_sign_on", &["AssumedRole", "IdentityCenterUser", "SAMLUser"]),
     ("role", &["AssumedRole", "Role", "WebIdentityUser"]),
+    ("instance", &["AssumedRole"]),
     ("vendor_service", &["AWSService"]),
 ];
 

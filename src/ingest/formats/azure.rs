@@ -54,7 +54,7 @@ const OTHER_EVENTS: [(&str, &str); 8] = [
     ("kube", "cluster_audit"),
 ];
 /// What operations do whose last word is only `action` or `write`: a part of the lower-case name, and the class.
-const STEPS: [(&str, StepClass); 12] = [
+const STEPS: [(&str, StepClass); 14] = [
     ("/listkeys/", StepClass::Secret),
     ("/listaccountsas/", StepClass::Secret),
     ("/listservicesas/", StepClass::Secret),
@@ -67,6 +67,8 @@ const STEPS: [(&str, StepClass); 12] = [
     ("runcommand", StepClass::Grant),
     ("begingetaccess/action", StepClass::Share),
     ("locks/delete", StepClass::Defence),
+    ("diagnosticsettings/delete", StepClass::Defence),
+    ("alertssuppressionrules/write", StepClass::Defence),
 ];
 
 paths! { Path:

@@ -11,7 +11,6 @@
 
 use std::borrow::Cow;
 
-use super::aws_step::step;
 use super::url::part;
 use super::{FormatKind, Probe, Reading};
 use crate::calls::{Call, Channel, Outcome, PrincipalKind, View, WITHOUT_MFA};
@@ -177,7 +176,7 @@ fn read<'a>(fields: &mut Fields<'a>) -> Result<Reading<'a>, RecordError> {
         // Logstash moves the time of an event to its own field.
         time: fields.utc_time(if fields.has(Path::Time) { Path::Time } else { Path::BeatTime }),
         view: View::Audit,
-        step: step(&operation, fields.is(Path::ReadOnly, "true")),
+        read_only: fields.text(Path::ReadOnly).and_then(|word| word.parse().ok()),
         operation: Some(operation.into()),
         vendor: Some("aws"),
         credential: credential(fields),
@@ -301,10 +300,18 @@ fn principal_kind(fields: &Fields<'_>) -> PrincipalKind {
         // A federated session (`GetFederationToken`) keeps the name and rights of the user that requested it.
         Some("IAMUser" | "FederatedUser") => PrincipalKind::User,
         Some("IdentityCenterUser" | "SAMLUser") => PrincipalKind::SingleSignOn,
+        Some("AssumedRole") if is_instance(fields) => PrincipalKind::Instance,
         Some("AssumedRole" | "Role" | "WebIdentityUser") => PrincipalKind::Role,
         None if fields.is(Path::IssuerKind, "Role") => PrincipalKind::Role,
         _ => PrincipalKind::Unknown,
     }
+}
+
+/// Whether a role's session is that of a virtual machine, which EC2 names after it (`AROAEXAMPLE:i-0abc`).
+fn is_instance(fields: &Fields<'_>) -> bool {
+    let is_named = |text: Cow<'_, str>, mark: char| text.rsplit(mark).next().is_some_and(|name| name.starts_with("i-"));
+    fields.text(Path::Principal).is_some_and(|id| is_named(id, ':'))
+        || fields.text(Path::Arn).is_some_and(|arn| is_named(arn, '/'))
 }
 
 /// Who acts, under the name that stays: the role and never its session. A service that acts for itself and says no more is named by
@@ -429,6 +436,7 @@ mod tests {
             (of_role("AWSReservedSSO_Admin_0123"), PrincipalKind::SingleSignOn),
             (of_role("AWSServiceRoleForSupport"), PrincipalKind::VendorService),
             (of_role("deployer"), PrincipalKind::Role),
+            (serde_json::json!({"type": "AssumedRole", "principalId": "AROAX:i-0abc"}), PrincipalKind::Instance),
             (serde_json::json!({"type": "AWSService", "invokedBy": "ec2.amazonaws.com"}), PrincipalKind::VendorService),
             (
                 serde_json::json!({"type": "IAMUser", "userName": "x", "invokedBy": "AWS Internal"}),

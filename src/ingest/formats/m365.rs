@@ -12,7 +12,7 @@ use std::borrow::Cow;
 
 use super::outcome::of_word;
 use super::{FormatKind, Probe, Reading, audit};
-use crate::calls::{Call, Channel, Outcome, PrincipalKind, StepClass, View};
+use crate::calls::{Call, Channel, Outcome, PrincipalKind, View};
 use crate::ingest::fields::Fields;
 use crate::ingest::paths::paths;
 use crate::ingest::place::RecordError;
@@ -97,8 +97,6 @@ fn read<'a>(fields: &mut Fields<'a>) -> Result<Reading<'a>, RecordError> {
         time: fields.utc_time(Path::Time),
         view: View::Audit,
         outcome: outcome(fields, &name),
-        // By the operation alone: the name of SharePoint is no sharing.
-        step: Some(StepClass::of(&name)),
         host: host(workload.as_deref()).into(),
         operation: Some(match workload {
             Some(workload) => format!("{workload}:{name}").into(),

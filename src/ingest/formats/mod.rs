@@ -10,7 +10,6 @@ mod anthropic;
 mod apache;
 mod api_gateway;
 mod audit;
-mod aws_step;
 mod azure;
 mod bedrock;
 mod caddy;

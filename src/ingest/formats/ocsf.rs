@@ -9,10 +9,10 @@
 
 use std::borrow::Cow;
 
+use super::cloudtrail;
 use super::outcome::{of_status_and_word, of_word};
 use super::url::{Url, credential, part, without_port};
 use super::{FormatKind, Probe, Reading};
-use super::{aws_step, cloudtrail};
 use crate::calls::{Call, PrincipalKind, View};
 use crate::ingest::fields::Fields;
 use crate::ingest::paths::paths;
@@ -158,7 +158,6 @@ fn audit<'a>(fields: &mut Fields<'a>) -> Result<Call<'a>, RecordError> {
         principal: principal_kind(fields),
         credential: key(fields),
         vendor: service.is_some().then_some("aws"),
-        step: service.as_deref().and_then(|operation| aws_step::step(operation, false)),
         operation: Some(service.map_or(name, Cow::Owned)),
         host,
         account: fields.first([Path::Account, Path::UserAccount]),

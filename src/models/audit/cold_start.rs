@@ -1,8 +1,15 @@
 //! The cold start: how surprising a call is where nothing was learned of its principal.
 //!
-//! During the first hour of an operation of a principal it scores `-log10` of its class's prior, plus `-log10 p` of the calls
-//! of its class within ten minutes against what is usual for anybody, after twenty minutes against the principal's own busiest
-//! ten. A role that goes on in another network by another client is a stolen one.
+//! Pieces of evidence add up, each `-log10` of how rarely a harmless principal shows it:
+//!
+//! * the step: during the first hour of an operation of this principal, its class's prior;
+//! * the burst: calls of its class within ten minutes against what is usual for anybody, after twenty minutes against the principal's own
+//!   busiest ten; denied calls likewise. A page of a console makes dozens of reads, so those of a console do not count;
+//! * the place: a role's session goes on in another network by another client than the role's sessions before, the more telling
+//!   the fewer places the role has; or a virtual machine's role is used by a tool for people.
+//!
+//! A page asks whether all of that is rare. A ranking asks which records belong to an attack, and there a burst of harmless steps
+//! weighs no more than one change, while the records around a sensitive step of the same session gain by it.
 //!
 //! Not here: habits of a history (`evidence`).
 
@@ -13,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::Role;
 use super::marks::prior_of;
 use super::memory::key;
-use crate::calls::{Name, StepClass, combine};
+use crate::calls::{Name, PrincipalKind, StepClass, combine, is_interactive_tool};
 use crate::models::normal::log_survival;
 use crate::models::statistic::deviance;
 
@@ -24,8 +31,19 @@ const MINUTE: i64 = 60_000_000;
 const WINDOW: i64 = 10 * MINUTE;
 const HABIT_AFTER: i64 = 20 * MINUTE;
 const NEW_FOR: i64 = 60 * MINUTE;
-/// What a role in two places adds.
+/// What a role that goes on in a second place adds; in a third half of it, and so on.
 const IN_TWO_PLACES: f64 = 2.0;
+/// What a tool for people adds, in the hands of a machine: as a first write.
+const BY_HAND: f64 = 0.52;
+/// The client for people that administers AWS. Services use it in scripts, so it is no interactive tool of egress calls.
+const ADMIN_TOOL: &str = "aws-cli";
+/// In a ranking, the most that a burst of harmless steps adds: as a first write.
+const MAX_HARMLESS_BURST: f64 = 0.52;
+/// In a ranking, the part of a session's strongest recent step that its other records gain, and the time in which it halves.
+const CONTEXT: f64 = 0.5;
+const CONTEXT_HALVES: f64 = 10.0 * MINUTE as f64;
+/// Places that are remembered of a role: one with more goes anywhere.
+const MAX_PLACES: usize = 64;
 /// Principals and operations that are remembered.
 const MAX_REMEMBERED: usize = 200_000;
 
@@ -57,8 +75,12 @@ pub struct ColdStartCall<'a> {
     pub step: StepClass,
     /// Network and client.
     pub place: [&'a Name; 2],
+    /// What kind of principal the log names.
+    pub kind: PrincipalKind,
     /// What the principal looks like.
     pub role: Role,
+    /// Whether a console was used.
+    pub is_console: bool,
     /// Whether a session's key was used, and no console.
     pub is_session: bool,
     /// Calls, and of them those denied.
@@ -99,6 +121,15 @@ impl Pace {
     }
 }
 
+/// How surprising a call is, 0 where nothing about it is odd.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ColdStartScore {
+    /// Compared with [`COLD_START_PAGE`].
+    pub page: f64,
+    /// Orders records, the likeliest of an attack highest.
+    pub rank: f64,
+}
+
 /// What was seen since the start.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ColdStart {
@@ -106,33 +137,72 @@ pub struct ColdStart {
     paces: BTreeMap<(u64, Option<StepClass>), Pace>,
     /// Novelty of each place of a session: network, client, time.
     places: BTreeMap<u64, Vec<(u64, u64, i64)>>,
+    /// The strongest recent step of a principal in one network by one client, and when.
+    sessions: BTreeMap<u64, (f64, i64)>,
 }
 
 impl ColdStart {
-    /// The score of a call, 0 where nothing about it is odd. Calls must come in order. `history` knows operations by key.
-    pub fn score(&mut self, call: &ColdStartCall<'_>, history: &BTreeSet<u64>) -> f64 {
+    /// The score of a call. Calls must come in order. `history` knows operations by key.
+    pub fn score(&mut self, call: &ColdStartCall<'_>, history: &BTreeSet<u64>) -> ColdStartScore {
         if call.role == Role::Internal {
-            return 0.0;
+            return ColdStartScore::default();
         }
         self.forget();
+        let step = self.novelty(call, history) + self.place(call);
         let who = key(b'w', [call.who()]);
-        let step = call.step;
-        let mut score = if call.is_session && call.role != Role::Human && self.is_in_two_places(who, call) {
-            IN_TWO_PLACES
-        } else {
-            0.0
-        };
+        let [calls, denied] = call.calls;
+        let burst = self.burst(who, Some(call.step), call.time, calls, usual(call.step));
+        let is_harmless = call.step.is_harmless();
+        let burst = if is_harmless && call.is_console { 0.0 } else { burst };
+        let refused = if denied > 0 { self.burst(who, None, call.time, denied, USUAL_DENIED) } else { 0.0 };
+        let [telling, harmless] = if is_harmless { [0.0, burst.min(MAX_HARMLESS_BURST)] } else { [burst, 0.0] };
+        let own = step + telling + refused;
+        ColdStartScore { page: step + burst + refused, rank: own + harmless + self.context(call, own) }
+    }
+
+    /// What the class of an operation says that the principal has not done before.
+    fn novelty(&mut self, call: &ColdStartCall<'_>, history: &BTreeSet<u64>) -> f64 {
         let operation = call.operation_key();
         let first = *self.operations.entry(operation).or_insert(call.time);
-        if call.time - first < NEW_FOR && !history.contains(&operation) {
-            score -= prior_of(step).min(1.0).log10();
+        let is_new = call.time - first < NEW_FOR && !history.contains(&operation);
+        if is_new { -prior_of(call.step).min(1.0).log10() } else { 0.0 }
+    }
+
+    /// What a role's session says that is used elsewhere, or by hand.
+    fn place(&mut self, call: &ColdStartCall<'_>) -> f64 {
+        if !call.is_session || call.role == Role::Human {
+            return 0.0;
         }
-        let [calls, denied] = call.calls;
-        score += self.burst(who, Some(step), call.time, calls, usual(step));
-        if denied > 0 {
-            score += self.burst(who, None, call.time, denied, USUAL_DENIED);
+        let client = call.place[1].as_str();
+        let is_by_hand = client.starts_with(ADMIN_TOOL) || is_interactive_tool(client);
+        let by_hand = if call.kind == PrincipalKind::Instance && is_by_hand { BY_HAND } else { 0.0 };
+        let before = self.places_before(key(b'w', [call.who()]), call);
+        by_hand + if before > 0 { IN_TWO_PLACES / before as f64 } else { 0.0 }
+    }
+
+    /// Places that a role had before this one, where none of them shares its network or its client.
+    fn places_before(&mut self, who: u64, call: &ColdStartCall<'_>) -> usize {
+        let [network, client] = call.place.map(Name::id);
+        let places = self.places.entry(who).or_default();
+        let here = places.iter().position(|(n, c, _)| (*n, *c) == (network, client));
+        let at = here.unwrap_or(places.len());
+        let (before, _) = places.split_at(at);
+        let is_apart = before.iter().all(|(n, c, _)| *n != network && *c != client);
+        let count = before.len();
+        if here.is_none() && places.len() < MAX_PLACES {
+            places.push((network, client, call.time));
         }
-        score
+        if is_apart { count } else { 0 }
+    }
+
+    /// What the rest of a session adds to a record.
+    fn context(&mut self, call: &ColdStartCall<'_>, own: f64) -> f64 {
+        let [network, client] = call.place.map(Name::id);
+        let session = key(b's', [call.who(), network, client]);
+        let (strongest, at) = self.sessions.entry(session).or_insert((0.0, call.time));
+        let left = *strongest * 0.5_f64.powf((call.time - *at) as f64 / CONTEXT_HALVES);
+        (*strongest, *at) = (own.max(left), call.time);
+        CONTEXT * left
     }
 
     fn burst(&mut self, who: u64, step: Option<StepClass>, time: i64, calls: i64, usual: f64) -> f64 {
@@ -144,23 +214,12 @@ impl ColdStart {
         -log_survival(deviance(count, usual, 1.0).max(0.0)) / std::f64::consts::LN_10
     }
 
-    /// Whether a session's role was before in another network by another client, and has by now moved here.
-    fn is_in_two_places(&mut self, who: u64, call: &ColdStartCall<'_>) -> bool {
-        let [network, client] = call.place.map(Name::id);
-        let places = self.places.entry(who).or_default();
-        let here = places.iter().find(|(n, c, _)| (*n, *c) == (network, client)).map_or(call.time, |(.., at)| *at);
-        let is_elsewhere = places.iter().any(|(n, c, at)| *n != network && *c != client && *at < here);
-        if !places.iter().any(|(n, c, _)| (*n, *c) == (network, client)) {
-            places.push((network, client, call.time));
-        }
-        is_elsewhere
-    }
-
     fn forget(&mut self) {
         if self.operations.len() > MAX_REMEMBERED {
             self.operations.clear();
             self.paces.clear();
             self.places.clear();
+            self.sessions.clear();
         }
     }
 }
@@ -169,30 +228,44 @@ impl ColdStart {
 mod tests {
     use super::*;
 
-    /// What `score` says of a call of a minute.
-    fn score_at(cold: &mut ColdStart, minute: i64, operation: &str, place: [&str; 2]) -> f64 {
+    const HERE: [&str; 2] = ["10.0.0.0/24", "boto3"];
+    const ELSEWHERE: [&str; 2] = ["203.0.113.0/24", "aws-cli"];
+
+    /// The score of a call of a minute, changed as a test needs it.
+    fn score_of(
+        cold: &mut ColdStart,
+        minute: i64,
+        operation: &str,
+        place: [&str; 2],
+        change: impl FnOnce(&mut ColdStartCall<'_>),
+    ) -> ColdStartScore {
         let names = ["aws", "", "backup"].map(Name::new);
         let (operation, place) = (Name::new(operation), place.map(Name::new));
-        let call = ColdStartCall {
+        let mut call = ColdStartCall {
             time: minute * MINUTE,
             principal: names.each_ref(),
             step: StepClass::of(operation.as_str()),
             operation: &operation,
             place: place.each_ref(),
+            kind: PrincipalKind::Role,
             role: Role::Service,
+            is_console: false,
             is_session: true,
             calls: [1, 0],
         };
+        change(&mut call);
         cold.score(&call, &BTreeSet::new())
     }
 
-    const HERE: [&str; 2] = ["10.0.0.0/24", "boto3"];
+    fn score_at(cold: &mut ColdStart, minute: i64, operation: &str, place: [&str; 2]) -> f64 {
+        score_of(cold, minute, operation, place, |_| {}).page
+    }
 
     #[test]
-    fn a_listing_is_nothing_and_switching_the_log_off_pages() {
+    fn a_listing_is_nothing_and_switching_the_log_off_is_much() {
         let mut cold = ColdStart::default();
-        assert_eq!(score_at(&mut cold, 0, "s3:ListBuckets", HERE), 0.0);
-        assert!(score_at(&mut cold, 1, "cloudtrail:StopLogging", HERE) > COLD_START_PAGE);
+        assert_eq!(score_at(&mut cold, 0, "s3:ListAllMyBuckets", HERE), 0.0);
+        assert!(score_at(&mut cold, 1, "cloudtrail:StopLogging", HERE) > 1.6);
     }
 
     #[test]
@@ -206,10 +279,49 @@ mod tests {
     }
 
     #[test]
-    fn a_role_that_goes_on_elsewhere_by_another_client_pages() {
+    fn a_role_that_goes_on_elsewhere_by_another_client_pages_unless_it_is_everywhere() {
         let mut cold = ColdStart::default();
-        score_at(&mut cold, 0, "s3:ListBuckets", HERE);
-        let elsewhere = ["203.0.113.0/24", "aws-cli"];
-        assert!(score_at(&mut cold, 5, "s3:ListBuckets", elsewhere) >= COLD_START_PAGE);
+        score_at(&mut cold, 0, "s3:ListAllMyBuckets", HERE);
+        assert!(score_at(&mut cold, 5, "s3:ListAllMyBuckets", ELSEWHERE) >= COLD_START_PAGE);
+        let mut fleet = ColdStart::default();
+        for network in 0..20 {
+            score_at(
+                &mut fleet,
+                0,
+                "s3:ListAllMyBuckets",
+                [&format!("10.0.{network}.0/24"), &format!("sdk-{network}")],
+            );
+        }
+        assert!(score_at(&mut fleet, 5, "s3:ListAllMyBuckets", ELSEWHERE) < 0.2);
+    }
+
+    #[test]
+    fn a_machines_role_in_the_hands_of_a_person_is_odd_from_its_first_call() {
+        let of_kind = |kind| {
+            let mut cold = ColdStart::default();
+            score_of(&mut cold, 0, "s3:ListAllMyBuckets", ELSEWHERE, |call| call.kind = kind).page
+        };
+        assert_eq!((of_kind(PrincipalKind::Instance), of_kind(PrincipalKind::Role)), (BY_HAND, 0.0));
+    }
+
+    #[test]
+    fn a_burst_of_reads_is_nothing_at_a_console_and_ranks_no_higher_than_a_change() {
+        let read = |is_console: bool| {
+            let mut cold = ColdStart::default();
+            let calls = |call: &mut ColdStartCall<'_>| (call.calls, call.is_console) = ([500, 0], is_console);
+            score_of(&mut cold, 0, "ec2:DescribeVpcs", HERE, calls)
+        };
+        assert_eq!(read(true), ColdStartScore::default());
+        let by_program = read(false);
+        assert!(by_program.page > COLD_START_PAGE && by_program.rank <= MAX_HARMLESS_BURST);
+    }
+
+    #[test]
+    fn what_comes_after_a_sensitive_step_ranks_higher_in_its_session_and_nowhere_else() {
+        let mut cold = ColdStart::default();
+        score_at(&mut cold, 0, "cloudtrail:StopLogging", HERE);
+        let mut after = |place| score_of(&mut cold, 1, "ec2:DescribeVpcs", place, |_| {});
+        let (same, other) = (after(HERE), after(["10.0.0.0/24", "terraform"]));
+        assert!(same.rank > 0.5 && same.page == 0.0 && other.rank == 0.0);
     }
 }

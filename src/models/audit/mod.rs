@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use crate::calls::{Name, View};
 use crate::features::Entity;
 
-pub use cold_start::{COLD_START_PAGE, ColdStart, ColdStartCall};
+pub use cold_start::{COLD_START_PAGE, ColdStart, ColdStartCall, ColdStartScore};
 pub use counts::{
     CELLS, COMPANY_TESTS, Excess, Expected, Over, SAMPLE_BUCKETS, Shared, TESTS, Test, Values, What, cell, test_named,
     values_of,

@@ -15,7 +15,9 @@ impl<'a> Row<'a> {
             operation: self.operation,
             step: self.step,
             place: [self.network, self.client],
+            kind: self.kind,
             role: self.apparent_role(),
+            is_console: self.is_console(),
             is_session: self.credential.is_empty() && !self.is_console(),
             calls: [self.calls, self.denied],
         }
@@ -35,7 +37,7 @@ pub fn surprise_of_calls(batches: &[Calls], audit: &Audit) -> Vec<(u64, f64)> {
         let role = audit.habits.get(&row.whose()).map_or_else(|| row.apparent_role(), |habits| habits.role);
         let role = if row.is_by_vendor() { Role::Internal } else { role };
         let call = ColdStartCall { role, ..row.cold_start_call(row.time) };
-        let score = cold_start.score(&call, &audit.known);
+        let score = cold_start.score(&call, &audit.known).rank;
         record.map(|record| (record.get(), score))
     };
     calls.into_iter().filter_map(score).collect()

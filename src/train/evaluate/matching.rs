@@ -4,8 +4,8 @@
 //!
 //! * Where a case has a [`Subject`], the alert names one of its entities and no caller of another case. If both caller and host
 //!   are known, the host alone is not enough: other callers use it too.
-//! * Where only the time is known, the alert's evidence, from first to last call, overlaps it. That the alert falls into the
-//!   hour after would not do: attacks follow one another within minutes, and the last would find the next.
+//! * Where only the time is known, calls of that time joined the incident, and this alert says so. That the incident was open would
+//!   not do: attacks follow one another within minutes, and the last would find the next.
 //!
 //! Not here: whether the alert pages, and what is counted (`evaluate`).
 
@@ -33,7 +33,7 @@ impl<'a> Matcher<'a> {
         in_time
             && match &case.subject {
                 Some(subject) => self.is_about(alert, subject),
-                None => alert.first_seen <= case.end && case.start <= alert.last_seen,
+                None => alert.joined.iter().any(|calls| calls.first_seen <= case.end && case.start <= calls.last_seen),
             }
     }
 
@@ -62,7 +62,7 @@ fn names(alert: &Alert) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 pub(in crate::train) mod tests {
     use super::*;
-    use crate::alerts::{Involved, Severity, sample};
+    use crate::alerts::{Involved, Joined, Severity, sample};
     use crate::detect::Category;
 
     pub(in super::super) const MINUTE: i64 = 60_000_000;
@@ -97,12 +97,17 @@ pub(in crate::train) mod tests {
             endpoint: None,
             involved: vec![],
             contributions: vec![],
+            joined: joined((minute - 1) * MINUTE, minute * MINUTE),
             category: Category::Abuse,
             technique: None,
             alarms_per_day: 0.01,
             calls: 1,
             ..sample()
         }
+    }
+
+    fn joined(first_seen: i64, last_seen: i64) -> Vec<Joined> {
+        vec![Joined { what: "any".to_string(), first_seen, last_seen }]
     }
 
     fn finds(alert: &Alert, case: &Case) -> bool {
@@ -142,7 +147,9 @@ pub(in crate::train) mod tests {
         let case = Case { subject: None, ..scenario("W01", true, ["", "", ""]) };
         let late = alert("a", 90, Severity::High, "anyone", "x.com");
         assert!(!finds(&late, &case), "all of its evidence came after");
-        assert!(finds(&Alert { first_seen: 30 * MINUTE, ..late }, &case));
+        let open = Alert { first_seen: 30 * MINUTE, ..late };
+        assert!(!finds(&open, &case), "the incident was open, and nothing of that time joined it");
+        assert!(finds(&Alert { joined: joined(30 * MINUTE, 31 * MINUTE), ..open }, &case));
     }
 
     #[test]
@@ -177,7 +184,10 @@ pub(in crate::train) mod tests {
     #[test]
     fn evidence_that_touches_a_window_at_its_ends_overlaps_it() {
         let case = Case { subject: None, ..scenario("W", true, ["", "", ""]) };
-        let alert = |first_seen, last_seen| Alert { first_seen, last_seen, ..alert("a", 60, Severity::High, "x", "y") };
+        let alert = |first_seen, last_seen| Alert {
+            joined: joined(first_seen, last_seen),
+            ..alert("a", 60, Severity::High, "x", "y")
+        };
         assert!(finds(&alert(case.end, case.end + MINUTE), &case));
         assert!(finds(&alert(case.start - MINUTE, case.start), &case));
         assert!(!finds(&alert(case.end + 1, case.end + MINUTE), &case));

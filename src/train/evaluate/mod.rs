@@ -5,6 +5,7 @@
 //!
 //! Not here: how alerts are raised (`stream`), and where they are read and printed (`cli`).
 
+mod baselines;
 mod budget;
 mod calibration;
 mod labels;
@@ -18,6 +19,7 @@ use crate::alerts::triage::Verdict;
 use crate::alerts::{Alert, Severity};
 use crate::models::quantile::median;
 
+pub use baselines::{BASELINES, baselines};
 pub use budget::{Sent, Spending, Spent, spending};
 pub use calibration::{Calibration, EntityDays, NOMINAL};
 pub use labels::{Case, LabelledRecord, Labels, LabelsError, Subject, Truth};
@@ -126,6 +128,7 @@ fn summed_up(cases: Vec<Outcome>, by_day: Vec<Day>, days: f64) -> Report {
         median_minutes_to_detect: median(cases.iter().filter_map(|case| case.minutes_to_detect).collect()),
         cases,
         ranking: None,
+        baselines: Vec::new(),
         by_day,
         alerts_per_day_asked: None,
         spending: None,

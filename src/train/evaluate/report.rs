@@ -98,6 +98,8 @@ pub struct Report {
     pub cases: Vec<Outcome>,
     /// How scores rank records, where records are labelled and have scores.
     pub ranking: Option<Ranking>,
+    /// How simple rules rank the same records, by name.
+    pub baselines: Vec<(&'static str, Ranking)>,
     /// Pages and false alarms of each day.
     pub by_day: Vec<Day>,
     /// The budget that was asked for, alerts a day, where it is known.
@@ -189,6 +191,10 @@ impl Report {
             row("records", format!("{attacks} attack, {benign} benign, {unscored} without a score"));
             row("AUROC", or_none(ranking.auroc, |area| format!("{area:.4}")));
             row("average precision", or_none(ranking.average_precision, |precision| format!("{precision:.4}")));
+        }
+        for (name, Ranking { auroc, average_precision, .. }) in &self.baselines {
+            let figures = [auroc, average_precision].map(|figure| or_none(*figure, |figure| format!("{figure:.4}")));
+            row(&format!("  {name}"), figures.join(", "));
         }
         table
     }
