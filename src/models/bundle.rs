@@ -29,7 +29,7 @@ use crate::calls::{Templates, View};
 use crate::features::catalogue_hash;
 
 /// Version of the layout on disk.
-pub const FORMAT_VERSION: u32 = 4;
+pub const FORMAT_VERSION: u32 = 5;
 const MANIFEST: &str = "manifest.json";
 /// A part that unpacks to more is refused: no bundle of ours is that large.
 const MAX_BYTES: u64 = 4 << 30;

@@ -7,6 +7,7 @@
 
 mod audit;
 mod calibrate;
+mod curves;
 mod entities;
 pub mod evaluate;
 mod inspect;
@@ -22,6 +23,7 @@ use polars::prelude::PolarsError;
 use thiserror::Error;
 
 use self::calibrate::{Calibration, calibrate};
+use self::curves::HeldOut;
 use self::entities::{EntityHistory, Gatherer};
 use crate::calls::{Calls, Exclude, Excluded, Relation, TemplateLearner, Templates, VendorPack, View};
 use crate::features::{Level, catalogue_hash, features_of};
@@ -196,11 +198,12 @@ pub fn train(history: History, settings: &Settings, stage: &dyn Fn(&str)) -> Res
         multivariate: BTreeMap::new(),
         audit,
     };
+    let mut held_out = HeldOut::default();
     for (view, gatherer) in gathered {
         stage(&format!("calibrating the {} view", view.as_str()));
-        calibrate_view(&mut bundle, view, &gatherer.finish());
+        held_out += calibrate_view(&mut bundle, view, &gatherer.finish());
     }
-    let report = Report { trimmed, repeated, ..Report::of(&bundle, settings) };
+    let report = Report { trimmed, repeated, ..Report::of(&bundle, held_out, settings) };
     report.complete(&mut bundle.manifest);
     Ok((bundle, report))
 }
@@ -231,12 +234,13 @@ fn gather_out_of_fold(rows: Vec<Row>, calls: &CallHistory, span: Span) -> Result
     Ok(gathered)
 }
 
-fn calibrate_view(bundle: &mut Bundle, view: View, levels: &BTreeMap<Level, Vec<EntityHistory>>) {
+fn calibrate_view(bundle: &mut Bundle, view: View, levels: &BTreeMap<Level, Vec<EntityHistory>>) -> HeldOut {
     let span = bundle.span;
     let between = bundle.expectations.between_callers();
     let mut baseline = ViewBaseline::default();
     let (mut scores, mut silences, mut leaks, mut peaks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let rows = multivariate::Rows::new(span);
+    let mut held_out = HeldOut::default();
     for (level, entities) in levels {
         let peers = if *level == Level::Pair {
             let behaviours: Vec<Vec<f64>> = entities
@@ -260,6 +264,7 @@ fn calibrate_view(bundle: &mut Bundle, view: View, levels: &BTreeMap<Level, Vec<
         silences.extend(calibrated.silences);
         leaks.extend(calibrated.leaks);
         peaks.extend(calibrated.peaks);
+        held_out += calibrated.held_out;
         bundle.baselines.extend(calibrated.baselines);
     }
     // With two folds each is judged by one alone, which has no tails: nothing that the scores could be held against.
@@ -273,6 +278,7 @@ fn calibrate_view(bundle: &mut Bundle, view: View, levels: &BTreeMap<Level, Vec<
     if let Some(multivariate) = rows.fit(SEED) {
         bundle.multivariate.insert(view, multivariate);
     }
+    held_out
 }
 
 /// The tail of what each entity's folds are against its other folds.
@@ -313,7 +319,7 @@ fn manifest(rows: &[Row], span: Span, settings: &Settings) -> Result<Manifest, T
 
 /// Versions of the program and of the libraries whose models a bundle holds, from the lock file they were built by.
 fn libraries() -> BTreeMap<String, String> {
-    let named = ["apiwarden", "linfa", "linfa-clustering", "linfa-nn", "ndarray", "polars"];
+    let named = ["apiwarden", "linfa", "linfa-clustering", "linfa-linear", "linfa-nn", "ndarray", "polars"];
     let mut lines = include_str!("../../Cargo.lock").lines();
     let mut versions = BTreeMap::new();
     while let Some(line) = lines.next() {
