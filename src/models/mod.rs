@@ -1,7 +1,8 @@
 //! Models: what is usual, how far from usual something is, and how unlikely that is.
 //!
-//! `expectation` and `seasonality` say what is usual, `statistic` how far a window is from it, `baseline` what was learned of each
-//! entity and what its tests show, `odd_sizes` which sizes of answers an endpoint hardly ever has, `novelty` how rarely something new turns up, `multivariate` whether numbers that are each usual
+//! `expectation` and `seasonality` (a table or a `curve`) say what is usual, `statistic` how far a window is from it, `baseline` what was
+//! learned of each entity and what its tests show, `odd_sizes` which sizes of answers an endpoint hardly ever has, `novelty` how rarely
+//! something new turns up, `multivariate` whether numbers that are each usual
 //! are unusual together (in rows of `multivariate_row`), `peers` which entities behave alike, `silence` how long without a call is
 //! unusual, `leak` what adds up over days (from `hourly` means), `peak` what is more than ever, `adaptation` how a baseline
 //! follows its entity between trainings, `model_drift` whether the model still fits, `calibration` how unlikely all that is,
@@ -18,6 +19,7 @@ pub mod baseline;
 pub mod bundle;
 pub mod calibration;
 pub mod clock_shift;
+pub mod curve;
 pub mod dispersion;
 pub mod expectation;
 pub mod hourly;

@@ -3,12 +3,13 @@
 //! A cell is one of the 288 buckets of the day. Its mean over days is shrunk to the mean of its hour times the phase within the
 //! hour (so batches that start at :00 fit as well as jobs whose phase drifts), and each day type is shrunk to all days: an
 //! additive-smoothing form of empirical Bayes (Efron & Morris, JASA 68, 1973). Only counts have a seasonality: all else
-//! that is judged is a mean or a share given the count.
+//! that is judged is a mean or a share given the count. A pair whose calls follow a smooth `curve` over the week has that instead.
 //!
 //! Not here: how far a count is from what is expected (`statistic`), and which hours a caller never called in (`novelty`).
 
 use serde::{Deserialize, Serialize};
 
+use super::curve::Curve;
 use crate::rollup::{BUCKETS_PER_DAY, day_of};
 
 /// Buckets in a day, as an index.
@@ -99,7 +100,7 @@ impl Span {
 /// Expected calls by bucket of the day.
 ///
 /// Bundles keep one for every pair, so it is small: one number where every cell is the same (a history of less than four days),
-/// else 2.3 kB.
+/// 104 bytes where it is a curve, else 2.3 kB.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Stored", into = "Stored")]
 pub struct Seasonality(Shape);
@@ -108,8 +109,8 @@ pub struct Seasonality(Shape);
 enum Shape {
     /// Every cell expects so many calls.
     Flat(f32),
-    /// By day type.
-    Daily([Day; DAY_TYPES]),
+    /// By day type; and the curve that the cells follow from, if they do.
+    Daily([Day; DAY_TYPES], Option<Box<Curve>>),
 }
 
 /// One day type.
@@ -137,6 +138,7 @@ fn sum(cells: &[f32]) -> f64 {
 enum Stored {
     Flat(f32),
     Daily([Vec<f32>; DAY_TYPES]),
+    Curve(Curve),
 }
 
 impl TryFrom<Stored> for Seasonality {
@@ -145,6 +147,7 @@ impl TryFrom<Stored> for Seasonality {
     fn try_from(stored: Stored) -> Result<Self, String> {
         match stored {
             Stored::Flat(cell) => Ok(Self(Shape::Flat(cell))),
+            Stored::Curve(curve) => Ok(Self::of_curve(&curve)),
             Stored::Daily(days) => match days.iter().find(|cells| cells.len() != CELLS) {
                 Some(cells) => Err(format!("a day of {} cells instead of {CELLS}", cells.len())),
                 None => Ok(Self::from_cells(days)),
@@ -157,7 +160,8 @@ impl From<Seasonality> for Stored {
     fn from(seasonality: Seasonality) -> Self {
         match seasonality.0 {
             Shape::Flat(cell) => Self::Flat(cell),
-            Shape::Daily(days) => Self::Daily(days.map(|day| day.cells.into_vec())),
+            Shape::Daily(_, Some(curve)) => Self::Curve(*curve),
+            Shape::Daily(days, None) => Self::Daily(days.map(|day| day.cells.into_vec())),
         }
     }
 }
@@ -209,7 +213,18 @@ impl Seasonality {
         if days.iter().flatten().all(|cell| *cell == first) {
             return Self(Shape::Flat(first));
         }
-        Self(Shape::Daily(days.map(|cells| Day::of(cells.into_boxed_slice()))))
+        Self(Shape::Daily(days.map(|cells| Day::of(cells.into_boxed_slice())), None))
+    }
+
+    /// What a curve expects.
+    pub fn of_curve(curve: &Curve) -> Self {
+        let cells = |cells: Vec<f64>| Day::of(cells.into_iter().map(|calls| calls.max(MIN_RATE) as f32).collect());
+        Self(Shape::Daily(curve.cells().map(cells), Some(Box::new(curve.clone()))))
+    }
+
+    /// Whether it follows a curve.
+    pub const fn is_curve(&self) -> bool {
+        matches!(self.0, Shape::Daily(_, Some(_)))
     }
 
     /// Calls expected in the `buckets` that end with bucket `last`, of at most a day.
@@ -217,7 +232,7 @@ impl Seasonality {
         let (to, buckets) = (cell_of(last) + 1, buckets.clamp(0, BUCKETS_PER_DAY) as usize);
         let days = match &self.0 {
             Shape::Flat(cell) => return f64::from(*cell) * buckets as f64,
-            Shape::Daily(days) => days,
+            Shape::Daily(days, _) => days,
         };
         let today = &days[day_type(day_of(last))];
         if buckets == CELLS && to == CELLS {
@@ -232,14 +247,14 @@ impl Seasonality {
 
     /// Whether it tells the hours of a day apart.
     pub const fn has_hours(&self) -> bool {
-        matches!(self.0, Shape::Daily(_))
+        matches!(self.0, Shape::Daily(..))
     }
 
     /// Mean calls of a bucket (2): on weekdays, at weekends.
     pub fn mean(&self) -> [f64; DAY_TYPES] {
         match &self.0 {
             Shape::Flat(cell) => [f64::from(*cell); DAY_TYPES],
-            Shape::Daily(days) => days.each_ref().map(|day| day.total / CELLS as f64),
+            Shape::Daily(days, _) => days.each_ref().map(|day| day.total / CELLS as f64),
         }
     }
 
@@ -247,7 +262,7 @@ impl Seasonality {
     pub fn by_hour(&self) -> [[f64; HOURS]; DAY_TYPES] {
         match &self.0 {
             Shape::Flat(cell) => [[f64::from(*cell) * PHASES as f64; HOURS]; DAY_TYPES],
-            Shape::Daily(days) => days
+            Shape::Daily(days, _) => days
                 .each_ref()
                 .map(|day| std::array::from_fn(|hour| sum(&day.cells[hour * PHASES..(hour + 1) * PHASES]))),
         }

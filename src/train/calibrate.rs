@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 
+use super::curves::{Curves, HeldOut};
 use super::entities::EntityHistory;
 use crate::calls::Name;
 use crate::features::{Entity, Level, WINDOWS};
@@ -56,6 +57,8 @@ pub(super) struct Calibrated {
     pub peaks: Vec<[f64; KINDS]>,
     /// Leaks by fold, each against the largest of its pair's other folds.
     pub leaks: Vec<f64>,
+    /// How well tables and curves expect the calls of left out folds.
+    pub held_out: HeldOut,
 }
 
 /// The most unusual moments of a known entity on a fold.
@@ -78,6 +81,9 @@ struct Fit<'a> {
     /// Folds that are not learned from.
     aside: BTreeSet<i64>,
     calls: Vec<(i64, i64)>,
+    /// Where they expect calls better than a table; of a known pair.
+    curves: Option<Curves>,
+    held_out: HeldOut,
     calls_by_fold: BTreeMap<i64, i64>,
     /// Endpoints with enough calls: place in the history and calls by fold.
     endpoints: Vec<(usize, BTreeMap<i64, i64>)>,
@@ -102,6 +108,10 @@ impl<'a> Fit<'a> {
     fn of(history: &'a EntityHistory, peers: usize, tests: &[Test], span: Span) -> Self {
         let is_known = history.folds(span).len() >= MIN_FOLDS.min(span.fold_count() / 2).max(1);
         let calls = history.calls();
+        let has_curves = is_known && history.entity.level == Level::Pair && span.has_seasonality();
+        let aside = history.folds_aside(span);
+        let chosen = has_curves.then(|| Curves::choose(&calls, span, &aside)).flatten();
+        let (curves, held_out) = chosen.unwrap_or_default();
         let mut calls_by_fold = BTreeMap::new();
         calls.iter().for_each(|(bucket, calls)| *calls_by_fold.entry(span.fold_of(*bucket)).or_default() += calls);
         let endpoints = history.endpoint_calls(span).into_iter().enumerate();
@@ -110,8 +120,10 @@ impl<'a> Fit<'a> {
             history,
             is_known,
             peers,
-            aside: history.folds_aside(span),
+            aside,
             calls,
+            curves,
+            held_out,
             calls_by_fold,
             endpoints,
             moments: BTreeMap::new(),
@@ -156,8 +168,13 @@ impl<'a> Fit<'a> {
     }
 
     fn seasonality(&self, left_out: Option<i64>, span: Span) -> Option<Seasonality> {
-        let left_out: Vec<i64> = self.aside.iter().copied().chain(left_out).collect();
-        (self.history.entity.level == Level::Pair).then(|| Seasonality::fit_without(&self.calls, span, &left_out))
+        (self.history.entity.level == Level::Pair).then(|| match &self.curves {
+            Some(curves) => curves.seasonality(left_out),
+            None => {
+                let left_out: Vec<i64> = self.aside.iter().copied().chain(left_out).collect();
+                Seasonality::fit_without(&self.calls, span, &left_out)
+            }
+        })
     }
 
     fn shares(&self, left_out: Option<i64>) -> Vec<f64> {
@@ -436,7 +453,9 @@ pub(super) fn calibrate(what: &Calibration<'_>, watch: impl Fn(Snapshot<'_>, Exp
     let peaks = learned.iter().flat_map(|learned| &learned.peaks).copied().collect();
     let level = levels.into_iter().next().unwrap_or_default();
     let silences = known.iter().flat_map(|fit| times_by_fold(&fit.silences)).collect();
+    let mut held_out = HeldOut::default();
+    fits.iter().for_each(|fit| held_out += fit.held_out);
     let entities = fits.iter().map(|fit| fit.history.entity.clone());
     let baselines = entities.zip(learned.into_iter().map(|learned| learned.baseline)).collect();
-    Calibrated { baselines, level, days, silences, peaks, leaks }
+    Calibrated { baselines, level, days, silences, peaks, leaks, held_out }
 }

@@ -7,6 +7,7 @@
 
 mod audit;
 mod calibrate;
+mod curves;
 mod entities;
 pub mod evaluate;
 mod inspect;
@@ -24,6 +25,7 @@ use polars::prelude::PolarsError;
 use thiserror::Error;
 
 use self::calibrate::{Calibration, calibrate};
+use self::curves::HeldOut;
 use self::entities::{EntityHistory, Gatherer};
 use self::oddities::{Aside, EXPECTED_NOVELTIES, MAX_PASSES, Odd};
 use crate::calls::{Calls, Exclude, Excluded, Relation, TemplateLearner, Templates, VendorPack, View};
@@ -191,9 +193,11 @@ pub fn train(history: History, settings: &Settings, stage: &dyn Fn(&str)) -> Res
         multivariate: BTreeMap::new(),
         audit,
     };
-    let (mut odd, mut aside) = (Vec::new(), Aside::default());
+    let (mut odd, mut aside, mut held_out) = (Vec::new(), Aside::default(), HeldOut::default());
     for pass in 1..=MAX_PASSES {
-        odd.extend(learn_usual(&mut bundle, &rows, &aside, settings, stage)?);
+        let (stands_out, of_pass) = learn_usual(&mut bundle, &rows, &aside, settings, stage)?;
+        odd.extend(stands_out);
+        held_out = of_pass;
         let chosen = Aside::choose(&odd, &rows, span);
         if pass == MAX_PASSES || chosen == aside {
             break;
@@ -201,19 +205,19 @@ pub fn train(history: History, settings: &Settings, stage: &dyn Fn(&str)) -> Res
         aside = chosen;
     }
     let odd_days = aside.report(&odd, span);
-    let report = Report { trimmed, repeated, odd_days, ..Report::of(&bundle, settings) };
+    let report = Report { trimmed, repeated, odd_days, ..Report::of(&bundle, held_out, settings) };
     report.complete(&mut bundle.manifest);
     Ok((bundle, report))
 }
 
-/// Learns what is usual of all rows that are not set aside, and returns what of it stands out.
+/// Learns what is usual of all rows that are not set aside, and returns what of it stands out, and how well calls of left out folds are expected.
 fn learn_usual(
     bundle: &mut Bundle,
     rows: &[Row],
     aside: &Aside,
     settings: &Settings,
     stage: &dyn Fn(&str),
-) -> Result<Vec<Odd>, TrainError> {
+) -> Result<(Vec<Odd>, HeldOut), TrainError> {
     let span = bundle.span;
     stage("learning what was ever seen");
     let learned: Cow<'_, [Row]> = match aside.is_empty() {
@@ -230,11 +234,14 @@ fn learn_usual(
     let calls = CallHistory::of(learned.iter(), span);
     bundle.expectations = calls.fit(None);
     bundle.baselines = Baselines::default();
+    let mut held_out = HeldOut::default();
     for (view, gatherer) in gather_out_of_fold(rows, &calls, aside, span)? {
         stage(&format!("calibrating the {} view", view.as_str()));
-        odd.extend(calibrate_view(bundle, view, &gatherer.finish(), aside.tested(view)));
+        let (stands_out, of_view) = calibrate_view(bundle, view, &gatherer.finish(), aside.tested(view));
+        odd.extend(stands_out);
+        held_out += of_view;
     }
-    Ok(odd)
+    Ok((odd, held_out))
 }
 
 fn learn_templates(rows: &[Row]) -> Templates {
@@ -269,19 +276,21 @@ fn gather_out_of_fold(
     Ok(gathered)
 }
 
-/// Calibrates a view, and returns what stands out in it; `aside` is the number of its entities' folds that stood out before.
+/// Calibrates a view, and returns what stands out in it, and how well calls of left out folds are expected; `aside` is the number of its
+/// entities' folds that stood out before.
 fn calibrate_view(
     bundle: &mut Bundle,
     view: View,
     levels: &BTreeMap<Level, Vec<EntityHistory>>,
     aside: usize,
-) -> Vec<Odd> {
+) -> (Vec<Odd>, HeldOut) {
     let span = bundle.span;
     let between = bundle.expectations.between_callers();
     let mut baseline = ViewBaseline::default();
     let (mut scores, mut silences, mut leaks, mut peaks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut days = Vec::new();
     let rows = multivariate::Rows::new(span);
+    let mut held_out = HeldOut::default();
     for (level, entities) in levels {
         let peers = if *level == Level::Pair {
             let behaviours: Vec<Vec<f64>> = entities
@@ -307,6 +316,7 @@ fn calibrate_view(
         silences.extend(calibrated.silences);
         leaks.extend(calibrated.leaks);
         peaks.extend(calibrated.peaks);
+        held_out += calibrated.held_out;
         bundle.baselines.extend(calibrated.baselines);
     }
     let largest = scores.iter().copied().fold(0.0, f32::max);
@@ -322,7 +332,7 @@ fn calibrate_view(
     if let Some(multivariate) = rows.fit(SEED) {
         bundle.multivariate.insert(view, multivariate);
     }
-    oddities::outliers(days)
+    (oddities::outliers(days), held_out)
 }
 
 /// The tail of what each entity's folds are against its other folds.
@@ -363,7 +373,7 @@ fn manifest(rows: &[Row], span: Span, settings: &Settings) -> Result<Manifest, T
 
 /// Versions of the program and of the libraries whose models a bundle holds, from the lock file they were built by.
 fn libraries() -> BTreeMap<String, String> {
-    let named = ["apiwarden", "linfa", "linfa-clustering", "linfa-nn", "ndarray", "polars"];
+    let named = ["apiwarden", "linfa", "linfa-clustering", "linfa-linear", "linfa-nn", "ndarray", "polars"];
     let mut lines = include_str!("../../Cargo.lock").lines();
     let mut versions = BTreeMap::new();
     while let Some(line) = lines.next() {

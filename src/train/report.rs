@@ -8,6 +8,7 @@ use std::fmt;
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
+use super::curves::HeldOut;
 use super::{OddDay, Settings};
 use crate::alerts::printable;
 use crate::calls::View;
@@ -55,7 +56,7 @@ pub struct Report {
     /// How many entities, vendors, endpoints …, by name.
     pub learned: BTreeMap<String, usize>,
     /// What was calibrated, by name, which holds the unit: alerts a day asked for, alarms a day at the threshold of the tests,
-    /// entities, days.
+    /// entities, days; deviance of calls on days left out (nats times two) by kind of model, and pairs that use each.
     pub calibration: BTreeMap<String, f64>,
     /// Pairs that are judged by their peers, each with its days of history and calls.
     pub judged_by_peers: Vec<String>,
@@ -68,7 +69,7 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn of(bundle: &Bundle, settings: &Settings) -> Self {
+    pub(super) fn of(bundle: &Bundle, held_out: HeldOut, settings: &Settings) -> Self {
         let mut learned = BTreeMap::new();
         let mut vendors = std::collections::BTreeSet::new();
         let mut callers = std::collections::BTreeSet::new();
@@ -100,6 +101,11 @@ impl Report {
                 bundle.views.keys().map(|view| bundle.entities(*view)).sum::<usize>() as f64,
             ),
             ("days of history".to_owned(), bundle.span.day_count() as f64),
+            ("deviance of calls on days left out, by tables".to_owned(), held_out.table),
+            ("deviance of calls on days left out, by curves".to_owned(), held_out.curve),
+            ("deviance of calls on days left out, by the better one of each pair".to_owned(), held_out.chosen),
+            ("pairs whose calls follow a curve".to_owned(), held_out.by_curve as f64),
+            ("pairs whose calls follow a table".to_owned(), held_out.by_table as f64),
         ]);
         Self {
             bundle: bundle.manifest.version.clone(),
