@@ -83,10 +83,10 @@ fn sum(slots: &[(f64, f64)]) -> (f64, f64) {
     slots.iter().fold((0.0, 0.0), |sum, slot| (sum.0 + slot.0, sum.1 + slot.1))
 }
 
-/// Which slots (n_slots of effect and calls) are the loudest part.
+/// Which slots (n_slots of effect and calls) are the loudest part; of several, the earliest.
 fn loudest(slots: &[(f64, f64)], division: &Division) -> Option<Range<usize>> {
     let parts = (0..=slots.len().checked_sub(division.loudest)?).map(|start| start..start + division.loudest);
-    parts.max_by(|a, b| sum(&slots[a.clone()]).0.total_cmp(&sum(&slots[b.clone()]).0))
+    parts.rev().max_by(|a, b| sum(&slots[a.clone()]).0.total_cmp(&sum(&slots[b.clone()]).0))
 }
 
 /// Whether slots (n_slots of effect and calls, oldest first) show at least half of their loudest part's effect right before or after it.
