@@ -28,15 +28,15 @@ pub const MAX_TIGHTENING: f64 = 10.0;
 pub const MAX_LOOSENING: f64 = 30.0;
 
 /// Days of the whole budget that the reserve holds at first, and up to which it loosens nothing.
-const NEUTRAL_DAYS: f64 = 1.5;
+const NEUTRAL_DAYS: f64 = 5.5;
 /// Days of the whole budget beyond that until the loosening is greatest; pages at least.
-const LOOSENING_DAYS: f64 = 1.5;
+const LOOSENING_DAYS: f64 = 0.75;
 const MIN_LOOSENING: f64 = 0.5;
 /// Days of a kind's share at whose debt the tightening is greatest; pages at least.
-const TIGHTENING_DAYS: f64 = 2.5;
-const MIN_TIGHTENING: f64 = 0.5;
+const TIGHTENING_DAYS: f64 = 0.5;
+const MIN_TIGHTENING: f64 = 0.75;
 /// Days of a kind's share that its debt may grow further; pages at least.
-const OVERDRAFT_DAYS: f64 = 1.5;
+const OVERDRAFT_DAYS: f64 = 0.25;
 const MIN_OVERDRAFT: f64 = 0.5;
 /// An overdrawn kind still pages once in this many days.
 const OVERDRAWN_DAYS: i64 = 7;
