@@ -2,7 +2,8 @@
 //!
 //! smartcore's random forest (Breiman, Machine Learning 45, 2001) of regression trees on 1 for yes and 0 for no: least squares make each
 //! leaf the share of yes among its rows, and the mean over the trees is a probability (Malley, Kruppa, Dasgupta, Malley & Ziegler,
-//! Methods of Information in Medicine 51, 2012). smartcore's classifier tells only the majority.
+//! Methods of Information in Medicine 51, 2012). Each branch draws a third of the columns, as Breiman does for regression. smartcore's
+//! classifier tells only the majority.
 //!
 //! The forest follows from its rows and the seed, so files hold the rows, which a person can read, and no trees, whose indices
 //! would have to be checked.
@@ -61,6 +62,7 @@ impl Forest {
         let parameters = RandomForestRegressorParameters::default()
             .with_n_trees(TREES)
             .with_min_samples_leaf(MIN_ROWS_PER_LEAF)
+            .with_m((varying.len() / 3).max(1))
             .with_seed(seed);
         Ok(Self { trees: RandomForestRegressor::fit(&rows, &answers, parameters)?, width, varying })
     }
