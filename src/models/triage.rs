@@ -2,7 +2,8 @@
 //!
 //! smartcore's random forest (Breiman, Machine Learning 45, 2001) of regression trees on 1 for yes and 0 for no: least squares make each
 //! leaf the share of yes among its rows, and the mean over the trees is a probability (Malley, Kruppa, Dasgupta, Malley & Ziegler,
-//! Methods of Information in Medicine 51, 2012). smartcore's classifier tells only the majority.
+//! Methods of Information in Medicine 51, 2012). Each branch draws a third of the columns, as Breiman does for regression. smartcore's
+//! classifier tells only the majority.
 //!
 //! The forest follows from its rows and the seed, so files hold the rows, which a person can read, and no trees, whose indices
 //! would have to be checked.
@@ -24,6 +25,9 @@ pub struct Forest {
     trees: RandomForestRegressor<f64, f64, DenseMatrix<f64>, Vec<f64>>,
     /// Number of columns of a row.
     width: usize,
+    /// Columns that are not the same in all rows. smartcore draws columns at each branch, and ends it as a leaf where those drawn are
+    /// constant: what tells nothing would pull every probability towards the share of yes.
+    varying: Vec<usize>,
 }
 
 /// Why no forest could be fitted.
@@ -48,13 +52,19 @@ impl Forest {
         if !fits || !answers.contains(&true) || !answers.contains(&false) {
             return Err(ForestError::Rows);
         }
-        let rows = DenseMatrix::from_2d_vec(&rows.to_vec())?;
+        let is_varying = |column: &usize| rows.iter().any(|row| row[*column] != rows[0][*column]);
+        let mut varying: Vec<usize> = (0..width).filter(is_varying).collect();
+        if varying.is_empty() {
+            varying.push(0);
+        }
+        let rows = DenseMatrix::from_2d_vec(&rows.iter().map(|row| some_of(row, &varying)).collect())?;
         let answers: Vec<f64> = answers.iter().map(|answer| f64::from(u8::from(*answer))).collect();
         let parameters = RandomForestRegressorParameters::default()
             .with_n_trees(TREES)
             .with_min_samples_leaf(MIN_ROWS_PER_LEAF)
+            .with_m((varying.len() / 3).max(1))
             .with_seed(seed);
-        Ok(Self { trees: RandomForestRegressor::fit(&rows, &answers, parameters)?, width })
+        Ok(Self { trees: RandomForestRegressor::fit(&rows, &answers, parameters)?, width, varying })
     }
 
     /// Probability of yes for a `row` (n_columns), 0 to 1. `None` where it has not the width of the rows fitted on.
@@ -62,10 +72,14 @@ impl Forest {
         if row.len() != self.width {
             return None;
         }
-        let row = DenseMatrix::from_2d_vec(&vec![row.to_vec()]).ok()?;
+        let row = DenseMatrix::from_2d_vec(&vec![some_of(row, &self.varying)]).ok()?;
         let mean = self.trees.predict(&row).ok()?.first().copied()?;
         Some(mean.clamp(0.0, 1.0))
     }
+}
+
+fn some_of(row: &[f64], columns: &[usize]) -> Vec<f64> {
+    columns.iter().map(|column| row[*column]).collect()
 }
 
 #[cfg(test)]
@@ -98,6 +112,15 @@ mod tests {
         };
         assert_eq!(probabilities(1), probabilities(1));
         assert_ne!(probabilities(1), probabilities(1_000_000));
+    }
+
+    #[test]
+    fn columns_that_are_the_same_in_all_rows_change_nothing() {
+        let (rows, answers) = rows();
+        let wide: Vec<Vec<f64>> = rows.iter().map(|row| [row.as_slice(), &[1.0; 40]].concat()).collect();
+        let (own, padded) = (Forest::fit(&rows, &answers, 1).unwrap(), Forest::fit(&wide, &answers, 1).unwrap());
+        assert_eq!(own.probability(&rows[7]), padded.probability(&wide[7]));
+        assert!(Forest::fit(&[vec![1.0], vec![1.0]], &[true, false], 1).is_ok());
     }
 
     #[test]
