@@ -130,9 +130,30 @@ fn keys(view: View, names: [&Name; 3]) -> [u64; LEVELS] {
     std::array::from_fn(|level| key(level, view, names))
 }
 
+/// An endpoint of a pair: its sums by fold, and what all of its answers teach of their sizes.
+#[derive(Debug, Default)]
+struct Past {
+    folds: BTreeMap<i64, Sums>,
+    odd: OddSizes,
+}
+
+impl Past {
+    /// The sums of all folds but one.
+    fn sums(&self, left_out: Option<i64>) -> Sums {
+        let mut sums = Sums::default();
+        self.folds.iter().filter(|(fold, _)| Some(**fold) != left_out).for_each(|(_, seen)| sums.add(seen, 1));
+        sums
+    }
+
+    fn odd(&self, left_out: Option<i64>) -> OddSizes {
+        let fold = left_out.and_then(|fold| self.folds.get(&fold));
+        fold.map_or(self.odd, |fold| self.odd.without(&self.sums(None).answers, &fold.answers))
+    }
+}
+
 /// Sums of the history by endpoint of a pair and fold: what [`Expectations`] are fitted from.
 #[derive(Debug, Default)]
-pub struct CallHistory(BTreeMap<Place, BTreeMap<i64, Sums>>);
+pub struct CallHistory(BTreeMap<Place, Past>);
 
 impl CallHistory {
     /// Gathers the sums of rolled-up rows over a span, by its folds.
@@ -155,35 +176,42 @@ impl CallHistory {
             let relation = &row.relation;
             let [vendor, endpoint, caller] =
                 [relation.vendor(), relation.endpoint(), relation.caller()].map(Name::clone);
-            let folds = history.0.entry(Place { view: relation.view(), vendor, endpoint, caller }).or_default();
-            folds.entry(span.fold_of(row.bucket)).or_default().add(&seen, 1);
+            let past = history.0.entry(Place { view: relation.view(), vendor, endpoint, caller }).or_default();
+            past.folds.entry(span.fold_of(row.bucket)).or_default().add(&seen, 1);
         }
+        history.0.par_iter_mut().for_each(|(_, past)| past.odd = OddSizes::learn(&past.sums(None).answers));
         history
     }
 
     /// Fits expectations to every fold, or to all but one.
     pub fn fit(&self, left_out: Option<i64>) -> Expectations {
         let mut levels: [BTreeMap<u64, Level>; LEVELS] = Default::default();
-        for (place, folds) in &self.0 {
-            let mut sums = Sums::default();
-            folds.iter().filter(|(fold, _)| Some(**fold) != left_out).for_each(|(_, seen)| sums.add(seen, 1));
+        for (place, past) in &self.0 {
+            let sums = past.sums(left_out);
             if sums.calls == 0 {
                 continue;
             }
             let keys = keys(place.view, [&place.vendor, &place.endpoint, &place.caller]);
             for (level, known) in levels.iter_mut().enumerate() {
                 let above = keys.get(level + 1).copied();
-                known.entry(keys[level]).or_insert_with(|| Level { above, sums: Sums::default() }).sums.add(&sums, 1);
+                let odd = if level == 0 { past.odd(left_out) } else { OddSizes::NONE };
+                known
+                    .entry(keys[level])
+                    .or_insert_with(|| Level { above, sums: Sums::default(), odd })
+                    .sums
+                    .add(&sums, 1);
             }
         }
         Expectations::shrunk(&levels)
     }
 }
 
-/// Sums at one key of a level, and the key above it.
+/// What was seen at one key of a level, and the key above it.
 struct Level {
     above: Option<u64>,
     sums: Sums,
+    /// Of an endpoint of a pair.
+    odd: OddSizes,
 }
 
 /// What is usual for a call, at every level of the lattice, by the key of the level.
@@ -222,12 +250,8 @@ impl Expectations {
             for (key, of) in &levels[level] {
                 let above = of.above.and_then(|above| fitted.get(level + 1)?.get(&above));
                 let expected = above.unwrap_or(&Expected::UNSEEN).shrink(&of.sums);
-                fitted[level].insert(*key, expected);
+                fitted[level].insert(*key, Expected { odd: of.odd, ..expected });
             }
-        }
-        let odd = levels[0].par_iter().map(|(key, of)| (*key, OddSizes::learn(&of.sums.answers)));
-        for (key, odd) in odd.collect::<Vec<_>>() {
-            fitted[0].entry(key).and_modify(|expected| expected.odd = odd);
         }
         let between_callers = between_callers(levels, &fitted);
         Self { levels: fitted, between_callers }

@@ -36,7 +36,7 @@ const BOUNDS: (f64, f64) = (-1.0, 13.2);
 const SEED: u64 = 7;
 
 /// Sizes of answers that are odd, and how many of the answers have one.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OddSizes {
     /// A bit for each class, in the order of [`ANSWERS_BY_SIZE`].
     classes: u16,
@@ -55,18 +55,34 @@ impl OddSizes {
         let Some(mass) = mass else { return Self::NONE };
         let mut by_mass: [usize; CLASSES] = std::array::from_fn(|class| class);
         by_mass.sort_by(|a, b| mass[*a].total_cmp(&mass[*b]));
-        let (mut outside, mut odd) = (0.0, Self::NONE);
-        let mut seen = 0;
+        let (mut outside, mut classes) = (0.0, 0);
         for class in by_mass {
             outside += mass[class];
             if outside > ODD {
                 break;
             }
-            odd.classes |= 1 << class;
-            seen += answers[class];
+            classes |= 1 << class;
         }
-        // What was not seen in so many answers is not impossible.
-        Self { share: ((seen as f64 + 0.5) / (all as f64 + 1.0)) as f32, ..odd }
+        Self::counted(classes, answers)
+    }
+
+    /// What a history's `answers` teach without a `fold` of them, where all of them teach `self`. A mixture is fitted again only where the
+    /// fold has most answers of a class: else it hardly moves, and fitting is what takes time.
+    pub fn without(self, answers: &[i64; CLASSES], fold: &[i64; CLASSES]) -> Self {
+        let rest = std::array::from_fn(|class| answers[class] - fold[class]);
+        let is_own = answers.iter().zip(fold).any(|(all, own)| *own > 0 && 2 * own >= *all);
+        if is_own || self == Self::NONE { Self::learn(&rest) } else { Self::counted(self.classes, &rest) }
+    }
+
+    /// Odd classes, and the share that they have of `answers`. What was not seen in so many answers is not impossible.
+    fn counted(classes: u16, answers: &[i64; CLASSES]) -> Self {
+        let all: i64 = answers.iter().sum();
+        let odd: i64 =
+            answers.iter().enumerate().filter(|(class, _)| classes & (1 << class) != 0).map(|(_, n)| n).sum();
+        if all < MIN_ANSWERS || classes == 0 {
+            return Self::NONE;
+        }
+        Self { classes, share: ((odd as f64 + 0.5) / (all as f64 + 1.0)) as f32 }
     }
 
     /// Share of answers that usually have such a size, 0 to 1.
@@ -160,6 +176,19 @@ mod tests {
     fn rare_sizes_are_expected_as_often_as_they_were_seen() {
         let odd = OddSizes::learn(&of(&[(0, 20), (5_000, 9_980)]));
         assert!(is_odd(odd, 0) && (odd.share() - 0.002).abs() < 1e-3, "{odd:?}");
+    }
+
+    #[test]
+    fn a_day_that_has_a_size_to_itself_is_left_out_with_it() {
+        let usual = of(&[(1_000, 5_000)]);
+        let strange = of(&[(0, 400), (1_000, 200)]);
+        let all: [i64; CLASSES] = std::array::from_fn(|class| usual[class] + strange[class]);
+        let odd = OddSizes::learn(&all);
+        assert!(!is_odd(odd, 0));
+        assert_eq!(odd.without(&all, &strange), OddSizes::learn(&usual));
+        let day = of(&[(0, 30), (1_000, 300)]);
+        let left: [i64; CLASSES] = std::array::from_fn(|class| all[class] - day[class]);
+        assert_eq!(odd.without(&all, &day).classes, OddSizes::learn(&left).classes);
     }
 
     #[test]
