@@ -8,7 +8,7 @@
 //!
 //! What is no curve is left to the table: a job at five past the hour has all of its calls in a few cells.
 //!
-//! Not here: which pairs follow a curve (`train`), and how a level moves (`level`).
+//! Not here: which pairs follow a curve (`train`), nor the table beside it (`seasonality`).
 
 use std::f64::consts::TAU;
 use std::sync::LazyLock;
@@ -21,9 +21,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::rollup::{BUCKETS_PER_DAY, BUCKETS_PER_HOUR};
 
-/// Hours in a day, in a week, and in its working days; a week begins on Monday.
 const HOURS: usize = 24;
-/// Hours in a week (168).
+/// Hours in a week, which begins on Monday, and those before the weekend.
 pub const WEEK_HOURS: usize = 7 * HOURS;
 const WEEKDAY_HOURS: usize = 5 * HOURS;
 const CELLS: usize = BUCKETS_PER_DAY as usize;
@@ -160,7 +159,7 @@ mod tests {
             let [weekday, _] = curve.cells();
             weekday.iter().copied().fold(0.0, f64::max) / weekday.iter().copied().fold(f64::MAX, f64::min)
         };
-        assert!(range(0.1) < 5.0 && range(0.1) < range(10.0) && range(10.0) < range(1e4));
+        assert!(range(0.01) < 2.0 && range(0.01) < range(1.0) && range(1.0) < range(1e3));
     }
 
     #[test]

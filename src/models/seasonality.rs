@@ -222,11 +222,6 @@ impl Seasonality {
         Self(Shape::Daily(curve.cells().map(cells), Some(Box::new(curve.clone()))))
     }
 
-    /// Whether it follows a curve.
-    pub const fn is_curve(&self) -> bool {
-        matches!(self.0, Shape::Daily(_, Some(_)))
-    }
-
     /// Calls expected in the `buckets` that end with bucket `last`, of at most a day.
     pub fn expected(&self, last: i64, buckets: i64) -> f64 {
         let (to, buckets) = (cell_of(last) + 1, buckets.clamp(0, BUCKETS_PER_DAY) as usize);
@@ -291,6 +286,7 @@ fn shape(sums: &[f64; CELLS], days: &[f64; CELLS]) -> [f64; CELLS] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::curve::{WEEK_HOURS, Week};
 
     /// Two weeks of 12 calls a bucket from 9 to 17 hours on weekdays, one at night.
     fn office() -> (Vec<(i64, i64)>, Span) {
@@ -389,6 +385,11 @@ mod tests {
             assert!(bytes.len() <= most, "{} bytes", bytes.len());
             assert_eq!(postcard::from_bytes::<Seasonality>(&bytes).unwrap(), seasonality);
         }
+        let week = Week { hours: vec![Some(3.0); WEEK_HOURS], weeks: 2.0, dispersion: 1.0 };
+        let smooth = Seasonality::of_curve(&Curve::fit(&week).unwrap());
+        let bytes = postcard::to_stdvec(&smooth).unwrap();
+        assert!(bytes.len() < 128 && smooth.has_hours() && (smooth.expected(100, 12) - 3.0).abs() < 0.01);
+        assert_eq!(postcard::from_bytes::<Seasonality>(&bytes).unwrap(), smooth);
         let of_noon = postcard::to_stdvec(&Stored::Daily([vec![1.0; 144], vec![1.0; 288]])).unwrap();
         assert!(postcard::from_bytes::<Seasonality>(&of_noon).is_err(), "half a day");
     }
