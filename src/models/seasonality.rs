@@ -402,4 +402,16 @@ mod tests {
         let seasonality = Seasonality::fit(&counts, span, None);
         assert!(seasonality.expected(10 * PHASES as i64, 1) > 6.0);
     }
+
+    #[test]
+    fn days_that_are_left_out_are_not_days_without_calls() {
+        let (counts, span) = office();
+        let left_out = [span.fold_of(0), span.fold_of(0) + 1];
+        let kept: Vec<(i64, i64)> =
+            counts.iter().copied().filter(|(bucket, _)| !left_out.contains(&span.fold_of(*bucket))).collect();
+        let seasonality = Seasonality::fit_without(&kept, span, &left_out);
+        let noon = 12 * PHASES as i64;
+        assert!((seasonality.expected(noon, 1) - 12.0).abs() < 1.0, "{}", seasonality.expected(noon, 1));
+        assert!(Seasonality::fit(&kept, span, None).expected(noon, 1) < 11.0);
+    }
 }

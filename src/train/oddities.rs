@@ -197,3 +197,79 @@ impl OddDay {
         Self { time, caller, vendor, what: odd.what.to_owned(), expected: odd.expected, exclude }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::Calls;
+    use crate::rollup::{BUCKET_MICROS, BUCKETS_PER_DAY, Rollup};
+
+    const SPAN: Span = Span { first: 0, last: 10 * BUCKETS_PER_DAY - 1 };
+
+    fn day(caller: &str, fold: i64, own: f64) -> EntityDay {
+        let entity = Entity::pair(View::Egress, caller, "stripe");
+        EntityDay { entity, fold, score: own as f32, own, what: "request size" }
+    }
+
+    /// Ten days of a hundred callers, whose p-values are as rare as they say.
+    fn ordinary() -> Vec<EntityDay> {
+        let own = |rank: i64| -(rank as f64 / 1_001.0).log10();
+        (1..=1_000).map(|rank| day(&format!("svc-{}", rank % 100), rank / 100, own(rank))).collect()
+    }
+
+    /// Two callers of one vendor, on each of the ten days.
+    fn rows() -> Vec<Row> {
+        let times = (0..10).map(|day| day * BUCKETS_PER_DAY * BUCKET_MICROS);
+        let calls = times.flat_map(|time| ["billing", "payroll"].map(|caller| (time, (caller, "stripe"))));
+        Rollup::of(&Calls::of_pairs(calls)).into_rows()
+    }
+
+    fn odd(entity: Entity, fold: i64, expected: f64) -> Odd {
+        Odd { entity, fold, what: "request size", expected, is_novelty: false }
+    }
+
+    fn billing() -> Entity {
+        Entity::pair(View::Egress, "billing", "stripe")
+    }
+
+    fn days_aside(aside: &Aside) -> Vec<(String, i64)> {
+        let aside = rows().into_iter().filter(|row| aside.has(row, SPAN));
+        aside.map(|row| (row.relation.caller().to_string(), SPAN.fold_of(row.bucket))).collect()
+    }
+
+    #[test]
+    fn ordinary_days_do_not_stand_out_and_several_incidents_all_do() {
+        assert_eq!(outliers(ordinary()).len(), 0);
+        let incidents = (0..7).map(|incident| day("crm", incident, 4.0 + incident as f64));
+        let found = outliers(ordinary().into_iter().chain(incidents).collect());
+        assert_eq!(found.iter().filter(|odd| odd.entity.caller.as_str() == "crm").count(), 7);
+        assert!(found.len() <= 8, "{found:?}");
+    }
+
+    #[test]
+    fn a_pair_whose_days_are_all_odd_loses_a_quarter_of_them_the_oddest() {
+        let odd: Vec<Odd> = (0..10).map(|fold| odd(billing(), fold, 1e-3 / (fold + 1) as f64)).collect();
+        let aside = Aside::choose(&odd, &rows(), SPAN);
+        assert_eq!(days_aside(&aside), [("billing".to_owned(), 8), ("billing".to_owned(), 9)]);
+        assert_eq!(aside.tested(View::Egress), 2);
+    }
+
+    #[test]
+    fn a_vendors_odd_day_is_one_of_all_its_callers() {
+        let vendor = Entity::at_level(Level::Vendor, &rows()[0].relation);
+        let aside = Aside::choose(&[odd(vendor, 3, 1e-6)], &rows(), SPAN);
+        assert_eq!(days_aside(&aside), [("billing".to_owned(), 3), ("payroll".to_owned(), 3)]);
+    }
+
+    #[test]
+    fn the_report_holds_a_rule_that_excludes_the_day() {
+        let odd = [odd(billing(), 2, 1e-6), odd(Entity::at_level(Level::Vendor, &rows()[0].relation), 2, 1e-4)];
+        let days = Aside::choose(&odd, &rows(), SPAN).report(&odd, SPAN);
+        let rules: Vec<_> = days.iter().filter_map(|day| day.exclude.as_deref()).collect();
+        let rule = "caller=billing,vendor=stripe,from=1970-01-03T00:00:00Z,to=1970-01-04T00:00:00Z";
+        assert_eq!(rules, [rule], "the vendor's day is the same: {days:?}");
+        assert!(rule.parse::<Exclude>().is_ok());
+        let comma = Entity::pair(View::Egress, "billing, old", "stripe");
+        assert_eq!(OddDay::of(&self::odd(comma, 2, 1e-6), SPAN).exclude, None);
+    }
+}

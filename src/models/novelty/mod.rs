@@ -498,4 +498,24 @@ pub(super) mod tests {
         }
         assert_eq!(novelty_named("no such class"), None);
     }
+
+    #[test]
+    fn what_is_rare_together_is_unexpected_and_what_others_days_show_is_not() {
+        let usual: Vec<Row> = (0..8).map(|day| row("billing", "stripe", "GET /", day, &[])).collect();
+        let unexpected = |rows: &[Row]| {
+            let facts = SeenHistory::of(rows, SPAN);
+            NoveltyRates::unexpected(rows, &facts, SPAN, 0.05).len()
+        };
+        assert_eq!(unexpected(&usual), 0);
+        let stolen = [(Dimension::Client, "curl"), (Dimension::Network, "45.137.21.0/24")];
+        let theft = row("billing", "stripe", "GET /", 5, &stolen);
+        let with = |day: usize, row: Row| {
+            let mut rows = usual.clone();
+            rows.insert(day, row);
+            rows
+        };
+        assert!(unexpected(&with(6, theft)) > 0);
+        let release = row("billing", "stripe", "GET /v1/new", 5, &[]);
+        assert_eq!(unexpected(&with(6, release)), 0);
+    }
 }
