@@ -20,6 +20,8 @@ const MAX_MERGED: usize = 12;
 /// Parts kept of an incident; of further subjects only what is graver, or so many times rarer than all parts, takes the place of the most common.
 const MAX_PARTS: usize = 64;
 const MUCH_RARER: f64 = 10.0;
+/// Steps of an incident after which a new cause is no step by itself: what is graver, and one in six hours, still is.
+const MAX_STEPS: u32 = 200;
 
 /// One subject's part: its evidence as an alert, without revision and activity.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -172,7 +174,8 @@ impl Incident {
         match self.parts.iter().position(|part| part.subject == *subject) {
             Some(index) => {
                 let part = &mut self.parts[index];
-                part.is_unreported |= part.add_causes(finding) || is_more_severe || is_due;
+                let is_news = part.add_causes(finding) && self.revision < MAX_STEPS;
+                part.is_unreported |= is_news || is_more_severe || is_due;
                 merge(&mut part.evidence, finding);
                 part.join(finding);
             }

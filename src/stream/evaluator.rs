@@ -166,7 +166,8 @@ impl Reporter<'_> {
         self.explanations.apply(&mut candidate, is_declared, bucket);
         candidate.pages &= candidate.is_within_budget();
         let rate = candidate.rate;
-        let limit = candidate.threshold.map_or(1.0, |threshold| threshold.in_force);
+        // How grave a page is does not depend on what else has paged.
+        let limit = candidate.threshold.map_or(1.0, |threshold| threshold.calibrated);
         let severity = match (candidate.pages, candidate.details.likely) {
             (true, _) => severity(rate.min(limit), limit, candidate.class.detector.impact).max(Severity::Medium),
             (false, Some(_)) => Severity::Informational,
