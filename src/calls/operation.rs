@@ -124,7 +124,7 @@ const WATCH: &[&str] = &[
 const GUARD: &[&str] = &["security", "defender", "policy", "scanning", "verification", "authentication"];
 /// What watches, and whose settings alone can blind it.
 const WATCH_SETTINGS: &[&str] = &["trail", "audit", "auditing", "detector", "selector", "logging"];
-const OUTSIDE: &[&str] = &["share", "sharing", "public", "anonymous", "transfer", "visibility"];
+const OUTSIDE: &[&str] = &["share", "sharing", "public", "anonymous", "transfer", "visibility", "replication"];
 const MAIL: &[&str] = &["mail", "mailbox", "inbox", "smtp"];
 const SECRETS: &[&str] = &["secret", "password", "passphrase", "credential"];
 /// About secrets, and none.
