@@ -124,7 +124,7 @@ const WATCH: &[&str] = &[
 const GUARD: &[&str] = &["security", "defender", "policy", "scanning", "verification", "authentication"];
 /// What watches, and whose settings alone can blind it.
 const WATCH_SETTINGS: &[&str] = &["trail", "audit", "auditing", "detector", "selector", "logging"];
-const OUTSIDE: &[&str] = &["share", "sharing", "public", "anonymous", "transfer", "visibility"];
+const OUTSIDE: &[&str] = &["share", "sharing", "public", "anonymous", "transfer", "visibility", "replication"];
 const MAIL: &[&str] = &["mail", "mailbox", "inbox", "smtp"];
 const SECRETS: &[&str] = &["secret", "password", "passphrase", "credential"];
 /// About secrets, and none.
@@ -358,8 +358,33 @@ mod tests {
             ("signin:ConsoleLogin without MFA", Login),
             ("", Read),
             ("é:ü20150331v2", Read),
+            ("rds:ModifyDBSnapshotAttribute", Share),
+            ("lambda:AddPermission20150331v2", Share),
+            ("kms:CreateGrant", Grant),
+            ("ec2:CreateSecurityGroup", Write),
+            ("ec2:DescribeSnapshotAttribute", List),
+            ("guardduty:UpdateDetector", Defence),
+            ("wafv2:ListLoggingConfigurations", List),
+            ("google:SetIamPolicy", Grant),
+            ("github:dependabot_alerts.disable", Defence),
+            ("Exchange:New-InboxRule", Share),
+            ("snyk:org.service_account.create", Grant),
         ] {
             assert_eq!(StepClass::of(operation), class, "{operation}");
+        }
+    }
+
+    #[test]
+    fn a_record_that_says_whether_it_only_reads_is_believed_before_a_guess() {
+        for (operation, read_only, class) in [
+            ("newservice:Frobnicate", Some(true), Read),
+            ("newservice:GetFrobnicated", Some(false), Write),
+            ("kms:Decrypt", Some(true), Read),
+            ("sts:AssumeRole", Some(true), Login),
+            // Of what AWS itself lists, the level stands.
+            ("s3:GetObject", Some(false), Read),
+        ] {
+            assert_eq!(StepClass::of_record(operation, read_only), class, "{operation}");
         }
     }
 }

@@ -8,8 +8,8 @@
 //! * the place: a role's session goes on in another network by another client than the role's sessions before, the more telling
 //!   the fewer places the role has; or a virtual machine's role is used by a tool for people.
 //!
-//! A page asks whether all of that is rare. A ranking asks which records belong to an attack, and there a burst of harmless steps
-//! weighs no more than one change, while the records around a sensitive step of the same session gain by it.
+//! A page asks whether all of that is rare. A ranking asks which records belong to an attack: there a burst of harmless steps, which many a
+//! script makes, weighs no more than one change.
 //!
 //! Not here: habits of a history (`evidence`).
 
@@ -39,9 +39,6 @@ const BY_HAND: f64 = 0.52;
 const ADMIN_TOOL: &str = "aws-cli";
 /// In a ranking, the most that a burst of harmless steps adds: as a first write.
 const MAX_HARMLESS_BURST: f64 = 0.52;
-/// In a ranking, the part of a session's strongest recent step that its other records gain, and the time in which it halves.
-const CONTEXT: f64 = 0.5;
-const CONTEXT_HALVES: f64 = 10.0 * MINUTE as f64;
 /// Places that are remembered of a role: one with more goes anywhere.
 const MAX_PLACES: usize = 64;
 /// Principals and operations that are remembered.
@@ -137,8 +134,6 @@ pub struct ColdStart {
     paces: BTreeMap<(u64, Option<StepClass>), Pace>,
     /// Novelty of each place of a session: network, client, time.
     places: BTreeMap<u64, Vec<(u64, u64, i64)>>,
-    /// The strongest recent step of a principal in one network by one client, and when.
-    sessions: BTreeMap<u64, (f64, i64)>,
 }
 
 impl ColdStart {
@@ -153,11 +148,10 @@ impl ColdStart {
         let [calls, denied] = call.calls;
         let burst = self.burst(who, Some(call.step), call.time, calls, usual(call.step));
         let is_harmless = call.step.is_harmless();
-        let burst = if is_harmless && call.is_console { 0.0 } else { burst };
+        let burst = if call.is_console && is_harmless { 0.0 } else { burst };
         let refused = if denied > 0 { self.burst(who, None, call.time, denied, USUAL_DENIED) } else { 0.0 };
-        let [telling, harmless] = if is_harmless { [0.0, burst.min(MAX_HARMLESS_BURST)] } else { [burst, 0.0] };
-        let own = step + telling + refused;
-        ColdStartScore { page: step + burst + refused, rank: own + harmless + self.context(call, own) }
+        let ranked = if is_harmless { burst.min(MAX_HARMLESS_BURST) } else { burst };
+        ColdStartScore { page: step + burst + refused, rank: step + ranked + refused }
     }
 
     /// What the class of an operation says that the principal has not done before.
@@ -170,7 +164,8 @@ impl ColdStart {
 
     /// What a role's session says that is used elsewhere, or by hand.
     fn place(&mut self, call: &ColdStartCall<'_>) -> f64 {
-        if !call.is_session || call.role == Role::Human {
+        let is_role = matches!(call.kind, PrincipalKind::Role | PrincipalKind::Instance);
+        if !is_role || !call.is_session || call.role == Role::Human {
             return 0.0;
         }
         let client = call.place[1].as_str();
@@ -195,16 +190,6 @@ impl ColdStart {
         if is_apart { count } else { 0 }
     }
 
-    /// What the rest of a session adds to a record.
-    fn context(&mut self, call: &ColdStartCall<'_>, own: f64) -> f64 {
-        let [network, client] = call.place.map(Name::id);
-        let session = key(b's', [call.who(), network, client]);
-        let (strongest, at) = self.sessions.entry(session).or_insert((0.0, call.time));
-        let left = *strongest * 0.5_f64.powf((call.time - *at) as f64 / CONTEXT_HALVES);
-        (*strongest, *at) = (own.max(left), call.time);
-        CONTEXT * left
-    }
-
     fn burst(&mut self, who: u64, step: Option<StepClass>, time: i64, calls: i64, usual: f64) -> f64 {
         let new = || Pace { since: time, recent: VecDeque::new(), busiest: 0 };
         let (count, usual) = self.paces.entry((who, step)).or_insert_with(new).add(time, calls, usual);
@@ -219,7 +204,6 @@ impl ColdStart {
             self.operations.clear();
             self.paces.clear();
             self.places.clear();
-            self.sessions.clear();
         }
     }
 }
@@ -305,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_of_reads_is_nothing_at_a_console_and_ranks_no_higher_than_a_change() {
+    fn a_burst_of_reads_pages_unless_a_console_makes_it_and_ranks_no_higher_than_a_change() {
         let read = |is_console: bool| {
             let mut cold = ColdStart::default();
             let calls = |call: &mut ColdStartCall<'_>| (call.calls, call.is_console) = ([500, 0], is_console);
@@ -314,14 +298,5 @@ mod tests {
         assert_eq!(read(true), ColdStartScore::default());
         let by_program = read(false);
         assert!(by_program.page > COLD_START_PAGE && by_program.rank <= MAX_HARMLESS_BURST);
-    }
-
-    #[test]
-    fn what_comes_after_a_sensitive_step_ranks_higher_in_its_session_and_nowhere_else() {
-        let mut cold = ColdStart::default();
-        score_at(&mut cold, 0, "cloudtrail:StopLogging", HERE);
-        let mut after = |place| score_of(&mut cold, 1, "ec2:DescribeVpcs", place, |_| {});
-        let (same, other) = (after(HERE), after(["10.0.0.0/24", "terraform"]));
-        assert!(same.rank > 0.5 && same.page == 0.0 && other.rank == 0.0);
     }
 }

@@ -4,7 +4,7 @@
 //! scored by those before it.
 
 use super::{Audit, ColdStart, ColdStartCall, Role, Row};
-use crate::calls::Calls;
+use crate::calls::{Calls, PrincipalKind};
 
 impl<'a> Row<'a> {
     /// What the cold start looks at.
@@ -17,7 +17,8 @@ impl<'a> Row<'a> {
             place: [self.network, self.client],
             kind: self.kind,
             role: self.apparent_role(),
-            is_console: self.is_console(),
+            // Anybody can send a browser's name; a console is used by somebody who has signed in.
+            is_console: self.is_console() && self.kind != PrincipalKind::Unknown,
             is_session: self.credential.is_empty() && !self.is_console(),
             calls: [self.calls, self.denied],
         }
