@@ -9,9 +9,9 @@
 //! Days that nothing pages on fill a reserve, which all kinds share. It pays for the pages of kinds without debt, and what exceeds its
 //! neutral level loosens every threshold. So no kind is tightened for what another has spent; it only loses what it had been lent.
 //!
-//! Whatever the series, pages in `T` days are at most `asked · T`, plus the full reserve, plus, of each kind, its largest debt: within a week no more
-//! than twice what was asked and two of each kind. That is where small budgets end, since nobody buys the silence of a kind: each may
-//! page once a week however it is overdrawn. The lower side is no promise: a threshold loosens up to [`MAX_LOOSENING`], and where nothing
+//! Whatever the series, pages in `T` days are at most `asked · T`, plus the full reserve, plus, of each kind, its largest debt. From the third day
+//! on that is twice what was asked within a week, and up to four and a half of each kind whose share is small: where budgets are a few pages a
+//! week they give way, since nobody buys the silence of a kind, and each pages once a week however it is overdrawn. The lower side is no promise: a threshold loosens up to [`MAX_LOOSENING`], and where nothing
 //! odd happens nothing pages.
 //!
 //! Balances are integers and move by whole minutes, so they do not depend on how often they were brought up to date.
@@ -27,16 +27,19 @@ pub const MAX_TIGHTENING: f64 = 10.0;
 /// A threshold is multiplied by at most this.
 pub const MAX_LOOSENING: f64 = 30.0;
 
-/// Days of the whole budget that the reserve holds at first, and up to which it loosens nothing.
-const NEUTRAL_DAYS: f64 = 5.5;
+/// Days of the whole budget up to which the reserve loosens nothing.
+const NEUTRAL_DAYS: f64 = 3.0;
+/// A beginning says little of how wrong the rates are: for so many days the reserve also holds so many days of the whole budget, and loosens nothing.
+const GRACE: i64 = 2;
+const GRACE_DAYS: f64 = 6.0;
 /// Days of the whole budget beyond that until the loosening is greatest; pages at least.
-const LOOSENING_DAYS: f64 = 0.75;
+const LOOSENING_DAYS: f64 = 1.0;
 const MIN_LOOSENING: f64 = 0.5;
 /// Days of a kind's share at whose debt the tightening is greatest; pages at least.
-const TIGHTENING_DAYS: f64 = 0.5;
-const MIN_TIGHTENING: f64 = 0.75;
+const TIGHTENING_DAYS: f64 = 2.0;
+const MIN_TIGHTENING: f64 = 3.0;
 /// Days of a kind's share that its debt may grow further; pages at least.
-const OVERDRAFT_DAYS: f64 = 0.25;
+const OVERDRAFT_DAYS: f64 = 1.0;
 const MIN_OVERDRAFT: f64 = 0.5;
 /// An overdrawn kind still pages once in this many days.
 const OVERDRAWN_DAYS: i64 = 7;
@@ -117,7 +120,7 @@ impl<K: Ord + Copy> Pacer<K> {
     /// Asks for so many pages a day of each kind. Balances stay; who asks for other numbers than before goes on with them.
     pub fn ask(&mut self, pages_a_day: impl IntoIterator<Item = (K, f64)>) {
         self.asked = pages_a_day.into_iter().map(|(kind, pages)| (kind, Pace::of(pages.max(0.0)))).collect();
-        self.reserve.get_or_insert(self.neutral());
+        self.reserve.get_or_insert(self.neutral() + self.grace());
     }
 
     /// Asked of all kinds, a day, in the unit of balances.
@@ -129,6 +132,20 @@ impl<K: Ord + Copy> Pacer<K> {
         (self.a_day() as f64 * NEUTRAL_DAYS) as i64
     }
 
+    fn grace(&self) -> i64 {
+        (self.a_day() as f64 * GRACE_DAYS) as i64
+    }
+
+    /// Whether the pages so far say too little.
+    fn is_beginning(&self) -> bool {
+        self.minutes.is_none_or(|(first, now)| now - first < GRACE * MINUTES_A_DAY)
+    }
+
+    /// How much the reserve holds at most.
+    fn full(&self) -> i64 {
+        self.neutral() + if self.is_beginning() { self.grace() } else { self.loosening() }
+    }
+
     /// How far the reserve is filled beyond its neutral level.
     fn loosening(&self) -> i64 {
         ((self.a_day() as f64 * LOOSENING_DAYS) as i64).max(balance(MIN_LOOSENING))
@@ -138,11 +155,23 @@ impl<K: Ord + Copy> Pacer<K> {
     pub fn advance(&mut self, time: i64) {
         let now = time.div_euclid(MICROS_A_MINUTE);
         let (first, last) = self.minutes.unwrap_or((now, now));
-        let passed = (now - last).max(0);
+        let begun = first + GRACE * MINUTES_A_DAY;
+        self.minutes = Some((first, last));
+        if last < begun && now >= begun {
+            self.earn(begun - last);
+            // What was not needed at the beginning is no loan.
+            self.reserve = self.reserve.map(|reserve| reserve.min(self.neutral()));
+            self.minutes = Some((first, begun));
+        }
+        let last = self.minutes.map_or(now, |(_, last)| last);
         self.minutes = Some((first, now.max(last)));
+        self.earn((now - last).max(0));
+    }
+
+    fn earn(&mut self, minutes: i64) {
         let mut reserve = self.reserve.unwrap_or_default();
         for (kind, pace) in &self.asked {
-            let earned = pace.a_minute.saturating_mul(passed);
+            let earned = pace.a_minute.saturating_mul(minutes);
             let paid = self.spent.get_mut(kind).map_or(0, |spent| {
                 let paid = earned.min(spent.debt);
                 spent.debt -= paid;
@@ -150,7 +179,7 @@ impl<K: Ord + Copy> Pacer<K> {
             });
             reserve = reserve.saturating_add(earned - paid);
         }
-        self.reserve = Some(reserve.min(self.neutral() + self.loosening()));
+        self.reserve = Some(reserve.min(self.full()));
     }
 
     /// Threshold in force over the calibrated one, from 1 / [`MAX_TIGHTENING`] to [`MAX_LOOSENING`].
@@ -159,6 +188,9 @@ impl<K: Ord + Copy> Pacer<K> {
         let debt = self.debt(kind);
         if debt > 0 {
             return MAX_TIGHTENING.powf(-(debt as f64 / pace.tightening as f64).min(1.0));
+        }
+        if self.is_beginning() {
+            return 1.0;
         }
         let beyond = self.reserve.unwrap_or_default() - self.neutral();
         MAX_LOOSENING.powf((beyond as f64 / self.loosening() as f64).clamp(0.0, 1.0))
@@ -197,7 +229,7 @@ impl<K: Ord + Copy> Pacer<K> {
 
     /// Gives back a page of a kind that should not have been: balances are as if it had not.
     pub fn refund(&mut self, kind: K) {
-        let full = self.neutral() + self.loosening();
+        let full = self.full();
         let spent = self.spent.entry(kind).or_default();
         let forgiven = PAGE.min(spent.debt);
         spent.debt -= forgiven;

@@ -80,12 +80,15 @@ fn month(pages: &[(i64, usize)]) -> usize {
 }
 
 #[test]
-fn no_week_brings_more_than_twice_what_was_asked_and_two_of_each_kind_whatever_floods() {
+fn from_the_third_day_no_week_brings_more_than_is_asked_and_in_the_reserve_and_the_debts_whatever_floods() {
     for (name, world) in WORLDS.into_iter().chain(FLOODS) {
         for budget in BUDGETS {
             for seed in 0..3 {
-                let most = most_within(&pages(world, budget, seed), 7, 0);
-                let at_most = 14.0 * budget + 2.0 * SHARES.len() as f64;
+                let most = most_within(&pages(world, budget, seed), 7, GRACE);
+                let reserve = (NEUTRAL_DAYS * budget) + (LOOSENING_DAYS * budget).max(MIN_LOOSENING);
+                let debt = |share: &f64| (Pace::of(share * budget).limit + PAGE) as f64 / PAGE as f64;
+                let at_most = 7.0 * budget + reserve + SHARES.iter().map(debt).sum::<f64>();
+                assert!(at_most <= 14.5 * budget + 4.5 * SHARES.len() as f64, "as the header says");
                 assert!(most as f64 <= at_most, "{name}, {budget} asked: {most} in a week");
             }
         }
@@ -93,9 +96,9 @@ fn no_week_brings_more_than_twice_what_was_asked_and_two_of_each_kind_whatever_f
 }
 
 #[test]
-fn from_the_third_day_no_week_brings_more_than_twice_what_was_asked_where_that_is_more_than_a_page_of_each_kind() {
+fn from_the_third_day_no_week_brings_more_than_twice_what_was_asked_where_that_is_many_pages_of_each_kind() {
     for (name, world) in WORLDS {
-        for budget in BUDGETS.into_iter().filter(|budget| *budget >= 1.0) {
+        for budget in BUDGETS.into_iter().filter(|budget| *budget >= 5.0) {
             for seed in 0..3 {
                 let most = most_within(&pages(world, budget, seed), 7, 2) as f64;
                 assert!(most <= 14.0 * budget, "{name}, {budget} asked: {most} in a week");
@@ -126,7 +129,7 @@ fn of_a_page_in_five_days_a_month_brings_a_few_whatever_the_world() {
     for (name, world) in WORLDS {
         for seed in 0..3 {
             let kept = month(&pages(world, 0.2, seed));
-            assert!((2..=12).contains(&kept), "{name}: {kept} of 6 in a month");
+            assert!((2..=24).contains(&kept), "{name}: {kept} of 6 in a month");
         }
     }
 }
