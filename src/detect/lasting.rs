@@ -18,22 +18,34 @@ use crate::rollup::hour_of;
 /// Share of the loudest part's effect that its neighbour must show.
 const HALF: f64 = 0.5;
 
-/// How a window is divided: slots of the loudest part, of its neighbour, and of the whole window.
+/// Share of a count's excess that must lie outside of its loudest part: failures are few, and which quarter of an hour has most is chance.
+const OUTSIDE: f64 = 0.15;
+
+/// Calls of a window from which ten minutes of it have a mean: of fewer, whatever is loudest is chance too.
+const MIN_CALLS: f64 = 60.0;
+
+/// How a window is divided: slots of the loudest part, of its neighbour, and of the whole window; slots that the loudest part may touch.
 struct Division {
     loudest: usize,
     beside: usize,
     all: usize,
+    touched: usize,
 }
 
 /// A quarter of an hour and ten minutes of the last hour; of the longer windows an hour and two: what lasts some minutes may lie in both of
 /// two hours.
-const SHORT: Division = Division { loudest: 3, beside: 2, all: 12 };
-const LONG: Division = Division { loudest: 1, beside: 2, all: 24 };
+const SHORT: Division = Division { loudest: 3, beside: 2, all: 12, touched: 4 };
+const LONG: Division = Division { loudest: 1, beside: 2, all: 24, touched: 2 };
 
 /// Whether what `verdict` says of an entity lasts: the ten minutes before or after its loudest quarter of an hour (of a window beyond an
-/// hour: the two hours before or after its loudest one) show at least half of its effect by the call.
+/// hour: the two hours before or after its loudest one) show at least half of its effect by the call; of a count, or of few calls, a part of its excess lies
+/// outside of the buckets that a quarter of an hour may touch (of the hours that an hour may).
 pub(super) fn lasts(state: &State, verdict: &Verdict, bucket: i64) -> bool {
-    divided(state, verdict, bucket).is_none_or(|(slots, division)| goes_on(&slots, &division))
+    let is_count = matches!(verdict.test.statistic().kind, Kind::Count(..));
+    divided(state, verdict, bucket).is_none_or(|(slots, division)| {
+        let is_thin = slots.iter().map(|(_, calls)| calls).sum::<f64>() < MIN_CALLS;
+        if is_count || is_thin { is_spread(&slots, &division) } else { goes_on(&slots, &division) }
+    })
 }
 
 /// Whether what `verdict` says of an entity is over: the newest ten minutes (of a window beyond an hour: the newest two hours) show less than
@@ -41,7 +53,8 @@ pub(super) fn lasts(state: &State, verdict: &Verdict, bucket: i64) -> bool {
 pub(super) fn is_over(state: &State, verdict: &Verdict, bucket: i64) -> bool {
     divided(state, verdict, bucket).is_some_and(|(slots, division)| {
         let newest = slots.len().saturating_sub(division.beside);
-        loudest(&slots, &division).is_some_and(|loudest| by_call(&slots[newest..]) < HALF * by_call(&slots[loudest]))
+        loudest(&slots, division.loudest)
+            .is_some_and(|loudest| by_call(&slots[newest..]) < HALF * by_call(&slots[loudest]))
     })
 }
 
@@ -83,18 +96,25 @@ fn sum(slots: &[(f64, f64)]) -> (f64, f64) {
     slots.iter().fold((0.0, 0.0), |sum, slot| (sum.0 + slot.0, sum.1 + slot.1))
 }
 
-/// Which slots (n_slots of effect and calls) are the loudest part; of several, the earliest.
-fn loudest(slots: &[(f64, f64)], division: &Division) -> Option<Range<usize>> {
-    let parts = (0..=slots.len().checked_sub(division.loudest)?).map(|start| start..start + division.loudest);
+/// Which `count` slots (of n_slots of effect and calls) are the loudest part; of several, the earliest.
+fn loudest(slots: &[(f64, f64)], count: usize) -> Option<Range<usize>> {
+    let parts = (0..=slots.len().checked_sub(count)?).map(|start| start..start + count);
     parts.rev().max_by(|a, b| sum(&slots[a.clone()]).0.total_cmp(&sum(&slots[b.clone()]).0))
 }
 
 /// Whether slots (n_slots of effect and calls, oldest first) show at least half of their loudest part's effect right before or after it.
 fn goes_on(slots: &[(f64, f64)], division: &Division) -> bool {
-    let Some(loudest) = loudest(slots, division) else { return false };
+    let Some(loudest) = loudest(slots, division.loudest) else { return false };
     let before = loudest.start.checked_sub(division.beside).map(|from| &slots[from..loudest.start]);
     let after = slots.get(loudest.end..loudest.end + division.beside);
     [before, after].into_iter().flatten().any(|beside| by_call(beside) >= HALF * by_call(&slots[loudest.clone()]))
+}
+
+/// Whether a part of the excess of slots (n_slots of effect and calls, oldest first) lies outside of the loudest ones.
+fn is_spread(slots: &[(f64, f64)], division: &Division) -> bool {
+    let Some(loudest) = loudest(slots, division.touched) else { return false };
+    let (all, within) = (sum(slots).0, sum(&slots[loudest]).0);
+    all - within >= OUTSIDE * all
 }
 
 #[cfg(test)]
@@ -119,6 +139,14 @@ mod tests {
     fn what_begins_and_ends_within_buckets_is_as_short_as_it_is() {
         let effects = [0.0, 0.0, 0.0, 0.5, 1.0, 1.0, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0];
         assert!(!goes_on(&hour(effects), &SHORT));
+    }
+
+    #[test]
+    fn a_burst_of_failures_is_short_and_some_each_hour_are_not_whatever_hour_has_most() {
+        let failures = |counts: [f64; 12]| counts.map(|count| (count - 0.05, 20.0));
+        let burst = [0.0, 0.0, 0.0, 3.0, 7.0, 6.0, 2.0, 0.0, 0.0, 1.0, 0.0, 0.0];
+        let spread = [0.0, 0.0, 3.0, 0.0, 1.0, 0.0, 0.0, 2.0, 0.0, 0.0, 1.0, 1.0];
+        assert!(!is_spread(&failures(burst), &SHORT) && is_spread(&failures(spread), &SHORT));
     }
 
     #[test]

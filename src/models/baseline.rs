@@ -264,8 +264,8 @@ fn verdicts<P>(of: Snapshot<'_, P>, by: Expected<'_>, is_gated: bool) -> Vec<Ver
                 dispersion += by.between.get(quantity_of(residual)).copied().unwrap_or_default();
             }
             let independent = match kind {
-                Kind::Count(..) | Kind::Mean(..) => seen.thinned(crowding.at(test.window)),
-                Kind::Volume | Kind::Mix | Kind::Largest(..) => seen,
+                Kind::Count(..) => seen.thinned(crowding.at(test.window)),
+                Kind::Volume | Kind::Mix | Kind::Mean(..) | Kind::Largest(..) => seen,
             };
             (independent.z(kind, dispersion), None)
         };

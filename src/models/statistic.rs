@@ -101,6 +101,8 @@ pub const MIN_VOLUME: f64 = 20.0;
 pub const MIN_VOLUME_RATIO: f64 = 3.0;
 /// Calls beside the expected ones that are no crowd: of a pair that hardly calls, a few more are.
 const CROWD: f64 = 5.0;
+/// Largest cluster that calls are thought to come in.
+const MAX_CROWDING: f64 = 6.0;
 /// Nothing is expected less often than this, over any window.
 const MIN_EXPECTED: f64 = 1e-4;
 /// Wider than any z that is told apart from another.
@@ -242,11 +244,11 @@ impl Observation {
     }
 }
 
-/// Calls of a window for one that is expected, at least 1: the size of the clusters that calls come in. A job with four times its work does
-/// not meet four times as many independent things: it asks the same four times, and shares and means vary as if it had called once
-/// (a compound Poisson process; McCullagh & Nelder 1989, section 6.2, on clustering).
+/// Calls of a window for one that is expected, from 1 to 6: the size of the clusters that calls come in. A job with four times its work does
+/// not meet four times as many independent things: it asks the same four times, and counts vary as if it had called once (a compound Poisson
+/// process; McCullagh & Nelder 1989, section 6.2, on clustering). Beyond a busy month end more calls are no excuse.
 pub fn crowding(calls: f64, expected: f64) -> f64 {
-    ((calls + CROWD) / (expected + CROWD)).max(1.0)
+    ((calls + CROWD) / (expected + CROWD)).clamp(1.0, MAX_CROWDING)
 }
 
 /// The logarithms of ratios beside a quantity's residuals.
