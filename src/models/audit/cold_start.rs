@@ -268,7 +268,7 @@ mod tests {
         score_at(&mut cold, 0, "s3:ListAllMyBuckets", HERE);
         assert!(score_at(&mut cold, 5, "s3:ListAllMyBuckets", ELSEWHERE) >= COLD_START_PAGE);
         let mut fleet = ColdStart::default();
-        for network in 0..20 {
+        for network in 0..15 {
             score_at(
                 &mut fleet,
                 0,
