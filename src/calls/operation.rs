@@ -151,6 +151,9 @@ const SIGN_IN: &[&str] = &["login", "logon", "signin", "authenticate", "authenti
 /// About signing in, and none.
 const ABOUT_SIGN_IN: &[&str] = &["profile", "policy", "setting", "config", "configuration", "method", "factor", "rule"];
 
+/// Whether an operation is a step of some class.
+type Rule = fn(&Operation) -> bool;
+
 /// What is known of an operation.
 struct Operation {
     /// AWS's service; empty for others.
@@ -202,7 +205,7 @@ impl Operation {
     }
 
     fn step(&self) -> StepClass {
-        let rules: [(fn(&Self) -> bool, StepClass); 9] = [
+        let rules: [(Rule, StepClass); 9] = [
             (Self::asks_who_one_is, Identity),
             (Self::blinds, Defence),
             (Self::signs_in, Login),
