@@ -411,7 +411,8 @@ mod tests {
         let expected = [
             ((PrincipalKind::User, Channel::Program), 25),
             ((PrincipalKind::User, Channel::Console), 3),
-            ((PrincipalKind::Role, Channel::Program), 5),
+            ((PrincipalKind::Role, Channel::Program), 3),
+            ((PrincipalKind::Instance, Channel::Program), 2),
             ((PrincipalKind::VendorService, Channel::Vendor), 5),
         ];
         assert_eq!(seen.into_iter().collect::<Vec<_>>(), expected);
@@ -515,7 +516,7 @@ mod tests {
         assert_eq!((call.operation.as_deref(), call.outcome), (Some("s3:GetObject"), Some(Outcome::Denied)));
         assert_eq!(
             (call.account.as_deref(), call.principal, call.channel),
-            (Some("2"), PrincipalKind::Role, Channel::Program)
+            (Some("2"), PrincipalKind::Instance, Channel::Program)
         );
         assert_eq!((call.record_id.as_deref(), call.credential), (Some("e1"), None));
     }
