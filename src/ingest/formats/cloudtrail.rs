@@ -309,7 +309,10 @@ fn principal_kind(fields: &Fields<'_>) -> PrincipalKind {
 
 /// Whether a role's session is that of a virtual machine, which EC2 names after it (`AROAEXAMPLE:i-0abc`).
 fn is_instance(fields: &Fields<'_>) -> bool {
-    let is_named = |text: Cow<'_, str>, mark: char| text.rsplit(mark).next().is_some_and(|name| name.starts_with("i-"));
+    let is_id = |id: &str| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_named = |text: Cow<'_, str>, mark: char| {
+        text.rsplit(mark).next().and_then(|name| name.strip_prefix("i-")).is_some_and(is_id)
+    };
     fields.text(Path::Principal).is_some_and(|id| is_named(id, ':'))
         || fields.text(Path::Arn).is_some_and(|arn| is_named(arn, '/'))
 }
