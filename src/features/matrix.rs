@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use polars::prelude::*;
 
 use super::{FEATURES, FeatureVector, WIDTH};
-use crate::calls::MEASURES;
+use crate::calls::{ANSWERS_BY_SIZE, MEASURES};
 use crate::rollup::Row;
 
 /// The catalogue as polars expressions, made once.
@@ -25,7 +25,10 @@ pub fn features_of(rows: &[Row], expectations: Vec<Column>) -> PolarsResult<Vec<
         let values: Vec<i64> = rows.iter().map(|row| row.measures.0[index]).collect();
         Column::new(column.name.into(), values)
     };
-    let columns = MEASURES.iter().enumerate().map(measure).chain(expectations).collect();
+    // The histogram of answers is read by the expectations, by no expression.
+    let is_read = |index: usize| !ANSWERS_BY_SIZE.iter().any(|measure| *measure as usize == index);
+    let read = MEASURES.iter().enumerate().filter(|(index, _)| is_read(*index));
+    let columns = read.map(measure).chain(expectations).collect();
     let frame = DataFrame::new(rows.len(), columns)?.lazy().select(EXPRESSIONS.as_slice()).collect()?;
     let mut vectors = vec![[0; WIDTH]; rows.len()];
     for (index, column) in frame.columns().iter().enumerate() {
