@@ -427,7 +427,8 @@ pub(super) fn calibrate(what: &Calibration<'_>, watch: impl Fn(Snapshot<'_>, Exp
                     verdicts.iter().filter(|verdict| verdict.test.buckets() <= passed).collect();
                 let of_own = fused(what.level, within.iter().map(|verdict| (verdict.test, verdict.p_value)));
                 if of_own > day.own {
-                    let least = within.into_iter().min_by(|a, b| a.p_value.total_cmp(&b.p_value));
+                    let counted = within.into_iter().filter(|verdict| verdict.test.weight() > 0.0);
+                    let least = counted.min_by(|a, b| a.p_value.total_cmp(&b.p_value));
                     (day.own, day.what) = (of_own, least.map_or("", |verdict| verdict.test.statistic().says));
                 }
             });

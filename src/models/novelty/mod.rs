@@ -191,7 +191,7 @@ pub struct Novelty {
 /// A first-seen event of a history that was hardly to be expected in all of it.
 #[derive(Clone, Debug)]
 pub struct Unexpected {
-    /// Its class.
+    /// The rarest class that its caller showed within the hour.
     pub class: &'static NoveltyClass,
     /// First call that showed it, microseconds since the epoch.
     pub time: i64,
@@ -270,7 +270,9 @@ impl NoveltyRates {
                 let rate = rates.together(known.callers(view), shown.iter().map(|(class, _)| *class));
                 if rate * days < expected {
                     let relation = Arc::clone(&novelty.relation);
-                    let (class, time) = (novelty.class, novelty.time);
+                    let rarer = |a: &&NoveltyClass, b: &&NoveltyClass| rates.of(a).total_cmp(&rates.of(b));
+                    let class = shown.iter().map(|(class, _)| *class).min_by(rarer).unwrap_or(novelty.class);
+                    let time = novelty.time;
                     unexpected.push(Unexpected { class, time, relation, expected: rate * days });
                 }
             }
