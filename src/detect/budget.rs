@@ -279,7 +279,7 @@ mod tests {
         let mut pacer = Pacer::default();
         pacer.ask(budget.asked());
         pacer.advance(0);
-        (0..9).for_each(|_| pacer.page((View::Egress, Family::Novelties)));
+        (0..15).for_each(|_| pacer.page((View::Egress, Family::Novelties), true));
         let paced = budget.paced_by(&pacer);
         assert!(paced.novelties(View::Egress).in_force < 0.11 * budget.novelties(View::Egress).calibrated);
         assert_eq!(paced.tests(View::Egress), budget.tests(View::Egress));

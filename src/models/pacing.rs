@@ -6,11 +6,14 @@
 //! process (Isham & Westcott, Stochastic Processes and their Applications 8, 1979). The variance of such a count stays bounded, where that of
 //! a Poisson process grows.
 //!
+//! Only pages that the strictest threshold would have kept away make it stricter: a wave of thefts far below it says nothing of how wrong the
+//! rates are. They are spent all the same, and bring nearer the debt at which further pages join one incident.
+//!
 //! Days that nothing pages on fill a reserve, which all kinds share. It pays for the pages of kinds without debt, and what exceeds its
 //! neutral level loosens every threshold. So no kind is tightened for what another has spent; it only loses what it had been lent.
 //!
 //! Whatever the series, pages in `T` days are at most `asked · T`, plus the full reserve, plus, of each kind, its largest debt. From the third day
-//! on that is twice what was asked within a week, and up to four and a half of each kind whose share is small: where budgets are a few pages a
+//! on that is twice what was asked within a week, and up to three and a half of each kind whose share is small: where budgets are a few pages a
 //! week they give way, since nobody buys the silence of a kind, and each pages once a week however it is overdrawn. The lower side is no promise: a threshold loosens up to [`MAX_LOOSENING`], and where nothing
 //! odd happens nothing pages.
 //!
@@ -37,7 +40,7 @@ const LOOSENING_DAYS: f64 = 1.0;
 const MIN_LOOSENING: f64 = 0.5;
 /// Days of a kind's share at whose debt the tightening is greatest; pages at least.
 const TIGHTENING_DAYS: f64 = 2.0;
-const MIN_TIGHTENING: f64 = 3.0;
+const MIN_TIGHTENING: f64 = 2.0;
 /// Days of a kind's share that its debt may grow further; pages at least.
 const OVERDRAFT_DAYS: f64 = 1.0;
 const MIN_OVERDRAFT: f64 = 0.5;
@@ -79,6 +82,8 @@ fn balance(pages: f64) -> i64 {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Spent {
     debt: i64,
+    /// The part of it that a stricter threshold would have kept away.
+    steered: i64,
     /// When it last paged, in minutes since the epoch.
     paged_at: Option<i64>,
     /// Pages by day since the epoch, of the last days.
@@ -175,6 +180,7 @@ impl<K: Ord + Copy> Pacer<K> {
             let paid = self.spent.get_mut(kind).map_or(0, |spent| {
                 let paid = earned.min(spent.debt);
                 spent.debt -= paid;
+                spent.steered -= earned.min(spent.steered);
                 paid
             });
             reserve = reserve.saturating_add(earned - paid);
@@ -185,7 +191,7 @@ impl<K: Ord + Copy> Pacer<K> {
     /// Threshold in force over the calibrated one, from 1 / [`MAX_TIGHTENING`] to [`MAX_LOOSENING`].
     pub fn multiplier(&self, kind: K) -> f64 {
         let Some(pace) = self.asked.get(&kind) else { return 1.0 };
-        let debt = self.debt(kind);
+        let debt = self.spent.get(&kind).map_or(0, |spent| spent.steered);
         if debt > 0 {
             return MAX_TIGHTENING.powf(-(debt as f64 / pace.tightening as f64).min(1.0));
         }
@@ -209,8 +215,8 @@ impl<K: Ord + Copy> Pacer<K> {
         is_recent && limit.is_some_and(|limit| self.debt(kind) >= limit)
     }
 
-    /// Counts a page of a kind, at the time up to which balances are.
-    pub fn page(&mut self, kind: K) {
+    /// Counts a page of a kind, at the time up to which balances are; `is_steered` if it would not page at the strictest threshold.
+    pub fn page(&mut self, kind: K, is_steered: bool) {
         let now = self.minutes.map_or(0, |(_, now)| now);
         // Who is in debt has no credit: else a kind that floods would eat up what the others leave to each other.
         let paid = if self.debt(kind) > 0 { 0 } else { self.reserve.unwrap_or_default().clamp(0, PAGE) };
@@ -218,6 +224,9 @@ impl<K: Ord + Copy> Pacer<K> {
         let spent = self.spent.entry(kind).or_default();
         let most = self.asked.get(&kind).map_or(0, |pace| pace.limit + PAGE);
         spent.debt = (spent.debt + PAGE - paid).min(most);
+        if is_steered {
+            spent.steered = (spent.steered + PAGE - paid).min(spent.debt);
+        }
         spent.paged_at = Some(now);
         let day = now.div_euclid(MINUTES_A_DAY);
         match spent.by_day.back_mut().filter(|(last, _)| *last == day) {
@@ -233,6 +242,7 @@ impl<K: Ord + Copy> Pacer<K> {
         let spent = self.spent.entry(kind).or_default();
         let forgiven = PAGE.min(spent.debt);
         spent.debt -= forgiven;
+        spent.steered -= PAGE.min(spent.steered);
         if let Some((_, pages)) = spent.by_day.back_mut() {
             *pages = pages.saturating_sub(1);
         }

@@ -56,7 +56,7 @@ fn pages(world: World, budget: f64, seed: u64) -> Vec<(i64, usize)> {
                 waited -= rng.r#gen::<f64>().ln();
                 let level = MAX_LOOSENING * rng.r#gen::<f64>().powf(1.0 / power);
                 if level <= pacer.multiplier(kind) && !pacer.is_overdrawn(kind) {
-                    pacer.page(kind);
+                    pacer.page(kind, level > 1.0 / MAX_TIGHTENING);
                     pages.push((minute, kind));
                 }
             }
@@ -88,7 +88,7 @@ fn from_the_third_day_no_week_brings_more_than_is_asked_and_in_the_reserve_and_t
                 let reserve = (NEUTRAL_DAYS * budget) + (LOOSENING_DAYS * budget).max(MIN_LOOSENING);
                 let debt = |share: &f64| (Pace::of(share * budget).limit + PAGE) as f64 / PAGE as f64;
                 let at_most = 7.0 * budget + reserve + SHARES.iter().map(debt).sum::<f64>();
-                assert!(at_most <= 14.5 * budget + 4.5 * SHARES.len() as f64, "as the header says");
+                assert!(at_most <= 14.5 * budget + 3.5 * SHARES.len() as f64, "as the header says");
                 assert!(most as f64 <= at_most, "{name}, {budget} asked: {most} in a week");
             }
         }
@@ -96,12 +96,12 @@ fn from_the_third_day_no_week_brings_more_than_is_asked_and_in_the_reserve_and_t
 }
 
 #[test]
-fn from_the_third_day_no_week_brings_more_than_twice_what_was_asked_where_that_is_many_pages_of_each_kind() {
+fn from_the_third_day_no_week_of_a_page_a_day_or_more_brings_more_than_twice_what_was_asked_and_a_page() {
     for (name, world) in WORLDS {
-        for budget in BUDGETS.into_iter().filter(|budget| *budget >= 5.0) {
+        for budget in BUDGETS.into_iter().filter(|budget| *budget >= 1.0) {
             for seed in 0..3 {
                 let most = most_within(&pages(world, budget, seed), 7, 2) as f64;
-                assert!(most <= 14.0 * budget, "{name}, {budget} asked: {most} in a week");
+                assert!(most <= 14.0 * budget + 1.0, "{name}, {budget} asked: {most} in a week");
             }
         }
     }
@@ -141,7 +141,7 @@ fn a_kind_that_floods_takes_nothing_from_the_others() {
     let mut pacer = Pacer::default();
     pacer.ask(SHARES.iter().enumerate().map(|(kind, share)| (kind, *share)));
     pacer.advance(0);
-    (0..50).for_each(|_| pacer.page(1));
+    (0..50).for_each(|_| pacer.page(1, true));
     assert!((0..SHARES.len()).filter(|kind| *kind != 1).all(|kind| pacer.multiplier(kind) == 1.0));
     let of_others = |world| pages(world, 5.0, 1).iter().filter(|(_, kind)| *kind != 1).count() as f64;
     // They lose what the quiet one had lent them, and nothing of their own.
@@ -158,11 +158,22 @@ fn what_would_page_at_a_tenth_of_the_budget_pages_whatever_has_paged_before() {
     let mut pacer = Pacer::default();
     pacer.ask([("tests", 0.01)]);
     pacer.advance(0);
-    (0..1_000).for_each(|_| pacer.page("tests"));
+    (0..1_000).for_each(|_| pacer.page("tests", true));
     assert!(pacer.is_overdrawn("tests"));
     assert!((pacer.multiplier("tests") * MAX_TIGHTENING - 1.0).abs() < 1e-12);
     pacer.advance(7 * MINUTES_A_DAY * MICROS_A_MINUTE);
     assert!(!pacer.is_overdrawn("tests"), "silence is not for sale");
+}
+
+#[test]
+fn a_wave_of_what_pages_at_any_threshold_makes_none_stricter() {
+    let mut pacer = Pacer::default();
+    pacer.ask([("tests", 1.0)]);
+    pacer.advance(0);
+    (0..30).for_each(|_| pacer.page("tests", false));
+    assert_eq!((pacer.multiplier("tests"), pacer.is_overdrawn("tests")), (1.0, true));
+    pacer.page("tests", true);
+    assert!(pacer.multiplier("tests") < 1.0);
 }
 
 #[test]
@@ -171,7 +182,7 @@ fn what_was_kept_is_counted_over_a_week_or_since_the_beginning() {
     pacer.ask([("tests", 2.0)]);
     let kept = |pacer: &Pacer<&str>| pacer.kept().map(|kept| (kept.asked.round(), kept.kept)).collect::<Vec<_>>();
     pacer.advance(0);
-    (0..3).for_each(|_| pacer.page("tests"));
+    (0..3).for_each(|_| pacer.page("tests", true));
     assert_eq!(kept(&pacer), [(2.0, 3.0)]);
     pacer.advance(2 * MINUTES_A_DAY * MICROS_A_MINUTE);
     assert_eq!(kept(&pacer), [(2.0, 1.0)]);
@@ -187,8 +198,8 @@ fn a_page_that_was_taken_back_leaves_no_trace() {
     let untouched = pacer.clone();
     for pages in 1..4 {
         let (mut paged, mut not) = (untouched.clone(), untouched.clone());
-        (0..pages).for_each(|_| paged.page("silence"));
-        (1..pages).for_each(|_| not.page("silence"));
+        (0..pages).for_each(|_| paged.page("silence", true));
+        (1..pages).for_each(|_| not.page("silence", true));
         [&mut paged, &mut not].into_iter().for_each(|pacer| pacer.advance(20 * MICROS_A_MINUTE));
         paged.refund("silence");
         let balances = |pacer: &Pacer<&'static str>| (pacer.debt("silence"), pacer.reserve);
@@ -213,8 +224,8 @@ proptest! {
             minute += pause;
             once.advance(minute * MICROS_A_MINUTE);
             if kind < 2 {
-                once.page(kind);
-                often.page(kind);
+                once.page(kind, minute % 2 == 0);
+                often.page(kind, minute % 2 == 0);
             }
         }
         prop_assert_eq!((&once.spent, once.reserve), (&often.spent, often.reserve));
