@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::calls::View;
 use crate::detect::{Budget, Finding, Share, Subject};
-use crate::models::pacing::{MAX_TIGHTENING, Pacer};
+use crate::models::pacing::Pacer;
 
 /// Pages of a kind within an hour after which one incident takes in the others.
 const MAX_AN_HOUR: usize = 10;
@@ -92,7 +92,8 @@ impl Floods {
     pub fn opened(&mut self, subject: &Subject, finding: &Finding, incident: u64) {
         let share = finding.threshold.map(|threshold| (subject.view, threshold.family));
         if let Some((share, threshold)) = share.zip(finding.threshold) {
-            self.pacer.page(share, finding.alarms_per_day > threshold.calibrated / MAX_TIGHTENING);
+            let strictest = threshold.calibrated / threshold.family.max_tightening();
+            self.pacer.page(share, finding.alarms_per_day > strictest);
         }
         let is_overdrawn = share.is_some_and(|share| self.pacer.is_overdrawn(share));
         let pages = self.pages.entry(Kind::of(subject, finding)).or_default();

@@ -12,7 +12,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::calls::View;
-use crate::models::pacing::Pacer;
+use crate::models::pacing::{MAX_TIGHTENING, Pacer};
 use crate::models::peak::PEAKS;
 
 /// What has a share of a view's budget.
@@ -46,6 +46,15 @@ impl Family {
             Self::Leak => "leak",
             Self::Peaks => "peaks",
             Self::Evidence => "evidence",
+        }
+    }
+
+    /// By how much its threshold is divided at most. Rates of first-seen things are few and the same for a whole class: a stricter threshold
+    /// would keep all plaintext calls, or all administrative endpoints, away at once. Too many of them join one incident instead.
+    pub const fn max_tightening(self) -> f64 {
+        match self {
+            Self::Novelties => 1.0,
+            Self::Tests | Self::Volume | Self::Silence | Self::Leak | Self::Peaks | Self::Evidence => MAX_TIGHTENING,
         }
     }
 }
@@ -279,9 +288,9 @@ mod tests {
         let mut pacer = Pacer::default();
         pacer.ask(budget.asked());
         pacer.advance(0);
-        (0..15).for_each(|_| pacer.page((View::Egress, Family::Novelties), true));
+        (0..15).for_each(|_| pacer.page((View::Egress, Family::Leak), true));
         let paced = budget.paced_by(&pacer);
-        assert!(paced.novelties(View::Egress).in_force < 0.11 * budget.novelties(View::Egress).calibrated);
+        assert!(paced.leak(View::Egress).in_force < 0.11 * budget.leak(View::Egress).calibrated);
         assert_eq!(paced.tests(View::Egress), budget.tests(View::Egress));
     }
 }
