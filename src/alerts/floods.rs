@@ -1,7 +1,7 @@
 //! Floods: what becomes of pages when more of a kind come than anybody can look at.
 //!
 //! The page that exhausts what its kind may spend takes in all further ones of its kind: they join its incident, part by part, instead of opening
-//! one each. A kind is a family of the budget; of what spends none, a rule or a class of findings. A family is exhausted when it is overdrawn
+//! one each. A kind is a detector; of what spends no budget, a rule or a class of findings. A detector is exhausted when its family is overdrawn
 //! (`models::pacing`), any kind after [`MAX_AN_HOUR`] pages within an hour. Nothing is suppressed by that, and no kind is
 //! taken in by another's incident: who floods one kind with decoys buys no silence in any other, and in that one each theft is still a step of
 //! a page.
@@ -21,23 +21,23 @@ const MAX_AN_HOUR: usize = 10;
 /// Microseconds.
 const HOUR: i64 = 3_600_000_000;
 
-/// What floods as one: a family of the budget, else a rule, else a class.
+/// What floods as one: what a detector finds of one family; of what spends no budget a rule, else a class.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Kind {
     view: View,
     name: String,
-    /// Whether it is a family.
+    /// Whether it spends a budget.
     has_budget: bool,
 }
 
 impl Kind {
     fn of(subject: &Subject, finding: &Finding) -> Self {
         let name = match finding.threshold {
-            Some(threshold) => threshold.family.as_str(),
-            None if subject.rule.is_empty() => finding.class.name,
-            None => &subject.rule,
+            Some(threshold) => format!("{} of {}", finding.class.detector.name, threshold.family.as_str()),
+            None if subject.rule.is_empty() => finding.class.name.to_owned(),
+            None => subject.rule.clone(),
         };
-        Self { view: subject.view, name: name.to_owned(), has_budget: finding.threshold.is_some() }
+        Self { view: subject.view, name, has_budget: finding.threshold.is_some() }
     }
 }
 
@@ -177,7 +177,8 @@ mod tests {
     fn a_flood_of_one_kind_is_a_few_incidents_whose_steps_name_all_and_then_a_digest_an_hour() {
         let mut store = store(1.0);
         let steps = flood(&mut store, 600);
-        assert!(opened(&steps) < MAX_AN_HOUR, "{} incidents", opened(&steps));
+        // The reserve of a beginning, and the few that the family earns meanwhile.
+        assert!(opened(&steps) < 2 * MAX_AN_HOUR, "{} incidents", opened(&steps));
         let named: BTreeSet<_> = steps.iter().filter_map(|step| step.caller.clone()).collect();
         assert!(named.len() > 60, "{} callers", named.len());
         let digests: Vec<&Alert> = steps.iter().filter(|step| step.detector == "digest").collect();

@@ -26,6 +26,8 @@ use crate::rollup::{Row, bucket_of, bucket_start};
 
 /// Times that a pass over the history is made, at most.
 pub(super) const MAX_PASSES: usize = 3;
+/// Longest rule that is worth pasting, bytes.
+const MAX_RULE: usize = 500;
 /// How often in the whole history a first-seen event that stands out may have been expected.
 pub(super) const EXPECTED_NOVELTIES: f64 = 0.05;
 /// Share of the days that stand out, 0 to 1, that may be days like the others.
@@ -191,8 +193,9 @@ impl OddDay {
         };
         let mut rule = part.map(|(name, value)| format!("{name}={value},")).unwrap_or_default();
         rule.push_str(&format!("vendor={},from={},to={}", entity.vendor, time[0], time[1]));
-        // A name with a comma cannot be written in a rule.
-        let exclude = rule.parse::<Exclude>().is_ok().then_some(rule);
+        // A name with a comma cannot be written in a rule, one with control characters or without end not on a command line.
+        let can_be_pasted = rule.len() <= MAX_RULE && !rule.chars().any(char::is_control);
+        let exclude = (can_be_pasted && rule.parse::<Exclude>().is_ok()).then_some(rule);
         let (caller, vendor) = (entity.caller.to_string(), entity.vendor.to_string());
         Self { time, caller, vendor, what: odd.what.to_owned(), expected: odd.expected, exclude }
     }
@@ -269,7 +272,9 @@ mod tests {
         let rule = "caller=billing,vendor=stripe,from=1970-01-03T00:00:00Z,to=1970-01-04T00:00:00Z";
         assert_eq!(rules, [rule], "the vendor's day is the same: {days:?}");
         assert!(rule.parse::<Exclude>().is_ok());
-        let comma = Entity::pair(View::Egress, "billing, old", "stripe");
-        assert_eq!(OddDay::of(&self::odd(comma, 2, 1e-6), SPAN).exclude, None);
+        for hostile in ["billing, old", "billing\nold", &"x".repeat(1_000)] {
+            let entity = Entity::pair(View::Egress, hostile, "stripe");
+            assert_eq!(OddDay::of(&self::odd(entity, 2, 1e-6), SPAN).exclude, None);
+        }
     }
 }

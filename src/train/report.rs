@@ -151,6 +151,11 @@ impl Report {
 }
 
 /// A rule that matched no call may be a misspelling, so it is reported as well.
+/// As one word of a POSIX shell, whatever is in it.
+fn quoted(rule: &str) -> String {
+    format!("'{}'", rule.replace('\'', r"'\''"))
+}
+
 fn excluded(rule: &str, count: u64) -> LeftOut {
     LeftOut { what: "calls".to_owned(), why: format!("excluded by {rule}"), count }
 }
@@ -191,13 +196,27 @@ impl fmt::Display for Report {
         for OddDay { time: [day, _], caller, vendor, what, exclude, .. } in &self.odd_days {
             let who = if caller.is_empty() { vendor.clone() } else { format!("{caller} → {vendor}") };
             writeln!(f, "  {day} {}: {what}", printable(&who))?;
-            if let Some(rule) = exclude {
-                writeln!(f, "    --exclude '{}'", printable(rule))?;
+            match exclude {
+                Some(rule) => writeln!(f, "    --exclude {}", quoted(&printable(rule)))?,
+                None => {
+                    writeln!(f, "    (no rule: a name in it has a comma, a control character or hundreds of letters)")?
+                }
             }
         }
         for LeftOut { what, why, count } in &self.left_out {
             writeln!(f, "Left out: {count} {what}: {}.", printable(why))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_is_one_word_of_a_shell_whatever_its_names_hold() {
+        assert_eq!(quoted("caller=billing"), "'caller=billing'");
+        assert_eq!(quoted("caller=x';touch y;'"), r"'caller=x'\'';touch y;'\'''");
     }
 }

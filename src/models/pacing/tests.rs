@@ -96,12 +96,12 @@ fn from_the_third_day_no_week_brings_more_than_is_asked_and_in_the_reserve_and_t
 }
 
 #[test]
-fn from_the_third_day_no_week_of_a_page_a_day_or_more_brings_more_than_twice_what_was_asked_and_a_page() {
+fn from_the_third_day_no_week_of_a_page_a_day_or_more_brings_more_than_twice_what_was_asked_and_two_pages() {
     for (name, world) in WORLDS {
         for budget in BUDGETS.into_iter().filter(|budget| *budget >= 1.0) {
             for seed in 0..3 {
                 let most = most_within(&pages(world, budget, seed), 7, 2) as f64;
-                assert!(most <= 14.0 * budget + 1.0, "{name}, {budget} asked: {most} in a week");
+                assert!(most <= 14.0 * budget + 2.0, "{name}, {budget} asked: {most} in a week");
             }
         }
     }

@@ -8,7 +8,7 @@ use std::fmt;
 use comfy_table::Table;
 use serde::Serialize;
 
-use super::report::{plain_table, write_table};
+use super::table::{plain_table, write_table};
 use crate::alerts::{Activity, Alert, Severity};
 use crate::calls::View;
 use crate::detect::{Budget, Family, Share, Threshold};

@@ -12,6 +12,7 @@ mod labels;
 mod matching;
 mod ranking;
 mod report;
+mod table;
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -25,7 +26,7 @@ pub use calibration::{Calibration, EntityDays, NOMINAL};
 pub use labels::{Case, LabelledRecord, Labels, LabelsError, Subject, Truth};
 pub use ranking::{Ranking, auroc, average_precision, rank};
 pub use report::{Day, Outcome, Report, Tally};
-pub(in crate::train) use report::{plain_table, write_table};
+pub(in crate::train) use table::{plain_table, write_table};
 
 use matching::Matcher;
 #[cfg(test)]

@@ -5,13 +5,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use comfy_table::{Table, presets};
+use comfy_table::Table;
 use serde::Serialize;
 
 use super::budget::Spending;
 use super::calibration::{Calibration, NOMINAL};
 use super::labels::Case;
 use super::ranking::Ranking;
+use super::table::{plain_table, write_table};
 
 /// How many were found of how many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -215,18 +216,6 @@ fn calibration_table(ages: &[Calibration]) -> Table {
 
 fn or_none(value: Option<f64>, words: impl Fn(f64) -> String) -> String {
     value.map_or_else(|| "-".to_string(), words)
-}
-
-/// A table without lines, the same on a terminal and in a file.
-pub(in crate::train) fn plain_table() -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).force_no_tty();
-    table
-}
-
-/// The table's lines without the blanks that pad them.
-pub(in crate::train) fn write_table(f: &mut fmt::Formatter, table: &Table) -> fmt::Result {
-    table.lines().try_for_each(|line| writeln!(f, "{}", line.trim_end()))
 }
 
 #[cfg(test)]
