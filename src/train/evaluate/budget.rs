@@ -104,13 +104,15 @@ fn is_by_calibration(alert: &Alert) -> bool {
     alert.threshold.map_or(pages, |of| rate <= of.calibrated && (pages || rate > of.in_force))
 }
 
+/// Whose a page is: a family in a view, or nobody's who has a budget.
+type Whose = (View, Option<Family>);
+
 fn by_family(incidents: &BTreeMap<&str, Seen<'_>>, budget: Budget, days: f64) -> Vec<Spent> {
     let asked: BTreeMap<Share, f64> = budget.asked().collect();
     let found = incidents.values().flat_map(|seen| [seen.pages, seen.by_calibration]).flatten().map(share);
-    let all: BTreeSet<(View, Option<Family>)> =
-        asked.keys().map(|(view, family)| (*view, Some(*family))).chain(found).collect();
-    let spent = |(view, family): (View, Option<Family>)| {
-        let a_day = |step: fn(&Seen<'_>) -> Option<(View, Option<Family>)>| {
+    let all: BTreeSet<Whose> = asked.keys().map(|(view, family)| (*view, Some(*family))).chain(found).collect();
+    let spent = |(view, family): Whose| {
+        let a_day = |step: fn(&Seen<'_>) -> Option<Whose>| {
             incidents.values().filter(|seen| step(seen) == Some((view, family))).count() as f64 / days
         };
         let thresholds = incidents.values().filter_map(|seen| seen.first);
