@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Activity, Alert, Involved, MAX_INVOLVED, Severity};
+use super::{Activity, Alert, Involved, MAX_INVOLVED};
 use crate::calls::View;
-use crate::detect::{Category, CauseClass, Contribution, Finding, Subject};
+use crate::detect::{Contribution, Finding, Subject};
 
 /// Its name stands in an alert where others have their detector.
 pub(super) const DIGEST: &str = "digest";
@@ -158,39 +158,17 @@ fn digest(view: View, own: &[(&str, bool, &Count)], (first, last, time): (i64, i
         by_count.iter().map(|(detector, pages, count)| in_words(detector, *pages, count)).collect();
     let rarest = involved.first().map(|part| format!("; the rarest: {}", who(part))).unwrap_or_default();
     Alert {
-        id: format!("aw-{}", &id[..16]),
-        revision: 1,
         activity: Activity::Close,
-        severity: Severity::Informational,
-        time,
         first_seen: first.min(last),
         last_seen: last,
         detector: DIGEST.to_owned(),
         title: "Findings beyond what is sent one by one".to_owned(),
         message: format!("{seen} further findings were not sent one by one: {}{rarest}", named.join(", ")),
-        category: Category::Operations,
-        cause_class: CauseClass::Unknown,
-        likely: None,
-        technique: None,
-        view,
-        caller: None,
         vendor,
-        account: None,
-        hosts: Vec::new(),
-        credential: None,
-        endpoint: None,
-        p_value: f64::NAN,
-        alarms_per_day: f64::NAN,
-        threshold: None,
-        joined: Vec::new(),
         contributions: by_count.iter().map(|(detector, pages, count)| reason(detector, *pages, count, seen)).collect(),
-        counterfactual: None,
         calls: involved.iter().map(|part| part.calls).sum(),
         involved,
-        related: Vec::new(),
-        trace_ids: Vec::new(),
-        bundle: bundle.to_owned(),
-        triaged: None,
+        ..Alert::of_service(format!("aw-{}", &id[..16]), time, view, bundle)
     }
 }
 
@@ -221,6 +199,7 @@ fn reason(detector: &str, pages: bool, count: &Count, seen: u64) -> Contribution
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alerts::Severity;
 
     fn notice(caller: &str, rate: f64) -> Withheld {
         let part = Involved { caller: Some(caller.to_owned()), vendor: "stripe".to_owned(), ..Involved::default() };

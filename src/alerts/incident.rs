@@ -121,7 +121,7 @@ pub(super) struct Incident {
     /// Until when it was held open though it was quiet, microseconds since the epoch.
     pub held_until: Option<i64>,
     /// Findings that joined it because their kind was exhausted.
-    taken_in: u64,
+    pub taken_in: u64,
     parts: Vec<Part>,
     related: Vec<Related>,
 }
@@ -142,19 +142,6 @@ impl Incident {
             taken_in: 0,
             related: Vec::new(),
         }
-    }
-
-    /// Adds a finding that would be an incident of its own, had its kind not been exhausted. Returns whether there was room.
-    pub fn take_in(
-        &mut self,
-        subject: &Subject,
-        finding: &Finding,
-        severity: Severity,
-        bundle: &str,
-        update_every: i64,
-    ) -> bool {
-        self.taken_in += 1;
-        self.add(subject, finding, severity, bundle, update_every)
     }
 
     /// Adds a finding to its subject's part, which is new where there is none. The part is reported again where its cause or its subject is new

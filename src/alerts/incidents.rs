@@ -108,10 +108,11 @@ impl IncidentStore {
         let flood = || self.floods.incident_for(subject, finding).filter(|_| pages);
         let number = match number.map(|own| (own, false)).or_else(|| flood().map(|flood| (flood, true))) {
             Some((number, is_flood)) => {
-                let incident = self.incidents.get_mut(&number);
-                let add = if is_flood { Incident::take_in } else { Incident::add };
-                if incident.is_some_and(|incident| !add(incident, subject, finding, severity, bundle, UPDATE_EVERY)) {
-                    self.digest.withhold(Withheld::of(subject, finding, pages), finding.time);
+                if let Some(incident) = self.incidents.get_mut(&number) {
+                    incident.taken_in += u64::from(is_flood);
+                    if !incident.add(subject, finding, severity, bundle, UPDATE_EVERY) {
+                        self.digest.withhold(Withheld::of(subject, finding, pages), finding.time);
+                    }
                 }
                 number
             }

@@ -198,6 +198,45 @@ pub struct Alert {
 }
 
 impl Alert {
+    /// The first step of an incident that is no finding about a subject: about operations, so without a rate.
+    fn of_service(id: String, time: i64, view: View, bundle: &str) -> Self {
+        Self {
+            id,
+            revision: 1,
+            activity: Activity::Create,
+            severity: Severity::Informational,
+            time,
+            first_seen: time,
+            last_seen: time,
+            detector: String::new(),
+            title: String::new(),
+            message: String::new(),
+            category: Category::Operations,
+            cause_class: CauseClass::Unknown,
+            likely: None,
+            technique: None,
+            view,
+            caller: None,
+            vendor: String::new(),
+            account: None,
+            hosts: Vec::new(),
+            credential: None,
+            endpoint: None,
+            p_value: f64::NAN,
+            alarms_per_day: f64::NAN,
+            threshold: None,
+            joined: Vec::new(),
+            contributions: Vec::new(),
+            counterfactual: None,
+            involved: Vec::new(),
+            related: Vec::new(),
+            calls: 0,
+            trace_ids: Vec::new(),
+            bundle: bundle.to_owned(),
+            triaged: None,
+        }
+    }
+
     /// The severity before triage.
     pub fn untriaged_severity(&self) -> Severity {
         self.triaged.and_then(|triaged| triaged.lowered_from).unwrap_or(self.severity)

@@ -7,9 +7,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Activity, Alert, Involved, Severity};
+use super::{Alert, Involved, Severity};
 use crate::calls::View;
-use crate::detect::{Category, CauseClass, Contribution};
+use crate::detect::Contribution;
 
 /// What a notice is about. Its name stands in an alert where others have their detector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -82,40 +82,19 @@ impl Notice {
             calls: self.calls,
             ..Involved::default()
         };
+        let id = format!("aw-{}", &blake3::hash(name.as_bytes()).to_hex()[..16]);
         Alert {
-            id: format!("aw-{}", &blake3::hash(name.as_bytes()).to_hex()[..16]),
-            revision: 1,
-            activity: Activity::Create,
             severity: if pages { Severity::Medium } else { Severity::Low },
-            time: self.last_seen,
             first_seen: self.first_seen,
-            last_seen: self.last_seen,
             detector: kind.as_str().to_owned(),
             title: kind.title().to_owned(),
             message: self.message,
-            category: Category::Operations,
-            cause_class: CauseClass::Unknown,
-            likely: None,
-            technique: None,
-            view: View::Egress,
             caller: self.caller,
             vendor: self.topic,
-            account: None,
-            hosts: Vec::new(),
-            credential: None,
-            endpoint: None,
-            p_value: f64::NAN,
-            alarms_per_day: f64::NAN,
-            threshold: None,
-            joined: Vec::new(),
             contributions: self.contributions,
-            counterfactual: None,
             involved: vec![involved],
-            related: Vec::new(),
             calls: self.calls,
-            trace_ids: Vec::new(),
-            bundle: bundle.to_owned(),
-            triaged: None,
+            ..Alert::of_service(id, self.last_seen, View::Egress, bundle)
         }
     }
 }
