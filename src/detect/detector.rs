@@ -112,6 +112,11 @@ pub trait Detector: Sync {
         Vec::new()
     }
 
+    /// What the first call of a relation in a bucket shows by itself: no window is needed, so nothing is waited for.
+    fn look(_context: &Context<'_>, _row: &Row, _own: Own<'_, Self>) -> Vec<Candidate> {
+        Vec::new()
+    }
+
     /// What the end of a bucket shows, before its entities are looked at.
     fn close(_context: &Context<'_>, _rows: &[Row], _own: Own<'_, Self>) -> Vec<Candidate> {
         Vec::new()
@@ -136,6 +141,7 @@ pub struct DetectorKind {
     /// What it can say has happened.
     pub classes: &'static [&'static Class],
     pub(super) evaluate: Evaluate,
+    pub(super) look: fn(usize, &Context<'_>, &Row, &mut Memories) -> Vec<Candidate>,
     pub(super) close: fn(usize, &Context<'_>, &[Row], &mut Memories) -> Vec<Candidate>,
     pub(super) tick: fn(usize, &Context<'_>, &BTreeMap<View, i64>, &mut Memories) -> Vec<Candidate>,
     pub(super) forget: fn(usize, &mut Parts, i64),
@@ -151,6 +157,7 @@ impl DetectorKind {
             meta: D::META,
             classes: D::CLASSES,
             evaluate: evaluate::<D>,
+            look: look::<D>,
             close: close::<D>,
             tick: tick::<D>,
             forget: forget::<D>,
@@ -170,6 +177,12 @@ fn evaluate<D: Detector>(
     let Some(model) = context.models.get::<D::Model>(index) else { return Vec::new() };
     let Some(memory) = memories.get_mut::<D::Memory>(index) else { return Vec::new() };
     parts.with(index, |part| D::evaluate(context, entity, Own { model, memory }, part))
+}
+
+fn look<D: Detector>(index: usize, context: &Context<'_>, row: &Row, memories: &mut Memories) -> Vec<Candidate> {
+    let Some(model) = context.models.get::<D::Model>(index) else { return Vec::new() };
+    let Some(memory) = memories.get_mut::<D::Memory>(index) else { return Vec::new() };
+    D::look(context, row, Own { model, memory })
 }
 
 fn close<D: Detector>(index: usize, context: &Context<'_>, rows: &[Row], memories: &mut Memories) -> Vec<Candidate> {

@@ -58,6 +58,11 @@ impl Detector for Governance {
     type Memory = Memory;
     type Part = ();
 
+    fn look(context: &Context<'_>, row: &Row, own: Own<'_, Self>) -> Vec<Candidate> {
+        let Some(rules) = context.rules else { return Vec::new() };
+        rules.judge_call(row, own.memory).iter().map(candidate).collect()
+    }
+
     fn close(context: &Context<'_>, rows: &[Row], own: Own<'_, Self>) -> Vec<Candidate> {
         let Some(rules) = context.rules else { return Vec::new() };
         rules.judge(rows, context.bucket, own.memory).iter().map(candidate).collect()

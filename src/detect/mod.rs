@@ -148,6 +148,12 @@ pub fn evaluate(
     DETECTORS.iter().enumerate().flat_map(of).collect()
 }
 
+/// What the first call of a relation in a bucket shows by itself to all detectors.
+pub fn look(context: &Context<'_>, row: &Row, memories: &mut Memories) -> Vec<Candidate> {
+    let of = |(index, detector): (usize, &DetectorKind)| (detector.look)(index, context, row, memories);
+    DETECTORS.iter().enumerate().flat_map(of).collect()
+}
+
 /// What the end of a bucket shows to all detectors, before its entities are looked at.
 pub fn close(context: &Context<'_>, rows: &[Row], memories: &mut Memories) -> Vec<Candidate> {
     let of = |(index, detector): (usize, &DetectorKind)| (detector.close)(index, context, rows, memories);

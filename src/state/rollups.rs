@@ -233,6 +233,21 @@ impl KeptRollups {
         Ok(all)
     }
 
+    /// The rows of the last day: of the newest bucket that was kept, and those up to a day before it.
+    ///
+    /// # Errors
+    /// Where a file cannot be read.
+    pub fn last_day(&self) -> Result<Rollup, RollupsError> {
+        let mut all = Rollup::default();
+        for day in self.days()?.into_iter().rev().take(2) {
+            all.merge(self.read(day)?);
+        }
+        if let Some(newest) = all.last_bucket() {
+            drop(all.split_before(newest - BUCKETS_PER_DAY));
+        }
+        Ok(all)
+    }
+
     /// The files of a day that count: what is merged, and the parts behind it.
     fn files(&self, day: i64) -> Result<Vec<Kind>, RollupsError> {
         let names = names_in(&self.directory.join(name_of(day)))?;

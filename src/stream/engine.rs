@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::evaluator::{Evaluator, Memory};
-use super::preparation::{Looked, Preparation, Prepared};
+use super::preparation::{Looked, Preparation, Prepared, ROWS_PER_CHUNK};
 use super::progress::Ahead;
 use super::settings::EngineSettings;
-use super::watermark::{Arrival, Watermark};
+use super::watermark::{Arrival, Heard, Watermark};
 use crate::alerts::Alert;
 use crate::calls::{Calls, Templates, View};
 use crate::detect::Share;
@@ -25,7 +25,7 @@ use crate::rollup::{Records, Rollup, Row, bucket_of, bucket_start};
 use crate::rules::Rules;
 
 /// Version of the snapshot's layout.
-const SNAPSHOT_VERSION: u32 = 11;
+const SNAPSHOT_VERSION: u32 = 12;
 /// Why the engine cannot go on.
 #[derive(Debug, Error)]
 pub enum EngineError {
@@ -134,8 +134,10 @@ impl Engine {
         let (known, counters) = (&mut self.records, &mut self.counters);
         let mut arrivals_of_rows = arrivals.iter();
         let mut is_late = Vec::new();
-        calls.retain(|call, _| {
-            let arrival = *arrivals_of_rows.next().unwrap_or(&Arrival::TooLate);
+        let preparation = &mut self.preparation;
+        let looks = !self.settings.is_bounded;
+        calls.retain(|call, relation| {
+            let Some(Heard { arrival, due }) = arrivals_of_rows.next().copied() else { return false };
             if arrival == Arrival::TooLate {
                 counters.too_late += 1;
                 return false;
@@ -143,6 +145,9 @@ impl Engine {
             if known.is_repeated(bucket_of(call.time), call) {
                 counters.repeated += 1;
                 return false;
+            }
+            if looks {
+                preparation.note(call, relation, due);
             }
             counters.late += u64::from(arrival == Arrival::Late);
             is_late.push(arrival == Arrival::Late);
@@ -165,13 +170,11 @@ impl Engine {
         Ok(alerts)
     }
 
-    /// Novelties of open buckets, minute by minute up to the watermark: a stolen key is reported before its bucket ends. What came
-    /// late is left for the end of its bucket, so that what is seen does not depend on how calls were batched.
+    /// What was called for the first time in open buckets: a stolen key is reported before its bucket ends. No straggler is waited for, so
+    /// what comes after later calls of its partition is looked at after them.
     fn look_ahead(&mut self) -> Vec<Alert> {
-        let Some(until) = self.watermark().filter(|_| !self.settings.is_bounded && !self.open.is_empty()) else {
-            return Vec::new();
-        };
-        let looks = self.preparation.look_ahead(&self.open, until);
+        let Some(until) = self.watermark.time(0).filter(|_| !self.settings.is_bounded) else { return Vec::new() };
+        let looks = self.preparation.look_before(until);
         looks.iter().flat_map(|look| self.evaluator.look(look)).collect()
     }
 
@@ -197,7 +200,8 @@ impl Engine {
     fn judge_buckets(&mut self, mut closed: Rollup) -> Result<Vec<Alert>, EngineError> {
         let ends = closed.first_bucket().zip(closed.last_bucket());
         self.judged = ends.map(|(first, last)| (self.judged.map_or(first, |(begin, _)| begin), last));
-        let Self { preparation, evaluator, counters, .. } = self;
+        let Self { preparation, evaluator, counters, settings, .. } = self;
+        let lateness = settings.lateness_micros();
         let mut alerts = Vec::new();
         let mut judge = |prepared: &Prepared| {
             for bucket in prepared.buckets() {
@@ -205,9 +209,9 @@ impl Engine {
                 counters.buckets += 1;
             }
         };
-        let mut prepared = preparation.prepare(closed.take_oldest(ROWS_PER_CHUNK))?;
+        let mut prepared = preparation.prepare(closed.take_oldest(ROWS_PER_CHUNK), lateness)?;
         while !closed.is_empty() {
-            let mut prepare_next = || preparation.prepare(closed.take_oldest(ROWS_PER_CHUNK));
+            let mut prepare_next = || preparation.prepare(closed.take_oldest(ROWS_PER_CHUNK), lateness);
             let ((), next) = rayon::join(|| judge(&prepared), &mut prepare_next);
             prepared = next?;
         }
@@ -234,6 +238,16 @@ impl Engine {
     /// The partitions that are read from now on: each holds the watermark back until it was heard or is idle.
     pub fn assign(&mut self, partitions: &[String]) {
         self.watermark.assign(partitions);
+    }
+
+    /// All that partitions are still to show is of these times (microseconds of event time) or later, by the clock of one who knows that they
+    /// were read to their ends.
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    pub fn bound(&mut self, bounds: &[(String, i64)]) -> Result<Vec<Alert>, EngineError> {
+        bounds.iter().for_each(|(partition, time)| self.watermark.bound(partition, *time));
+        self.go_on()
     }
 
     /// Nothing more is expected of a partition for now.
@@ -344,25 +358,67 @@ impl Engine {
     /// # Errors
     /// Where the snapshot is of another version, damaged, or was taken with another bundle.
     pub fn restore(bundle: Arc<Bundle>, settings: EngineSettings, bytes: &[u8]) -> Result<Self, EngineError> {
-        let misfit = |reason: String| EngineError::Snapshot(reason);
-        let snapshot: Snapshot<'_> = postcard::from_bytes(bytes).map_err(|error| misfit(error.to_string()))?;
-        if snapshot.version != SNAPSHOT_VERSION {
-            return Err(misfit(format!("version {}, this program reads {SNAPSHOT_VERSION}", snapshot.version)));
-        }
+        let snapshot = read(bytes)?;
         if snapshot.bundle != bundle.manifest.version {
             let given = &bundle.manifest.version;
-            return Err(misfit(format!("taken with model bundle {}, the bundle given is {given}", snapshot.bundle)));
+            let taken = snapshot.bundle;
+            return Err(EngineError::Snapshot(format!("taken with model bundle {taken}, the bundle given is {given}")));
         }
-        let memory = snapshot.memory.into_owned().restored();
+        Self::of(snapshot, bundle, settings, None)
+    }
+
+    /// An engine that goes on under another bundle where a snapshot was taken; `rows` are those of closed buckets of the last day, as they were
+    /// counted. Without them, windows hold for a day what the bundle before expected.
+    ///
+    /// # Errors
+    /// Where the snapshot is of another version or damaged, or the bundle holds what a detector cannot read.
+    pub fn succeed(
+        bundle: Arc<Bundle>,
+        settings: EngineSettings,
+        bytes: &[u8],
+        rows: Rollup,
+    ) -> Result<Self, EngineError> {
+        Self::of(read(bytes)?, bundle, settings, Some(rows))
+    }
+
+    /// Goes on under another bundle, by the same rules; as [`Self::succeed`].
+    ///
+    /// # Errors
+    /// As [`Self::succeed`]: the engine is then as before.
+    pub fn go_over_to(&mut self, bundle: Arc<Bundle>, rows: Rollup) -> Result<(), EngineError> {
+        let mut next = Self::succeed(bundle, self.settings.clone(), &self.snapshot()?, rows)?;
+        next.closed = std::mem::take(&mut self.closed);
+        next.judged = self.judged;
+        next.evaluator.observer = self.evaluator.observer.take();
+        if let Some(rules) = self.evaluator.rules() {
+            next.govern(rules);
+        }
+        *self = next;
+        Ok(())
+    }
+
+    fn of(
+        snapshot: Snapshot<'_>,
+        bundle: Arc<Bundle>,
+        settings: EngineSettings,
+        rows: Option<Rollup>,
+    ) -> Result<Self, EngineError> {
+        let mut memory = snapshot.memory.into_owned().restored();
+        let watermark = snapshot.watermark.into_owned();
+        let mut templates = snapshot.templates.into_owned();
+        if let Some(rows) = rows {
+            // Names are those that the new bundle learned, and what the last day makes of them.
+            let mut preparation =
+                Preparation::new(Arc::clone(&bundle), bundle.templates.clone(), Looked::default());
+            let prepared = preparation.prepare_all(rows, settings.lateness_micros())?;
+            memory.succeed(&prepared, &bundle);
+            templates = preparation.templates;
+        }
         Ok(Self {
-            watermark: snapshot.watermark.into_owned(),
+            watermark,
             open: snapshot.open.into_owned(),
             late: snapshot.late.into_owned(),
-            preparation: Preparation::new(
-                Arc::clone(&bundle),
-                snapshot.templates.into_owned(),
-                snapshot.looked.into_owned(),
-            ),
+            preparation: Preparation::new(Arc::clone(&bundle), templates, snapshot.looked.into_owned()),
             records: snapshot.records.into_owned(),
             counters: snapshot.counters,
             ticked: snapshot.ticked,
@@ -375,5 +431,12 @@ impl Engine {
     }
 }
 
-/// Rows whose features are worked out at once.
-const ROWS_PER_CHUNK: usize = 16_384;
+/// Reads a snapshot of this version.
+fn read(bytes: &[u8]) -> Result<Snapshot<'_>, EngineError> {
+    let misfit = |reason: String| EngineError::Snapshot(reason);
+    let snapshot: Snapshot<'_> = postcard::from_bytes(bytes).map_err(|error| misfit(error.to_string()))?;
+    if snapshot.version != SNAPSHOT_VERSION {
+        return Err(misfit(format!("version {}, this program reads {SNAPSHOT_VERSION}", snapshot.version)));
+    }
+    Ok(snapshot)
+}

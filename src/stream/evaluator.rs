@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::preparation::{ClosedBucket, Look};
+use super::preparation::{ClosedBucket, Look, Prepared};
 use super::settings::EngineSettings;
 use crate::alerts::{Alert, IncidentStore, Severity, severity};
 use crate::calls::View;
@@ -54,6 +54,28 @@ impl Memory {
     pub fn restored(mut self) -> Self {
         self.novelties = self.novelties.restored();
         self
+    }
+
+    /// The same under another bundle: what was seen, open incidents and what detectors remember go over; windows are made anew of the rows of
+    /// the last day, where there are any, since what was expected of each call has changed; and each entity is followed from now on.
+    pub fn succeed(&mut self, prepared: &[Prepared], bundle: &Bundle) {
+        let mut old = std::mem::take(&mut self.store);
+        if prepared.is_empty() {
+            old.states_mut().for_each(|state| state.part.tracking = None);
+            self.store = old;
+            return;
+        }
+        let keeps = |id: EntityId| bundle.baselines.contains(id);
+        for closed in prepared.iter().flat_map(Prepared::buckets) {
+            self.store.advance(closed.bucket);
+            closed.rows.iter().zip(closed.vectors).for_each(|(row, values)| self.store.add(row, values, keeps, |_| ()));
+        }
+        for before in old.states() {
+            let Some(state) = self.store.get_mut(before.entity.id()) else { continue };
+            state.since = state.since.min(before.since);
+            state.part = before.part.clone();
+            state.part.tracking = None;
+        }
     }
 }
 
@@ -208,6 +230,11 @@ impl Evaluator {
         self.by.rules = Some(rules);
     }
 
+    /// The rules in force.
+    pub fn rules(&self) -> Option<Arc<Rules>> {
+        self.by.rules.clone()
+    }
+
     /// Lets time go on to `time`: pages so far decide which thresholds are in force.
     fn advance(&mut self, time: i64) {
         self.memory.incidents.advance(time);
@@ -224,22 +251,25 @@ impl Evaluator {
         self.memory.incidents.last_digest(time, &self.by.bundle.manifest.version)
     }
 
-    /// Judges what was called for the first time in a minute of a bucket that may still be open.
+    /// Judges what was called for the first time in a bucket that may still be open: what needs no window.
     pub fn look(&mut self, look: &Look) -> Vec<Alert> {
-        let time = look.end + self.by.settings.lateness_micros();
-        self.advance(time);
-        for (relation, first_call) in &look.first_calls {
-            let Memory { store, novelties, explanations, incidents, .. } = &mut self.memory;
-            let new = novelties.look(relation, *first_call, &self.by.bundle);
-            if new.is_empty() {
-                continue;
-            }
-            store.note(relation);
-            let mut reporter = Reporter { by: &self.by, store, explanations, incidents, bucket: look.bucket, time };
-            let evaluate = |novelty| novelties.evaluate(novelty, &self.by.bundle, self.by.budget);
-            new.iter().filter_map(evaluate).for_each(|candidate| reporter.report(candidate));
+        let Look { row, time } = look;
+        let new = self.memory.novelties.look(&row.relation, row.first_seen(), &self.by.bundle);
+        let broken = {
+            let Memory { store, company, releases, incidents, detectors, .. } = &mut self.memory;
+            let now = (row.bucket, *time);
+            detect::look(&self.by.context(store, (company, releases), incidents, now), row, detectors)
+        };
+        if new.is_empty() && broken.is_empty() {
+            return Vec::new();
         }
-        self.memory.incidents.report(time)
+        self.advance(*time);
+        let Memory { store, novelties, explanations, incidents, .. } = &mut self.memory;
+        store.note(&row.relation);
+        let mut reporter = Reporter { by: &self.by, store, explanations, incidents, bucket: row.bucket, time: *time };
+        let evaluate = |novelty| novelties.evaluate(novelty, &self.by.bundle, self.by.budget);
+        new.iter().filter_map(evaluate).chain(broken).for_each(|candidate| reporter.report(candidate));
+        self.memory.incidents.report(*time)
     }
 
     /// Judges a bucket.
@@ -263,7 +293,7 @@ impl Evaluator {
         let now = (bucket, time);
         let mut candidates =
             detect::close(&self.by.context(store, (company, releases), incidents, now), rows, detectors);
-        // Novelties were looked for minute by minute; a beacon takes the whole bucket.
+        // Novelties were looked for call by call; a beacon takes the whole bucket.
         let beacons: Vec<_> = rows.iter().filter_map(|row| novelties.beacon(row, &self.by.bundle)).collect();
         candidates.extend(beacons.iter().filter_map(|new| novelties.evaluate(new, &self.by.bundle, self.by.budget)));
         let mut reporter = Reporter { by: &self.by, store, explanations, incidents, bucket, time };

@@ -38,6 +38,8 @@ const READY: &str = "apiwarden_ready";
 const CHECKPOINT_SECONDS: &str = "apiwarden_checkpoint_duration_seconds";
 const CHECKPOINT_BYTES: &str = "apiwarden_checkpoint_bytes";
 const COMMIT_FAILURES: &str = "apiwarden_commit_failures_total";
+const BUNDLE: &str = "apiwarden_bundle";
+const BUNDLES_REFUSED: &str = "apiwarden_bundles_refused_total";
 
 /// From a hundredth of a second to ten.
 const SECONDS_BUCKETS: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -102,6 +104,8 @@ fn describe() {
     describe_gauge!(READY, "1 while records can be read and alerts delivered, else 0.");
     describe_histogram!(CHECKPOINT_SECONDS, Unit::Seconds, "Time that a checkpoint took.");
     describe_gauge!(CHECKPOINT_BYTES, Unit::Bytes, "Size of the last checkpoint.");
+    describe_gauge!(BUNDLE, "1 for the model bundle in force, by version.");
+    describe_counter!(BUNDLES_REFUSED, Unit::Count, "New bundles that did not fit: the one in force went on.");
     describe_counter!(COMMIT_FAILURES, Unit::Count, "Commits that Kafka refused; the checkpoint holds all the same.");
 }
 
@@ -188,6 +192,19 @@ pub(super) fn ready(is_ready: bool) {
 pub(super) fn checkpoint(seconds: f64, bytes: usize) {
     histogram!(CHECKPOINT_SECONDS).record(seconds);
     gauge!(CHECKPOINT_BYTES).set(bytes as f64);
+}
+
+/// A bundle is in force, after another one.
+pub fn bundle(version: &str, before: Option<&str>) {
+    if let Some(before) = before {
+        gauge!(BUNDLE, "version" => before.to_owned()).set(0);
+    }
+    gauge!(BUNDLE, "version" => version.to_owned()).set(1);
+}
+
+/// A new bundle did not fit.
+pub fn bundle_refused() {
+    counter!(BUNDLES_REFUSED).increment(1);
 }
 
 /// Counts a commit that failed.

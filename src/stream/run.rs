@@ -22,7 +22,9 @@ pub use super::error::RunError;
 use super::outlet::{Letters, MAX_RETRY_PAUSE, MIN_RETRY_PAUSE, Outlet};
 use super::partitions::Partitions;
 use super::progress::Ahead;
+use super::reload::{Reload, refuse};
 use super::self_watch::SelfWatch;
+use super::shipping::Shipping;
 use super::shutdown::Shutdown;
 use super::ticks::Ticks;
 use super::verdicts::Listener;
@@ -34,11 +36,11 @@ use crate::alerts::triage::Triage;
 use crate::calls::{Calls, FingerprintKey, Owners};
 use crate::detect::Share;
 use crate::ingest::Tally;
-use crate::ingest::kafka::{Batch, Consumer, Event, MAX_BATCH_WAIT, Partition};
+use crate::ingest::kafka::{Batch, Consumer, Ends, Event, MAX_BATCH_WAIT, Partition};
 use crate::models::bundle::Bundle;
 use crate::models::pacing::Kept;
 use crate::pipeline::{DeadLetterPlan, Plan};
-use crate::rollup::{Row, bucket_of, bucket_start, day_of};
+use crate::rollup::{Rollup, Row, bucket_of, bucket_start, day_of};
 use crate::state::{Checkpoint, KeptRollups, Store};
 
 /// Records after which a checkpoint is due before its time: bounds what a crash repeats.
@@ -50,6 +52,7 @@ const LIVE: i64 = 3_600_000_000;
 pub(super) trait Machine {
     fn push(&mut self, partition: &str, calls: Calls) -> Result<Vec<Alert>, EngineError>;
     fn assign(&mut self, partitions: &[String]);
+    fn bound(&mut self, bounds: &[(String, i64)]) -> Result<Vec<Alert>, EngineError>;
     fn idle(&mut self, partition: &str) -> Result<Vec<Alert>, EngineError>;
     fn tick(&mut self, time: i64) -> Vec<Alert>;
     fn newest(&self) -> Option<i64>;
@@ -59,6 +62,7 @@ pub(super) trait Machine {
     fn watermark(&self) -> Option<i64>;
     fn counters(&self) -> Counters;
     fn kept(&self) -> Vec<Kept<Share>>;
+    fn go_over_to(&mut self, bundle: Arc<Bundle>, rows: Rollup) -> Result<(), EngineError>;
 }
 
 impl Machine for Engine {
@@ -67,6 +71,9 @@ impl Machine for Engine {
     }
     fn assign(&mut self, partitions: &[String]) {
         Self::assign(self, partitions);
+    }
+    fn bound(&mut self, bounds: &[(String, i64)]) -> Result<Vec<Alert>, EngineError> {
+        Self::bound(self, bounds)
     }
     fn idle(&mut self, partition: &str) -> Result<Vec<Alert>, EngineError> {
         Self::idle(self, partition)
@@ -95,6 +102,9 @@ impl Machine for Engine {
     fn kept(&self) -> Vec<Kept<Share>> {
         Self::kept(self)
     }
+    fn go_over_to(&mut self, bundle: Arc<Bundle>, rows: Rollup) -> Result<(), EngineError> {
+        Self::go_over_to(self, bundle, rows)
+    }
 }
 
 /// Runs the pipeline until `shutdown` is requested, then drains: what was read is delivered, saved and committed, and the
@@ -109,6 +119,12 @@ pub fn run(plan: &Plan, bundle: Arc<Bundle>, key: Arc<FingerprintKey>, shutdown:
     let keeps_rows = plan.state.keep_rollups_days > 0;
     let settings = EngineSettings { keeps_rows, ..EngineSettings::from(&plan.detection) };
     let mut engine = match &saved {
+        Some(saved) if saved.bundle != version => {
+            let kept = KeptRollups::of(&plan.state.directory.join("rollups"));
+            kept.forget_from(saved.next_part)?;
+            tracing::info!(before = saved.bundle, now = version, "the state goes over to a new bundle");
+            Engine::succeed(bundle, settings, &saved.engine, kept.last_day()?)?
+        }
         Some(saved) => Engine::restore(bundle, settings, &saved.engine)?,
         None => Engine::new(bundle, settings)?,
     };
@@ -142,6 +158,7 @@ pub(super) fn run_machine<M: Machine>(
         // Before anything new is taken in: what the leaders answered is about what was read until now.
         shell.close_idle(&consumer, &event)?;
         shell.tick()?;
+        shell.reload()?;
         match event {
             Event::Records(batches) => shell.read(&batches)?,
             Event::Assigned(partitions) => shell.take(&consumer, &partitions)?,
@@ -170,6 +187,8 @@ struct Shell<'a, M> {
     outlets: Vec<Outlet>,
     dead_letters: Letters,
     partitions: Partitions,
+    shipping: Shipping,
+    reload: Reload,
     ticks: Ticks,
     kept: KeptRollups,
     cataloguer: Option<Cataloguer>,
@@ -210,6 +229,7 @@ impl<'a, M: Machine> Shell<'a, M> {
             DeadLetterPlan::File(sink) => (sink, Form::Line),
         };
         let owners = Owners::open(&plan.owners)?;
+        let reload = Reload::of(plan.bundle.clone(), key.id(), Arc::clone(&plan.vendors));
         let (vendors, words) = (Arc::clone(&plan.vendors), Arc::clone(&plan.data_words));
         let workers = Workers::new(&plan.decode, plan.registry.clone(), key, vendors, words, owners, form)?;
         let verdicts = plan.triage.verdicts.as_ref();
@@ -220,6 +240,8 @@ impl<'a, M: Machine> Shell<'a, M> {
             dead_letters: Letters::to(open(dead_letters.as_ref())?),
             workers,
             partitions: Partitions::resume(saved.offsets, patience, Instant::now()),
+            shipping: Shipping::default(),
+            reload,
             ticks: Ticks::resume(saved.delay, EngineSettings::from(&plan.detection).lateness_micros()),
             kept: KeptRollups::of(&plan.state.directory.join("rollups")),
             cataloguer: (plan.state.keep_rollups_days > 0)
@@ -243,6 +265,7 @@ impl<'a, M: Machine> Shell<'a, M> {
             health,
             shutdown,
         };
+        metrics::bundle(&shell.bundle, None);
         if is_first_start {
             if let Some(beside) = shell.kept.begin()? {
                 tracing::warn!(path = %beside.display(), "kept rollups of another state are put beside");
@@ -269,7 +292,8 @@ impl<'a, M: Machine> Shell<'a, M> {
     /// Takes in one partition's records: those that cannot be decoded become dead letters, the rest goes to the engine.
     fn read_batch(&mut self, batch: &Batch<'_>) -> Result<(), RunError> {
         let name = batch.partition.to_string();
-        let Read { calls, letters, tallies, early } = self.decode(batch)?;
+        let Read { calls, letters, tallies, early, arrived } = self.decode(batch)?;
+        self.note_delay(&name, &calls, arrived);
         self.account(&batch.partition.topic, &tallies);
         metrics::ahead(early.values().map(|early| early.calls).sum());
         let mut alerts = if !calls.is_empty() { self.machine.push(&name, calls)? } else { Vec::new() };
@@ -279,7 +303,7 @@ impl<'a, M: Machine> Shell<'a, M> {
         self.dead_letters.deliver(letters, self.health, self.shutdown)?;
         self.deliver(alerts)?;
 
-        let now = jiff::Timestamp::now().as_microsecond();
+        let now = now_micros();
         self.health.heard(now);
         self.ticks.heard(self.machine.newest(), now);
         if let Some(last) = batch.records.last() {
@@ -289,9 +313,18 @@ impl<'a, M: Machine> Shell<'a, M> {
         Ok(())
     }
 
+    /// How long the newest of a partition's calls took: until now, where the partition had been read to its end; else until its record arrived.
+    fn note_delay(&mut self, partition: &str, calls: &Calls, arrived: Option<i64>) {
+        let newest = calls.rows().iter().map(|call| call.time).max();
+        let came = if self.partitions.was_at_end(partition) { Some(now_micros()) } else { arrived };
+        if let Some((came, newest)) = came.zip(newest) {
+            self.shipping.note(partition, came - newest);
+        }
+    }
+
     /// Callers that are ahead of all others, of records so old that their arrival says nothing: of new ones it says that the others are behind.
     fn ahead_in_a_replay(&mut self) -> Vec<Ahead> {
-        let live_since = jiff::Timestamp::now().as_microsecond() - LIVE;
+        let live_since = now_micros() - LIVE;
         self.machine.take_ahead().into_iter().filter(|ahead| ahead.time < live_since).collect()
     }
 
@@ -299,7 +332,7 @@ impl<'a, M: Machine> Shell<'a, M> {
     fn decode(&self, batch: &Batch<'_>) -> Result<Read, RunError> {
         let mut pause = MIN_RETRY_PAUSE;
         loop {
-            match self.workers.decode(batch, jiff::Timestamp::now().as_microsecond()) {
+            match self.workers.decode(batch, now_micros()) {
                 Ok(read) => return Ok(read),
                 Err(Unread::Spec(problem)) => return Err(problem.into()),
                 Err(Unread::Later(problem)) if self.shutdown.is_requested() => return Err(RunError::Unread(problem)),
@@ -382,9 +415,14 @@ impl<'a, M: Machine> Shell<'a, M> {
         // Records that wait make the answer worth waiting for: once they are taken in, it comes too late.
         let is_awaited = matches!(event, Event::Records(_)) && self.partitions.await_answer();
         let Some(ends) = consumer.ends(if is_awaited { MAX_BATCH_WAIT } else { Duration::ZERO }) else { return Ok(()) };
+        let bounds = self.bounds(&ends);
+        if !bounds.is_empty() {
+            let alerts = self.machine.bound(&bounds)?;
+            self.deliver(alerts)?;
+        }
         // The newest bucket of a live stream goes on by the clock.
         let end = self.machine.newest().map_or(0, |newest| bucket_start(bucket_of(newest) + 1));
-        let is_over = self.ticks.has_passed(end, jiff::Timestamp::now().as_microsecond());
+        let is_over = self.ticks.has_passed(end, now_micros());
         for name in self.partitions.confirm(&ends, is_over) {
             let alerts = self.machine.idle(&name)?;
             self.deliver(alerts)?;
@@ -392,13 +430,42 @@ impl<'a, M: Machine> Shell<'a, M> {
         Ok(())
     }
 
+    /// The event time from which partitions at their ends can still show calls, in a live stream.
+    fn bounds(&self, ends: &Ends) -> Vec<(String, i64)> {
+        if self.ticks.delay().is_none() {
+            return Vec::new();
+        }
+        let asked = now_micros() - i64::try_from(ends.asked_at.elapsed().as_micros()).unwrap_or(i64::MAX);
+        let at_end = ends.at_end.iter().filter(|(_, is_at_end)| **is_at_end);
+        at_end.filter_map(|(name, _)| Some((name.clone(), asked - self.shipping.usual(name)?))).collect()
+    }
+
     /// Goes on in time where no record comes. The tick is saved first: should it be cut short, it is repeated as it was.
     fn tick(&mut self) -> Result<(), RunError> {
-        let now = jiff::Timestamp::now().as_microsecond();
+        let now = now_micros();
         let Some(time) = self.ticks.due(self.partitions.quiet_for(), now) else { return Ok(()) };
         self.save_before(Some(time))?;
         let alerts = self.machine.tick(time);
         self.deliver(alerts)
+    }
+
+    /// Goes over to a new bundle, where there is one: every record is judged by exactly one.
+    fn reload(&mut self) -> Result<(), RunError> {
+        let Some(bundle) = self.reload.next(self.shutdown.take_reload(), &self.bundle) else { return Ok(()) };
+        let started = Instant::now();
+        // With it, the rows of all closed buckets are kept.
+        self.save()?;
+        let version = bundle.manifest.version.clone();
+        if let Err(error) = self.machine.go_over_to(Arc::new(bundle), self.kept.last_day()?) {
+            refuse(&error, &self.bundle);
+            return Ok(());
+        }
+        let before = std::mem::replace(&mut self.bundle, version);
+        metrics::bundle(&self.bundle, Some(&before));
+        self.save()?;
+        let seconds = started.elapsed().as_secs_f64();
+        tracing::info!(before, now = self.bundle, seconds, "a new bundle is in force");
+        Ok(())
     }
 
     /// Readiness and metrics.
@@ -475,6 +542,11 @@ impl<'a, M: Machine> Shell<'a, M> {
         self.records_since = 0;
         Ok(())
     }
+}
+
+/// The clock, microseconds since the epoch.
+fn now_micros() -> i64 {
+    jiff::Timestamp::now().as_microsecond()
 }
 
 #[cfg(test)]

@@ -41,6 +41,12 @@ impl Machine for Echo {
         Ok(alerts)
     }
     fn assign(&mut self, _partitions: &[String]) {}
+    fn go_over_to(&mut self, _bundle: Arc<Bundle>, _rows: Rollup) -> Result<(), EngineError> {
+        Ok(())
+    }
+    fn bound(&mut self, _bounds: &[(String, i64)]) -> Result<Vec<Alert>, EngineError> {
+        Ok(Vec::new())
+    }
     fn idle(&mut self, _partition: &str) -> Result<Vec<Alert>, EngineError> {
         Ok(Vec::new())
     }
@@ -241,6 +247,12 @@ impl Machine for Strict {
     }
     fn assign(&mut self, partitions: &[String]) {
         self.idle.retain(|idle| !partitions.contains(idle));
+    }
+    fn go_over_to(&mut self, _bundle: Arc<Bundle>, _rows: Rollup) -> Result<(), EngineError> {
+        Ok(())
+    }
+    fn bound(&mut self, _bounds: &[(String, i64)]) -> Result<Vec<Alert>, EngineError> {
+        Ok(Vec::new())
     }
     fn idle(&mut self, partition: &str) -> Result<Vec<Alert>, EngineError> {
         assert_eq!(self.pushed.get(partition), self.produced.get(partition), "{partition} has unread records");
