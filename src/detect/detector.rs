@@ -97,6 +97,9 @@ pub trait Detector: Sync {
     /// What it remembers of one entity.
     type Part: Remembered;
 
+    /// Whether single calls are shown to it as they come (see [`Self::look`]).
+    const LOOKS: bool = false;
+
     /// Learns from the rolled-up history, in order.
     fn fit(_rows: &[Row]) -> Self::Model {
         Self::Model::default()
@@ -141,6 +144,7 @@ pub struct DetectorKind {
     /// What it can say has happened.
     pub classes: &'static [&'static Class],
     pub(super) evaluate: Evaluate,
+    pub(super) looks: bool,
     pub(super) look: fn(usize, &Context<'_>, &Row, &mut Memories) -> Vec<Candidate>,
     pub(super) close: fn(usize, &Context<'_>, &[Row], &mut Memories) -> Vec<Candidate>,
     pub(super) tick: fn(usize, &Context<'_>, &BTreeMap<View, i64>, &mut Memories) -> Vec<Candidate>,
@@ -157,6 +161,7 @@ impl DetectorKind {
             meta: D::META,
             classes: D::CLASSES,
             evaluate: evaluate::<D>,
+            looks: D::LOOKS,
             look: look::<D>,
             close: close::<D>,
             tick: tick::<D>,

@@ -57,6 +57,7 @@ impl Detector for Governance {
     type Model = ();
     type Memory = Memory;
     type Part = ();
+    const LOOKS: bool = true;
 
     fn look(context: &Context<'_>, row: &Row, own: Own<'_, Self>) -> Vec<Candidate> {
         let Some(rules) = context.rules else { return Vec::new() };

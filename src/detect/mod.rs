@@ -151,7 +151,7 @@ pub fn evaluate(
 /// What the first call of a relation in a bucket shows by itself to all detectors.
 pub fn look(context: &Context<'_>, row: &Row, memories: &mut Memories) -> Vec<Candidate> {
     let of = |(index, detector): (usize, &DetectorKind)| (detector.look)(index, context, row, memories);
-    DETECTORS.iter().enumerate().flat_map(of).collect()
+    DETECTORS.iter().enumerate().filter(|(_, detector)| detector.looks).flat_map(of).collect()
 }
 
 /// What the end of a bucket shows to all detectors, before its entities are looked at.

@@ -131,6 +131,37 @@ impl<P> EntityState<P> {
         }
     }
 
+    /// Adds features and, of a pair, calls of an endpoint of a bucket before `newest`, which came late.
+    fn add_late(&mut self, row: &Row, values: &FeatureVector, newest: i64) {
+        self.windows.add_late(row.bucket, values, newest);
+        self.last_seen = self.last_seen.max(row.bucket);
+        self.since = self.since.min(row.bucket);
+        if self.entity.level != Level::Pair {
+            return;
+        }
+        let endpoint = row.relation.endpoint();
+        match self.endpoints.binary_search_by_key(&endpoint.id(), |(name, _)| name.id()) {
+            Ok(index) => self.endpoints[index].1.add_late(row.bucket, row.calls(), newest),
+            Err(index) if self.endpoints.len() < MAX_ENDPOINTS => {
+                let mut counts = CountWindows::default();
+                counts.add_late(row.bucket, row.calls(), newest);
+                self.endpoints.insert(index, (endpoint.clone(), counts));
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// It as it was at the end of a `bucket` that is past, with `late` features by bucket; see [`Windows::as_of`].
+    #[must_use]
+    pub fn as_of(&self, bucket: i64, late: &BTreeMap<i64, FeatureVector>, newest: i64) -> Self
+    where
+        P: Clone,
+    {
+        let endpoints = self.endpoints.iter().map(|(name, counts)| (name.clone(), counts.as_of(bucket))).collect();
+        let windows = self.windows.as_of(bucket, late, newest);
+        Self { windows, endpoints, last_seen: bucket, since: self.since.min(bucket), ..self.clone() }
+    }
+
     /// Endpoints with calls within the day before `bucket`, by address.
     pub fn endpoints(&self, bucket: i64) -> impl Iterator<Item = (&Name, &CountWindows)> {
         let is_recent = move |(_, counts): &&(Name, CountWindows)| !counts.is_idle(bucket);
@@ -218,25 +249,48 @@ impl<P: Part> EntityStore<P> {
         keeps: impl Fn(EntityId) -> bool,
         mut touch: impl FnMut(usize),
     ) {
-        let relation = &*row.relation;
-        let pair = self.open(EntityId::pair(relation), || Entity::pair_of(relation));
-        if let Some(state) = self.at_mut(pair) {
-            state.add(row.bucket, values);
-            state.add_endpoint(row.bucket, relation.endpoint(), row.calls());
-            state.trail.add(relation, row.trace_id);
-        }
-        touch(pair);
-        for level in [Level::VendorEndpoint, Level::Credential, Level::Vendor] {
-            let Some(id) = EntityId::group(level, relation).filter(|id| keeps(*id)) else { continue };
-            let group = self.open(id, || Entity::at_level(level, relation));
-            if let Some(state) = self.at_mut(group) {
+        for (index, level) in self.entities_of(row, keeps).into_iter().flatten() {
+            if let Some(state) = self.at_mut(index) {
                 state.add(row.bucket, values);
-                if level == Level::Vendor {
-                    state.trail.add(relation, row.trace_id);
+                if level == Level::Pair {
+                    state.add_endpoint(row.bucket, row.relation.endpoint(), row.calls());
+                }
+                if matches!(level, Level::Pair | Level::Vendor) {
+                    state.trail.add(&row.relation, row.trace_id);
                 }
             }
-            touch(group);
+            touch(index);
         }
+    }
+
+    /// Adds a row of a bucket before the newest one, which came late; the rest as by [`Self::add`].
+    pub fn add_late(
+        &mut self,
+        row: &Row,
+        values: &FeatureVector,
+        keeps: impl Fn(EntityId) -> bool,
+        mut touch: impl FnMut(usize),
+    ) {
+        let newest = self.now;
+        for (index, _) in self.entities_of(row, keeps).into_iter().flatten() {
+            if let Some(state) = self.at_mut(index) {
+                state.add_late(row, values, newest);
+                state.trail.add(&row.relation, row.trace_id);
+            }
+            touch(index);
+        }
+    }
+
+    /// The entities that a row belongs to, opened where they are not there: its pair, and those above it that are kept.
+    fn entities_of(&mut self, row: &Row, keeps: impl Fn(EntityId) -> bool) -> [Option<(usize, Level)>; 4] {
+        let relation = &*row.relation;
+        [Level::Pair, Level::VendorEndpoint, Level::Credential, Level::Vendor].map(|level| {
+            let id = match level {
+                Level::Pair => EntityId::pair(relation),
+                _ => EntityId::group(level, relation).filter(|id| keeps(*id))?,
+            };
+            Some((self.open(id, || Entity::at_level(level, relation)), level))
+        })
     }
 
     /// Notes what an alert about a relation's pair would name, before its bucket is complete. A trace id of the calls so far would

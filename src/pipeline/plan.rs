@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 
 use super::audit::AuditPlan;
 use super::diagnostic::{PipelineError, Text};
-use super::{Admin, DeadLetter, Detection, Fingerprint, Governance, Spec, State, Triage};
+use super::{Admin, DeadLetter, Detection, Fingerprint, Governance, LATE_CALLS_HOURS, Spec, State, Triage};
 use crate::alerts::sinks::{self, Rotation, SINKS, SectionError, SinkPlan, SinkSpec, Surroundings};
 use crate::calls::{DataClass, DataWords, Exclude, FingerprintKey, KeyError, OwnerDatabases, VendorPack};
 use crate::ingest::connection::ConnectionError;
@@ -276,6 +276,8 @@ fn check_fields(text: &Text<'_>, spec: &Spec) -> Result<(), PipelineError> {
         (&["detection", "alerts_per_day"], "write a number above 0, as in 1.0 (one alert a day)")
     } else if spec.detection.allowed_lateness_seconds > MAX_LATENESS_SECONDS {
         (&["detection", "allowed_lateness_seconds"], "write 0 to 86400: no bucket waits longer than a day")
+    } else if spec.detection.late_calls_hours > LATE_CALLS_HOURS {
+        (&["detection", "late_calls_hours"], "write 0 to 24: no window is longer than a day")
     } else if !(1..=3600).contains(&spec.state.checkpoint_seconds) {
         (&["state", "checkpoint_seconds"], "write 1 to 3600")
     } else if !(1..=86_400).contains(&spec.state.idle_seconds) {

@@ -40,6 +40,24 @@ pub enum EngineError {
     Bundle(String),
 }
 
+/// A minute, microseconds.
+const MINUTE: i64 = 60_000_000;
+
+/// Where a call is counted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Into {
+    /// With the others of its bucket.
+    Open,
+    /// Apart from them until its bucket is closed, since it came out of order.
+    Late,
+    /// In a bucket that was closed.
+    Past,
+}
+
+/// Names of what [`Counters::past`] counts.
+pub const LATENESS: [&str; 4] = ["10m", "1h", "6h", "24h"];
+const LATENESS_MINUTES: [i64; 3] = [10, 60, 360];
+
 /// What the engine has counted, over its whole life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
@@ -47,7 +65,9 @@ pub struct Counters {
     pub calls: u64,
     /// Of them, calls that came after the watermark and were still merged.
     pub late: u64,
-    /// Calls whose bucket was closed: not taken in.
+    /// Of them, calls whose bucket had been judged, by how late they came (see [`LATENESS`]): it was judged again.
+    pub past: [u64; 4],
+    /// Calls that came too late even for that: not taken in.
     pub too_late: u64,
     /// Calls whose record had been delivered before: not taken in.
     pub repeated: u64,
@@ -55,6 +75,13 @@ pub struct Counters {
     pub trimmed: u64,
     /// Buckets judged.
     pub buckets: u64,
+}
+
+impl Counters {
+    fn note_past(&mut self, late_by: i64) {
+        let index = LATENESS_MINUTES.iter().take_while(|minutes| late_by > **minutes * MINUTE).count();
+        self.past[index] += 1;
+    }
 }
 
 /// All that must survive a stop.
@@ -65,6 +92,8 @@ struct Snapshot<'a> {
     watermark: std::borrow::Cow<'a, Watermark>,
     open: std::borrow::Cow<'a, Rollup>,
     late: std::borrow::Cow<'a, Rollup>,
+    past: std::borrow::Cow<'a, Rollup>,
+    revised: Option<i64>,
     looked: std::borrow::Cow<'a, Looked>,
     records: std::borrow::Cow<'a, Records>,
     templates: std::borrow::Cow<'a, Templates>,
@@ -81,6 +110,10 @@ pub struct Engine {
     /// Rows of buckets that are still open, and of what came late for them.
     open: Rollup,
     late: Rollup,
+    /// Rows of calls whose buckets were closed when they came, until they are judged.
+    past: Rollup,
+    /// When such were judged last, microseconds of event time.
+    revised: Option<i64>,
     preparation: Preparation,
     /// Ids of the records of open buckets, where the source gives one.
     records: Records,
@@ -104,6 +137,8 @@ impl Engine {
             watermark: Watermark::default(),
             open: Rollup::default(),
             late: Rollup::default(),
+            past: Rollup::default(),
+            revised: None,
             preparation: Preparation::new(Arc::clone(&bundle), bundle.templates.clone(), Looked::default()),
             records: Records::default(),
             counters: Counters::default(),
@@ -130,44 +165,71 @@ impl Engine {
     fn admit(&mut self, partition: &str, mut calls: Calls) {
         let relations = calls.relations();
         let called = calls.rows().iter().map(|call| (call.time, relations[call.relation as usize].caller()));
-        let arrivals = self.watermark.observe(partition, called, self.settings.hold_back());
-        let (known, counters) = (&mut self.records, &mut self.counters);
-        let mut arrivals_of_rows = arrivals.iter();
-        let mut is_late = Vec::new();
-        let preparation = &mut self.preparation;
-        let looks = !self.settings.is_bounded;
+        let heard = self.watermark.observe(partition, called, self.settings.hold_back());
+        let open_from = self.watermark.closed_before().unwrap_or(i64::MIN);
+        let late_from = open_from.saturating_sub(self.settings.late_buckets());
+        let Self { records, counters, preparation, settings, .. } = self;
+        let mut heard = heard.into_iter();
+        let mut places = Vec::new();
         calls.retain(|call, relation| {
-            let Some(Heard { arrival, due }) = arrivals_of_rows.next().copied() else { return false };
-            if arrival == Arrival::TooLate {
-                counters.too_late += 1;
-                return false;
-            }
-            if known.is_repeated(bucket_of(call.time), call) {
+            let (bucket, Some(Heard { arrival, due })) = (bucket_of(call.time), heard.next()) else { return false };
+            let place = match arrival {
+                Arrival::OnTime => Into::Open,
+                _ if bucket >= open_from => Into::Late,
+                // Without the ids of its bucket, nobody knows whether it was counted.
+                _ if bucket >= late_from && (call.record.is_none() || records.knows(bucket)) => Into::Past,
+                _ => {
+                    counters.too_late += 1;
+                    return false;
+                }
+            };
+            if records.is_repeated(bucket, call) {
                 counters.repeated += 1;
                 return false;
             }
-            if looks {
+            match place {
+                Into::Open => {}
+                Into::Late => counters.late += 1,
+                Into::Past => counters.note_past(due - call.time),
+            }
+            if !settings.is_bounded {
                 preparation.note(call, relation, due);
             }
-            counters.late += u64::from(arrival == Arrival::Late);
-            is_late.push(arrival == Arrival::Late);
+            places.push(place);
             true
         });
         counters.calls += calls.len() as u64;
-        if !is_late.contains(&true) {
+        if places.iter().all(|place| *place == Into::Open) {
             self.open.add(&calls);
             return;
         }
-        let rows = |late: bool| (0..is_late.len()).filter(|row| is_late[*row] == late).collect::<Vec<_>>();
-        self.open.add(&calls.select(rows(false)));
-        self.late.add(&calls.select(rows(true)));
+        let of = |wanted: Into| calls.select((0..places.len()).filter(|row| places[*row] == wanted));
+        self.open.add(&of(Into::Open));
+        self.late.add(&of(Into::Late));
+        self.past.add(&of(Into::Past));
     }
 
     /// Closes what is complete, then looks at what has come since.
     fn go_on(&mut self) -> Result<Vec<Alert>, EngineError> {
         let mut alerts = self.close_what_is_complete()?;
         alerts.extend(self.look_ahead());
+        alerts.extend(self.revise()?);
         Ok(alerts)
+    }
+
+    /// Judges again what calls belong to whose buckets were closed: once a minute of event time.
+    fn revise(&mut self) -> Result<Vec<Alert>, EngineError> {
+        let Some(time) = self.watermark.time(0).filter(|_| !self.past.is_empty()) else { return Ok(Vec::new()) };
+        if self.revised.is_some_and(|revised| time < revised + MINUTE) {
+            return Ok(Vec::new());
+        }
+        self.revised = Some(time);
+        let past = std::mem::take(&mut self.past);
+        if self.settings.keeps_rows {
+            self.closed.extend(past.clone().into_rows());
+        }
+        let prepared = self.preparation.prepare_all(past, self.settings.lateness_micros())?;
+        Ok(self.evaluator.revise(&prepared, time))
     }
 
     /// What was called for the first time in open buckets: a stolen key is reported before its bucket ends. No straggler is waited for, so
@@ -186,7 +248,7 @@ impl Engine {
         }
         let mut closed = self.open.split_before(open_from);
         closed.merge(self.late.split_before(open_from));
-        self.records.forget_before(open_from);
+        self.records.close_before(open_from, open_from.saturating_sub(self.settings.late_buckets()));
         if self.settings.keeps_rows {
             self.closed.extend(closed.clone().into_rows());
         }
@@ -295,6 +357,8 @@ impl Engine {
             self.counters.trimmed += self.open.trim();
         }
         let mut alerts = self.close_what_is_complete()?;
+        self.revised = None;
+        alerts.extend(self.revise()?);
         if let Some((_, last)) = self.judged.filter(|_| self.settings.is_bounded) {
             alerts.extend(self.evaluator.finish(bucket_start(last + 1) + self.settings.lateness_micros()));
         }
@@ -343,6 +407,8 @@ impl Engine {
             watermark: Cow::Borrowed(&self.watermark),
             open: Cow::Borrowed(&self.open),
             late: Cow::Borrowed(&self.late),
+            past: Cow::Borrowed(&self.past),
+            revised: self.revised,
             looked: Cow::Borrowed(&self.preparation.looked),
             records: Cow::Borrowed(&self.records),
             templates: Cow::Borrowed(&self.preparation.templates),
@@ -408,8 +474,7 @@ impl Engine {
         let mut templates = snapshot.templates.into_owned();
         if let Some(rows) = rows {
             // Names are those that the new bundle learned, and what the last day makes of them.
-            let mut preparation =
-                Preparation::new(Arc::clone(&bundle), bundle.templates.clone(), Looked::default());
+            let mut preparation = Preparation::new(Arc::clone(&bundle), bundle.templates.clone(), Looked::default());
             let prepared = preparation.prepare_all(rows, settings.lateness_micros())?;
             memory.succeed(&prepared, &bundle);
             templates = preparation.templates;
@@ -418,6 +483,8 @@ impl Engine {
             watermark,
             open: snapshot.open.into_owned(),
             late: snapshot.late.into_owned(),
+            past: snapshot.past.into_owned(),
+            revised: snapshot.revised,
             preparation: Preparation::new(Arc::clone(&bundle), templates, snapshot.looked.into_owned()),
             records: snapshot.records.into_owned(),
             counters: snapshot.counters,

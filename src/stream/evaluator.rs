@@ -5,6 +5,8 @@
 //!
 //! Not here: what is found, and why (`detect`).
 
+mod late;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -99,6 +101,8 @@ struct By {
     settings: EngineSettings,
     budget: Budget,
     rules: Option<Arc<Rules>>,
+    /// Whether what is judged came late: then only what pages or is first seen is told, and says so.
+    is_late: bool,
 }
 
 impl By {
@@ -195,9 +199,15 @@ impl Reporter<'_> {
             (false, Some(_)) => Severity::Informational,
             (false, None) => Severity::Low,
         };
+        if self.by.is_late && !candidate.pages {
+            return;
+        }
         let subject = candidate.subject.clone();
         let takes_back = candidate.takes_back;
-        let finding = Finding::of(candidate, self.store, bundle, bucket, time);
+        let mut finding = Finding::of(candidate, self.store, bundle, bucket, time);
+        if self.by.is_late {
+            finding.message.push_str(late::CAME_LATE);
+        }
         if takes_back {
             self.incidents.take_back(&subject, &finding.message);
         } else {
@@ -221,7 +231,7 @@ impl Evaluator {
         let budget = Budget::new(settings.alerts_per_day, bundle.views.keys().copied());
         memory.incidents.keep_to(budget, settings.notices_per_day);
         let models = Models::read(&bundle.detectors)?;
-        let by = By { bundle, models, settings, budget, rules: None };
+        let by = By { bundle, models, settings, budget, rules: None, is_late: false };
         Ok(Self { by, between, memory, observer: None })
     }
 
@@ -253,23 +263,29 @@ impl Evaluator {
 
     /// Judges what was called for the first time in a bucket that may still be open: what needs no window.
     pub fn look(&mut self, look: &Look) -> Vec<Alert> {
-        let Look { row, time } = look;
+        let Look { row, due, is_late } = look;
+        let time = row.first_seen();
         let new = self.memory.novelties.look(&row.relation, row.first_seen(), &self.by.bundle);
         let broken = {
             let Memory { store, company, releases, incidents, detectors, .. } = &mut self.memory;
-            let now = (row.bucket, *time);
+            let now = (row.bucket, time);
             detect::look(&self.by.context(store, (company, releases), incidents, now), row, detectors)
         };
         if new.is_empty() && broken.is_empty() {
             return Vec::new();
         }
-        self.advance(*time);
+        self.advance(*due);
+        self.by.is_late = *is_late;
+        if *is_late {
+            self.explain_silences(std::slice::from_ref(row));
+        }
         let Memory { store, novelties, explanations, incidents, .. } = &mut self.memory;
         store.note(&row.relation);
-        let mut reporter = Reporter { by: &self.by, store, explanations, incidents, bucket: row.bucket, time: *time };
+        let mut reporter = Reporter { by: &self.by, store, explanations, incidents, bucket: row.bucket, time };
         let evaluate = |novelty| novelties.evaluate(novelty, &self.by.bundle, self.by.budget);
         new.iter().filter_map(evaluate).chain(broken).for_each(|candidate| reporter.report(candidate));
-        self.memory.incidents.report(*time)
+        self.by.is_late = false;
+        self.memory.incidents.report(*due)
     }
 
     /// Judges a bucket.
@@ -339,12 +355,7 @@ impl Evaluator {
                 touched.insert(index);
             });
         }
-        let order = |index: &usize| match store.at(*index).map(|state| state.entity.level) {
-            Some(Level::Vendor) => 0,
-            Some(Level::VendorEndpoint) => 1,
-            Some(Level::Pair) => 2,
-            Some(Level::Credential) | None => 3,
-        };
+        let order = |index: &usize| store.at(*index).map(|state| rank(state.entity.level));
         let mut touched: Vec<usize> = touched.into_iter().collect();
         touched.sort_by_key(order);
         touched
@@ -419,6 +430,16 @@ impl Evaluator {
                 detect::forget(&mut state.part.parts, time);
             }
         }
+    }
+}
+
+/// The place of a level in the order of judging: what a vendor explains is not reported of its callers.
+const fn rank(level: Level) -> u8 {
+    match level {
+        Level::Vendor => 0,
+        Level::VendorEndpoint => 1,
+        Level::Pair => 2,
+        Level::Credential => 3,
     }
 }
 

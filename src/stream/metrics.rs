@@ -17,6 +17,7 @@ use crate::models::pacing::Kept;
 const RECORDS: &str = "apiwarden_records_total";
 const CALLS: &str = "apiwarden_calls_total";
 const LATE: &str = "apiwarden_late_calls_total";
+const PAST: &str = "apiwarden_calls_judged_late_total";
 const TOO_LATE: &str = "apiwarden_too_late_calls_total";
 const REPEATED: &str = "apiwarden_repeated_calls_total";
 const REJECTED: &str = "apiwarden_rejected_records_total";
@@ -38,6 +39,7 @@ const READY: &str = "apiwarden_ready";
 const CHECKPOINT_SECONDS: &str = "apiwarden_checkpoint_duration_seconds";
 const CHECKPOINT_BYTES: &str = "apiwarden_checkpoint_bytes";
 const COMMIT_FAILURES: &str = "apiwarden_commit_failures_total";
+const LATENCY: &str = "apiwarden_latency_seconds";
 const BUNDLE: &str = "apiwarden_bundle";
 const BUNDLES_REFUSED: &str = "apiwarden_bundles_refused_total";
 
@@ -68,7 +70,12 @@ fn describe() {
     );
     describe_counter!(CALLS, Unit::Count, "Calls that the engine counted, since the state was begun.");
     describe_counter!(LATE, Unit::Count, "Calls that came out of order but in time to count.");
-    describe_counter!(TOO_LATE, Unit::Count, "Calls that came too late to count: raise allowed_lateness_seconds.");
+    describe_counter!(
+        PAST,
+        Unit::Count,
+        "Calls whose bucket had been judged and was judged again, by how late they came."
+    );
+    describe_counter!(TOO_LATE, Unit::Count, "Calls that came too late to count: see late_calls_hours.");
     describe_counter!(REPEATED, Unit::Count, "Calls skipped because the same record had been read before.");
     describe_counter!(
         REJECTED,
@@ -104,6 +111,11 @@ fn describe() {
     describe_gauge!(READY, "1 while records can be read and alerts delivered, else 0.");
     describe_histogram!(CHECKPOINT_SECONDS, Unit::Seconds, "Time that a checkpoint took.");
     describe_gauge!(CHECKPOINT_BYTES, Unit::Bytes, "Size of the last checkpoint.");
+    describe_histogram!(
+        LATENCY,
+        Unit::Seconds,
+        "Time since a call: until the newest of some records arrived in Kafka, until an alert on it was judged, until every sink had it."
+    );
     describe_gauge!(BUNDLE, "1 for the model bundle in force, by version.");
     describe_counter!(BUNDLES_REFUSED, Unit::Count, "New bundles that did not fit: the one in force went on.");
     describe_counter!(COMMIT_FAILURES, Unit::Count, "Commits that Kafka refused; the checkpoint holds all the same.");
@@ -132,6 +144,9 @@ pub(super) fn ahead(calls: u64) {
 pub(super) fn engine(counters: &super::Counters, watermark: Option<i64>) {
     counter!(CALLS).absolute(counters.calls);
     counter!(LATE).absolute(counters.late);
+    for (by, calls) in super::LATENESS.iter().zip(counters.past) {
+        counter!(PAST, "up_to" => *by).absolute(calls);
+    }
     counter!(TOO_LATE).absolute(counters.too_late);
     counter!(REPEATED).absolute(counters.repeated);
     if let Some(micros) = watermark {
@@ -192,6 +207,14 @@ pub(super) fn ready(is_ready: bool) {
 pub(super) fn checkpoint(seconds: f64, bytes: usize) {
     histogram!(CHECKPOINT_SECONDS).record(seconds);
     gauge!(CHECKPOINT_BYTES).set(bytes as f64);
+}
+
+/// So many microseconds lie between a call and a stage of its way: `arrival`, `judged`, `delivered`. What is older than a day, as in a replay, says
+/// nothing.
+pub(super) fn latency(stage: &'static str, micros: i64) {
+    if (0..86_400_000_000).contains(&micros) {
+        histogram!(LATENCY, "stage" => stage).record(micros as f64 / 1e6);
+    }
 }
 
 /// A bundle is in force, after another one.

@@ -19,12 +19,12 @@ mod reload;
 pub mod run;
 mod self_watch;
 mod settings;
-pub mod shutdown;
 mod shipping;
+pub mod shutdown;
 mod ticks;
 mod verdicts;
 mod watermark;
 mod workers;
 
-pub use engine::{Counters, Engine, EngineError};
+pub use engine::{Counters, Engine, EngineError, LATENESS};
 pub use settings::EngineSettings;

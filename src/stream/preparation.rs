@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use foldhash::{HashMap, HashSet};
+use foldhash::HashMap;
 use polars::prelude::PolarsError;
 use serde::{Deserialize, Serialize};
 
@@ -29,20 +29,43 @@ pub(super) struct Looked {
     /// By when each is due, the time of the call, and the address of its relation.
     #[serde(with = "stored_first_calls")]
     waiting: BTreeMap<(i64, i64, u64), Row>,
-    /// Addresses of the relations of each open bucket that wait or were looked at.
-    relations: BTreeMap<i64, HashSet<u64>>,
+    /// Addresses of the relations of each open bucket: of those that wait, by when they are due and the time of the call; none of those that
+    /// were looked at.
+    relations: BTreeMap<i64, HashMap<u64, Option<(i64, i64)>>>,
+    /// The first open bucket.
+    open_from: i64,
 }
 
 impl Looked {
-    /// Whether a relation is the first of its kind in a bucket: asked once.
+    /// Takes note of a call that is due at a time. Where its relation waits already, the earlier of both is kept.
+    fn note(&mut self, call: &CallRow, relation: &Arc<Relation>, due: i64) {
+        let bucket = bucket_of(call.time);
+        let of_bucket = self.relations.entry(bucket).or_default();
+        match of_bucket.get(&relation.id()) {
+            None => {}
+            Some(Some(waiting)) if (due, call.time) < *waiting => {
+                self.waiting.remove(&(waiting.0, waiting.1, relation.id()));
+            }
+            Some(_) => return,
+        }
+        of_bucket.insert(relation.id(), Some((due, call.time)));
+        let row = Row { bucket, relation: Arc::clone(relation), measures: Measures::of(call), trace_id: None };
+        self.waiting.insert((due, call.time, relation.id()), row);
+    }
+
+    /// Whether a relation of a bucket was neither looked at nor waits; it counts as looked at from now on.
     fn is_first(&mut self, bucket: i64, relation: &Relation) -> bool {
-        self.relations.entry(bucket).or_default().insert(relation.id())
+        self.relations.entry(bucket).or_default().insert(relation.id(), None).is_none()
     }
 
     /// The first calls that are due before `until`, microseconds of event time.
-    fn take_before(&mut self, until: i64) -> impl Iterator<Item = ((i64, i64, u64), Row)> + use<> {
+    fn take_before(&mut self, until: i64) -> Vec<((i64, i64, u64), Row)> {
         let later = self.waiting.split_off(&(until, i64::MIN, 0));
-        std::mem::replace(&mut self.waiting, later).into_iter()
+        let taken: Vec<_> = std::mem::replace(&mut self.waiting, later).into_iter().collect();
+        for (_, row) in &taken {
+            self.is_first(row.bucket, &row.relation);
+        }
+        taken
     }
 }
 
@@ -75,8 +98,10 @@ mod stored_first_calls {
 pub(super) struct Look {
     /// Its first call, under the name that its endpoint has by then.
     pub row: Row,
-    /// When it is looked at, microseconds of event time.
-    pub time: i64,
+    /// When it is looked at, microseconds of event time: its own, but of a straggler.
+    pub due: i64,
+    /// Whether its bucket had been judged when it came.
+    pub is_late: bool,
 }
 
 /// The rows of one closed bucket, in the order of their first calls.
@@ -125,26 +150,23 @@ impl Preparation {
 
     /// Takes note of a call that is due at a time, microseconds of event time: only the first of its relation in its bucket is kept.
     pub fn note(&mut self, call: &CallRow, relation: &Arc<Relation>, due: i64) {
-        let bucket = bucket_of(call.time);
-        if self.looked.is_first(bucket, relation) {
-            let row = Row { bucket, relation: Arc::clone(relation), measures: Measures::of(call), trace_id: None };
-            self.looked.waiting.insert((due, call.time, relation.id()), row);
-        }
+        self.looked.note(call, relation, due);
     }
 
     /// What was called for the first time in a bucket, up to where all partitions have been read, microseconds of event time.
     pub fn look_before(&mut self, until: i64) -> Vec<Look> {
-        self.looked.take_before(until).map(|((due, ..), row)| self.look(row, due)).collect()
+        self.looked.take_before(until).into_iter().map(|((due, ..), row)| self.look(row, due)).collect()
     }
 
     /// A look at a row, under the name that its endpoint has by then.
-    fn look(&mut self, row: Row, time: i64) -> Look {
+    fn look(&mut self, row: Row, due: i64) -> Look {
         self.templates.observe_new(row.relation.vendor().as_str(), row.relation.endpoint().as_str());
         let relation = match self.new_name(&row.relation) {
             Some(name) => Arc::new(row.relation.with_endpoint(name.as_str().into())),
             None => Arc::clone(&row.relation),
         };
-        Look { row: Row { relation, ..row }, time }
+        let is_late = row.bucket < self.looked.open_from;
+        Look { row: Row { relation, ..row }, due, is_late }
     }
 
     fn new_name(&self, relation: &Relation) -> Option<String> {
@@ -196,6 +218,7 @@ impl Preparation {
     /// Forgets what was looked at in buckets that are closed.
     pub fn forget_before(&mut self, bucket: i64) {
         self.looked.relations = self.looked.relations.split_off(&bucket);
+        self.looked.open_from = bucket;
     }
 }
 

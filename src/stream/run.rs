@@ -316,6 +316,9 @@ impl<'a, M: Machine> Shell<'a, M> {
     /// How long the newest of a partition's calls took: until now, where the partition had been read to its end; else until its record arrived.
     fn note_delay(&mut self, partition: &str, calls: &Calls, arrived: Option<i64>) {
         let newest = calls.rows().iter().map(|call| call.time).max();
+        if let Some((arrived, newest)) = arrived.zip(newest) {
+            metrics::latency("arrival", arrived - newest);
+        }
         let came = if self.partitions.was_at_end(partition) { Some(now_micros()) } else { arrived };
         if let Some((came, newest)) = came.zip(newest) {
             self.shipping.note(partition, came - newest);
@@ -382,9 +385,12 @@ impl<'a, M: Machine> Shell<'a, M> {
             listener.remember(&alerts);
         }
         let deliveries: Vec<Delivery> = alerts.iter().map(Delivery::of).collect();
+        let note = |stage| alerts.iter().for_each(|alert| metrics::latency(stage, now_micros() - alert.last_seen));
+        note("judged");
         for outlet in &mut self.outlets {
             outlet.deliver(&alerts, &deliveries, self.health, self.shutdown)?;
         }
+        note("delivered");
         alerts.iter().for_each(|alert| metrics::alert(alert.severity.as_str()));
         Ok(())
     }

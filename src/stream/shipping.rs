@@ -58,7 +58,10 @@ mod tests {
         assert_eq!(shipping.usual("t/0"), None);
         (0..20).for_each(|_| shipping.note("t/0", 20 * MINUTE));
         (0..20).for_each(|call| shipping.note("t/1", if call == 3 { 30 * MINUTE } else { 1 }));
-        assert_eq!(["t/0", "t/1", "t/2"].map(|name| shipping.usual(name)), [Some(20 * MINUTE), Some(1), Some(20 * MINUTE)]);
+        assert_eq!(
+            ["t/0", "t/1", "t/2"].map(|name| shipping.usual(name)),
+            [Some(20 * MINUTE), Some(1), Some(20 * MINUTE)]
+        );
     }
 
     #[test]

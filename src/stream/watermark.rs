@@ -38,7 +38,7 @@ pub(super) enum Arrival {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Watermark {
     partitions: BTreeMap<String, Progress>,
-    /// First bucket that is not closed by idleness.
+    /// First bucket that is not closed.
     open_from: Option<i64>,
     /// Callers whose clocks are ahead of all others' of their partition, until somebody takes them.
     #[serde(skip)]
@@ -62,13 +62,14 @@ impl Watermark {
                 let own = progress.read_to().map(|newest| newest.saturating_sub(lateness));
                 ahead.extend(progress.advance(time, caller));
                 let end = bucket_start(bucket_of(time) + 1);
-                let arrival = if open_from.is_some_and(|open| bucket_of(time) < open) || own.is_some_and(|own| end <= own) {
-                    Arrival::TooLate
-                } else if own.is_some_and(|own| time < own) {
-                    Arrival::Late
-                } else {
-                    Arrival::OnTime
-                };
+                let arrival =
+                    if open_from.is_some_and(|open| bucket_of(time) < open) || own.is_some_and(|own| end <= own) {
+                        Arrival::TooLate
+                    } else if own.is_some_and(|own| time < own) {
+                        Arrival::Late
+                    } else {
+                        Arrival::OnTime
+                    };
                 Heard { arrival, due: progress.read_to().map_or(time, |read_to| read_to.max(time)) }
             })
             .collect()
@@ -109,7 +110,8 @@ impl Watermark {
         let mut waited_for = read().filter(|progress| !progress.is_idle).peekable();
         if waited_for.peek().is_none() {
             let newest = read().filter_map(Progress::last).max()?;
-            let bound = read().filter_map(Progress::read_to).max().map_or(i64::MIN, |bound| bound.saturating_sub(lateness));
+            let bound =
+                read().filter_map(Progress::read_to).max().map_or(i64::MIN, |bound| bound.saturating_sub(lateness));
             return Some(bucket_start(bucket_of(newest) + 1).max(bound));
         }
         // A partition of which nothing was read yet holds all back.
@@ -125,6 +127,11 @@ impl Watermark {
     /// The callers that were found to be ahead since the last time this was asked.
     pub fn take_ahead(&mut self) -> Vec<Ahead> {
         std::mem::take(&mut self.ahead)
+    }
+
+    /// Buckets before this one were closed, as of the last time that this was settled.
+    pub fn closed_before(&self) -> Option<i64> {
+        self.open_from
     }
 
     /// Buckets before this one are closed.
