@@ -69,11 +69,9 @@ fn calls_that_come_hours_late_are_judged_and_what_pages_says_so() {
     let calls = calls();
     let mut in_time = engine();
     let expected = pages(&push(&mut in_time, &calls));
-    for caller in ["billing-worker", "ml-gateway"] {
-        let of_caller = |pages: &BTreeSet<(String, String)>| {
-            pages.iter().filter(|(who, _)| who == caller).cloned().collect::<BTreeSet<_>>()
-        };
-        assert!(!of_caller(&expected).is_empty(), "{caller}: {expected:?}");
+    for (caller, vendor) in [("billing-worker", "stripe"), ("ml-gateway", "openai")] {
+        let attack = (caller.to_owned(), vendor.to_owned());
+        assert!(expected.contains(&attack), "{expected:?}");
         for hours in [1, 5, 20] {
             let mut engine = engine();
             let mut alerts = push(&mut engine, &held_up(&calls, hours, |who, _| who == caller));
@@ -82,8 +80,8 @@ fn calls_that_come_hours_late_are_judged_and_what_pages_says_so() {
             assert!(!late.is_empty(), "{caller} {hours} h: {:?}", pages(&alerts));
             let counters = engine.counters();
             assert_eq!((counters.calls, counters.too_late), (calls.len() as u64, 0), "{caller} {hours} h");
-            let found = of_caller(&pages(&alerts));
-            assert!(found.is_superset(&of_caller(&expected)), "{caller} {hours} h: {found:?}, not {expected:?}");
+            let told = pages(&alerts);
+            assert!(told.contains(&attack), "{caller} {hours} h: {told:?}");
         }
     }
 }

@@ -263,21 +263,21 @@ impl<P: Part> EntityStore<P> {
         }
     }
 
-    /// Adds a row of a bucket before the newest one, which came late; the rest as by [`Self::add`].
+    /// Adds a row of a bucket before the newest one, which came late; as by [`Self::add`], but `touch` is shown who it is.
     pub fn add_late(
         &mut self,
         row: &Row,
         values: &FeatureVector,
         keeps: impl Fn(EntityId) -> bool,
-        mut touch: impl FnMut(usize),
+        mut touch: impl FnMut(EntityId),
     ) {
         let newest = self.now;
         for (index, _) in self.entities_of(row, keeps).into_iter().flatten() {
             if let Some(state) = self.at_mut(index) {
                 state.add_late(row, values, newest);
                 state.trail.add(&row.relation, row.trace_id);
+                touch(state.entity.id());
             }
-            touch(index);
         }
     }
 

@@ -183,7 +183,9 @@ impl Rules {
         }
         let mut found = Found::default();
         self.judge_relation(row, &known, &mut found);
-        let pages = found.0.into_values().filter(|violation| violation.level.pages());
+        // Whatever else of its bucket is known by now: the call that shows it.
+        let one = found.0.into_values().map(|violation| Violation { calls: 1, ..violation });
+        let pages = one.filter(|violation| violation.level.pages());
         self.tell(pages, row.first_seen(), memory)
     }
 

@@ -271,11 +271,22 @@ impl Engine {
                 counters.buckets += 1;
             }
         };
-        let mut prepared = preparation.prepare(closed.take_oldest(ROWS_PER_CHUNK), lateness)?;
-        while !closed.is_empty() {
-            let mut prepare_next = || preparation.prepare(closed.take_oldest(ROWS_PER_CHUNK), lateness);
+        let is_bounded = settings.is_bounded;
+        let mut prepare_next = || {
+            let rows = closed.take_oldest(ROWS_PER_CHUNK);
+            if is_bounded {
+                // As in a stream, in which the first calls of the next buckets have come when one is closed.
+                let until = rows.last().map_or(i64::MIN, |row| bucket_start(row.bucket + 1) + lateness);
+                preparation.note_rows(&rows);
+                let next = closed.buckets().take_while(|bucket| bucket_start(*bucket) < until);
+                next.for_each(|bucket| preparation.note_rows(closed.bucket(bucket)));
+            }
+            preparation.prepare(rows, lateness).map(|prepared| (prepared, closed.is_empty()))
+        };
+        let (mut prepared, mut is_last) = prepare_next()?;
+        while !is_last {
             let ((), next) = rayon::join(|| judge(&prepared), &mut prepare_next);
-            prepared = next?;
+            (prepared, is_last) = next?;
         }
         judge(&prepared);
         Ok(alerts)

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use self::late::Late;
 use super::preparation::{ClosedBucket, Look, Prepared};
 use super::settings::EngineSettings;
 use crate::alerts::{Alert, IncidentStore, Severity, severity};
@@ -50,6 +51,8 @@ pub(super) struct Memory {
     incidents: IncidentStore,
     /// What single detectors remember.
     detectors: Memories,
+    /// What came late within the last hour of each entity.
+    late: Late,
 }
 
 impl Memory {
@@ -62,6 +65,7 @@ impl Memory {
     /// the last day, where there are any, since what was expected of each call has changed; and each entity is followed from now on.
     pub fn succeed(&mut self, prepared: &[Prepared], bundle: &Bundle) {
         let mut old = std::mem::take(&mut self.store);
+        self.late = Late::default();
         if prepared.is_empty() {
             old.states_mut().for_each(|state| state.part.tracking = None);
             self.store = old;

@@ -37,20 +37,20 @@ pub(super) struct Looked {
 }
 
 impl Looked {
-    /// Takes note of a call that is due at a time. Where its relation waits already, the earlier of both is kept.
-    fn note(&mut self, call: &CallRow, relation: &Arc<Relation>, due: i64) {
-        let bucket = bucket_of(call.time);
+    /// Takes note of a call at `time`, due at another. Where its relation waits already, the earlier of both is kept.
+    fn note(&mut self, (due, time): (i64, i64), relation: &Arc<Relation>, measures: impl FnOnce() -> Measures) {
+        let (bucket, id) = (bucket_of(time), relation.id());
         let of_bucket = self.relations.entry(bucket).or_default();
-        match of_bucket.get(&relation.id()) {
+        match of_bucket.get(&id) {
             None => {}
-            Some(Some(waiting)) if (due, call.time) < *waiting => {
-                self.waiting.remove(&(waiting.0, waiting.1, relation.id()));
+            Some(Some(waiting)) if (due, time) < *waiting => {
+                self.waiting.remove(&(waiting.0, waiting.1, id));
             }
             Some(_) => return,
         }
-        of_bucket.insert(relation.id(), Some((due, call.time)));
-        let row = Row { bucket, relation: Arc::clone(relation), measures: Measures::of(call), trace_id: None };
-        self.waiting.insert((due, call.time, relation.id()), row);
+        of_bucket.insert(id, Some((due, time)));
+        let row = Row { bucket, relation: Arc::clone(relation), measures: measures(), trace_id: None };
+        self.waiting.insert((due, time, id), row);
     }
 
     /// Whether a relation of a bucket was neither looked at nor waits; it counts as looked at from now on.
@@ -150,7 +150,14 @@ impl Preparation {
 
     /// Takes note of a call that is due at a time, microseconds of event time: only the first of its relation in its bucket is kept.
     pub fn note(&mut self, call: &CallRow, relation: &Arc<Relation>, due: i64) {
-        self.looked.note(call, relation, due);
+        self.looked.note((due, call.time), relation, || Measures::of(call));
+    }
+
+    /// Takes note of the first calls of rows that were read as a whole, each due at its time.
+    pub fn note_rows(&mut self, rows: &[Row]) {
+        for row in rows {
+            self.looked.note((row.first_seen(), row.first_seen()), &row.relation, || row.measures);
+        }
     }
 
     /// What was called for the first time in a bucket, up to where all partitions have been read, microseconds of event time.

@@ -6,21 +6,38 @@
 //!
 //! Not here: which calls are late, and up to when (`engine`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use foldhash::HashMap;
+use serde::{Deserialize, Serialize};
 
 use super::{Evaluator, Memory, Reporter};
 use crate::alerts::Alert;
 use crate::calls::View;
 use crate::detect::{Store, Subject};
-use crate::features::{Entity, EntityId, FeatureVector};
+use crate::features::{Entity, EntityId, FeatureVector, Level, WIDTH, merge};
 use crate::models::audit;
-use crate::rollup::{Row, bucket_start};
+use crate::rollup::{BUCKETS_PER_DAY, BUCKETS_PER_HOUR, Row, bucket_start};
 use crate::stream::preparation::Prepared;
 
-/// Features that came late, by entity and bucket.
-type Late = HashMap<usize, BTreeMap<i64, FeatureVector>>;
+/// Features that came late, by entity and bucket: of each entity those of the last hour with such calls, since windows do not keep them.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Late(BTreeMap<EntityId, BTreeMap<i64, FeatureVector>>);
+
+impl Late {
+    fn add(&mut self, entity: EntityId, bucket: i64, values: &FeatureVector) {
+        merge(self.0.entry(entity).or_default().entry(bucket).or_insert([0; WIDTH]), values);
+    }
+
+    /// Forgets what no window of a later call reaches, and who had no late call for a day before `newest`.
+    fn forget(&mut self, newest: i64) {
+        self.0.retain(|_, buckets| {
+            let Some((last, _)) = buckets.last_key_value() else { return false };
+            let since = *last - BUCKETS_PER_HOUR;
+            *buckets = buckets.split_off(&(since + 1));
+            since > newest - 2 * BUCKETS_PER_DAY
+        });
+    }
+}
 
 /// What is said of what came late.
 pub(super) const CAME_LATE: &str = "; its calls came late";
@@ -28,15 +45,15 @@ pub(super) const CAME_LATE: &str = "; its calls came late";
 impl Evaluator {
     /// Judges again what late rows belong to. `time` is up to when all has been read, microseconds of event time.
     pub fn revise(&mut self, prepared: &[Prepared], time: i64) -> Vec<Alert> {
-        let mut late = Late::default();
         let closed: Vec<_> = prepared.iter().flat_map(Prepared::buckets).collect();
         for bucket in &closed {
-            self.add_late(bucket.rows, bucket.vectors, &mut late);
+            self.add_late(bucket.rows, bucket.vectors);
         }
         self.by.is_late = true;
         for bucket in &closed {
-            self.judge_past(bucket.bucket, &late);
+            self.judge_past(bucket.bucket, bucket.rows);
         }
+        self.memory.late.forget(self.memory.store.now());
         let rows: Vec<Row> = closed.iter().flat_map(|bucket| bucket.rows.iter().cloned()).collect();
         self.judge_late_audit(&rows, time);
         self.by.is_late = false;
@@ -44,25 +61,25 @@ impl Evaluator {
         self.memory.incidents.report(time)
     }
 
-    fn add_late(&mut self, rows: &[Row], vectors: &[FeatureVector], late: &mut Late) {
-        let bundle = &self.by.bundle;
+    fn add_late(&mut self, rows: &[Row], vectors: &[FeatureVector]) {
+        let Memory { store, late, .. } = &mut self.memory;
+        let keeps = |id: EntityId| self.by.bundle.baselines.contains(id);
         for (row, values) in rows.iter().zip(vectors) {
-            let keeps = |id: EntityId| bundle.baselines.contains(id);
-            self.memory.store.add_late(row, values, keeps, |index| {
-                let of_bucket = late.entry(index).or_default().entry(row.bucket).or_insert([0; _]);
-                crate::features::merge(of_bucket, values);
-            });
+            store.add_late(row, values, keeps, |id| late.add(id, row.bucket, values));
         }
     }
 
-    /// Judges the entities with late calls in a bucket, as they were then. What is worked out on the way is not kept.
-    fn judge_past(&mut self, bucket: i64, late: &Late) {
-        let newest = self.memory.store.now();
-        let touched = late.iter().filter(|(_, buckets)| buckets.contains_key(&bucket));
-        let as_of = |(index, buckets): (&usize, &BTreeMap<i64, FeatureVector>)| {
-            Some(self.memory.store.at(*index)?.as_of(bucket, buckets, newest))
+    /// Judges the entities that rows of a bucket belong to, as they were then. What is worked out on the way is not kept.
+    fn judge_past(&mut self, bucket: i64, rows: &[Row]) {
+        let Memory { store, late, .. } = &self.memory;
+        let of_row = |row: &Row| {
+            let groups = [Level::VendorEndpoint, Level::Credential, Level::Vendor];
+            let groups = groups.map(|level| EntityId::group(level, &row.relation));
+            std::iter::once(EntityId::pair(&row.relation)).chain(groups.into_iter().flatten())
         };
-        let past: Store = touched.filter_map(as_of).collect();
+        let touched: BTreeSet<EntityId> = rows.iter().flat_map(of_row).collect();
+        let as_of = |id: EntityId| Some(store.get(id)?.as_of(bucket, late.0.get(&id)?, store.now()));
+        let past: Store = touched.into_iter().filter_map(as_of).collect();
         let mut entities: Vec<(usize, EntityId)> = past
             .states()
             .filter(|state| state.entity.view == View::Egress)
