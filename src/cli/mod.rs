@@ -8,6 +8,7 @@
 mod alerts;
 mod audit;
 mod catalog;
+mod check;
 mod completions;
 mod decode;
 mod demo;
@@ -58,6 +59,7 @@ enum Command {
     Train(train::Train),
     Scan(scan::Scan),
     Run(run::Run),
+    Check(check::Check),
     Evaluate(evaluate::Evaluate),
     Alerts(alerts::Alerts),
     Audit(Box<audit::Audit>),
@@ -91,6 +93,7 @@ impl Arguments {
             Command::Train(command) => command.run(),
             Command::Scan(command) => command.run(),
             Command::Run(command) => command.run(),
+            Command::Check(command) => command.run(),
             Command::Evaluate(command) => command.run(),
             Command::Alerts(command) => command.run(),
             Command::Audit(command) => command.run(),

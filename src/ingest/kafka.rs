@@ -11,6 +11,7 @@
 //! Not here: decoding (`decoder`), when to commit (`stream`).
 
 mod ends;
+mod group;
 mod membership;
 #[cfg(test)]
 pub(crate) mod mock;
@@ -35,6 +36,7 @@ use self::membership::{Change, Membership};
 use super::connection::{Connection, ConnectionError, Properties};
 
 pub use self::ends::Ends;
+pub use self::group::{Sources, other_members, sources};
 
 /// Most records in one [`Event::Records`].
 pub const MAX_BATCH_RECORDS: usize = 10_000;
@@ -51,8 +53,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 const DEFAULTS: &[(&str, &str)] = &[
     ("partition.assignment.strategy", "cooperative-sticky"),
-    ("queued.max.messages.kbytes", "65536"),
-    ("fetch.message.max.bytes", "4194304"),
+    ("queued.max.messages.kbytes", "16384"),
+    ("fetch.message.max.bytes", "1048576"),
     ("fetch.wait.max.ms", "100"),
     ("session.timeout.ms", "45000"),
     // Source of readiness and of the lag metric.
@@ -73,6 +75,9 @@ pub struct Spec {
     /// Where to start when neither a checkpoint nor the group knows.
     #[serde(default)]
     pub start: Start,
+    /// Whether all records of a caller are in one partition, so that several processes of the group may share the partitions.
+    #[serde(default)]
+    pub keyed_by_caller: bool,
     /// librdkafka properties (`security.protocol` …).
     #[serde(default)]
     pub properties: Properties,
@@ -100,7 +105,8 @@ impl Spec {
     /// [`ConnectionError`].
     pub fn check(self, directory: &Path) -> Result<Source, ConnectionError> {
         let connection = Connection::new(&self.brokers, &self.properties, directory)?;
-        Ok(Source { connection, topics: self.topics, group: self.group, start: self.start })
+        let Self { topics, group, start, keyed_by_caller, .. } = self;
+        Ok(Source { connection, topics, group, start, keyed_by_caller })
     }
 }
 
@@ -115,6 +121,8 @@ pub struct Source {
     pub group: String,
     /// Where to start when nobody knows.
     pub start: Start,
+    /// Whether several processes of the group may share the partitions.
+    pub keyed_by_caller: bool,
 }
 
 /// A partition. Written `topic/3`, as in checkpoints and for the engine.
@@ -146,6 +154,15 @@ pub struct Batch<'a> {
     pub partition: Partition,
     /// Never empty. The bytes live in librdkafka's memory.
     pub records: Vec<BorrowedMessage<'a>>,
+}
+
+/// Where [`Consumer::take`] goes on.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// Next offset, by partition.
+    pub offsets: BTreeMap<String, i64>,
+    /// Records that Kafka had deleted before they were read.
+    pub lost: u64,
 }
 
 /// What [`Consumer::poll`] found.
@@ -185,15 +202,17 @@ pub struct Consumer {
     /// Shared with a commit that waits, which may outlive us.
     inner: Arc<BaseConsumer<Membership>>,
     start: Start,
+    /// Whether no other process reads in the group.
+    is_alone: bool,
     ends: EndQuery,
 }
 
 impl Consumer {
-    /// Joins the group. Brokers need not be there yet.
+    /// Joins the group, under a name of its own if `instance` is one and the properties give no other. Brokers need not be there yet.
     ///
     /// # Errors
     /// [`ConsumerError::Start`].
-    pub fn open(source: &Source) -> Result<Self, ConsumerError> {
+    pub fn open(source: &Source, instance: Option<&str>) -> Result<Self, ConsumerError> {
         let reset = match source.start {
             Start::Earliest => "earliest",
             Start::Latest => "latest",
@@ -204,12 +223,16 @@ impl Consumer {
             ("enable.auto.commit", "false"),
             ("enable.auto.offset.store", "false"),
         ];
-        let config = source.connection.client(DEFAULTS, &fixed);
+        // A member by name is known again after a crash: nobody waits for the dead one to be missed.
+        let by_name = instance.map(|instance| ("group.instance.id", instance));
+        let defaults: Vec<_> = DEFAULTS.iter().copied().chain(by_name).collect();
+        let config = source.connection.client(&defaults, &fixed);
         let inner: BaseConsumer<Membership> =
             config.create_with_context(Membership::default()).map_err(ConsumerError::Start)?;
         let topics: Vec<&str> = source.topics.iter().map(String::as_str).collect();
         inner.subscribe(&topics).map_err(ConsumerError::Start)?;
-        Ok(Self { inner: Arc::new(inner), start: source.start, ends: EndQuery::default() })
+        let is_alone = !source.keyed_by_caller;
+        Ok(Self { inner: Arc::new(inner), start: source.start, is_alone, ends: EndQuery::default() })
     }
 
     /// The next event; waits at most [`MAX_BATCH_WAIT`].
@@ -249,40 +272,58 @@ impl Consumer {
         Ok(if batches.is_empty() { Event::Quiet } else { Event::Records(batches) })
     }
 
-    /// Takes assigned partitions, each from the furthest of `checkpoint` and the group's committed offset, else from the
-    /// configured start. (The committed offset is ahead only where another member read on since the checkpoint.)
+    /// Takes assigned partitions, each from where `checkpoint` knows to go on, else from the group's committed offset, else from the configured
+    /// start. Of processes that share the partitions one may have read on since the other's checkpoint: then the furthest counts.
+    /// Records that Kafka has deleted meanwhile are named and counted.
     /// Returns the offsets that were settled on: those belong into the next checkpoint.
     ///
     /// # Errors
     /// [`ConsumerError::Assignment`].
-    pub fn take(
-        &self,
-        partitions: &[Partition],
-        checkpoint: &BTreeMap<String, i64>,
-    ) -> Result<BTreeMap<String, i64>, ConsumerError> {
+    pub fn take(&self, partitions: &[Partition], checkpoint: &BTreeMap<String, i64>) -> Result<Taken, ConsumerError> {
         let committed = self.committed(partitions);
         let mut list = TopicPartitionList::with_capacity(partitions.len());
-        let mut settled = BTreeMap::new();
+        let mut taken = Taken::default();
         for partition in partitions {
             let key = partition.to_string();
-            let known = match &committed {
-                Some(committed) => checkpoint.get(&key).max(committed.get(&key)).copied(),
-                None => checkpoint.get(&key).copied(),
-            };
+            let (own, of_group) = (checkpoint.get(&key), committed.as_ref().and_then(|committed| committed.get(&key)));
+            let known = if self.is_alone { own.or(of_group) } else { own.max(of_group) };
+            if let (Some(own), Some(of_group), true) = (own, of_group, self.is_alone)
+                && own < of_group
+            {
+                tracing::warn!(
+                    partition = key,
+                    own,
+                    committed = of_group,
+                    "the state is older than what the group committed: reading on from the state"
+                );
+            }
             let offset = match known {
-                Some(next) => Offset::Offset(next),
+                Some(next) => Offset::Offset(self.kept_from(partition, *next, &mut taken)),
                 // The broker did not answer: librdkafka asks again, and falls back to the start by itself.
                 None if committed.is_none() => Offset::Stored,
                 None => self.first_offset(partition),
             };
             if let Offset::Offset(next) = offset {
-                settled.insert(key, next);
+                taken.offsets.insert(key, next);
             }
             list.add_partition_offset(&partition.topic, partition.number, offset).map_err(ConsumerError::Assignment)?;
         }
         self.inner.context().reassigned();
         attach(&self.inner, &list).map_err(ConsumerError::Assignment)?;
-        Ok(settled)
+        Ok(taken)
+    }
+
+    /// `next`, or the first offset that Kafka still has behind it.
+    fn kept_from(&self, partition: &Partition, next: i64, taken: &mut Taken) -> i64 {
+        match self.inner.fetch_watermarks(&partition.topic, partition.number, OFFSETS_TIMEOUT) {
+            Ok((low, _)) if low > next => {
+                let lost = low - next;
+                tracing::error!(%partition, lost, next, first = low, "Kafka has deleted records that were not read yet");
+                taken.lost += lost.unsigned_abs();
+                low
+            }
+            _ => next,
+        }
     }
 
     /// Gives revoked partitions back to the group.

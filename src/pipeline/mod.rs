@@ -25,7 +25,7 @@ use crate::ingest::{DecodeSpec, kafka, registry};
 pub use audit::AuditPlan;
 pub use campaign::Campaign;
 pub use diagnostic::PipelineError;
-pub use plan::{DeadLetterPlan, Plan, ReadingPlan, TriagePlan, default_key_file, load, load_reading};
+pub use plan::{DeadLetterPlan, KEY_VARIABLE, Plan, ReadingPlan, TriagePlan, default_key_file, load, load_reading};
 
 /// The file. The registry in `alerts::sinks` reads `[[sinks]]`, which is named here for the diagnostic that lists all sections.
 #[derive(Clone, Debug, Deserialize)]

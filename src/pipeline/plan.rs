@@ -20,7 +20,7 @@ use crate::ingest::{DecodeSpec, Decoder, Registry, SpecError, kafka, registry};
 use crate::rules::{Rules, Sources};
 
 /// Environment variable that holds the fingerprint key and overrides the key file.
-const KEY_VARIABLE: &str = "APIWARDEN_FINGERPRINT_KEY";
+pub const KEY_VARIABLE: &str = "APIWARDEN_FINGERPRINT_KEY";
 
 /// What files of dead letters may take together, unless the pipeline file says otherwise: eleven of 100 MiB.
 const DEAD_LETTER_FILES: Rotation = Rotation { max_bytes: 100 << 20, keep: 10 };

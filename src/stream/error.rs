@@ -44,6 +44,17 @@ pub enum RunError {
     /// The catalogue cannot be opened.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// Another process reads in the consumer group.
+    #[error(
+        "group {group}: another process reads in it ({members}), and each would judge callers by halves; stop it, give this one another \
+         [source.kafka] group, or, where all records of a caller are in one partition, write keyed_by_caller = true"
+    )]
+    Shared {
+        /// The group.
+        group: String,
+        /// Its members.
+        members: String,
+    },
     /// The engine gave up.
     #[error(transparent)]
     Engine(#[from] EngineError),

@@ -40,6 +40,7 @@ const CHECKPOINT_SECONDS: &str = "apiwarden_checkpoint_duration_seconds";
 const CHECKPOINT_BYTES: &str = "apiwarden_checkpoint_bytes";
 const COMMIT_FAILURES: &str = "apiwarden_commit_failures_total";
 const LATENCY: &str = "apiwarden_latency_seconds";
+const LOST_RECORDS: &str = "apiwarden_lost_records_total";
 const BUNDLE: &str = "apiwarden_bundle";
 const BUNDLES_REFUSED: &str = "apiwarden_bundles_refused_total";
 
@@ -116,6 +117,7 @@ fn describe() {
         Unit::Seconds,
         "Time since a call: until the newest of some records arrived in Kafka, until an alert on it was judged, until every sink had it."
     );
+    describe_counter!(LOST_RECORDS, Unit::Count, "Records that Kafka had deleted before they were read.");
     describe_gauge!(BUNDLE, "1 for the model bundle in force, by version.");
     describe_counter!(BUNDLES_REFUSED, Unit::Count, "New bundles that did not fit: the one in force went on.");
     describe_counter!(COMMIT_FAILURES, Unit::Count, "Commits that Kafka refused; the checkpoint holds all the same.");
@@ -215,6 +217,11 @@ pub(super) fn latency(stage: &'static str, micros: i64) {
     if (0..86_400_000_000).contains(&micros) {
         histogram!(LATENCY, "stage" => stage).record(micros as f64 / 1e6);
     }
+}
+
+/// Records were deleted before they were read.
+pub(super) fn lost_records(count: u64) {
+    counter!(LOST_RECORDS).increment(count);
 }
 
 /// A bundle is in force, after another one.

@@ -36,12 +36,12 @@ use crate::alerts::triage::Triage;
 use crate::calls::{Calls, FingerprintKey, Owners};
 use crate::detect::Share;
 use crate::ingest::Tally;
-use crate::ingest::kafka::{Batch, Consumer, Ends, Event, MAX_BATCH_WAIT, Partition};
+use crate::ingest::kafka::{Batch, Consumer, Ends, Event, MAX_BATCH_WAIT, Partition, Source, Taken, other_members};
 use crate::models::bundle::Bundle;
 use crate::models::pacing::Kept;
 use crate::pipeline::{DeadLetterPlan, Plan};
 use crate::rollup::{Rollup, Row, bucket_of, bucket_start, day_of};
-use crate::state::{Checkpoint, KeptRollups, Store};
+use crate::state::{Checkpoint, KeptRollups, Store, identity};
 
 /// Records after which a checkpoint is due before its time: bounds what a crash repeats.
 const MAX_RECORDS_SINCE_CHECKPOINT: usize = 500_000;
@@ -152,7 +152,9 @@ pub(super) fn run_machine<M: Machine>(
         .map_err(|problem| RunError::Admin { address: plan.admin.listen, problem })?;
 
     let mut shell = Shell::open(plan, machine, bundle, key, store, saved, &health, shutdown)?;
-    let consumer = Consumer::open(&plan.source)?;
+    let instance = identity(&plan.state.directory)?;
+    refuse_others(&plan.source, &instance)?;
+    let consumer = Consumer::open(&plan.source, Some(&instance))?;
     while !shutdown.is_requested() {
         let event = consumer.poll()?;
         // Before anything new is taken in: what the leaders answered is about what was read until now.
@@ -173,6 +175,21 @@ pub(super) fn run_machine<M: Machine>(
     }
     shell.log_account();
     shell.checkpoint(&consumer, true)
+}
+
+/// Processes of a group that share its partitions judge callers by halves, unless each caller's records are in one partition.
+fn refuse_others(source: &Source, instance: &str) -> Result<(), RunError> {
+    if source.keyed_by_caller {
+        return Ok(());
+    }
+    match other_members(source, instance) {
+        Ok(members) if members.is_empty() => Ok(()),
+        Ok(members) => Err(RunError::Shared { group: source.group.clone(), members: members.join(", ") }),
+        Err(error) => {
+            tracing::warn!(%error, "whether another process reads in the group is not known");
+            Ok(())
+        }
+    }
 }
 
 /// All that the loop holds, the consumer apart: its records borrow from it.
@@ -396,8 +413,9 @@ impl<'a, M: Machine> Shell<'a, M> {
     }
 
     fn take(&mut self, consumer: &Consumer, partitions: &[Partition]) -> Result<(), RunError> {
-        let begin = consumer.take(partitions, self.partitions.next())?;
-        self.partitions.add(partitions.iter().map(Partition::to_string), begin, Instant::now());
+        let Taken { offsets, lost } = consumer.take(partitions, self.partitions.next())?;
+        metrics::lost_records(lost);
+        self.partitions.add(partitions.iter().map(Partition::to_string), offsets, Instant::now());
         self.machine.assign(&self.partitions.expect_all());
         self.save()?;
         tracing::info!(count = partitions.len(), "partitions taken");

@@ -52,6 +52,14 @@ pub enum SinkError {
         /// The error of librdkafka.
         problem: KafkaError,
     },
+    /// The topic does not exist, and cannot be created.
+    #[error("topic {topic} does not exist ({problem}): create it, or give us the right to")]
+    Missing {
+        /// The topic.
+        topic: String,
+        /// Why not.
+        problem: Code,
+    },
     /// The brokers did not acknowledge.
     #[error("topic {topic}: {count} deliveries were not acknowledged: {problem}")]
     Unacknowledged {
@@ -97,7 +105,7 @@ impl SinkError {
     /// For how long to try again.
     pub fn patience(&self) -> Patience {
         match self {
-            Self::Spec(_) | Self::Connection(_) | Self::Refused { .. } => Patience::None,
+            Self::Spec(_) | Self::Connection(_) | Self::Refused { .. } | Self::Missing { .. } => Patience::None,
             Self::File { problem, .. } | Self::Stdout(problem) => of_system(problem.kind()),
             Self::Topic { problem: KafkaError::ClientConfig(..), .. } => Patience::None,
             Self::Topic { problem: KafkaError::ClientCreation(_), .. } => Patience::Grace,

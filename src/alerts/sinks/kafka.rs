@@ -8,6 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
@@ -114,6 +116,35 @@ impl Topic {
             .collect()
     }
 
+    fn is_missing(&self, reader: &Reader) -> Result<bool, SinkError> {
+        let metadata =
+            reader.fetch_metadata(Some(&self.name), ANSWER_TIMEOUT).map_err(|problem| self.problem(problem))?;
+        Ok(metadata.topics().iter().all(|topic| topic.partitions().is_empty()))
+    }
+
+    /// Creates the topic with the brokers' own numbers of partitions and replicas, where we may.
+    fn create(&self, reader: &Reader) -> Result<(), SinkError> {
+        let admin: AdminClient<DefaultClientContext> =
+            self.connection.client(&[], &[]).create().map_err(|problem| self.problem(problem))?;
+        let topic = NewTopic::new(&self.name, -1, TopicReplication::Fixed(-1));
+        let options = AdminOptions::new().operation_timeout(Some(ANSWER_TIMEOUT));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|problem| SinkError::File { path: (&self.name).into(), problem })?;
+        let created =
+            runtime.block_on(admin.create_topics([&topic], &options)).map_err(|problem| self.problem(problem))?;
+        match created.into_iter().next() {
+            Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists)) | Ok(_)) | None => {}
+            Some(Err((_, problem))) => return Err(SinkError::Missing { topic: self.name.clone(), problem }),
+        }
+        tracing::info!(topic = self.name, "the topic was missing and is created");
+        // Other brokers learn of it after a moment.
+        let asked = Instant::now();
+        while self.is_missing(reader)? && asked.elapsed() < ANSWER_TIMEOUT {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    }
+
     /// The uids that stand between `since` and the topic's end, and where that end is.
     fn read_back(&self, since: &BTreeMap<i32, i64>) -> Result<(BTreeSet<String>, BTreeMap<i32, i64>), SinkError> {
         let reader = self.reader()?;
@@ -185,8 +216,21 @@ impl SinkPlan for Topic {
         Some(&self.name)
     }
 
+    fn check(&self) -> Result<(), SinkError> {
+        match self.is_missing(&self.reader()?)? {
+            true => {
+                Err(SinkError::Missing { topic: self.name.clone(), problem: RDKafkaErrorCode::UnknownTopicOrPartition })
+            }
+            false => Ok(()),
+        }
+    }
+
     fn open(&self) -> Result<Box<dyn Sink>, SinkError> {
-        let ends = self.bounds(&self.reader()?)?;
+        let reader = self.reader()?;
+        if self.is_missing(&reader)? {
+            self.create(&reader)?;
+        }
+        let ends = self.bounds(&reader)?;
         Ok(Box::new(Open {
             topic: self.clone(),
             producer: self.producer()?,

@@ -124,6 +124,14 @@ pub trait SinkPlan: Debug + Send + Sync {
         None
     }
 
+    /// Whether the target is there, as far as that can be told without writing to it. Creates nothing.
+    ///
+    /// # Errors
+    /// [`SinkError`], naming the file, topic or stream that would fail.
+    fn check(&self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
     /// Opens the sink.
     ///
     /// # Errors
