@@ -16,16 +16,17 @@ use super::progress::Ahead;
 use super::settings::EngineSettings;
 use super::watermark::{Arrival, Watermark};
 use crate::alerts::Alert;
-use crate::calls::{Calls, Templates, View};
+use crate::calls::{Calls, View};
 use crate::detect::Share;
 use crate::features::Entity;
 use crate::models::bundle::Bundle;
 use crate::models::pacing::Kept;
 use crate::rollup::{Records, Rollup, Row, bucket_of, bucket_start};
 use crate::rules::Rules;
+use crate::state::EngineState;
 
-/// Version of the snapshot's layout.
-const SNAPSHOT_VERSION: u32 = 11;
+/// Version of the state's layout.
+const STATE_VERSION: u32 = 12;
 /// Why the engine cannot go on.
 #[derive(Debug, Error)]
 pub enum EngineError {
@@ -57,20 +58,13 @@ pub struct Counters {
     pub buckets: u64,
 }
 
-/// All that must survive a stop.
+/// What says whether the rest of a saved state can be read, with what is small.
 #[derive(Serialize, Deserialize)]
-struct Snapshot<'a> {
+struct Head {
     version: u32,
-    bundle: std::borrow::Cow<'a, str>,
-    watermark: std::borrow::Cow<'a, Watermark>,
-    open: std::borrow::Cow<'a, Rollup>,
-    late: std::borrow::Cow<'a, Rollup>,
-    looked: std::borrow::Cow<'a, Looked>,
-    records: std::borrow::Cow<'a, Records>,
-    templates: std::borrow::Cow<'a, Templates>,
+    bundle: String,
     counters: Counters,
     ticked: Option<i64>,
-    memory: std::borrow::Cow<'a, Memory>,
 }
 
 /// The state machine.
@@ -317,58 +311,74 @@ impl Engine {
         self.counters
     }
 
-    /// The state as bytes.
+    /// All of the state.
     ///
     /// # Errors
     /// None in practice: all of the state serializes.
-    pub fn snapshot(&self) -> Result<Vec<u8>, EngineError> {
-        use std::borrow::Cow;
-        let snapshot = Snapshot {
-            version: SNAPSHOT_VERSION,
-            bundle: Cow::Borrowed(self.bundle.manifest.version.as_str()),
-            watermark: Cow::Borrowed(&self.watermark),
-            open: Cow::Borrowed(&self.open),
-            late: Cow::Borrowed(&self.late),
-            looked: Cow::Borrowed(&self.preparation.looked),
-            records: Cow::Borrowed(&self.records),
-            templates: Cow::Borrowed(&self.preparation.templates),
-            counters: self.counters,
-            ticked: self.ticked,
-            memory: Cow::Borrowed(&self.evaluator.memory),
-        };
-        postcard::to_stdvec(&snapshot).map_err(|error| EngineError::Snapshot(error.to_string()))
+    pub fn snapshot(&self) -> Result<EngineState, EngineError> {
+        self.state(true).map_err(EngineError::Snapshot)
     }
 
-    /// An engine that goes on where a snapshot was taken.
+    /// The state, of entities only what changed since [`Self::saved`]; asked again it is given again.
     ///
     /// # Errors
-    /// Where the snapshot is of another version, damaged, or was taken with another bundle.
-    pub fn restore(bundle: Arc<Bundle>, settings: EngineSettings, bytes: &[u8]) -> Result<Self, EngineError> {
-        let misfit = |reason: String| EngineError::Snapshot(reason);
-        let snapshot: Snapshot<'_> = postcard::from_bytes(bytes).map_err(|error| misfit(error.to_string()))?;
-        if snapshot.version != SNAPSHOT_VERSION {
-            return Err(misfit(format!("version {}, this program reads {SNAPSHOT_VERSION}", snapshot.version)));
+    /// None in practice: all of the state serializes.
+    pub fn changes(&self) -> Result<EngineState, EngineError> {
+        self.state(false).map_err(EngineError::Snapshot)
+    }
+
+    /// All changes so far are saved.
+    pub fn saved(&mut self) {
+        self.evaluator.memory.saved();
+    }
+
+    fn state(&self, is_whole: bool) -> Result<EngineState, String> {
+        let mut state = EngineState::default();
+        self.evaluator.memory.write(&mut state, is_whole)?;
+        let bundle = self.bundle.manifest.version.clone();
+        let head = Head { version: STATE_VERSION, bundle, counters: self.counters, ticked: self.ticked };
+        state.put("head", &head)?;
+        state.put("watermark", &self.watermark)?;
+        state.put("open", &self.open)?;
+        state.put("late", &self.late)?;
+        state.put("looked", &self.preparation.looked)?;
+        state.put("records", &self.records)?;
+        state.put("templates", &self.preparation.templates)?;
+        Ok(state)
+    }
+
+    /// An engine that goes on where its state was saved: all of it.
+    ///
+    /// # Errors
+    /// Where the state is of another version, damaged, or was saved with another bundle.
+    pub fn restore(bundle: Arc<Bundle>, settings: EngineSettings, state: &EngineState) -> Result<Self, EngineError> {
+        let head: Head = state.get("head").map_err(EngineError::Snapshot)?;
+        if head.version != STATE_VERSION {
+            let reason = format!("version {}, this program reads {STATE_VERSION}", head.version);
+            return Err(EngineError::Snapshot(reason));
         }
-        if snapshot.bundle != bundle.manifest.version {
+        if head.bundle != bundle.manifest.version {
             let given = &bundle.manifest.version;
-            return Err(misfit(format!("taken with model bundle {}, the bundle given is {given}", snapshot.bundle)));
+            let reason = format!("taken with model bundle {}, the bundle given is {given}", head.bundle);
+            return Err(EngineError::Snapshot(reason));
         }
-        let memory = snapshot.memory.into_owned().restored();
+        Self::read(bundle, settings, &head, state).map_err(EngineError::Snapshot)
+    }
+
+    fn read(bundle: Arc<Bundle>, settings: EngineSettings, head: &Head, state: &EngineState) -> Result<Self, String> {
+        let (templates, looked) = (state.get("templates")?, state.get("looked")?);
+        let memory = Memory::read(state)?;
         Ok(Self {
-            watermark: snapshot.watermark.into_owned(),
-            open: snapshot.open.into_owned(),
-            late: snapshot.late.into_owned(),
-            preparation: Preparation::new(
-                Arc::clone(&bundle),
-                snapshot.templates.into_owned(),
-                snapshot.looked.into_owned(),
-            ),
-            records: snapshot.records.into_owned(),
-            counters: snapshot.counters,
-            ticked: snapshot.ticked,
+            watermark: state.get("watermark")?,
+            open: state.get("open")?,
+            late: state.get("late")?,
+            preparation: Preparation::new(Arc::clone(&bundle), templates, looked),
+            records: state.get("records")?,
+            counters: head.counters,
+            ticked: head.ticked,
             closed: Vec::new(),
             judged: None,
-            evaluator: Evaluator::new(Arc::clone(&bundle), settings.clone(), memory).map_err(EngineError::Bundle)?,
+            evaluator: Evaluator::new(Arc::clone(&bundle), settings.clone(), memory)?,
             bundle,
             settings,
         })

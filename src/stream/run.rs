@@ -39,7 +39,7 @@ use crate::models::bundle::Bundle;
 use crate::models::pacing::Kept;
 use crate::pipeline::{DeadLetterPlan, Plan};
 use crate::rollup::{Row, bucket_of, bucket_start, day_of};
-use crate::state::{Checkpoint, KeptRollups, Store};
+use crate::state::{Checkpoint, EngineState, KeptRollups, Store};
 
 /// Records after which a checkpoint is due before its time: bounds what a crash repeats.
 const MAX_RECORDS_SINCE_CHECKPOINT: usize = 500_000;
@@ -55,7 +55,8 @@ pub(super) trait Machine {
     fn newest(&self) -> Option<i64>;
     fn take_ahead(&mut self) -> Vec<Ahead>;
     fn take_closed_rows(&mut self) -> Vec<Row>;
-    fn snapshot(&self) -> Result<Vec<u8>, EngineError>;
+    fn changes(&self) -> Result<EngineState, EngineError>;
+    fn saved(&mut self);
     fn watermark(&self) -> Option<i64>;
     fn counters(&self) -> Counters;
     fn kept(&self) -> Vec<Kept<Share>>;
@@ -83,8 +84,11 @@ impl Machine for Engine {
     fn take_closed_rows(&mut self) -> Vec<Row> {
         Self::take_closed_rows(self)
     }
-    fn snapshot(&self) -> Result<Vec<u8>, EngineError> {
-        Self::snapshot(self)
+    fn changes(&self) -> Result<EngineState, EngineError> {
+        Self::changes(self)
+    }
+    fn saved(&mut self) {
+        Self::saved(self);
     }
     fn watermark(&self) -> Option<i64> {
         Self::watermark(self)
@@ -109,7 +113,8 @@ pub fn run(plan: &Plan, bundle: Arc<Bundle>, key: Arc<FingerprintKey>, shutdown:
     let keeps_rows = plan.state.keep_rollups_days > 0;
     let settings = EngineSettings { keeps_rows, ..EngineSettings::from(&plan.detection) };
     let mut engine = match &saved {
-        Some(saved) => Engine::restore(bundle, settings, &saved.engine)?,
+        Some(saved) => Engine::restore(bundle, settings, &saved.engine)
+            .map_err(|problem| RunError::Restore { directory: plan.state.directory.clone(), problem })?,
         None => Engine::new(bundle, settings)?,
     };
     if let Some(rules) = &plan.rules {
@@ -453,7 +458,7 @@ impl<'a, M: Machine> Shell<'a, M> {
         self.keep_rows()?;
         let outlets = self.outlets.iter().chain([self.dead_letters.outlet()]);
         let bytes = self.store.save(&Checkpoint {
-            engine: self.machine.snapshot()?,
+            engine: self.machine.changes()?,
             offsets: self.partitions.next().clone(),
             sinks: outlets.map(|outlet| (outlet.name().to_owned(), outlet.position())).collect(),
             bundle: self.bundle.clone(),
@@ -463,6 +468,7 @@ impl<'a, M: Machine> Shell<'a, M> {
             tick,
             watch: self.watch.snapshot()?,
         })?;
+        self.machine.saved();
         metrics::checkpoint(started.elapsed().as_secs_f64(), bytes);
         // Behind the checkpoint, so that what is in the catalogue is never counted again.
         if let Some(cataloguer) = &mut self.cataloguer {
