@@ -131,8 +131,10 @@ pub trait Detector: Sync {
         Vec::new()
     }
 
-    /// Forgets what of an entity is old news at `time`, microseconds since the epoch; called now and then.
-    fn forget(_part: &mut Self::Part, _time: i64) {}
+    /// Forgets what of an entity is old news at `time`, microseconds since the epoch, and says whether anything was; called now and then.
+    fn forget(_part: &mut Self::Part, _time: i64) -> bool {
+        false
+    }
 }
 
 type Evaluate = fn(usize, &Context<'_>, &Evaluated<'_>, &mut Memories, &mut Parts) -> Vec<Candidate>;
@@ -148,7 +150,7 @@ pub struct DetectorKind {
     pub(super) look: fn(usize, &Context<'_>, &Row, &mut Memories) -> Vec<Candidate>,
     pub(super) close: fn(usize, &Context<'_>, &[Row], &mut Memories) -> Vec<Candidate>,
     pub(super) tick: fn(usize, &Context<'_>, &BTreeMap<View, i64>, &mut Memories) -> Vec<Candidate>,
-    pub(super) forget: fn(usize, &mut Parts, i64),
+    pub(super) forget: fn(usize, &mut Parts, i64) -> bool,
     pub(super) kinds: Kinds,
     pub(super) fit: fn(&[Row]) -> Box<dyn AnyMemory>,
 }
@@ -207,6 +209,6 @@ fn tick<D: Detector>(
     D::tick(context, heard, Own { model, memory })
 }
 
-fn forget<D: Detector>(index: usize, parts: &mut Parts, time: i64) {
-    parts.with(index, |part: &mut D::Part| D::forget(part, time));
+fn forget<D: Detector>(index: usize, parts: &mut Parts, time: i64) -> bool {
+    parts.with(index, |part: &mut D::Part| D::forget(part, time))
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::calls::CallRow;
 
 /// Ids of closed buckets that are kept: eight bytes each.
-const MAX_CLOSED: usize = 16_000_000;
+const MAX_CLOSED: usize = 4_000_000;
 
 /// The ids of records, by bucket: of open ones, and of those that were closed, as long as records may still come for them.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

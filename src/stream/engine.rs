@@ -23,9 +23,10 @@ use crate::models::bundle::Bundle;
 use crate::models::pacing::Kept;
 use crate::rollup::{Records, Rollup, Row, bucket_of, bucket_start};
 use crate::rules::Rules;
+use crate::state::EngineState;
 
-/// Version of the snapshot's layout.
-const SNAPSHOT_VERSION: u32 = 12;
+/// Version of the state's layout.
+const STATE_VERSION: u32 = 13;
 /// Why the engine cannot go on.
 #[derive(Debug, Error)]
 pub enum EngineError {
@@ -84,22 +85,23 @@ impl Counters {
     }
 }
 
-/// All that must survive a stop.
+/// What says whether the rest of a saved state can be read, with what is small.
 #[derive(Serialize, Deserialize)]
-struct Snapshot<'a> {
+struct Head {
     version: u32,
-    bundle: std::borrow::Cow<'a, str>,
-    watermark: std::borrow::Cow<'a, Watermark>,
-    open: std::borrow::Cow<'a, Rollup>,
-    late: std::borrow::Cow<'a, Rollup>,
-    past: std::borrow::Cow<'a, Rollup>,
-    revised: Option<i64>,
-    looked: std::borrow::Cow<'a, Looked>,
-    records: std::borrow::Cow<'a, Records>,
-    templates: std::borrow::Cow<'a, Templates>,
+    bundle: String,
     counters: Counters,
     ticked: Option<i64>,
-    memory: std::borrow::Cow<'a, Memory>,
+    revised: Option<i64>,
+}
+
+/// The head of a state of this version.
+fn head_of(state: &EngineState) -> Result<Head, EngineError> {
+    let head: Head = state.get("head").map_err(EngineError::Snapshot)?;
+    if head.version != STATE_VERSION {
+        return Err(EngineError::Snapshot(format!("version {}, this program reads {STATE_VERSION}", head.version)));
+    }
+    Ok(head)
 }
 
 /// The state machine.
@@ -406,56 +408,81 @@ impl Engine {
         self.counters
     }
 
-    /// The state as bytes.
+    /// All of the state.
     ///
     /// # Errors
     /// None in practice: all of the state serializes.
-    pub fn snapshot(&self) -> Result<Vec<u8>, EngineError> {
-        use std::borrow::Cow;
-        let snapshot = Snapshot {
-            version: SNAPSHOT_VERSION,
-            bundle: Cow::Borrowed(self.bundle.manifest.version.as_str()),
-            watermark: Cow::Borrowed(&self.watermark),
-            open: Cow::Borrowed(&self.open),
-            late: Cow::Borrowed(&self.late),
-            past: Cow::Borrowed(&self.past),
-            revised: self.revised,
-            looked: Cow::Borrowed(&self.preparation.looked),
-            records: Cow::Borrowed(&self.records),
-            templates: Cow::Borrowed(&self.preparation.templates),
-            counters: self.counters,
-            ticked: self.ticked,
-            memory: Cow::Borrowed(&self.evaluator.memory),
-        };
-        postcard::to_stdvec(&snapshot).map_err(|error| EngineError::Snapshot(error.to_string()))
+    pub fn snapshot(&self) -> Result<EngineState, EngineError> {
+        self.state(true).map_err(EngineError::Snapshot)
     }
 
-    /// An engine that goes on where a snapshot was taken.
+    /// The state, of entities only what changed since [`Self::saved`]; asked again it is given again.
     ///
     /// # Errors
-    /// Where the snapshot is of another version, damaged, or was taken with another bundle.
-    pub fn restore(bundle: Arc<Bundle>, settings: EngineSettings, bytes: &[u8]) -> Result<Self, EngineError> {
-        let snapshot = read(bytes)?;
-        if snapshot.bundle != bundle.manifest.version {
-            let given = &bundle.manifest.version;
-            let taken = snapshot.bundle;
-            return Err(EngineError::Snapshot(format!("taken with model bundle {taken}, the bundle given is {given}")));
-        }
-        Self::of(snapshot, bundle, settings, None)
+    /// None in practice: all of the state serializes.
+    pub fn changes(&self) -> Result<EngineState, EngineError> {
+        self.state(false).map_err(EngineError::Snapshot)
     }
 
-    /// An engine that goes on under another bundle where a snapshot was taken; `rows` are those of closed buckets of the last day, as they were
+    /// All changes so far are saved.
+    pub fn saved(&mut self) {
+        self.evaluator.memory.saved();
+    }
+
+    fn state(&self, is_whole: bool) -> Result<EngineState, String> {
+        let mut state = EngineState::default();
+        self.evaluator.memory.write(&mut state, is_whole)?;
+        let head = Head {
+            version: STATE_VERSION,
+            bundle: self.bundle.manifest.version.clone(),
+            counters: self.counters,
+            ticked: self.ticked,
+            revised: self.revised,
+        };
+        state.put("head", &head)?;
+        state.put("watermark", &self.watermark)?;
+        state.put("open", &self.open)?;
+        state.put("late", &self.late)?;
+        state.put("past", &self.past)?;
+        state.put("looked", &self.preparation.looked)?;
+        state.put("records", &self.records)?;
+        state.put("templates", &self.preparation.templates)?;
+        Ok(state)
+    }
+
+    /// An engine that goes on where its state was saved: all of it.
+    ///
+    /// # Errors
+    /// Where the state is of another version, damaged, or was saved with another bundle.
+    pub fn restore(bundle: Arc<Bundle>, settings: EngineSettings, state: &EngineState) -> Result<Self, EngineError> {
+        let head = head_of(state)?;
+        if head.bundle != bundle.manifest.version {
+            let (taken, given) = (head.bundle, &bundle.manifest.version);
+            return Err(EngineError::Snapshot(format!("taken with model bundle {taken}, the bundle given is {given}")));
+        }
+        let templates = state.get("templates").map_err(EngineError::Snapshot)?;
+        let memory = Memory::read(state).map_err(EngineError::Snapshot)?;
+        Self::read((bundle, settings), &head, state, templates, memory).map_err(EngineError::Snapshot)
+    }
+
+    /// An engine that goes on under another bundle where a state was saved; `rows` are those of closed buckets of the last day, as they were
     /// counted. Without them, windows hold for a day what the bundle before expected.
     ///
     /// # Errors
-    /// Where the snapshot is of another version or damaged, or the bundle holds what a detector cannot read.
+    /// Where the state is of another version or damaged, or the bundle holds what a detector cannot read.
     pub fn succeed(
         bundle: Arc<Bundle>,
         settings: EngineSettings,
-        bytes: &[u8],
+        state: &EngineState,
         rows: Rollup,
     ) -> Result<Self, EngineError> {
-        Self::of(read(bytes)?, bundle, settings, Some(rows))
+        let head = head_of(state)?;
+        let mut memory = Memory::read(state).map_err(EngineError::Snapshot)?;
+        // Names are those that the new bundle learned, and what the last day makes of them.
+        let mut preparation = Preparation::new(Arc::clone(&bundle), bundle.templates.clone(), Looked::default());
+        let prepared = preparation.prepare_all(rows, settings.lateness_micros())?;
+        memory.succeed(&prepared, &bundle);
+        Self::read((bundle, settings), &head, state, preparation.templates, memory).map_err(EngineError::Snapshot)
     }
 
     /// Goes on under another bundle, by the same rules; as [`Self::succeed`].
@@ -474,47 +501,28 @@ impl Engine {
         Ok(())
     }
 
-    fn of(
-        snapshot: Snapshot<'_>,
-        bundle: Arc<Bundle>,
-        settings: EngineSettings,
-        rows: Option<Rollup>,
-    ) -> Result<Self, EngineError> {
-        let mut memory = snapshot.memory.into_owned().restored();
-        let watermark = snapshot.watermark.into_owned();
-        let mut templates = snapshot.templates.into_owned();
-        if let Some(rows) = rows {
-            // Names are those that the new bundle learned, and what the last day makes of them.
-            let mut preparation = Preparation::new(Arc::clone(&bundle), bundle.templates.clone(), Looked::default());
-            let prepared = preparation.prepare_all(rows, settings.lateness_micros())?;
-            memory.succeed(&prepared, &bundle);
-            templates = preparation.templates;
-        }
+    fn read(
+        (bundle, settings): (Arc<Bundle>, EngineSettings),
+        head: &Head,
+        state: &EngineState,
+        templates: Templates,
+        memory: Memory,
+    ) -> Result<Self, String> {
         Ok(Self {
-            watermark,
-            open: snapshot.open.into_owned(),
-            late: snapshot.late.into_owned(),
-            past: snapshot.past.into_owned(),
-            revised: snapshot.revised,
-            preparation: Preparation::new(Arc::clone(&bundle), templates, snapshot.looked.into_owned()),
-            records: snapshot.records.into_owned(),
-            counters: snapshot.counters,
-            ticked: snapshot.ticked,
+            watermark: state.get("watermark")?,
+            open: state.get("open")?,
+            late: state.get("late")?,
+            past: state.get("past")?,
+            revised: head.revised,
+            preparation: Preparation::new(Arc::clone(&bundle), templates, state.get("looked")?),
+            records: state.get("records")?,
+            counters: head.counters,
+            ticked: head.ticked,
             closed: Vec::new(),
             judged: None,
-            evaluator: Evaluator::new(Arc::clone(&bundle), settings.clone(), memory).map_err(EngineError::Bundle)?,
+            evaluator: Evaluator::new(Arc::clone(&bundle), settings.clone(), memory)?,
             bundle,
             settings,
         })
     }
-}
-
-/// Reads a snapshot of this version.
-fn read(bytes: &[u8]) -> Result<Snapshot<'_>, EngineError> {
-    let misfit = |reason: String| EngineError::Snapshot(reason);
-    let snapshot: Snapshot<'_> = postcard::from_bytes(bytes).map_err(|error| misfit(error.to_string()))?;
-    if snapshot.version != SNAPSHOT_VERSION {
-        return Err(misfit(format!("version {}, this program reads {SNAPSHOT_VERSION}", snapshot.version)));
-    }
-    Ok(snapshot)
 }

@@ -38,6 +38,17 @@ pub enum RunError {
     /// The state cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The state does not fit the program or the bundle.
+    #[error(
+        "{}: {problem}; run with the program and the model bundle that it was saved by, or name another [state] directory to begin anew",
+        directory.join("checkpoint.redb").display()
+    )]
+    Restore {
+        /// The directory of the state.
+        directory: std::path::PathBuf,
+        /// What does not fit.
+        problem: EngineError,
+    },
     /// Rollups cannot be kept.
     #[error(transparent)]
     Rollups(#[from] RollupsError),

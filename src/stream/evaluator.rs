@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use self::late::Late;
 use super::preparation::{ClosedBucket, Look, Prepared};
@@ -34,12 +33,13 @@ use crate::models::seasonality::cell_of;
 use crate::models::statistic::STATISTICS;
 use crate::rollup::{Row, bucket_start};
 use crate::rules::Rules;
+use crate::state::EngineState;
 
 /// Entities from which a bucket's are judged by several workers: below, handing out costs more than judging.
 const MIN_PARALLEL: usize = 256;
 
 /// All that the stream remembers of what was called.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Memory {
     store: Store,
     novelties: Novelties,
@@ -56,9 +56,48 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    pub fn restored(mut self) -> Self {
-        self.novelties = self.novelties.restored();
-        self
+    /// Adds what changed since it was saved, or all of it.
+    pub fn write(&self, state: &mut EngineState, is_whole: bool) -> Result<(), String> {
+        let entities = if is_whole { self.store.whole() } else { self.store.changes() };
+        state.is_whole = entities.is_whole;
+        state.entities = entities.removed.into_iter().map(|id| (id.0, None)).collect();
+        for entity in entities.changed {
+            let bytes = postcard::to_stdvec(entity).map_err(|error| format!("an entity: {error}"))?;
+            state.entities.insert(entity.entity.id().0, Some(bytes));
+        }
+        state.put("now", &self.store.now())?;
+        state.put("novelties", &self.novelties)?;
+        state.put("audit", &self.audit)?;
+        state.put("changes", &self.changes)?;
+        state.put("company", &self.company)?;
+        state.put("releases", &self.releases)?;
+        state.put("explanations", &self.explanations)?;
+        state.put("incidents", &self.incidents)?;
+        state.put("detectors", &self.detectors)?;
+        state.put("late_windows", &self.late)
+    }
+
+    /// Reads all of it back.
+    pub fn read(state: &EngineState) -> Result<Self, String> {
+        let entity = |bytes: &Vec<u8>| postcard::from_bytes(bytes).map_err(|error| format!("an entity: {error}"));
+        let entities = state.entities.values().flatten().map(entity).collect::<Result<Vec<State>, _>>()?;
+        Ok(Self {
+            store: Store::restored(state.get("now")?, entities),
+            novelties: state.get::<Novelties>("novelties")?.restored(),
+            audit: state.get("audit")?,
+            changes: state.get("changes")?,
+            company: state.get("company")?,
+            releases: state.get("releases")?,
+            explanations: state.get("explanations")?,
+            incidents: state.get("incidents")?,
+            detectors: state.get("detectors")?,
+            late: state.get("late_windows")?,
+        })
+    }
+
+    /// All changes so far are saved.
+    pub fn saved(&mut self) {
+        self.store.saved();
     }
 
     /// The same under another bundle: what was seen, open incidents and what detectors remember go over; windows are made anew of the rows of
@@ -67,7 +106,7 @@ impl Memory {
         let mut old = std::mem::take(&mut self.store);
         self.late = Late::default();
         if prepared.is_empty() {
-            old.states_mut().for_each(|state| state.part.tracking = None);
+            old.change_all(|state| state.part.tracking.take().is_some());
             self.store = old;
             return;
         }
@@ -429,10 +468,11 @@ impl Evaluator {
         if cell_of(bucket).is_multiple_of(12) {
             self.memory.changes.forget(time);
             self.memory.releases.forget(bucket);
-            for state in self.memory.store.states_mut() {
-                state.part.shifts.forget(time);
-                detect::forget(&mut state.part.parts, time);
-            }
+            let forget = |state: &mut State| {
+                let is_changed = state.part.shifts.forget(time);
+                detect::forget(&mut state.part.parts, time) || is_changed
+            };
+            self.memory.store.change_all(forget);
         }
     }
 }

@@ -41,7 +41,7 @@ use crate::models::bundle::Bundle;
 use crate::models::pacing::Kept;
 use crate::pipeline::{DeadLetterPlan, Plan};
 use crate::rollup::{Rollup, Row, bucket_of, bucket_start, day_of};
-use crate::state::{Checkpoint, KeptRollups, Store, identity};
+use crate::state::{Checkpoint, EngineState, KeptRollups, Store, identity};
 
 /// Records after which a checkpoint is due before its time: bounds what a crash repeats.
 const MAX_RECORDS_SINCE_CHECKPOINT: usize = 500_000;
@@ -58,7 +58,8 @@ pub(super) trait Machine {
     fn newest(&self) -> Option<i64>;
     fn take_ahead(&mut self) -> Vec<Ahead>;
     fn take_closed_rows(&mut self) -> Vec<Row>;
-    fn snapshot(&self) -> Result<Vec<u8>, EngineError>;
+    fn changes(&self) -> Result<EngineState, EngineError>;
+    fn saved(&mut self);
     fn watermark(&self) -> Option<i64>;
     fn counters(&self) -> Counters;
     fn kept(&self) -> Vec<Kept<Share>>;
@@ -90,8 +91,11 @@ impl Machine for Engine {
     fn take_closed_rows(&mut self) -> Vec<Row> {
         Self::take_closed_rows(self)
     }
-    fn snapshot(&self) -> Result<Vec<u8>, EngineError> {
-        Self::snapshot(self)
+    fn changes(&self) -> Result<EngineState, EngineError> {
+        Self::changes(self)
+    }
+    fn saved(&mut self) {
+        Self::saved(self);
     }
     fn watermark(&self) -> Option<i64> {
         Self::watermark(self)
@@ -118,14 +122,16 @@ pub fn run(plan: &Plan, bundle: Arc<Bundle>, key: Arc<FingerprintKey>, shutdown:
     let version = bundle.manifest.version.clone();
     let keeps_rows = plan.state.keep_rollups_days > 0;
     let settings = EngineSettings { keeps_rows, ..EngineSettings::from(&plan.detection) };
+    let unfit = |problem| RunError::Restore { directory: plan.state.directory.clone(), problem };
     let mut engine = match &saved {
         Some(saved) if saved.bundle != version => {
             let kept = KeptRollups::of(&plan.state.directory.join("rollups"));
             kept.forget_from(saved.next_part)?;
             tracing::info!(before = saved.bundle, now = version, "the state goes over to a new bundle");
-            Engine::succeed(bundle, settings, &saved.engine, kept.last_day()?)?
+            let rows = kept.last_day()?;
+            Engine::succeed(bundle, settings, &saved.engine, rows).map_err(unfit)?
         }
-        Some(saved) => Engine::restore(bundle, settings, &saved.engine)?,
+        Some(saved) => Engine::restore(bundle, settings, &saved.engine).map_err(unfit)?,
         None => Engine::new(bundle, settings)?,
     };
     if let Some(rules) = &plan.rules {
@@ -544,7 +550,7 @@ impl<'a, M: Machine> Shell<'a, M> {
         self.keep_rows()?;
         let outlets = self.outlets.iter().chain([self.dead_letters.outlet()]);
         let bytes = self.store.save(&Checkpoint {
-            engine: self.machine.snapshot()?,
+            engine: self.machine.changes()?,
             offsets: self.partitions.next().clone(),
             sinks: outlets.map(|outlet| (outlet.name().to_owned(), outlet.position())).collect(),
             bundle: self.bundle.clone(),
@@ -554,6 +560,7 @@ impl<'a, M: Machine> Shell<'a, M> {
             tick,
             watch: self.watch.snapshot()?,
         })?;
+        self.machine.saved();
         metrics::checkpoint(started.elapsed().as_secs_f64(), bytes);
         // Behind the checkpoint, so that what is in the catalogue is never counted again.
         if let Some(cataloguer) = &mut self.cataloguer {
