@@ -5,7 +5,9 @@
 //!
 //! Not here: what is unusual (`detect`), and when it is delivered (`stream`).
 
+pub mod brief;
 pub mod sinks;
+pub mod store;
 pub mod triage;
 
 mod card;

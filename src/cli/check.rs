@@ -64,8 +64,8 @@ impl Check {
         let dead_letters = match &plan.dead_letter {
             DeadLetterPlan::Topic(sink) | DeadLetterPlan::File(sink) => sink,
         };
-        let sinks = plan.sinks.iter().chain([dead_letters]);
-        findings.extend(sinks.map(|sink| Finding::of(sink.name(), of_sink(sink.as_ref()))));
+        let sinks = plan.sinks.iter().map(|sink| sink.plan.as_ref()).chain([dead_letters.as_ref()]);
+        findings.extend(sinks.map(|sink| Finding::of(sink.name(), of_sink(sink))));
         self.print(&findings)?;
         let failing = findings.iter().filter(|finding| finding.problem.is_some()).count();
         if failing > 0 {

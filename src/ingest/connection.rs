@@ -153,7 +153,7 @@ impl Connection {
     }
 }
 
-pub(super) fn resolve(property: &str, value: &Property, directory: &Path) -> Result<String, ConnectionError> {
+pub(crate) fn resolve(property: &str, value: &Property, directory: &Path) -> Result<String, ConnectionError> {
     let text = match value {
         Property::Number(number) => return Ok(number.to_string()),
         Property::Flag(flag) => return Ok(flag.to_string()),

@@ -204,6 +204,7 @@ pub struct Consumer {
     start: Start,
     /// Whether no other process reads in the group.
     is_alone: bool,
+    is_held: std::cell::Cell<bool>,
     ends: EndQuery,
 }
 
@@ -232,7 +233,13 @@ impl Consumer {
         let topics: Vec<&str> = source.topics.iter().map(String::as_str).collect();
         inner.subscribe(&topics).map_err(ConsumerError::Start)?;
         let is_alone = !source.keyed_by_caller;
-        Ok(Self { inner: Arc::new(inner), start: source.start, is_alone, ends: EndQuery::default() })
+        Ok(Self {
+            inner: Arc::new(inner),
+            start: source.start,
+            is_alone,
+            is_held: std::cell::Cell::default(),
+            ends: EndQuery::default(),
+        })
     }
 
     /// The next event; waits at most [`MAX_BATCH_WAIT`].
@@ -366,6 +373,22 @@ impl Consumer {
         });
         let committed = answer.recv_timeout(COMMIT_TIMEOUT).map_err(|_| ConsumerError::Unacknowledged)?;
         committed.map_err(ConsumerError::Commit)
+    }
+
+    /// Holds all partitions: they are still ours, and nothing more is read of them; or lets them go on.
+    pub fn hold(&self, is_held: bool) {
+        if self.is_held.replace(is_held) == is_held {
+            return;
+        }
+        let changed = self.inner.assignment().and_then(|assigned| match is_held {
+            true => self.inner.pause(&assigned),
+            false => self.inner.resume(&assigned),
+        });
+        tracing::warn!(is_held, "kafka: reading is held while alerts wait for a sink");
+        if let Err(error) = changed {
+            tracing::warn!(%error, "kafka: partitions could not be held or let go");
+            self.is_held.set(!is_held);
+        }
     }
 
     /// Whether a broker answers and the group has settled; a second old at most while [`Consumer::poll`] is called.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::alerts::sinks::{SinkPlan, Surroundings};
+use crate::alerts::sinks::{Routed, Surroundings};
 use crate::catalog::Since;
 use crate::report::Format;
 
@@ -64,7 +64,7 @@ impl Audit {
     pub fn check(
         self,
         around: &Surroundings,
-        sinks: &[Box<dyn SinkPlan>],
+        sinks: &[Routed],
         keep_rollups_days: u64,
     ) -> Result<AuditPlan, (&'static str, &'static str)> {
         let whole_days = |text: &str| match text.parse() {
@@ -80,7 +80,7 @@ impl Audit {
         if keep_rollups_days == 0 {
             return Err(("directory", "reports are made from the catalogue: set state.keep_rollups_days above 0"));
         }
-        let of_sinks = || sinks.iter().filter_map(|sink| sink.file()).map(PathBuf::from).collect();
+        let of_sinks = || sinks.iter().filter_map(|sink| sink.plan.file()).map(PathBuf::from).collect();
         let alerts: Vec<PathBuf> = match self.alerts {
             Some(files) => files.iter().map(|file| around.path(file)).collect(),
             None => of_sinks(),

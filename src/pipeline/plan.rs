@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 use super::audit::AuditPlan;
 use super::diagnostic::{PipelineError, Text};
 use super::{Admin, DeadLetter, Detection, Fingerprint, Governance, LATE_CALLS_HOURS, Spec, State, Triage};
-use crate::alerts::sinks::{self, Rotation, SINKS, SectionError, SinkPlan, SinkSpec, Surroundings};
+use crate::alerts::sinks::{self, Rotation, Route, Routed, SINKS, SectionError, SinkPlan, SinkSpec, Surroundings};
 use crate::calls::{DataClass, DataWords, Exclude, FingerprintKey, KeyError, OwnerDatabases, VendorPack};
 use crate::ingest::connection::ConnectionError;
 use crate::ingest::{DecodeSpec, Decoder, Registry, SpecError, kafka, registry};
@@ -62,7 +62,7 @@ pub struct Plan {
     /// Analysts' verdicts, and the model trained on them.
     pub triage: TriagePlan,
     /// Where alerts go.
-    pub sinks: Vec<Box<dyn SinkPlan>>,
+    pub sinks: Vec<Routed>,
     /// Where unreadable records go.
     pub dead_letter: DeadLetterPlan,
     /// The checkpoint: directory and intervals.
@@ -317,10 +317,10 @@ fn read_sinks(
     text: &Text<'_>,
     sections: Option<Spanned<DeValue<'_>>>,
     around: &Surroundings,
-) -> Result<Vec<Box<dyn SinkPlan>>, PipelineError> {
+) -> Result<Vec<Routed>, PipelineError> {
     let Some(sections) = sections else {
         let stdout = sinks::Stdout {}.check(around).map_err(|problem| text.at(&["sinks"], problem))?;
-        return Ok(vec![stdout]);
+        return Ok(vec![Routed { plan: stdout.into(), route: Route::default() }]);
     };
     let span = sections.span();
     let DeValue::Array(sections) = sections.into_inner() else {
@@ -330,8 +330,9 @@ fn read_sinks(
     for section in sections {
         let span = section.span();
         let plan = read_sink(text, section, around)?;
-        if !names.insert(plan.name()) {
-            let problem = format!("{} is defined twice: remove one", plan.name());
+        let name = plan.plan.name();
+        if !names.insert(name.clone()) {
+            let problem = format!("{name} is defined twice: remove one, or give one a `name`");
             return Err(text.field(&span, "sinks".to_owned(), problem));
         }
         plans.push(plan);
@@ -343,11 +344,11 @@ fn read_sink(
     text: &Text<'_>,
     mut section: Spanned<DeValue<'_>>,
     around: &Surroundings,
-) -> Result<Box<dyn SinkPlan>, PipelineError> {
+) -> Result<Routed, PipelineError> {
     let span = section.span();
-    let kind = match section.get_mut() {
-        DeValue::Table(fields) => fields.remove("type"),
-        _ => None,
+    let (kind, when) = match section.get_mut() {
+        DeValue::Table(fields) => (fields.remove("type"), fields.remove("when")),
+        _ => (None, None),
     };
     let name = kind.as_ref().and_then(|kind| kind.get_ref().as_str());
     let Some(kind) = SINKS.iter().find(|kind| Some(kind.name) == name) else {
@@ -356,24 +357,31 @@ fn read_sink(
         let span = kind.map_or(span, |kind| kind.span());
         return Err(text.field(&span, "sinks.type".to_owned(), problem));
     };
-    (kind.read)(ValueDeserializer::from(section), around).map_err(|problem| match problem {
+    let plan = (kind.read)(ValueDeserializer::from(section), around).map_err(|problem| match problem {
         SectionError::Fields(error) => text.diagnostic("sinks", &error),
         SectionError::Sink(error) => text.field(&span, "sinks".to_owned(), error.to_string()),
-    })
+    })?;
+    let route = match when {
+        Some(when) => {
+            Route::deserialize(ValueDeserializer::from(when)).map_err(|error| text.diagnostic("sinks.when", &error))?
+        }
+        None => plan.route(),
+    };
+    Ok(Routed { plan: plan.into(), route })
 }
 
 /// A topic that is written must not be read: every dead letter would write the next.
 fn refuse_own_topics(
     text: &Text<'_>,
     read: &[String],
-    sinks: &[Box<dyn SinkPlan>],
+    sinks: &[Routed],
     dead_letter: &DeadLetterPlan,
 ) -> Result<(), PipelineError> {
     let dead_letters: Option<&dyn SinkPlan> = match dead_letter {
         DeadLetterPlan::Topic(sink) => Some(sink.as_ref()),
         DeadLetterPlan::File(_) => None,
     };
-    let written = sinks.iter().map(AsRef::as_ref).chain(dead_letters).filter_map(|sink| sink.topic());
+    let written = sinks.iter().map(|sink| sink.plan.as_ref()).chain(dead_letters).filter_map(|sink| sink.topic());
     for topic in written {
         // Librdkafka takes a name that begins with ^ for a regular expression.
         let reads = |pattern: &String| match pattern.strip_prefix('^') {
@@ -494,7 +502,7 @@ mod tests {
     #[test]
     fn optional_sections_have_defaults_and_paths_are_relative_to_the_file() {
         let plan = read(MINIMAL).unwrap();
-        assert_eq!(plan.sinks.iter().map(|sink| sink.name()).collect::<Vec<_>>(), ["stdout"]);
+        assert_eq!(plan.sinks.iter().map(|sink| sink.plan.name()).collect::<Vec<_>>(), ["stdout"]);
         assert_eq!(plan.bundle, Path::new("/etc/apiwarden/models/demo"));
         assert_eq!(plan.state.directory, Path::new("/etc/apiwarden/state"));
         let DeadLetterPlan::File(dead_letters) = &plan.dead_letter else { panic!("{:?}", plan.dead_letter) };

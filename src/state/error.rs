@@ -5,7 +5,8 @@
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use super::store::FORMAT;
+/// Format version written here. A file with another version is refused.
+pub(super) const FORMAT: u32 = 4;
 
 /// Why the state cannot be used. Each variant names the file.
 #[derive(Debug, thiserror::Error)]

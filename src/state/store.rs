@@ -25,10 +25,9 @@ use redb::{Builder, Database, ReadableDatabase, ReadableTable, Table, TableDefin
 use serde::{Deserialize, Serialize};
 
 use super::chunks::{self, Compressor, Hash};
+use super::error::FORMAT;
 use super::{Checkpoint, EngineState, StateError};
 
-/// Format version written here. A file with another version is refused.
-pub(super) const FORMAT: u32 = 4;
 const CHECKPOINT: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("checkpoint");
 const ENTITIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("entities");
 const CHUNKS: TableDefinition<'_, Hash, &[u8]> = TableDefinition::new("chunks");

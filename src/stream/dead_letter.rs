@@ -62,8 +62,9 @@ pub(super) fn letter(record: &BorrowedMessage<'_>, error: &DecodeError, form: Fo
             key: record.key().map(<[u8]>::to_vec),
             headers: headers(record, error),
             body: Kept::of(record.payload().unwrap_or_default()).value.to_vec(),
+            alert: None,
         },
-        Form::Line => Delivery { uid, key: None, headers: Vec::new(), body: line(record, error) },
+        Form::Line => Delivery { uid, key: None, headers: Vec::new(), body: line(record, error), alert: None },
     }
 }
 
@@ -80,7 +81,7 @@ pub(super) fn without_payload(letter: &Delivery) -> Option<Delivery> {
         headers.extend(size_and_hash(letter.body.len(), &hash_of(&letter.body)));
     }
     let key = letter.key.clone().filter(|key| key.len() <= MAX_KEY);
-    Some(Delivery { uid: letter.uid.clone(), key, headers, body: Vec::new() })
+    Some(Delivery { uid: letter.uid.clone(), key, headers, body: Vec::new(), alert: None })
 }
 
 fn headers(record: &BorrowedMessage<'_>, error: &DecodeError) -> Vec<(String, Vec<u8>)> {
@@ -161,6 +162,7 @@ mod tests {
             key: Some(vec![b'k'; MAX_KEY + 1]),
             headers: vec![header("authorization", "theirs"), header("aw-reason", "not_json")],
             body: b"payload".to_vec(),
+            alert: None,
         };
         let rest = without_payload(&letter).unwrap();
         let hash = blake3::hash(b"payload").to_hex().to_string();

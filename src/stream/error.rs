@@ -2,6 +2,7 @@
 
 use super::EngineError;
 use crate::alerts::sinks::SinkError;
+use crate::alerts::store::StoreError;
 use crate::alerts::triage::{TriageError, VerdictsError};
 use crate::calls::{KeyError, OwnerError};
 use crate::catalog::CatalogError;
@@ -66,6 +67,12 @@ pub enum RunError {
         /// Its members.
         members: String,
     },
+    /// The alert store cannot be used.
+    #[error(transparent)]
+    Alerts(#[from] StoreError),
+    /// A thread could not be started.
+    #[error("a thread could not be started: {0}")]
+    Thread(#[source] std::io::Error),
     /// The engine gave up.
     #[error(transparent)]
     Engine(#[from] EngineError),

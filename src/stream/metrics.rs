@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
+use crate::alerts::Alert;
 use crate::detect::Share;
 use crate::ingest::Tally;
 use crate::models::pacing::Kept;
@@ -41,6 +42,10 @@ const CHECKPOINT_BYTES: &str = "apiwarden_checkpoint_bytes";
 const COMMIT_FAILURES: &str = "apiwarden_commit_failures_total";
 const LATENCY: &str = "apiwarden_latency_seconds";
 const LOST_RECORDS: &str = "apiwarden_lost_records_total";
+const SINK_UP: &str = "apiwarden_sink_up";
+const SINK_BACKLOG: &str = "apiwarden_sink_backlog";
+const SINK_OLDEST: &str = "apiwarden_sink_oldest_seconds";
+const UNDELIVERED: &str = "apiwarden_undelivered_alerts_total";
 const BUNDLE: &str = "apiwarden_bundle";
 const BUNDLES_REFUSED: &str = "apiwarden_bundles_refused_total";
 
@@ -118,6 +123,14 @@ fn describe() {
         "Time since a call: until the newest of some records arrived in Kafka, until an alert on it was judged, until every sink had it."
     );
     describe_counter!(LOST_RECORDS, Unit::Count, "Records that Kafka had deleted before they were read.");
+    describe_gauge!(SINK_UP, "1 while a sink delivers, else 0.");
+    describe_gauge!(SINK_BACKLOG, Unit::Count, "Alerts in the store that a sink has not delivered yet.");
+    describe_gauge!(SINK_OLDEST, Unit::Seconds, "For how long a sink cannot deliver.");
+    describe_counter!(
+        UNDELIVERED,
+        Unit::Count,
+        "Alerts that a target refuses for what they are: they stay in the store."
+    );
     describe_gauge!(BUNDLE, "1 for the model bundle in force, by version.");
     describe_counter!(BUNDLES_REFUSED, Unit::Count, "New bundles that did not fit: the one in force went on.");
     describe_counter!(COMMIT_FAILURES, Unit::Count, "Commits that Kafka refused; the checkpoint holds all the same.");
@@ -222,6 +235,23 @@ pub(super) fn latency(stage: &'static str, micros: i64) {
 /// Records were deleted before they were read.
 pub(super) fn lost_records(count: u64) {
     counter!(LOST_RECORDS).increment(count);
+}
+
+/// How a sink does: whether it delivers, how many alerts wait for it, and for how long it cannot.
+pub(super) fn sink(name: &str, is_up: bool, backlog: i64, seconds: f64) {
+    gauge!(SINK_UP, "sink" => name.to_owned()).set(f64::from(u8::from(is_up)));
+    gauge!(SINK_BACKLOG, "sink" => name.to_owned()).set(backlog as f64);
+    gauge!(SINK_OLDEST, "sink" => name.to_owned()).set(seconds);
+}
+
+/// A sink has delivered an alert.
+pub(super) fn delivered(alert: &Alert) {
+    latency("delivered", jiff::Timestamp::now().as_microsecond() - alert.last_seen);
+}
+
+/// A target will not take an alert.
+pub(super) fn undelivered(name: &str) {
+    counter!(UNDELIVERED, "sink" => name.to_owned()).increment(1);
 }
 
 /// A bundle is in force, after another one.

@@ -7,6 +7,7 @@ pub mod admin;
 mod auditor;
 mod cataloguer;
 mod dead_letter;
+mod delivery;
 mod engine;
 mod error;
 mod evaluator;

@@ -1,21 +1,17 @@
-//! Outlets: sinks that are open, and what follows where one cannot deliver.
+//! The outlet of dead letters, and what follows where it cannot deliver.
 //!
-//! What time can mend is tried again, and the stream waits: Kafka keeps the records meanwhile. What time cannot mend is decided by what is
-//! delivered. An alert is never lost: one that is too large goes shortened, else the run ends before anything past it is committed. A dead
-//! letter must not stop the stream: one that is refused goes without its payload, else it is lost, counted and logged with its place. A
-//! disk that is full costs dead letters in the same way, and each later letter is tried anew.
+//! What time can mend is tried again, and the stream waits: Kafka keeps the records meanwhile. What time cannot mend must not stop the stream: a
+//! letter that is refused goes without its payload, else it is lost, counted and logged with its place. A disk that is full costs dead letters in
+//! the same way, and each later letter is tried anew.
 //!
-//! Not here: which errors time can mend (`alerts::sinks`).
+//! Not here: which errors time can mend (`alerts::sinks`), and alerts (`delivery`).
 
-use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::admin::Health;
 use super::error::RunError;
 use super::shutdown::Shutdown;
 use super::{dead_letter, metrics};
-use crate::alerts::Alert;
 use crate::alerts::sinks::{Delivery, Patience, Sink, SinkError, SinkPlan, SinkPosition};
 use crate::state::Checkpoint;
 
@@ -62,35 +58,6 @@ impl Outlet {
     /// The position of the sink, for the checkpoint.
     pub fn position(&self) -> SinkPosition {
         self.sink.position()
-    }
-
-    /// Delivers alerts; `deliveries` are the same in the form that sinks take. One that is refused as it is goes shortened.
-    ///
-    /// # Errors
-    /// [`RunError::Sink`] or [`RunError::Undeliverable`].
-    pub fn deliver(
-        &mut self,
-        alerts: &[Alert],
-        deliveries: &[Delivery],
-        health: &Health,
-        shutdown: &Shutdown,
-    ) -> Result<(), RunError> {
-        let mut deliveries = Cow::Borrowed(deliveries);
-        let mut shortened = BTreeSet::new();
-        loop {
-            let Self { name, sink } = self;
-            let result = patiently(name, health, shutdown, SinkError::patience, || sink.deliver(&deliveries));
-            let Err(RunError::Undeliverable { problem, .. }) = &result else { return result };
-            let refused = deliveries.iter().position(|delivery| problem.refused() == Some(delivery.uid.as_str()));
-            let Some((index, alert)) = refused.and_then(|index| Some((index, alerts.get(index)?))) else {
-                return result;
-            };
-            if !shortened.insert(index) {
-                return result;
-            }
-            tracing::warn!(sink = name, %problem, "the alert goes without most of its evidence");
-            deliveries.to_mut()[index] = Delivery::of(&alert.shortened());
-        }
     }
 }
 

@@ -18,6 +18,7 @@ use super::admin::{Admin, Health};
 use super::auditor::Auditor;
 use super::cataloguer::Cataloguer;
 use super::dead_letter::Form;
+use super::delivery::Delivery;
 pub use super::error::RunError;
 use super::outlet::{Letters, MAX_RETRY_PAUSE, MIN_RETRY_PAUSE, Outlet};
 use super::partitions::Partitions;
@@ -31,7 +32,7 @@ use super::verdicts::Listener;
 use super::workers::{Read, Unread, Workers};
 use super::{Counters, Engine, EngineError, EngineSettings, metrics};
 use crate::alerts::Alert;
-use crate::alerts::sinks::{Delivery, SinkPlan};
+use crate::alerts::sinks::SinkPlan;
 use crate::alerts::triage::Triage;
 use crate::calls::{Calls, FingerprintKey, Owners};
 use crate::detect::Share;
@@ -40,11 +41,13 @@ use crate::ingest::kafka::{Batch, Consumer, Ends, Event, MAX_BATCH_WAIT, Partiti
 use crate::models::bundle::Bundle;
 use crate::models::pacing::Kept;
 use crate::pipeline::{DeadLetterPlan, Plan};
-use crate::rollup::{Rollup, Row, bucket_of, bucket_start, day_of};
+use crate::rollup::{BUCKETS_PER_DAY, Rollup, Row, bucket_of, bucket_start, day_of};
 use crate::state::{Checkpoint, EngineState, KeptRollups, Store, identity};
 
 /// Records after which a checkpoint is due before its time: bounds what a crash repeats.
 const MAX_RECORDS_SINCE_CHECKPOINT: usize = 500_000;
+/// Days for which the alert store keeps what every sink has delivered.
+const ALERTS_KEPT_DAYS: u64 = 400;
 /// Calls so new came as they were made, microseconds.
 const LIVE: i64 = 3_600_000_000;
 
@@ -162,6 +165,8 @@ pub(super) fn run_machine<M: Machine>(
     refuse_others(&plan.source, &instance)?;
     let consumer = Consumer::open(&plan.source, Some(&instance))?;
     while !shutdown.is_requested() {
+        // What the slowest sink has not delivered is on disk, and must not grow for ever.
+        consumer.hold(shell.delivery.is_behind());
         let event = consumer.poll()?;
         // Before anything new is taken in: what the leaders answered is about what was read until now.
         shell.close_idle(&consumer, &event)?;
@@ -180,7 +185,9 @@ pub(super) fn run_machine<M: Machine>(
         }
     }
     shell.log_account();
-    shell.checkpoint(&consumer, true)
+    shell.checkpoint(&consumer, true)?;
+    shell.delivery.drain();
+    Ok(())
 }
 
 /// Processes of a group that share its partitions judge callers by halves, unless each caller's records are in one partition.
@@ -207,7 +214,7 @@ struct Shell<'a, M> {
     workers: Workers,
     triage: Option<Triage>,
     verdicts: Option<Listener>,
-    outlets: Vec<Outlet>,
+    delivery: Delivery,
     dead_letters: Letters,
     partitions: Partitions,
     shipping: Shipping,
@@ -259,7 +266,7 @@ impl<'a, M: Machine> Shell<'a, M> {
         let mut shell = Self {
             triage: plan.triage.model.as_deref().map(Triage::load).transpose()?,
             verdicts: verdicts.map(|(source, file)| Listener::start(source, file)).transpose()?,
-            outlets: plan.sinks.iter().map(|sink| open(sink.as_ref())).collect::<Result<_, _>>()?,
+            delivery: Delivery::start(plan.state.directory.clone(), &plan.sinks, shutdown)?,
             dead_letters: Letters::to(open(dead_letters.as_ref())?),
             workers,
             partitions: Partitions::resume(saved.offsets, patience, Instant::now()),
@@ -407,13 +414,8 @@ impl<'a, M: Machine> Shell<'a, M> {
         if let Some(listener) = &self.verdicts {
             listener.remember(&alerts);
         }
-        let deliveries: Vec<Delivery> = alerts.iter().map(Delivery::of).collect();
-        let note = |stage| alerts.iter().for_each(|alert| metrics::latency(stage, now_micros() - alert.last_seen));
-        note("judged");
-        for outlet in &mut self.outlets {
-            outlet.deliver(&alerts, &deliveries, self.health, self.shutdown)?;
-        }
-        note("delivered");
+        alerts.iter().for_each(|alert| metrics::latency("judged", now_micros() - alert.last_seen));
+        self.delivery.take(&alerts)?;
         alerts.iter().for_each(|alert| metrics::alert(alert.severity.as_str()));
         Ok(())
     }
@@ -500,7 +502,8 @@ impl<'a, M: Machine> Shell<'a, M> {
 
     /// Readiness and metrics.
     fn report(&mut self, consumer: &Consumer) {
-        self.health.set_ready(consumer.is_connected());
+        self.health.set_ready(consumer.is_connected() && self.delivery.failing().is_empty());
+        self.delivery.report();
         for (name, records) in consumer.lag() {
             if let Some(partition) = Partition::parse(&name) {
                 metrics::lag(&partition.topic, partition.number, records);
@@ -539,6 +542,8 @@ impl<'a, M: Machine> Shell<'a, M> {
         if self.tidied.is_none_or(|day| day < today) {
             self.kept.tidy(today, self.next_part, self.plan.state.keep_rollups_days)?;
             self.tidied = Some(today);
+            let days = i64::try_from(ALERTS_KEPT_DAYS).unwrap_or(i64::MAX);
+            self.delivery.forget_before(bucket_start((today - days) * BUCKETS_PER_DAY))?;
         }
         self.next_part += 1;
         Ok(())
@@ -548,11 +553,11 @@ impl<'a, M: Machine> Shell<'a, M> {
     fn save_before(&mut self, tick: Option<i64>) -> Result<(), RunError> {
         let started = Instant::now();
         self.keep_rows()?;
-        let outlets = self.outlets.iter().chain([self.dead_letters.outlet()]);
+        let outlets = [self.dead_letters.outlet()];
         let bytes = self.store.save(&Checkpoint {
             engine: self.machine.changes()?,
             offsets: self.partitions.next().clone(),
-            sinks: outlets.map(|outlet| (outlet.name().to_owned(), outlet.position())).collect(),
+            sinks: outlets.into_iter().map(|outlet| (outlet.name().to_owned(), outlet.position())).collect(),
             bundle: self.bundle.clone(),
             tallies: self.tallies.clone(),
             delay: self.ticks.delay(),

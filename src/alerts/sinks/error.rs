@@ -7,6 +7,7 @@
 
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
@@ -80,6 +81,32 @@ pub enum SinkError {
         /// Why.
         problem: Code,
     },
+    /// No answer came.
+    #[error("{target}: {problem}")]
+    Unreachable {
+        /// The sink.
+        target: String,
+        /// What is known of it; never an address, which may be a secret.
+        problem: String,
+    },
+    /// The target answers that it cannot, or may not.
+    #[error("{target} answers with status {status}{}", hint(*status))]
+    Http {
+        /// The sink.
+        target: String,
+        /// HTTP's status.
+        status: u16,
+        /// How long it wants to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// The target refuses a step for what it is.
+    #[error("{target} refuses {uid}")]
+    RefusedBy {
+        /// The sink.
+        target: String,
+        /// The delivery.
+        uid: String,
+    },
     /// The end of the topic was not reached.
     #[error("topic {topic}: reading back what had landed made no progress for {seconds} s")]
     Stalled {
@@ -88,6 +115,18 @@ pub enum SinkError {
         /// How long nothing came.
         seconds: u64,
     },
+}
+
+/// What a status that somebody must mend asks for.
+const fn hint(status: u16) -> &'static str {
+    match status {
+        401 | 403 => ": are token and rights right?",
+        404 => ": is the url right?",
+        410 => ": the webhook was removed",
+        300..=399 => ": it redirects, which is not followed; write the address behind it",
+        429 => ": too many requests",
+        _ => "",
+    }
 }
 
 /// For how long a delivery is tried again.
@@ -111,14 +150,25 @@ impl SinkError {
             Self::Topic { problem: KafkaError::ClientCreation(_), .. } => Patience::Grace,
             Self::Topic { problem, .. } => problem.rdkafka_error_code().map_or(Patience::Endless, of_kafka),
             Self::Unacknowledged { problem, .. } => of_kafka(*problem),
-            Self::Stalled { .. } => Patience::Endless,
+            Self::Stalled { .. } | Self::Unreachable { .. } => Patience::Endless,
+            Self::Http { status, .. } if matches!(status, 401 | 403 | 404 | 410 | 300..=399) => Patience::None,
+            Self::Http { .. } => Patience::Endless,
+            Self::RefusedBy { .. } => Patience::None,
+        }
+    }
+
+    /// How long the target wants to be left alone, where it says so.
+    pub fn pause(&self) -> Option<Duration> {
+        match self {
+            Self::Http { retry_after, .. } => *retry_after,
+            _ => None,
         }
     }
 
     /// The delivery that is refused for what it is, by its uid.
     pub fn refused(&self) -> Option<&str> {
         match self {
-            Self::Refused { uid, .. } => Some(uid),
+            Self::Refused { uid, .. } | Self::RefusedBy { uid, .. } => Some(uid),
             _ => None,
         }
     }

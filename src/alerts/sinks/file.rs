@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     fn delivery(body: &str) -> Delivery {
-        Delivery { uid: body.to_owned(), key: None, headers: vec![], body: body.as_bytes().to_vec() }
+        Delivery { uid: body.to_owned(), key: None, headers: vec![], body: body.as_bytes().to_vec(), alert: None }
     }
 
     #[cfg(unix)]

@@ -8,17 +8,32 @@
 //!
 //! Not here: what is delivered (`alerts`, `stream::dead_letter`), and how often a delivery is tried again (`stream`).
 
+mod alertmanager;
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+mod double;
 mod error;
 mod file;
+mod http;
 mod kafka;
+mod opensearch;
+mod opsgenie;
+mod otlp;
+mod pagerduty;
+mod remote;
 mod rotation;
+mod routing;
+mod slack;
+mod splunk;
 mod stdout;
+mod teams;
+mod webhook;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -31,13 +46,27 @@ pub use error::{Patience, SectionError, SinkError};
 pub use file::File;
 pub use kafka::Kafka;
 pub use rotation::Rotation;
+pub use routing::{Route, Routed};
 pub use stdout::Stdout;
 
 /// Every sink there is.
-pub const SINKS: &[SinkKind] = &[SinkKind::of::<Kafka>(), SinkKind::of::<File>(), SinkKind::of::<Stdout>()];
+pub const SINKS: &[SinkKind] = &[
+    SinkKind::of::<Kafka>(),
+    SinkKind::of::<File>(),
+    SinkKind::of::<Stdout>(),
+    SinkKind::of::<opensearch::OpenSearch>(),
+    SinkKind::of::<splunk::Splunk>(),
+    SinkKind::of::<otlp::Otlp>(),
+    SinkKind::of::<alertmanager::Alertmanager>(),
+    SinkKind::of::<pagerduty::PagerDuty>(),
+    SinkKind::of::<opsgenie::Opsgenie>(),
+    SinkKind::of::<slack::Slack>(),
+    SinkKind::of::<teams::Teams>(),
+    SinkKind::of::<webhook::Webhook>(),
+];
 
 /// One thing to deliver.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Delivery {
     /// Names this delivery among all: the same again after a replay.
     pub uid: String,
@@ -47,11 +76,18 @@ pub struct Delivery {
     pub headers: Vec<(String, Vec<u8>)>,
     /// The content: one line of JSON, unless it is a record as it came.
     pub body: Vec<u8>,
+    /// The alert itself, for sinks that shape it in their own way.
+    pub alert: Option<Arc<Alert>>,
 }
 
 impl Delivery {
     /// The alert as an OCSF finding, named `{id}-{revision}`, with its incident as key.
     pub fn of(alert: &Alert) -> Self {
+        Self::kept(alert, to_ocsf(alert).to_string())
+    }
+
+    /// The same of an alert whose OCSF form is there already.
+    pub fn kept(alert: &Alert, ocsf: String) -> Self {
         let header = |name: &str, value: String| (name.to_owned(), value.into_bytes());
         Self {
             uid: format!("{}-{}", alert.id, alert.revision),
@@ -61,8 +97,16 @@ impl Delivery {
                 header("aw-revision", alert.revision.to_string()),
                 header("aw-severity", alert.severity.as_str().to_owned()),
             ],
-            body: to_ocsf(alert).to_string().into_bytes(),
+            body: ocsf.into_bytes(),
+            alert: Some(Arc::new(alert.clone())),
         }
+    }
+}
+
+impl Delivery {
+    /// Whether it is this alert's.
+    pub fn is_of(&self, alert: &Alert) -> bool {
+        self.alert.as_ref().is_some_and(|own| own.id == alert.id && own.revision == alert.revision)
     }
 }
 
@@ -100,6 +144,8 @@ pub enum SinkPosition {
         /// Deliveries known to have landed before, which a replay has yet to come past.
         landed: BTreeSet<String>,
     },
+    /// What a sink alone understands.
+    Own(Vec<u8>),
     /// The current one of a series of files.
     Series {
         /// Its number.
@@ -122,6 +168,11 @@ pub trait SinkPlan: Debug + Send + Sync {
     /// The file that it writes, if it writes one.
     fn file(&self) -> Option<&Path> {
         None
+    }
+
+    /// Which alerts it gets where its section does not say.
+    fn route(&self) -> Route {
+        Route::default()
     }
 
     /// Whether the target is there, as far as that can be told without writing to it. Creates nothing.
@@ -167,6 +218,19 @@ impl Surroundings {
     pub fn path(&self, path: &Path) -> PathBuf {
         self.directory.join(path)
     }
+}
+
+/// The name of a sink: its kind, and what tells several apart.
+fn named(kind: &str, name: Option<&str>, target: &str) -> String {
+    match name.unwrap_or(target) {
+        "" => kind.to_owned(),
+        which => format!("{kind}:{which}"),
+    }
+}
+
+/// A time in microseconds since the epoch, as text.
+fn rfc3339(time: i64) -> String {
+    jiff::Timestamp::from_microsecond(time).map(|time| format!("{time:.3}")).unwrap_or_default()
 }
 
 /// An entry of [`SINKS`].

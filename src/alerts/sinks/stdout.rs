@@ -91,7 +91,8 @@ mod tests {
 
     #[test]
     fn what_was_written_before_a_failure_is_not_written_again() {
-        let delivery = |uid: &str| Delivery { uid: uid.to_owned(), key: None, headers: vec![], body: uid.into() };
+        let delivery =
+            |uid: &str| Delivery { uid: uid.to_owned(), key: None, headers: vec![], body: uid.into(), alert: None };
         let pipe = Pipe::default();
         let mut sink = Open { out: Box::new(pipe.clone()), written: 0 };
         let deliveries = ["a", "b", "c"].map(delivery);

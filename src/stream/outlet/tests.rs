@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::*;
-use crate::alerts::sample;
 
 /// Takes what is not too large, and nothing while it is broken.
 #[derive(Clone, Default)]
@@ -67,16 +66,11 @@ impl Fake {
 
 fn letter(uid: &str, bytes: usize) -> Delivery {
     let headers = vec![("aw-reason".to_owned(), b"not_json".to_vec())];
-    Delivery { uid: uid.to_owned(), key: None, headers, body: vec![b'x'; bytes] }
+    Delivery { uid: uid.to_owned(), key: None, headers, body: vec![b'x'; bytes], alert: None }
 }
 
 fn deliver_letters(letters: &mut Letters, all: &[Delivery]) -> Result<(), RunError> {
     letters.deliver(all.to_vec(), &Health::default(), &Shutdown::default())
-}
-
-fn deliver_alert(fake: &Fake, alert: &Alert) -> Result<(), RunError> {
-    let alerts = [alert.clone()];
-    fake.outlet().deliver(&alerts, &alerts.each_ref().map(Delivery::of), &Health::default(), &Shutdown::default())
 }
 
 fn landed(of: &[(&str, usize)]) -> Vec<(String, usize)> {
@@ -125,40 +119,4 @@ fn letters_to_a_disk_that_is_really_full_are_lost_and_counted() {
     let mut letters = Letters::to(outlet);
     deliver_letters(&mut letters, &[letter("calls/0@1", 5)]).unwrap();
     assert_eq!((letters.lost, letters.outlet().position()), (1, SinkPosition::Length(0)));
-}
-
-#[test]
-fn an_alert_that_is_too_large_goes_shortened() {
-    let large = Alert { trace_ids: vec!["t".repeat(100); 2_000], message: "m".repeat(20_000), ..sample() };
-    let fake = Fake::default();
-    fake.set(|state| state.limit = Some(10_000));
-    deliver_alert(&fake, &large).unwrap();
-    assert_eq!(fake.landed()[0].0, format!("{}-{}", large.id, large.revision));
-}
-
-#[test]
-fn an_alert_that_no_attempt_can_deliver_ends_the_run_with_the_reason() {
-    let refusing = Fake::default();
-    refusing.set(|state| state.limit = Some(10));
-    let forbidden = Fake::default();
-    forbidden.set(|state| state.broken = Some(ErrorKind::PermissionDenied));
-    for (fake, attempts, reason) in [(refusing, 2, "too large"), (forbidden, 1, "letters: permission denied")] {
-        let error = deliver_alert(&fake, &sample()).unwrap_err();
-        assert!(matches!(error, RunError::Undeliverable { .. }), "{error}");
-        assert!(error.to_string().contains(reason), "{error}");
-        assert_eq!(fake.0.lock().unwrap().attempts, attempts);
-    }
-}
-
-#[test]
-fn what_time_can_mend_is_tried_until_it_works() {
-    let fake = Fake::default();
-    fake.set(|state| state.broken = Some(ErrorKind::StorageFull));
-    let repair = fake.clone();
-    std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(300));
-        repair.set(|state| state.broken = None);
-    });
-    deliver_alert(&fake, &sample()).unwrap();
-    assert_eq!(fake.landed().len(), 1);
 }

@@ -25,6 +25,7 @@ fn deliveries(uids: &[&str]) -> Vec<Delivery> {
         key: Some(uid.as_bytes().to_vec()),
         headers: vec![("aw-severity".to_owned(), b"high".to_vec())],
         body: b"{}".to_vec(),
+        alert: None,
     };
     uids.iter().map(one).collect()
 }

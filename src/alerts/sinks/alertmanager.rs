@@ -1,0 +1,112 @@
+//! Prometheus Alertmanager, by its API v2: an alert fires while its incident is open.
+//!
+//! Labels are an alert's identity there, so they hold only what never changes: the severity is that of the opening, and the newest is in an
+//! annotation. A step that comes twice changes nothing.
+//!
+//! Not here: grouping, silences and who is told, which are Alertmanager's own.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::http::{Address, Answer, Hidden, Http, Request, Secret};
+use super::remote::{Memory, Remote, Step, Target, Verdict};
+use super::{SinkError, SinkPlan, SinkSpec, Surroundings};
+use crate::alerts::brief::Brief;
+use crate::alerts::{Activity, Severity};
+
+/// How long an incident fires at most without a further step, microseconds: its end tells earlier.
+const LASTS: i64 = 7 * 86_400_000_000;
+
+/// `type = "alertmanager"`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alertmanager {
+    /// Its address, up to `/api`.
+    pub url: Secret,
+    /// A token for the header `Authorization: Bearer`.
+    #[serde(default)]
+    pub token: Option<Secret>,
+    /// Tells several such sinks apart.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// A link to an incident, with `{id}`.
+    #[serde(default)]
+    pub link: Option<String>,
+    /// Certificates in PEM to trust instead of the web's.
+    #[serde(default)]
+    pub ca_file: Option<std::path::PathBuf>,
+}
+
+impl SinkSpec for Alertmanager {
+    const NAME: &'static str = "alertmanager";
+    const SUMMARY: &'static str = "Fires and resolves alerts at Prometheus Alertmanager (API v2).";
+
+    fn check(self, around: &Surroundings) -> Result<Box<dyn SinkPlan>, SinkError> {
+        let url = Address::of(&self.url, around)?;
+        Ok(Remote::of(Open {
+            name: super::named(Self::NAME, self.name.as_deref(), url.host()),
+            token: self.token.map(|token| token.reveal("token", around)).transpose()?,
+            url,
+            http: Http::new(self.ca_file.as_deref(), around)?,
+            link: self.link,
+        }))
+    }
+}
+
+#[derive(Debug)]
+struct Open {
+    name: String,
+    url: Address,
+    token: Option<Hidden>,
+    http: Http,
+    link: Option<String>,
+}
+
+const fn word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Informational | Severity::Low => "info",
+        Severity::Medium => "warning",
+        Severity::High | Severity::Critical => "critical",
+    }
+}
+
+impl Target for Open {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn http(&self) -> &Http {
+        &self.http
+    }
+
+    fn request(&self, steps: &[Step<'_>], memory: &Memory) -> Result<Request, SinkError> {
+        let alert = |step: &Step<'_>| {
+            let alert = step.alert;
+            let brief = Brief::of(alert, self.link.as_deref());
+            let ends = if alert.activity == Activity::Close { alert.time } else { alert.time.saturating_add(LASTS) };
+            json!({
+                "labels": {
+                    "alertname": alert.detector, "incident": alert.id, "view": alert.view.as_str(), "vendor": alert.vendor,
+                    "caller": alert.caller.clone().unwrap_or_default(),
+                    "severity": memory.of(&alert.id).unwrap_or(word(alert.severity)),
+                },
+                "annotations": {
+                    "summary": brief.sentence, "description": brief.to_text(), "severity_now": alert.severity.as_str(),
+                },
+                "startsAt": super::rfc3339(alert.first_seen.min(ends)), "endsAt": super::rfc3339(ends),
+                "generatorURL": brief.link.unwrap_or_default(),
+            })
+        };
+        let alerts: Vec<_> = steps.iter().map(alert).collect();
+        let request = Request::json(self.url.with("/api/v2/alerts"), &json!(alerts));
+        Ok(match &self.token {
+            Some(token) => request.header("authorization", format!("Bearer {}", token.expose())),
+            None => request,
+        })
+    }
+
+    fn judge(&self, steps: &[Step<'_>], _answer: &Answer, memory: &mut Memory) -> Verdict {
+        steps.iter().for_each(|step| memory.keep(&step.alert.id, word(step.alert.severity)));
+        Verdict::Landed
+    }
+}

@@ -1,0 +1,109 @@
+//! A double of targets that speak HTTP: it takes what they take, and remembers what came.
+//!
+//! It answers as the documentation of each says, and refuses a document that is there already as `_bulk` does. It stands in where the real receiver
+//! cannot run.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+/// A request as it came.
+#[derive(Clone, Debug)]
+pub struct Came {
+    pub path: String,
+    pub headers: String,
+    pub body: String,
+}
+
+/// A target at a port of this machine.
+#[derive(Clone)]
+pub struct Double {
+    pub address: String,
+    came: Arc<Mutex<Vec<Came>>>,
+    /// The status of every answer from now on.
+    status: Arc<Mutex<u16>>,
+}
+
+impl Double {
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let double = Self { address, came: Arc::default(), status: Arc::new(Mutex::new(200)) };
+        let own = double.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let own = own.clone();
+                std::thread::spawn(move || own.serve(stream));
+            }
+        });
+        double
+    }
+
+    /// All that came and was taken in, in order.
+    pub fn came(&self) -> Vec<Came> {
+        self.came.lock().unwrap().clone()
+    }
+
+    pub fn answer_with(&self, status: u16) {
+        *self.status.lock().unwrap() = status;
+    }
+
+    fn serve(&self, mut stream: TcpStream) {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        while let Some(request) = read(&mut reader) {
+            let status = *self.status.lock().unwrap();
+            let answer = if status < 300 { self.take(request) } else { json!({}) };
+            let body = answer.to_string();
+            let head = format!(
+                "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+                body.len()
+            );
+            if stream.write_all((head + &body).as_bytes()).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn take(&self, request: Came) -> Value {
+        let mut came = self.came.lock().unwrap();
+        if request.path != "/_bulk" {
+            came.push(request);
+            return json!({ "code": 0, "ok": true, "ts": format!("{}.0", came.len()) });
+        }
+        let lines: Vec<String> = request.body.lines().map(str::to_owned).collect();
+        let items: Vec<Value> = lines
+            .chunks(2)
+            .map(|pair| {
+                let is_there = came.iter().any(|known| known.body.starts_with(&pair[0]));
+                if !is_there {
+                    came.push(Came { body: pair.join("\n"), ..request.clone() });
+                }
+                json!({ "create": { "status": if is_there { 409 } else { 201 } } })
+            })
+            .collect();
+        json!({ "items": items })
+    }
+}
+
+fn read(reader: &mut BufReader<TcpStream>) -> Option<Came> {
+    let mut first = String::new();
+    reader.read_line(&mut first).ok()?;
+    let path = first.split(' ').nth(1)?.to_owned();
+    let (mut headers, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        if line.trim().is_empty() {
+            break;
+        }
+        if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().ok()?;
+        }
+        headers.push_str(&line);
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some(Came { path, headers, body: String::from_utf8_lossy(&body).into_owned() })
+}

@@ -1,0 +1,288 @@
+//! Delivery: a worker a sink, so that one that hangs holds up neither the others nor detection.
+//!
+//! An alert is in the alert store before any worker hears of it. Each worker takes what its sink has not delivered yet, in order, and moves the
+//! sink's place when it has. What time can mend is tried again, after pauses that grow and differ; what a target refuses for what it is goes
+//! shortened, else it is noted as undelivered, and the next has its turn. The store is the queue on disk: [`Delivery::is_behind`] says when it
+//! is so long that the stream must wait.
+//!
+//! Not here: how a target is spoken to (`alerts::sinks`), and dead letters (`outlet`).
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rand::Rng;
+
+use super::error::RunError;
+use super::metrics;
+use super::shutdown::Shutdown;
+use crate::alerts::Alert;
+use crate::alerts::sinks::{Delivery as Message, Patience, Routed, Sink, SinkError, SinkPosition};
+use crate::alerts::store::{AlertStore, Kept, StoreError};
+
+/// Steps that a worker takes at once.
+const AT_ONCE: u32 = 500;
+/// Steps that may wait for the slowest sink before the stream waits, too.
+const MAX_BEHIND: i64 = 100_000;
+/// First and longest pause between attempts; each is twice as long as the one before, less up to a half by chance.
+const MIN_PAUSE: Duration = Duration::from_millis(500);
+const MAX_PAUSE: Duration = Duration::from_secs(300);
+/// How long a worker sleeps where nothing comes.
+const REST: Duration = Duration::from_secs(1);
+/// How long the end of a run waits for what is under way.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// What is known of a sink.
+#[derive(Debug, Default)]
+struct Status {
+    /// Place up to which it has delivered.
+    seq: AtomicI64,
+    /// Why it cannot deliver now, since when.
+    failing: Mutex<Option<(String, Instant)>>,
+}
+
+struct Worker {
+    name: String,
+    status: Arc<Status>,
+    wake: SyncSender<()>,
+    thread: JoinHandle<()>,
+}
+
+/// All sinks of alerts, each with a worker.
+pub(super) struct Delivery {
+    store: AlertStore,
+    workers: Vec<Worker>,
+    newest: i64,
+}
+
+impl Delivery {
+    /// Starts a worker for each sink, which goes on where the store knows.
+    ///
+    /// # Errors
+    /// [`RunError::Alerts`].
+    pub fn start(directory: PathBuf, sinks: &[Routed], shutdown: &Shutdown) -> Result<Self, RunError> {
+        let store = AlertStore::open(&directory)?;
+        let newest = store.newest()?;
+        let mut workers = Vec::new();
+        for sink in sinks {
+            let name = sink.plan.name();
+            let (seq, position) = store.place_of(&name)?;
+            let status = Arc::new(Status::default());
+            status.seq.store(seq, Ordering::Relaxed);
+            let (wake, woken) = sync_channel(1);
+            let own = Own {
+                name: name.clone(),
+                sink: sink.clone(),
+                store: AlertStore::open(&directory)?,
+                status: Arc::clone(&status),
+                shutdown: shutdown.clone(),
+            };
+            let thread = std::thread::Builder::new()
+                .name(format!("sink-{}", workers.len()))
+                .spawn(move || own.work(seq, &position, &woken))
+                .map_err(RunError::Thread)?;
+            workers.push(Worker { name, status, wake, thread });
+        }
+        Ok(Self { store, workers, newest })
+    }
+
+    /// Makes alerts durable, and tells the workers.
+    ///
+    /// # Errors
+    /// [`RunError::Alerts`].
+    pub fn take(&mut self, alerts: &[Alert]) -> Result<(), RunError> {
+        self.store.append(alerts)?;
+        self.newest = self.store.newest()?;
+        // A worker that was told already needs no second word.
+        for worker in &self.workers {
+            let _ = worker.wake.try_send(());
+        }
+        Ok(())
+    }
+
+    /// Whether so many alerts wait for a sink that no more may be made.
+    pub fn is_behind(&self) -> bool {
+        self.behind().any(|(_, behind)| behind > MAX_BEHIND)
+    }
+
+    /// Names the sinks that cannot deliver now, with the reason.
+    pub fn failing(&self) -> Vec<String> {
+        let reason = |worker: &Worker| {
+            let failing = worker.status.failing.lock().unwrap_or_else(PoisonError::into_inner);
+            failing.as_ref().map(|(reason, _)| format!("sink {}: {reason}", worker.name))
+        };
+        self.workers.iter().filter_map(reason).collect()
+    }
+
+    fn behind(&self) -> impl Iterator<Item = (&Worker, i64)> {
+        let behind = |worker: &Worker| (self.newest - worker.status.seq.load(Ordering::Relaxed)).max(0);
+        self.workers.iter().map(move |worker| (worker, behind(worker)))
+    }
+
+    /// Metrics of every sink.
+    pub fn report(&self) {
+        for (worker, behind) in self.behind() {
+            let failing = worker.status.failing.lock().unwrap_or_else(PoisonError::into_inner);
+            let seconds = failing.as_ref().map_or(0.0, |(_, since)| since.elapsed().as_secs_f64());
+            metrics::sink(&worker.name, failing.is_none(), behind, seconds);
+        }
+    }
+
+    /// Forgets steps before a time, microseconds since the epoch, that all sinks have delivered.
+    ///
+    /// # Errors
+    /// [`RunError::Alerts`].
+    pub fn forget_before(&self, time: i64) -> Result<(), RunError> {
+        let names: Vec<String> = self.workers.iter().map(|worker| worker.name.clone()).collect();
+        Ok(self.store.forget_before(time, &names)?)
+    }
+
+    /// Waits until all is delivered, as far as the sinks can now; the rest waits in the store. A stop must have been requested.
+    pub fn drain(self) {
+        let Self { workers, newest, .. } = self;
+        let since = Instant::now();
+        for Worker { name, status, wake, thread } in workers {
+            drop(wake);
+            while !thread.is_finished() && since.elapsed() < DRAIN {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            let waiting = newest - status.seq.load(Ordering::Relaxed);
+            if waiting > 0 {
+                tracing::warn!(sink = name, waiting, "alerts wait in the store until the next start");
+            }
+        }
+    }
+}
+
+/// What a worker has of its own.
+struct Own {
+    name: String,
+    sink: Routed,
+    store: AlertStore,
+    status: Arc<Status>,
+    shutdown: Shutdown,
+}
+
+impl Own {
+    /// Delivers until a stop is requested and nothing is left, or the sink cannot deliver then.
+    fn work(self, mut seq: i64, position: &[u8], woken: &Receiver<()>) {
+        let Some(mut sink) = self.patiently(|| self.open(position)) else { return };
+        loop {
+            match self.deliver_next(sink.as_mut(), &mut seq) {
+                Ok(true) => {}
+                Ok(false) if self.shutdown.is_requested() => return,
+                // Nothing is left for now.
+                Ok(false) => {
+                    if let Err(RecvTimeoutError::Disconnected) = woken.recv_timeout(REST)
+                        && !self.shutdown.is_requested()
+                    {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(sink = self.name, %error, "the alert store cannot be used: trying again");
+                    self.shutdown.sleep(REST);
+                    if self.shutdown.is_requested() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn open(&self, position: &[u8]) -> Result<Box<dyn Sink>, SinkError> {
+        let mut sink = self.sink.plan.open()?;
+        if let Ok(position) = postcard::from_bytes::<SinkPosition>(position) {
+            sink.resume(&position)?;
+        }
+        Ok(sink)
+    }
+
+    /// Delivers what comes next. Whether there was anything; `false` also where a stop cut it short.
+    fn deliver_next(&self, sink: &mut dyn Sink, seq: &mut i64) -> Result<bool, StoreError> {
+        let next = self.store.after(*seq, AT_ONCE)?;
+        let Some(last) = next.last().map(|kept| kept.seq) else { return Ok(false) };
+        let own: Vec<Kept> = next.into_iter().filter(|kept| self.sink.wants(&kept.alert)).collect();
+        let mut messages: Vec<Message> = own.iter().map(|kept| Message::kept(&kept.alert, kept.ocsf.clone())).collect();
+        let mut shortened = std::collections::BTreeSet::new();
+        while !messages.is_empty() {
+            let refused = match self.patiently(|| match sink.deliver(&messages) {
+                Err(problem) if problem.refused().is_some() => Ok(Some(problem)),
+                other => other.map(|()| None),
+            }) {
+                None => return Ok(false),
+                Some(None) => break,
+                Some(Some(problem)) => problem,
+            };
+            let uid = refused.refused().unwrap_or_default().to_owned();
+            let Some(index) = messages.iter().position(|message| message.uid == uid) else { break };
+            let kept = own.iter().find(|kept| messages[index].is_of(&kept.alert));
+            match kept.filter(|_| shortened.insert(uid.clone())) {
+                Some(kept) => messages[index] = Message::of(&kept.alert.shortened()),
+                None => {
+                    tracing::error!(sink = self.name, uid, %refused, "the target refuses an alert: it stays in the store");
+                    metrics::undelivered(&self.name);
+                    self.store.give_up(&self.name, &uid, &refused.to_string())?;
+                    messages.remove(index);
+                }
+            }
+        }
+        let position = postcard::to_stdvec(&sink.position()).unwrap_or_default();
+        self.store.move_to(&self.name, last, &position)?;
+        *seq = last;
+        self.status.seq.store(last, Ordering::Relaxed);
+        own.iter().for_each(|kept| metrics::delivered(&kept.alert));
+        Ok(true)
+    }
+
+    /// Tries until it works; `None` where a stop is requested and it does not.
+    fn patiently<T>(&self, mut attempt: impl FnMut() -> Result<T, SinkError>) -> Option<T> {
+        let mut pause = MIN_PAUSE;
+        loop {
+            let problem = match attempt() {
+                Ok(value) => {
+                    self.set_failing(None);
+                    return Some(value);
+                }
+                Err(problem) => problem,
+            };
+            if self.shutdown.is_requested() {
+                tracing::warn!(sink = self.name, %problem, "the sink cannot deliver at the end of the run");
+                return None;
+            }
+            self.set_failing(Some(problem.to_string()));
+            metrics::retry(&self.name);
+            // What only somebody can mend is asked for rarely, since it may be mended.
+            let asked =
+                problem.pause().unwrap_or(if problem.patience() == Patience::None { MAX_PAUSE / 10 } else { pause });
+            self.shutdown.sleep(asked.mul_f64(rand::thread_rng().gen_range(0.5..=1.0)));
+            pause = (pause * 2).min(MAX_PAUSE);
+        }
+    }
+
+    fn set_failing(&self, reason: Option<String>) {
+        let mut failing = self.status.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        match (reason, &*failing) {
+            (Some(reason), None) => {
+                tracing::warn!(
+                    sink = self.name,
+                    problem = reason,
+                    "the sink failed: its alerts wait, the others go on"
+                );
+                *failing = Some((reason, Instant::now()));
+            }
+            (Some(reason), Some((_, since))) => *failing = Some((reason, *since)),
+            (None, Some((_, since))) => {
+                tracing::info!(sink = self.name, seconds = since.elapsed().as_secs(), "the sink delivers again");
+                *failing = None;
+            }
+            (None, None) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
