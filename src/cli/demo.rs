@@ -163,6 +163,7 @@ fn consume(
     show: &mut Show,
 ) -> anyhow::Result<()> {
     let source = Spec {
+        keyed_by_caller: false,
         brokers: brokers.to_owned(),
         topics: vec![TOPIC.to_owned()],
         group: "apiwarden-demo".to_owned(),

@@ -8,6 +8,7 @@
 mod alerts;
 mod audit;
 mod catalog;
+mod check;
 mod completions;
 mod decode;
 mod demo;
@@ -46,6 +47,7 @@ const EXAMPLES: &str = "Examples:
   apiwarden demo
   apiwarden train --input logs/2026-09/ --out models/egress
   apiwarden scan --model models/egress --input today.ndjson.zst --output alerts.ndjson
+  apiwarden check --pipeline pipelines/egress-ecs.toml
   apiwarden run --pipeline pipelines/egress-ecs.toml
 
 Environment:
@@ -58,6 +60,7 @@ enum Command {
     Train(train::Train),
     Scan(scan::Scan),
     Run(run::Run),
+    Check(check::Check),
     Evaluate(evaluate::Evaluate),
     Alerts(alerts::Alerts),
     Audit(Box<audit::Audit>),
@@ -80,6 +83,11 @@ pub fn report(error: &anyhow::Error) {
     output::report(format_args!("{error:#}"));
 }
 
+/// The exit code for an error: 3 where `check` found that a start would fail, else 1.
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.is::<check::WouldFail>() { check::WOULD_FAIL } else { 1 }
+}
+
 impl Arguments {
     /// Runs the command. A closed standard output, as in `apiwarden detectors | head`, ends it quietly.
     ///
@@ -91,6 +99,7 @@ impl Arguments {
             Command::Train(command) => command.run(),
             Command::Scan(command) => command.run(),
             Command::Run(command) => command.run(),
+            Command::Check(command) => command.run(),
             Command::Evaluate(command) => command.run(),
             Command::Alerts(command) => command.run(),
             Command::Audit(command) => command.run(),

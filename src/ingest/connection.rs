@@ -131,6 +131,11 @@ impl Connection {
         Ok(self)
     }
 
+    /// The value of a property that the pipeline file sets.
+    pub(crate) fn property(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str)
+    }
+
     /// A client's configuration: `defaults`, which the properties may change, then `fixed`, which they may not.
     pub(crate) fn client(&self, defaults: &[(&str, &str)], fixed: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();

@@ -10,10 +10,12 @@
 //!
 //! Not here: decoding (`decoder`), when to commit (`stream`).
 
+mod cluster;
 mod ends;
 mod membership;
 #[cfg(test)]
 pub(crate) mod mock;
+mod rights;
 #[cfg(test)]
 mod tests;
 
@@ -34,7 +36,9 @@ use self::ends::{ENDS_TIMEOUT, EndQuery};
 use self::membership::{Change, Membership};
 use super::connection::{Connection, ConnectionError, Properties};
 
+pub use self::cluster::{Cluster, Member};
 pub use self::ends::Ends;
+pub use self::rights::Rights;
 
 /// Most records in one [`Event::Records`].
 pub const MAX_BATCH_RECORDS: usize = 10_000;
@@ -54,7 +58,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("queued.max.messages.kbytes", "65536"),
     ("fetch.message.max.bytes", "4194304"),
     ("fetch.wait.max.ms", "100"),
-    ("session.timeout.ms", "45000"),
+    (SESSION_TIMEOUT, DEFAULT_SESSION_TIMEOUT),
     // Source of readiness and of the lag metric.
     ("statistics.interval.ms", "1000"),
 ];
@@ -70,6 +74,9 @@ pub struct Spec {
     /// The consumer group. Processes of one group share the partitions.
     #[serde(default = "default_group")]
     pub group: String,
+    /// Whether all calls of a caller are in one partition: only then may several processes share a group.
+    #[serde(default)]
+    pub keyed_by_caller: bool,
     /// Where to start when neither a checkpoint nor the group knows.
     #[serde(default)]
     pub start: Start,
@@ -100,7 +107,8 @@ impl Spec {
     /// [`ConnectionError`].
     pub fn check(self, directory: &Path) -> Result<Source, ConnectionError> {
         let connection = Connection::new(&self.brokers, &self.properties, directory)?;
-        Ok(Source { connection, topics: self.topics, group: self.group, start: self.start })
+        let Self { topics, group, keyed_by_caller, start, .. } = self;
+        Ok(Source { connection, topics, group, keyed_by_caller, start, instance: None })
     }
 }
 
@@ -113,8 +121,33 @@ pub struct Source {
     pub topics: Vec<String>,
     /// The consumer group.
     pub group: String,
+    /// Whether all calls of a caller are in one partition, so that several processes may share the group.
+    pub keyed_by_caller: bool,
     /// Where to start when nobody knows.
     pub start: Start,
+    /// The instance id of this process, if it has one: the group then knows it again after a crash, and nobody waits for the dead one to be missed.
+    pub instance: Option<String>,
+}
+
+/// librdkafka's name of the instance id, which the pipeline file may set.
+const INSTANCE: &str = "group.instance.id";
+/// Librdkafka's name of the time after which the group gives up a member.
+const SESSION_TIMEOUT: &str = "session.timeout.ms";
+const DEFAULT_SESSION_TIMEOUT: &str = "45000";
+
+impl Source {
+    /// The same, read by a member that the group knows by name, unless the properties name it.
+    #[must_use]
+    pub fn read_by(&self, instance: &str) -> Self {
+        let own = self.connection.property(INSTANCE).unwrap_or(instance);
+        Self { instance: Some(own.to_owned()), ..self.clone() }
+    }
+
+    /// For how long the group keeps a member that died.
+    pub fn session_timeout(&self) -> Duration {
+        let text = self.connection.property(SESSION_TIMEOUT).unwrap_or(DEFAULT_SESSION_TIMEOUT);
+        Duration::from_millis(text.parse().unwrap_or(45_000))
+    }
 }
 
 /// A partition. Written `topic/3`, as in checkpoints and for the engine.
@@ -180,11 +213,23 @@ pub enum ConsumerError {
     Fatal(#[source] KafkaError),
 }
 
-/// A member of the consumer group. Dropping it leaves the group.
+/// Where reading begins in partitions that were taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Partition (`topic/3`) → its first offset, where that is settled: it belongs into the next checkpoint.
+    pub begin: BTreeMap<String, i64>,
+    /// Topic → records that Kafka no longer had.
+    pub lost: BTreeMap<String, u64>,
+    /// Records that are read again, though the group has them for read.
+    pub again: i64,
+}
+
+/// A member of the consumer group. Dropping it leaves the group, unless it has an instance id: then its place is kept for its next start.
 pub struct Consumer {
     /// Shared with a commit that waits, which may outlive us.
     inner: Arc<BaseConsumer<Membership>>,
     start: Start,
+    is_shared: bool,
     ends: EndQuery,
 }
 
@@ -204,12 +249,19 @@ impl Consumer {
             ("enable.auto.commit", "false"),
             ("enable.auto.offset.store", "false"),
         ];
-        let config = source.connection.client(DEFAULTS, &fixed);
+        let instance = source.instance.iter().map(|instance| (INSTANCE, instance.as_str()));
+        let defaults: Vec<_> = DEFAULTS.iter().copied().chain(instance).collect();
+        let config = source.connection.client(&defaults, &fixed);
         let inner: BaseConsumer<Membership> =
             config.create_with_context(Membership::default()).map_err(ConsumerError::Start)?;
         let topics: Vec<&str> = source.topics.iter().map(String::as_str).collect();
         inner.subscribe(&topics).map_err(ConsumerError::Start)?;
-        Ok(Self { inner: Arc::new(inner), start: source.start, ends: EndQuery::default() })
+        Ok(Self {
+            inner: Arc::new(inner),
+            start: source.start,
+            is_shared: source.keyed_by_caller,
+            ends: EndQuery::default(),
+        })
     }
 
     /// The next event; waits at most [`MAX_BATCH_WAIT`].
@@ -249,40 +301,50 @@ impl Consumer {
         Ok(if batches.is_empty() { Event::Quiet } else { Event::Records(batches) })
     }
 
-    /// Takes assigned partitions, each from the furthest of `checkpoint` and the group's committed offset, else from the
-    /// configured start. (The committed offset is ahead only where another member read on since the checkpoint.)
-    /// Returns the offsets that were settled on: those belong into the next checkpoint.
+    /// Takes assigned partitions, each from where `checkpoint` left it: a committed offset beyond that is of a state that was lost, as after
+    /// a backup was restored. Only where processes share the group does the furthest of both rule, since another member may have
+    /// read on. Where neither knows, the configured start does.
     ///
     /// # Errors
     /// [`ConsumerError::Assignment`].
-    pub fn take(
-        &self,
-        partitions: &[Partition],
-        checkpoint: &BTreeMap<String, i64>,
-    ) -> Result<BTreeMap<String, i64>, ConsumerError> {
+    pub fn take(&self, partitions: &[Partition], checkpoint: &BTreeMap<String, i64>) -> Result<Taken, ConsumerError> {
         let committed = self.committed(partitions);
         let mut list = TopicPartitionList::with_capacity(partitions.len());
-        let mut settled = BTreeMap::new();
+        let mut taken = Taken::default();
         for partition in partitions {
             let key = partition.to_string();
-            let known = match &committed {
-                Some(committed) => checkpoint.get(&key).max(committed.get(&key)).copied(),
-                None => checkpoint.get(&key).copied(),
-            };
+            let ours = checkpoint.get(&key).copied();
+            let theirs = committed.as_ref().and_then(|committed| committed.get(&key)).copied();
+            let known = if self.is_shared { ours.max(theirs) } else { ours.or(theirs) };
             let offset = match known {
-                Some(next) => Offset::Offset(next),
-                // The broker did not answer: librdkafka asks again, and falls back to the start by itself.
+                // The broker did not answer: what is gone is not known either.
+                Some(next) if committed.is_none() => Offset::Offset(next),
+                Some(next) => Offset::Offset(self.oldest_from(partition, next, &mut taken)),
+                // The same: librdkafka asks again, and falls back to the start by itself.
                 None if committed.is_none() => Offset::Stored,
                 None => self.first_offset(partition),
             };
             if let Offset::Offset(next) = offset {
-                settled.insert(key, next);
+                taken.again += theirs.map_or(0, |theirs| (theirs - next).max(0));
+                taken.begin.insert(key, next);
             }
             list.add_partition_offset(&partition.topic, partition.number, offset).map_err(ConsumerError::Assignment)?;
         }
         self.inner.context().reassigned();
         attach(&self.inner, &list).map_err(ConsumerError::Assignment)?;
-        Ok(settled)
+        Ok(taken)
+    }
+
+    /// `next`, or the oldest record that is still there behind it.
+    fn oldest_from(&self, partition: &Partition, next: i64, taken: &mut Taken) -> i64 {
+        let oldest = self.inner.fetch_watermarks(&partition.topic, partition.number, OFFSETS_TIMEOUT);
+        match oldest {
+            Ok((oldest, _)) if oldest > next => {
+                *taken.lost.entry(partition.topic.to_string()).or_default() += (oldest - next).unsigned_abs();
+                oldest
+            }
+            _ => next,
+        }
     }
 
     /// Gives revoked partitions back to the group.

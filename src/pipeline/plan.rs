@@ -125,6 +125,17 @@ impl Plan {
         Self::key(&self.key_file)
     }
 
+    /// The fingerprint key, if there is one: none is created.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn existing_key(&self) -> Result<Option<FingerprintKey>, KeyError> {
+        match FingerprintKey::from_env(KEY_VARIABLE)? {
+            None if self.key_file.exists() => FingerprintKey::from_file(&self.key_file).map(Some),
+            key => Ok(key),
+        }
+    }
+
     /// As [`Plan::fingerprint_key`], for a key file given directly.
     ///
     /// # Errors

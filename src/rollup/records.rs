@@ -23,6 +23,16 @@ impl Records {
         !self.by_bucket.entry(bucket).or_default().insert(record.get())
     }
 
+    /// Number of records.
+    pub fn len(&self) -> usize {
+        self.by_bucket.values().map(HashSet::len).sum()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.by_bucket.is_empty()
+    }
+
     /// Forgets the records of all buckets before this one.
     pub fn forget_before(&mut self, bucket: i64) {
         self.by_bucket = self.by_bucket.split_off(&bucket);

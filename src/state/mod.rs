@@ -5,6 +5,7 @@
 //!
 //! Not here: when a checkpoint is due (`stream`), and the layout of the engine's snapshot (`stream::engine`).
 
+mod instance;
 mod rollups;
 mod store;
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::alerts::sinks::SinkPosition;
 use crate::ingest::Tally;
 
+pub use instance::{InstanceError, existing_instance, instance};
 pub use rollups::{KeptRollups, RollupsError};
 pub use store::{StateError, Store};
 

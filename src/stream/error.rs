@@ -7,7 +7,7 @@ use crate::calls::{KeyError, OwnerError};
 use crate::catalog::CatalogError;
 use crate::ingest::kafka::ConsumerError;
 use crate::ingest::{DecodeError, SpecError};
-use crate::state::{RollupsError, StateError};
+use crate::state::{InstanceError, RollupsError, StateError};
 
 /// Why the run ended before it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,22 @@ pub enum RunError {
     /// The state cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The state has no name towards Kafka.
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
+    /// Another process reads for the same group.
+    #[error(
+        "[source.kafka] group {group}: {count} other processes read for it ({members}), and each would judge callers by a part of their \
+         calls. Stop them, or give this one a group of its own; where every caller is in one partition, write `keyed_by_caller = true`"
+    )]
+    Shared {
+        /// The group.
+        group: String,
+        /// How many other members it has.
+        count: usize,
+        /// Some of them.
+        members: String,
+    },
     /// Rollups cannot be kept.
     #[error(transparent)]
     Rollups(#[from] RollupsError),

@@ -74,6 +74,11 @@ impl Partitions {
         self.silence.length
     }
 
+    /// Whether none was assigned yet, or all are gone.
+    pub(super) fn is_new(&self) -> bool {
+        self.assigned.is_empty()
+    }
+
     /// Next offsets, for the checkpoint.
     pub(super) fn next(&self) -> &BTreeMap<String, i64> {
         &self.next

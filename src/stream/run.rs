@@ -19,6 +19,7 @@ use super::auditor::Auditor;
 use super::cataloguer::Cataloguer;
 use super::dead_letter::Form;
 pub use super::error::RunError;
+use super::lag::LagWatch;
 use super::outlet::{Letters, MAX_RETRY_PAUSE, MIN_RETRY_PAUSE, Outlet};
 use super::partitions::Partitions;
 use super::progress::Ahead;
@@ -27,19 +28,19 @@ use super::shutdown::Shutdown;
 use super::ticks::Ticks;
 use super::verdicts::Listener;
 use super::workers::{Read, Unread, Workers};
-use super::{Counters, Engine, EngineError, EngineSettings, metrics};
+use super::{Counters, Engine, EngineError, EngineSettings, group, metrics};
 use crate::alerts::Alert;
 use crate::alerts::sinks::{Delivery, SinkPlan};
 use crate::alerts::triage::Triage;
 use crate::calls::{Calls, FingerprintKey, Owners};
 use crate::detect::Share;
 use crate::ingest::Tally;
-use crate::ingest::kafka::{Batch, Consumer, Event, MAX_BATCH_WAIT, Partition};
+use crate::ingest::kafka::{Batch, Consumer, Event, MAX_BATCH_WAIT, Partition, Source, Taken};
 use crate::models::bundle::Bundle;
 use crate::models::pacing::Kept;
 use crate::pipeline::{DeadLetterPlan, Plan};
 use crate::rollup::{Row, bucket_of, bucket_start, day_of};
-use crate::state::{Checkpoint, KeptRollups, Store};
+use crate::state::{Checkpoint, KeptRollups, Store, instance};
 
 /// Records after which a checkpoint is due before its time: bounds what a crash repeats.
 const MAX_RECORDS_SINCE_CHECKPOINT: usize = 500_000;
@@ -59,6 +60,10 @@ pub(super) trait Machine {
     fn watermark(&self) -> Option<i64>;
     fn counters(&self) -> Counters;
     fn kept(&self) -> Vec<Kept<Share>>;
+    /// Entries of the state, by kind.
+    fn sizes(&self) -> Vec<(&'static str, usize)> {
+        Vec::new()
+    }
 }
 
 impl Machine for Engine {
@@ -94,6 +99,9 @@ impl Machine for Engine {
     }
     fn kept(&self) -> Vec<Kept<Share>> {
         Self::kept(self)
+    }
+    fn sizes(&self) -> Vec<(&'static str, usize)> {
+        Self::sizes(self)
     }
 }
 
@@ -135,8 +143,13 @@ pub(super) fn run_machine<M: Machine>(
     let _admin = Admin::serve(plan.admin.listen, Arc::clone(&health))
         .map_err(|problem| RunError::Admin { address: plan.admin.listen, problem })?;
 
-    let mut shell = Shell::open(plan, machine, bundle, key, store, saved, &health, shutdown)?;
-    let consumer = Consumer::open(&plan.source)?;
+    let instance = instance(&plan.state.directory)?;
+    let source = plan.source.read_by(&instance);
+    health.identify(&bundle, &source.group, source.instance.as_deref().unwrap_or_default());
+    group::await_alone(&source, shutdown)?;
+    let mut shell = Shell::open(plan, source, machine, bundle, key, store, saved, &health, shutdown)?;
+    let consumer = Consumer::open(&shell.source)?;
+    let lag = LagWatch::start(&plan.source.connection, Arc::clone(&health));
     while !shutdown.is_requested() {
         let event = consumer.poll()?;
         // Before anything new is taken in: what the leaders answered is about what was read until now.
@@ -149,6 +162,7 @@ pub(super) fn run_machine<M: Machine>(
             Event::Quiet => {}
         }
         shell.report(&consumer);
+        lag.polled(shell.partitions.to_commit());
         consumer.ask_ends(shell.partitions.next_question(Instant::now()));
         if shell.is_checkpoint_due() {
             shell.checkpoint(&consumer, false)?;
@@ -161,6 +175,8 @@ pub(super) fn run_machine<M: Machine>(
 /// All that the loop holds, the consumer apart: its records borrow from it.
 struct Shell<'a, M> {
     plan: &'a Plan,
+    /// Where records come from, as this process reads it.
+    source: Source,
     machine: M,
     bundle: String,
     store: Store,
@@ -193,6 +209,7 @@ impl<'a, M: Machine> Shell<'a, M> {
     #[allow(clippy::too_many_arguments, reason = "called once, with what `run_machine` was given")]
     fn open(
         plan: &'a Plan,
+        source: Source,
         machine: M,
         bundle: String,
         key: Arc<FingerprintKey>,
@@ -213,9 +230,10 @@ impl<'a, M: Machine> Shell<'a, M> {
         let (vendors, words) = (Arc::clone(&plan.vendors), Arc::clone(&plan.data_words));
         let workers = Workers::new(&plan.decode, plan.registry.clone(), key, vendors, words, owners, form)?;
         let verdicts = plan.triage.verdicts.as_ref();
+        let name = source.instance.clone().unwrap_or_default();
         let mut shell = Self {
             triage: plan.triage.model.as_deref().map(Triage::load).transpose()?,
-            verdicts: verdicts.map(|(source, file)| Listener::start(source, file)).transpose()?,
+            verdicts: verdicts.map(|(source, file)| Listener::start(&source.read_by(&name), file)).transpose()?,
             outlets: plan.sinks.iter().map(|sink| open(sink.as_ref())).collect::<Result<_, _>>()?,
             dead_letters: Letters::to(open(dead_letters.as_ref())?),
             workers,
@@ -237,6 +255,7 @@ impl<'a, M: Machine> Shell<'a, M> {
             tallies: saved.tallies,
             watch: SelfWatch::restore(&saved.watch)?,
             plan,
+            source,
             machine,
             bundle,
             store,
@@ -271,6 +290,8 @@ impl<'a, M: Machine> Shell<'a, M> {
         let name = batch.partition.to_string();
         let Read { calls, letters, tallies, early } = self.decode(batch)?;
         self.account(&batch.partition.topic, &tallies);
+        let identified = calls.rows().iter().filter(|call| call.record.is_some()).count() as u64;
+        metrics::identified(identified, calls.len() as u64 - identified);
         metrics::ahead(early.values().map(|early| early.calls).sum());
         let mut alerts = if !calls.is_empty() { self.machine.push(&name, calls)? } else { Vec::new() };
         alerts.extend(self.watch.observe(&batch.partition.topic, &tallies, &early, &self.bundle));
@@ -306,7 +327,7 @@ impl<'a, M: Machine> Shell<'a, M> {
                 Err(Unread::Later(problem)) => {
                     tracing::warn!(%problem, "records wait for their schema: trying again");
                     metrics::retry("registry");
-                    self.health.set_ready(false);
+                    self.health.unready(format!("records wait for their schema: {problem}"));
                     self.shutdown.sleep(pause);
                     pause = (pause * 2).min(MAX_RETRY_PAUSE);
                 }
@@ -357,7 +378,12 @@ impl<'a, M: Machine> Shell<'a, M> {
     }
 
     fn take(&mut self, consumer: &Consumer, partitions: &[Partition]) -> Result<(), RunError> {
-        let begin = consumer.take(partitions, self.partitions.next())?;
+        if self.partitions.is_new() {
+            // Whoever joined since the start was sought.
+            group::expect_alone(&self.source)?;
+        }
+        let Taken { begin, lost, again } = consumer.take(partitions, self.partitions.next())?;
+        report_taken(&lost, again);
         self.partitions.add(partitions.iter().map(Partition::to_string), begin, Instant::now());
         self.machine.assign(&self.partitions.expect_all());
         self.save()?;
@@ -403,13 +429,20 @@ impl<'a, M: Machine> Shell<'a, M> {
 
     /// Readiness and metrics.
     fn report(&mut self, consumer: &Consumer) {
-        self.health.set_ready(consumer.is_connected());
-        for (name, records) in consumer.lag() {
+        if consumer.is_connected() {
+            self.health.ready();
+        } else {
+            self.health.unready("no broker answers, or the consumer group is still assigning partitions");
+        }
+        let lag = consumer.lag();
+        self.health.waiting(lag.values().sum());
+        for (name, records) in lag {
             if let Some(partition) = Partition::parse(&name) {
                 metrics::lag(&partition.topic, partition.number, records);
             }
         }
         self.watermark = self.watermark.max(self.machine.watermark());
+        self.health.evaluated(self.watermark);
         metrics::engine(&self.machine.counters(), self.watermark);
         metrics::budget(&self.machine.kept());
     }
@@ -464,6 +497,10 @@ impl<'a, M: Machine> Shell<'a, M> {
             watch: self.watch.snapshot()?,
         })?;
         metrics::checkpoint(started.elapsed().as_secs_f64(), bytes);
+        self.health.saved(bytes);
+        for (kind, entries) in self.machine.sizes() {
+            metrics::state(kind, entries);
+        }
         // Behind the checkpoint, so that what is in the catalogue is never counted again.
         if let Some(cataloguer) = &mut self.cataloguer {
             cataloguer.catch_up(&self.kept, self.next_part);
@@ -474,6 +511,25 @@ impl<'a, M: Machine> Shell<'a, M> {
         self.saved_at = Instant::now();
         self.records_since = 0;
         Ok(())
+    }
+}
+
+/// Says what of the input cannot be read as it was, or comes again.
+fn report_taken(lost: &BTreeMap<String, u64>, again: i64) {
+    for (topic, records) in lost {
+        tracing::error!(
+            topic,
+            records,
+            "Kafka no longer has records that were not read: they are lost, and reading goes on behind them"
+        );
+        metrics::lost(topic, *records);
+    }
+    if again > 0 {
+        tracing::warn!(
+            records = again,
+            "the state is older than the group's committed offsets, as after a restored backup: reading goes on from the state"
+        );
+        metrics::again(again.unsigned_abs());
     }
 }
 

@@ -175,6 +175,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("verdicts.ndjson");
         let source = Source {
+            keyed_by_caller: false,
+            instance: None,
             connection: mock.connection(Default::default()),
             topics: vec!["verdicts".to_owned()],
             group: "apiwarden-verdicts".to_owned(),

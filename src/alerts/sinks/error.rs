@@ -52,6 +52,24 @@ pub enum SinkError {
         /// The error of librdkafka.
         problem: KafkaError,
     },
+    /// The topic does not exist, and was not created.
+    #[error(
+        "topic {topic}: does not exist, and could not be created ({problem}): create it, or grant this client CREATE"
+    )]
+    Missing {
+        /// The topic.
+        topic: String,
+        /// Why it was not created.
+        problem: KafkaError,
+    },
+    /// A right is missing.
+    #[error("topic {topic}: grant this client {right}; alerts are written there, and read back after a restart")]
+    Forbidden {
+        /// The topic.
+        topic: String,
+        /// The right.
+        right: &'static str,
+    },
     /// The brokers did not acknowledge.
     #[error("topic {topic}: {count} deliveries were not acknowledged: {problem}")]
     Unacknowledged {
@@ -99,6 +117,8 @@ impl SinkError {
         match self {
             Self::Spec(_) | Self::Connection(_) | Self::Refused { .. } => Patience::None,
             Self::File { problem, .. } | Self::Stdout(problem) => of_system(problem.kind()),
+            Self::Missing { problem: KafkaError::AdminOp(_), .. } | Self::Forbidden { .. } => Patience::None,
+            Self::Missing { .. } => Patience::Endless,
             Self::Topic { problem: KafkaError::ClientConfig(..), .. } => Patience::None,
             Self::Topic { problem: KafkaError::ClientCreation(_), .. } => Patience::Grace,
             Self::Topic { problem, .. } => problem.rdkafka_error_code().map_or(Patience::Endless, of_kafka),

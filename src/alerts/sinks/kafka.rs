@@ -19,6 +19,7 @@ use serde::Deserialize;
 use super::error::is_of_record;
 use super::{Delivery, Sink, SinkError, SinkPlan, SinkPosition, SinkSpec, Surroundings};
 use crate::ingest::connection::{Connection, Properties};
+use crate::ingest::kafka::{Cluster, Rights};
 
 /// Header that carries [`Delivery::uid`].
 const UID: &str = "aw-uid";
@@ -83,6 +84,27 @@ struct Topic {
 impl Topic {
     fn problem(&self, problem: KafkaError) -> SinkError {
         SinkError::Topic { topic: self.name.clone(), problem }
+    }
+
+    /// Sees that the topic is there, and may be written and read back; creates it where it is missing, or with `is_trial` asks whether that would be
+    /// allowed. So what is missing is noticed at the start, and not at the first alert.
+    fn prepare(&self, is_trial: bool) -> Result<(), SinkError> {
+        let topic = || self.name.clone();
+        let cluster = Cluster::new(&self.connection).map_err(|problem| self.problem(problem))?;
+        if !cluster.has_topic(&self.name).map_err(|problem| self.problem(problem))? {
+            let created = cluster.create(&self.name, is_trial);
+            created.map_err(|problem| SinkError::Missing { topic: topic(), problem })?;
+            if !is_trial {
+                tracing::info!(topic = self.name, "the topic was missing, and is created with the brokers' defaults");
+            }
+            return Ok(());
+        }
+        let rights = cluster.rights(&self.name).map_err(|problem| self.problem(problem))?;
+        match rights {
+            Rights { write: false, .. } => Err(SinkError::Forbidden { topic: topic(), right: "WRITE" }),
+            Rights { read: false, .. } => Err(SinkError::Forbidden { topic: topic(), right: "READ" }),
+            _ => Ok(()),
+        }
     }
 
     fn producer(&self) -> Result<BaseProducer<Reports>, SinkError> {
@@ -185,7 +207,12 @@ impl SinkPlan for Topic {
         Some(&self.name)
     }
 
+    fn probe(&self) -> Result<(), SinkError> {
+        self.prepare(true)
+    }
+
     fn open(&self) -> Result<Box<dyn Sink>, SinkError> {
+        self.prepare(false)?;
         let ends = self.bounds(&self.reader()?)?;
         Ok(Box::new(Open {
             topic: self.clone(),

@@ -28,7 +28,7 @@ use super::{Alert, to_ocsf};
 use crate::ingest::connection::Connection;
 
 pub use error::{Patience, SectionError, SinkError};
-pub use file::File;
+pub use file::{File, may_write};
 pub use kafka::Kafka;
 pub use rotation::Rotation;
 pub use stdout::Stdout;
@@ -123,6 +123,12 @@ pub trait SinkPlan: Debug + Send + Sync {
     fn file(&self) -> Option<&Path> {
         None
     }
+
+    /// Whether it would open, as far as can be seen without creating anything.
+    ///
+    /// # Errors
+    /// [`SinkError`], naming the file, topic or stream that would fail.
+    fn probe(&self) -> Result<(), SinkError>;
 
     /// Opens the sink.
     ///

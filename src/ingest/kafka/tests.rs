@@ -9,6 +9,8 @@ fn source(mock: &Mock) -> Source {
         topics: vec!["calls".to_owned()],
         group: "ends".to_owned(),
         start: Start::Earliest,
+        keyed_by_caller: false,
+        instance: None,
     }
 }
 
