@@ -106,8 +106,11 @@ class Company:
 
     def holiday(self):
         """The second Wednesday is a holiday."""
-        self.simulate("holidays", 1)
-        with open(self.directory / "holidays.ndjson") as lines:
+        # In a directory of its own: its labels are not those of the attacks.
+        other = self.directory / "with-holidays"
+        other.mkdir(exist_ok=True)
+        self.simulate("with-holidays/log", 1)
+        with open(other / "log.ndjson") as lines:
             records = [(time_of(line)[1], line) for line in lines]
         return [record for record in self.clean() if self.day(record[0]) != 8] + [record for record in records if self.day(record[0]) == 8]
 

@@ -19,7 +19,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             apiwarden::cli::report(&error);
-            apiwarden::cli::exit_code(&error).into()
+            ExitCode::FAILURE
         }
     }
 }

@@ -13,6 +13,7 @@ const SETTINGS: EngineSettings = EngineSettings {
     alerts_per_day: common::ALERTS_PER_DAY,
     notices_per_day: NOTICES_PER_DAY,
     allowed_lateness_seconds: 60,
+    late_calls_hours: 24,
     is_bounded: true,
     campaigns: Vec::new(),
     keeps_rows: false,

@@ -13,6 +13,7 @@ use common::{bundle, decode, later};
 /// The alerts of the day on which support-portal uploads to a host never seen.
 fn alerts() -> Vec<Alert> {
     let settings = EngineSettings {
+        late_calls_hours: 24,
         alerts_per_day: common::ALERTS_PER_DAY,
         notices_per_day: NOTICES_PER_DAY,
         allowed_lateness_seconds: 60,

@@ -107,6 +107,9 @@ mod class_names {
     }
 }
 
+/// Classes of findings that tell of calls that do not come.
+const SILENCES: [&str; 2] = ["silence", "silence_on_quiet_day"];
+
 /// An open incident.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Incident {
@@ -259,6 +262,11 @@ impl Incident {
     /// Whether one of its causes is among these.
     pub fn has_cause(&self, causes: &[&str]) -> bool {
         self.parts.iter().any(|part| causes.iter().any(|cause| part.causes.contains(*cause)))
+    }
+
+    /// Whether all of its causes are calls that do not come.
+    pub fn tells_only_silence(&self) -> bool {
+        self.parts.iter().all(|part| part.causes.iter().all(|cause| SILENCES.contains(cause)))
     }
 
     /// The subjects it involves.

@@ -255,6 +255,21 @@ impl IncidentStore {
         }
     }
 
+    /// Ends the incidents that tell nothing but silence, of a subject that covers a pair and since before its call at `time`, microseconds since the
+    /// epoch.
+    pub fn explain_silence(&mut self, pair: &Subject, time: i64, why: &str) {
+        let is_explained = |one: &&Incident| one.tells_only_silence() && one.last_seen > time;
+        let explained: Vec<Subject> = self
+            .incidents
+            .values()
+            .filter(is_explained)
+            .flat_map(Incident::subjects)
+            .filter(|subject| subject.covers(pair))
+            .cloned()
+            .collect();
+        explained.iter().for_each(|subject| self.take_back(subject, why));
+    }
+
     /// Closes incidents that have been quiet for six hours at `time` (microseconds since the epoch), the longest quiet first.
     pub fn close(&mut self, time: i64) -> Vec<Alert> {
         let mut closed = Vec::new();

@@ -53,7 +53,7 @@ impl Calls {
     }
 
     /// Keeps the rows that `keep` says; it sees each with its relation.
-    pub fn retain(&mut self, mut keep: impl FnMut(&CallRow, &Relation) -> bool) {
+    pub fn retain(&mut self, mut keep: impl FnMut(&CallRow, &Arc<Relation>) -> bool) {
         let relations = &self.relations;
         self.rows.retain(|row| keep(row, &relations[row.relation as usize]));
     }

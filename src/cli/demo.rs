@@ -163,14 +163,14 @@ fn consume(
     show: &mut Show,
 ) -> anyhow::Result<()> {
     let source = Spec {
-        keyed_by_caller: false,
         brokers: brokers.to_owned(),
         topics: vec![TOPIC.to_owned()],
         group: "apiwarden-demo".to_owned(),
+        keyed_by_caller: false,
         start: Start::Earliest,
         properties: BTreeMap::new(),
     };
-    let consumer = Consumer::open(&source.check(Path::new("."))?)?;
+    let consumer = Consumer::open(&source.check(Path::new("."))?, None)?;
     let mut last_read = Instant::now();
     loop {
         match consumer.poll()? {

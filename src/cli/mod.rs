@@ -47,7 +47,6 @@ const EXAMPLES: &str = "Examples:
   apiwarden demo
   apiwarden train --input logs/2026-09/ --out models/egress
   apiwarden scan --model models/egress --input today.ndjson.zst --output alerts.ndjson
-  apiwarden check --pipeline pipelines/egress-ecs.toml
   apiwarden run --pipeline pipelines/egress-ecs.toml
 
 Environment:
@@ -81,11 +80,6 @@ enum Command {
 /// Prints an error with its causes to standard error.
 pub fn report(error: &anyhow::Error) {
     output::report(format_args!("{error:#}"));
-}
-
-/// The exit code for an error: 3 where `check` found that a start would fail, else 1.
-pub fn exit_code(error: &anyhow::Error) -> u8 {
-    if error.is::<check::WouldFail>() { check::WOULD_FAIL } else { 1 }
 }
 
 impl Arguments {

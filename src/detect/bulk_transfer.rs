@@ -70,7 +70,7 @@ impl Detector for BulkTransfer {
         kinds.into_iter().filter_map(above).collect()
     }
 
-    fn forget(shifts: &mut Shifts, time: i64) {
-        shifts.forget(time);
+    fn forget(shifts: &mut Shifts, time: i64) -> bool {
+        shifts.forget(time)
     }
 }

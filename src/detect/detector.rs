@@ -97,6 +97,9 @@ pub trait Detector: Sync {
     /// What it remembers of one entity.
     type Part: Remembered;
 
+    /// Whether single calls are shown to it as they come (see [`Self::look`]).
+    const LOOKS: bool = false;
+
     /// Learns from the rolled-up history, in order.
     fn fit(_rows: &[Row]) -> Self::Model {
         Self::Model::default()
@@ -112,6 +115,11 @@ pub trait Detector: Sync {
         Vec::new()
     }
 
+    /// What the first call of a relation in a bucket shows by itself: no window is needed, so nothing is waited for.
+    fn look(_context: &Context<'_>, _row: &Row, _own: Own<'_, Self>) -> Vec<Candidate> {
+        Vec::new()
+    }
+
     /// What the end of a bucket shows, before its entities are looked at.
     fn close(_context: &Context<'_>, _rows: &[Row], _own: Own<'_, Self>) -> Vec<Candidate> {
         Vec::new()
@@ -123,8 +131,10 @@ pub trait Detector: Sync {
         Vec::new()
     }
 
-    /// Forgets what of an entity is old news at `time`, microseconds since the epoch; called now and then.
-    fn forget(_part: &mut Self::Part, _time: i64) {}
+    /// Forgets what of an entity is old news at `time`, microseconds since the epoch, and says whether anything was; called now and then.
+    fn forget(_part: &mut Self::Part, _time: i64) -> bool {
+        false
+    }
 }
 
 type Evaluate = fn(usize, &Context<'_>, &Evaluated<'_>, &mut Memories, &mut Parts) -> Vec<Candidate>;
@@ -136,9 +146,11 @@ pub struct DetectorKind {
     /// What it can say has happened.
     pub classes: &'static [&'static Class],
     pub(super) evaluate: Evaluate,
+    pub(super) looks: bool,
+    pub(super) look: fn(usize, &Context<'_>, &Row, &mut Memories) -> Vec<Candidate>,
     pub(super) close: fn(usize, &Context<'_>, &[Row], &mut Memories) -> Vec<Candidate>,
     pub(super) tick: fn(usize, &Context<'_>, &BTreeMap<View, i64>, &mut Memories) -> Vec<Candidate>,
-    pub(super) forget: fn(usize, &mut Parts, i64),
+    pub(super) forget: fn(usize, &mut Parts, i64) -> bool,
     pub(super) kinds: Kinds,
     pub(super) fit: fn(&[Row]) -> Box<dyn AnyMemory>,
 }
@@ -151,6 +163,8 @@ impl DetectorKind {
             meta: D::META,
             classes: D::CLASSES,
             evaluate: evaluate::<D>,
+            looks: D::LOOKS,
+            look: look::<D>,
             close: close::<D>,
             tick: tick::<D>,
             forget: forget::<D>,
@@ -172,6 +186,12 @@ fn evaluate<D: Detector>(
     parts.with(index, |part| D::evaluate(context, entity, Own { model, memory }, part))
 }
 
+fn look<D: Detector>(index: usize, context: &Context<'_>, row: &Row, memories: &mut Memories) -> Vec<Candidate> {
+    let Some(model) = context.models.get::<D::Model>(index) else { return Vec::new() };
+    let Some(memory) = memories.get_mut::<D::Memory>(index) else { return Vec::new() };
+    D::look(context, row, Own { model, memory })
+}
+
 fn close<D: Detector>(index: usize, context: &Context<'_>, rows: &[Row], memories: &mut Memories) -> Vec<Candidate> {
     let Some(model) = context.models.get::<D::Model>(index) else { return Vec::new() };
     let Some(memory) = memories.get_mut::<D::Memory>(index) else { return Vec::new() };
@@ -189,6 +209,6 @@ fn tick<D: Detector>(
     D::tick(context, heard, Own { model, memory })
 }
 
-fn forget<D: Detector>(index: usize, parts: &mut Parts, time: i64) {
-    parts.with(index, |part: &mut D::Part| D::forget(part, time));
+fn forget<D: Detector>(index: usize, parts: &mut Parts, time: i64) -> bool {
+    parts.with(index, |part: &mut D::Part| D::forget(part, time))
 }

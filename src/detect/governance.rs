@@ -57,6 +57,12 @@ impl Detector for Governance {
     type Model = ();
     type Memory = Memory;
     type Part = ();
+    const LOOKS: bool = true;
+
+    fn look(context: &Context<'_>, row: &Row, own: Own<'_, Self>) -> Vec<Candidate> {
+        let Some(rules) = context.rules else { return Vec::new() };
+        rules.judge_call(row, own.memory).iter().map(candidate).collect()
+    }
 
     fn close(context: &Context<'_>, rows: &[Row], own: Own<'_, Self>) -> Vec<Candidate> {
         let Some(rules) = context.rules else { return Vec::new() };

@@ -148,6 +148,12 @@ pub fn evaluate(
     DETECTORS.iter().enumerate().flat_map(of).collect()
 }
 
+/// What the first call of a relation in a bucket shows by itself to all detectors.
+pub fn look(context: &Context<'_>, row: &Row, memories: &mut Memories) -> Vec<Candidate> {
+    let of = |(index, detector): (usize, &DetectorKind)| (detector.look)(index, context, row, memories);
+    DETECTORS.iter().enumerate().filter(|(_, detector)| detector.looks).flat_map(of).collect()
+}
+
 /// What the end of a bucket shows to all detectors, before its entities are looked at.
 pub fn close(context: &Context<'_>, rows: &[Row], memories: &mut Memories) -> Vec<Candidate> {
     let of = |(index, detector): (usize, &DetectorKind)| (detector.close)(index, context, rows, memories);
@@ -160,15 +166,14 @@ pub fn tick(context: &Context<'_>, heard: &BTreeMap<View, i64>, memories: &mut M
     DETECTORS.iter().enumerate().flat_map(of).collect()
 }
 
-/// Forgets what all detectors remember of an entity and is old news at `time`, microseconds since the epoch.
-pub fn forget(parts: &mut Parts, time: i64) {
+/// Forgets what all detectors remember of an entity and is old news at `time`, microseconds since the epoch; whether anything was.
+pub fn forget(parts: &mut Parts, time: i64) -> bool {
     // Most entities have none.
     if parts.is_empty() {
-        return;
+        return false;
     }
-    for (index, detector) in DETECTORS.iter().enumerate() {
-        (detector.forget)(index, parts, time);
-    }
+    let forget = |(index, detector): (usize, &DetectorKind)| (detector.forget)(index, parts, time);
+    DETECTORS.iter().enumerate().map(forget).fold(false, std::ops::BitOr::bitor)
 }
 
 /// Lets each detector learn from a rolled-up history; by their names, as the bundle keeps it.

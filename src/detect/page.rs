@@ -3,7 +3,8 @@
 //! The page lies in the detector's own file, so it is read and changed with the code; `docs/detectors` holds the same, written
 //! by the test below. A detector that lacks a section does not pass.
 
-use super::{Analytic, DETECTORS, DetectorKind, Impact};
+use super::{Analytic, Class, DETECTORS, DetectorKind, Impact};
+use crate::models::novelty::{NOVELTIES, classes};
 
 /// Sections that every page has, in this order.
 #[cfg(test)]
@@ -20,12 +21,25 @@ impl DetectorKind {
         let techniques = self.techniques();
         let techniques = if techniques.is_empty() { "none".to_owned() } else { techniques.join(", ") };
         format!(
-            "# {title}\n`{name}` · {} · impact {} · by {} · ATT&CK: {techniques}\n\n{}",
+            "# {title}\n`{name}` · {} · impact {} · by {} · ATT&CK: {techniques} · told {}\n\n{}",
             self.meta.category.as_str(),
             self.meta.impact.as_str(),
             self.meta.analytic.as_str(),
+            self.delay(),
             body.collect::<String>()
         )
+    }
+
+    /// When what it finds is told: a call that is a novelty or breaks a rule by itself needs no window.
+    pub fn delay(&self) -> &'static str {
+        let is_novelty =
+            |class: &&Class| NOVELTIES.iter().any(|new| new.name == class.name && new.name != classes::BEACON.name);
+        let novelties = self.classes.iter().filter(|class| is_novelty(class)).count();
+        match novelties {
+            0 if !self.looks => "at the end of five minutes and the allowed lateness",
+            count if count == self.classes.len() => "at once",
+            _ => "at once where a call shows it by itself, else at the end of five minutes and the allowed lateness",
+        }
     }
 
     /// Techniques of its classes, in order.

@@ -69,8 +69,8 @@ impl Detector for Spend {
         above_peak(context, entity, SPENDING, &SPEND_PEAK, shifts, unit).into_iter().collect()
     }
 
-    fn forget(shifts: &mut Shifts, time: i64) {
-        shifts.forget(time);
+    fn forget(shifts: &mut Shifts, time: i64) -> bool {
+        shifts.forget(time)
     }
 }
 

@@ -23,6 +23,12 @@ pub struct Subject {
 }
 
 impl Subject {
+    /// Whether what is said of it is said of a pair, too: it is the pair, or its vendor.
+    pub fn covers(&self, pair: &Self) -> bool {
+        let is_its = self.caller.is_empty() || self.caller == pair.caller;
+        self.view == pair.view && self.vendor == pair.vendor && is_its
+    }
+
     /// A pair of caller and vendor.
     pub fn of(pair: &Entity) -> Self {
         Self {

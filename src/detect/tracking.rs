@@ -59,9 +59,11 @@ impl Shifts {
         }
     }
 
-    /// Forgets what ended long ago.
-    pub fn forget(&mut self, time: i64) {
+    /// Forgets what ended long ago, and says whether anything did.
+    pub fn forget(&mut self, time: i64) -> bool {
+        let before = self.0.len();
         self.0.retain(|(_, shift)| !shift.is_forgotten(time));
+        self.0.len() < before
     }
 
     /// What is no more than a level that was reported for a day is not new: its p-value becomes 1.

@@ -18,6 +18,7 @@ use crate::calls::{Merge, ONE};
 pub use entity::{Entity, EntityId, Level};
 pub use matrix::features_of;
 pub use store::{EntityState, EntityStore, Part, Trail};
+pub(crate) use window::merge;
 pub use window::{CountWindows, DAY, HOUR, QUARTER, SIX_HOURS, WINDOWS, Window, WindowSums, Windows, windows_of};
 
 /// A feature's index in [`FEATURES`] and in a [`FeatureVector`].

@@ -3,13 +3,13 @@
 //! Pairs of caller and vendor are kept for whoever calls. The entities above them (a vendor, one of its endpoints, a shared
 //! credential) are kept only where somebody asks for them, so that state is bounded by what was learned and by who called
 //! within a day. Detectors keep typed parts of an entity; an entity that nobody called for a day, and of which no part must be
-//! kept, is forgotten.
+//! kept, is forgotten. The store knows which entities changed since it was saved, so that a checkpoint writes these alone.
 //!
-//! Not here: what is unusual (`models`, `detect`), and when a bucket is complete (`stream`).
+//! Not here: what is unusual (`models`, `detect`), when a bucket is complete (`stream`), and files (`state`).
 
 use std::collections::{BTreeMap, VecDeque};
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::{Column, CountWindows, Entity, EntityId, FeatureVector, Level, WINDOWS, Windows};
@@ -131,6 +131,37 @@ impl<P> EntityState<P> {
         }
     }
 
+    /// Adds features and, of a pair, calls of an endpoint of a bucket before `newest`, which came late.
+    fn add_late(&mut self, row: &Row, values: &FeatureVector, newest: i64) {
+        self.windows.add_late(row.bucket, values, newest);
+        self.last_seen = self.last_seen.max(row.bucket);
+        self.since = self.since.min(row.bucket);
+        if self.entity.level != Level::Pair {
+            return;
+        }
+        let endpoint = row.relation.endpoint();
+        match self.endpoints.binary_search_by_key(&endpoint.id(), |(name, _)| name.id()) {
+            Ok(index) => self.endpoints[index].1.add_late(row.bucket, row.calls(), newest),
+            Err(index) if self.endpoints.len() < MAX_ENDPOINTS => {
+                let mut counts = CountWindows::default();
+                counts.add_late(row.bucket, row.calls(), newest);
+                self.endpoints.insert(index, (endpoint.clone(), counts));
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// It as it was at the end of a `bucket` that is past, with `late` features by bucket; see [`Windows::as_of`].
+    #[must_use]
+    pub fn as_of(&self, bucket: i64, late: &BTreeMap<i64, FeatureVector>, newest: i64) -> Self
+    where
+        P: Clone,
+    {
+        let endpoints = self.endpoints.iter().map(|(name, counts)| (name.clone(), counts.as_of(bucket))).collect();
+        let windows = self.windows.as_of(bucket, late, newest);
+        Self { windows, endpoints, last_seen: bucket, since: self.since.min(bucket), ..self.clone() }
+    }
+
     /// Endpoints with calls within the day before `bucket`, by address.
     pub fn endpoints(&self, bucket: i64) -> impl Iterator<Item = (&Name, &CountWindows)> {
         let is_recent = move |(_, counts): &&(Name, CountWindows)| !counts.is_idle(bucket);
@@ -156,6 +187,26 @@ pub struct EntityStore<P = ()> {
     expiry: BTreeMap<i64, Vec<u32>>,
     /// The newest bucket.
     now: i64,
+    /// What changed since the store was saved; `None` while it never was: then all did.
+    unsaved: Option<Unsaved>,
+}
+
+/// What changed since the store was saved.
+#[derive(Clone, Debug, Default)]
+struct Unsaved {
+    /// By index: entities that may have changed.
+    changed: HashSet<u32>,
+    removed: HashSet<EntityId>,
+}
+
+/// What a checkpoint must write of the entities.
+pub struct Changes<'a, P> {
+    /// Whether these are all entities there are.
+    pub is_whole: bool,
+    /// Those that may have changed, in no order.
+    pub changed: Vec<&'a EntityState<P>>,
+    /// Those that are gone, in no order.
+    pub removed: Vec<EntityId>,
 }
 
 impl<P> Default for EntityStore<P> {
@@ -167,6 +218,7 @@ impl<P> Default for EntityStore<P> {
             pairs: HashMap::default(),
             expiry: BTreeMap::new(),
             now: i64::MIN,
+            unsaved: None,
         }
     }
 }
@@ -198,6 +250,10 @@ impl<P: Part> EntityStore<P> {
         let id = state.entity.id();
         self.index.remove(&id);
         self.free.push(index);
+        if let Some(unsaved) = &mut self.unsaved {
+            unsaved.changed.remove(&index);
+            unsaved.removed.insert(id);
+        }
         if state.entity.level == Level::Pair {
             let key = vendor_key(state.entity.view, &state.entity.vendor);
             if let Some(pairs) = self.pairs.get_mut(&key) {
@@ -218,25 +274,48 @@ impl<P: Part> EntityStore<P> {
         keeps: impl Fn(EntityId) -> bool,
         mut touch: impl FnMut(usize),
     ) {
-        let relation = &*row.relation;
-        let pair = self.open(EntityId::pair(relation), || Entity::pair_of(relation));
-        if let Some(state) = self.at_mut(pair) {
-            state.add(row.bucket, values);
-            state.add_endpoint(row.bucket, relation.endpoint(), row.calls());
-            state.trail.add(relation, row.trace_id);
-        }
-        touch(pair);
-        for level in [Level::VendorEndpoint, Level::Credential, Level::Vendor] {
-            let Some(id) = EntityId::group(level, relation).filter(|id| keeps(*id)) else { continue };
-            let group = self.open(id, || Entity::at_level(level, relation));
-            if let Some(state) = self.at_mut(group) {
+        for (index, level) in self.entities_of(row, keeps).into_iter().flatten() {
+            if let Some(state) = self.at_mut(index) {
                 state.add(row.bucket, values);
-                if level == Level::Vendor {
-                    state.trail.add(relation, row.trace_id);
+                if level == Level::Pair {
+                    state.add_endpoint(row.bucket, row.relation.endpoint(), row.calls());
+                }
+                if matches!(level, Level::Pair | Level::Vendor) {
+                    state.trail.add(&row.relation, row.trace_id);
                 }
             }
-            touch(group);
+            touch(index);
         }
+    }
+
+    /// Adds a row of a bucket before the newest one, which came late; as by [`Self::add`], but `touch` is shown who it is.
+    pub fn add_late(
+        &mut self,
+        row: &Row,
+        values: &FeatureVector,
+        keeps: impl Fn(EntityId) -> bool,
+        mut touch: impl FnMut(EntityId),
+    ) {
+        let newest = self.now;
+        for (index, _) in self.entities_of(row, keeps).into_iter().flatten() {
+            if let Some(state) = self.at_mut(index) {
+                state.add_late(row, values, newest);
+                state.trail.add(&row.relation, row.trace_id);
+                touch(state.entity.id());
+            }
+        }
+    }
+
+    /// The entities that a row belongs to, opened where they are not there: its pair, and those above it that are kept.
+    fn entities_of(&mut self, row: &Row, keeps: impl Fn(EntityId) -> bool) -> [Option<(usize, Level)>; 4] {
+        let relation = &*row.relation;
+        [Level::Pair, Level::VendorEndpoint, Level::Credential, Level::Vendor].map(|level| {
+            let id = match level {
+                Level::Pair => EntityId::pair(relation),
+                _ => EntityId::group(level, relation).filter(|id| keeps(*id))?,
+            };
+            Some((self.open(id, || Entity::at_level(level, relation)), level))
+        })
     }
 
     /// Notes what an alert about a relation's pair would name, before its bucket is complete. A trace id of the calls so far would
@@ -267,6 +346,10 @@ impl<P: Part> EntityStore<P> {
             self.pairs.entry(key).or_default().insert(id, index);
         }
         self.index.insert(id, index);
+        if let Some(unsaved) = &mut self.unsaved {
+            unsaved.changed.insert(index);
+            unsaved.removed.remove(&id);
+        }
         self.expiry.entry(state.last_seen).or_default().push(index);
         match self.states.get_mut(index as usize) {
             Some(slot) => *slot = Some(state),
@@ -302,9 +385,13 @@ impl<P> EntityStore<P> {
         self.states.get(index).and_then(Option::as_ref)
     }
 
-    /// The entity at an index.
+    /// The entity at an index, to be changed.
     pub fn at_mut(&mut self, index: usize) -> Option<&mut EntityState<P>> {
-        self.states.get_mut(index).and_then(Option::as_mut)
+        let state = self.states.get_mut(index).and_then(Option::as_mut);
+        if let (Some(_), Some(unsaved)) = (&state, &mut self.unsaved) {
+            unsaved.changed.insert(index as u32);
+        }
+        state
     }
 
     /// An entity, if it is there.
@@ -328,9 +415,47 @@ impl<P> EntityStore<P> {
         self.states.iter().flatten()
     }
 
-    /// All entities, in no order.
-    pub fn states_mut(&mut self) -> impl Iterator<Item = &mut EntityState<P>> {
-        self.states.iter_mut().flatten()
+    /// Shows all entities, in no order; `change` says whether it changed one.
+    pub fn change_all(&mut self, mut change: impl FnMut(&mut EntityState<P>) -> bool) {
+        for (state, index) in self.states.iter_mut().zip(0..) {
+            if state.as_mut().is_some_and(&mut change)
+                && let Some(unsaved) = &mut self.unsaved
+            {
+                unsaved.changed.insert(index);
+            }
+        }
+    }
+
+    /// What changed since [`Self::saved`].
+    pub fn changes(&self) -> Changes<'_, P> {
+        match &self.unsaved {
+            None => self.whole(),
+            Some(Unsaved { changed, removed }) => Changes {
+                is_whole: false,
+                changed: changed.iter().filter_map(|index| self.at(*index as usize)).collect(),
+                removed: removed.iter().copied().collect(),
+            },
+        }
+    }
+
+    /// All entities, as if none had been saved.
+    pub fn whole(&self) -> Changes<'_, P> {
+        Changes { is_whole: true, changed: self.states().collect(), removed: Vec::new() }
+    }
+
+    /// All changes so far are saved.
+    pub fn saved(&mut self) {
+        self.unsaved = Some(Unsaved::default());
+    }
+}
+
+impl<P: Part> EntityStore<P> {
+    /// The store that was saved, with its newest bucket. Entities by address: the order in which they are looked at follows from it.
+    pub fn restored(now: i64, states: impl IntoIterator<Item = EntityState<P>>) -> Self {
+        let mut store: Self = states.into_iter().collect();
+        store.now = now;
+        store.saved();
+        store
     }
 }
 
@@ -342,22 +467,6 @@ impl<P: Part> FromIterator<EntityState<P>> for EntityStore<P> {
             store.insert(state.entity.id(), state);
         }
         store
-    }
-}
-
-impl<P: Serialize> Serialize for EntityStore<P> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut states: Vec<&EntityState<P>> = self.states().collect();
-        states.sort_unstable_by_key(|state| state.entity.id());
-        (self.now, states).serialize(serializer)
-    }
-}
-
-impl<'de, P: Part + Deserialize<'de>> Deserialize<'de> for EntityStore<P> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (now, states): (i64, Vec<EntityState<P>>) = Deserialize::deserialize(deserializer)?;
-        let store: Self = states.into_iter().collect();
-        Ok(Self { now, ..store })
     }
 }
 
@@ -395,16 +504,57 @@ mod tests {
         assert_eq!(store.states().count(), 3, "shop, and adyen with its endpoint");
     }
 
-    #[test]
-    fn a_store_goes_on_as_before_after_a_trip_through_bytes() {
-        let mut store = EntityStore::<()>::default();
-        (0..40).for_each(|bucket| call(&mut store, bucket, &[("billing", "stripe"), ("crm", "adyen")]));
-        let bytes = postcard::to_stdvec(&store).unwrap();
-        let mut again: EntityStore = postcard::from_bytes(&bytes).unwrap();
-        assert_eq!(postcard::to_stdvec(&again).unwrap(), bytes);
-        for store in [&mut store, &mut again] {
-            call(store, 300, &[("billing", "stripe")]);
+    type Saved = BTreeMap<EntityId, Vec<u8>>;
+
+    /// Saves what changed, and says of how many entities.
+    fn save(store: &mut EntityStore, saved: &mut Saved) -> usize {
+        let Changes { is_whole, changed, removed } = store.changes();
+        if is_whole {
+            saved.clear();
         }
-        assert_eq!(postcard::to_stdvec(&again).unwrap(), postcard::to_stdvec(&store).unwrap());
+        let count = changed.len() + removed.len();
+        saved.extend(changed.into_iter().map(|state| (state.entity.id(), postcard::to_stdvec(state).unwrap())));
+        saved.retain(|id, _| !removed.contains(id));
+        store.saved();
+        count
+    }
+
+    #[test]
+    fn a_store_goes_on_as_before_after_it_was_saved_change_by_change_and_restored() {
+        let (mut store, mut saved) = (EntityStore::<()>::default(), Saved::new());
+        let pairs = [("billing", "stripe"), ("crm", "adyen"), ("shop", "twilio")];
+        for bucket in 0..700 {
+            call(&mut store, bucket, &pairs[(bucket as usize / 60 % 2)..][..2]);
+            if bucket % 7 == 0 {
+                save(&mut store, &mut saved);
+            }
+        }
+        save(&mut store, &mut saved);
+        let mut whole = Saved::new();
+        save(&mut EntityStore { unsaved: None, ..store.clone() }, &mut whole);
+        assert_eq!(saved, whole);
+
+        let states = saved.values().map(|bytes| postcard::from_bytes(bytes).unwrap());
+        let mut again = EntityStore::restored(store.now(), states);
+        for store in [&mut store, &mut again] {
+            (700..1_100).for_each(|bucket| call(store, bucket, &pairs[..1]));
+        }
+        let (mut first, mut second) = (saved.clone(), saved);
+        save(&mut store, &mut first);
+        save(&mut again, &mut second);
+        assert_eq!(first, second);
+        assert!(first.len() < whole.len(), "who did not call any more is gone from what is saved");
+    }
+
+    #[test]
+    fn only_what_changed_is_saved_again() {
+        let (mut store, mut saved) = (EntityStore::<()>::default(), Saved::new());
+        call(&mut store, 0, &[("billing", "stripe"), ("crm", "adyen"), ("shop", "twilio")]);
+        assert_eq!(save(&mut store, &mut saved), 9, "pairs, vendors and endpoints");
+        assert_eq!(save(&mut store, &mut saved), 0);
+        call(&mut store, 1, &[("crm", "adyen")]);
+        assert_eq!(save(&mut store, &mut saved), 3);
+        store.change_all(|state| state.entity.caller.as_str() == "shop");
+        assert_eq!(save(&mut store, &mut saved), 1);
     }
 }

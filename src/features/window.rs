@@ -5,6 +5,8 @@
 //! hour: the hour that goes on, and the five or 23 hours before it. Sums are integers, so a window does not depend on when its
 //! buckets were added.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Column, FEATURES, FeatureVector, WIDTH};
@@ -88,10 +90,29 @@ impl Windows {
             self.hours.push((hour, [0; WIDTH]));
         }
         for slot in [self.buckets.last_mut(), self.hours.last_mut()].into_iter().flatten() {
-            for ((feature, into), value) in FEATURES.iter().zip(&mut slot.1).zip(values) {
-                feature.merge.apply(into, *value);
-            }
+            merge(&mut slot.1, values);
         }
+    }
+
+    /// Adds features of a bucket before `newest`, as far as a window that ends there still reaches it.
+    pub fn add_late(&mut self, bucket: i64, values: &FeatureVector, newest: i64) {
+        if bucket > newest - BUCKETS_PER_HOUR {
+            merge_at(&mut self.buckets, bucket, values);
+        }
+        if hour_of(bucket) > hour_of(newest) - 24 {
+            merge_at(&mut self.hours, hour_of(bucket), values);
+        }
+    }
+
+    /// The windows as they were at the end of a `bucket` that is past, with `late` features by bucket: of what came in time, the short ones
+    /// have only what the hour before `newest` still holds.
+    #[must_use]
+    pub fn as_of(&self, bucket: i64, late: &BTreeMap<i64, FeatureVector>, newest: i64) -> Self {
+        let since = newest - BUCKETS_PER_HOUR;
+        let gone = late.range(bucket - BUCKETS_PER_HOUR + 1..=bucket.min(since)).map(|(at, values)| (*at, *values));
+        let kept = self.buckets.iter().filter(|(at, _)| *at > since && *at <= bucket).copied();
+        let hours = self.hours.iter().filter(|(at, _)| *at <= hour_of(bucket)).copied();
+        Self { buckets: gone.chain(kept).collect(), hours: hours.collect() }
     }
 
     /// Sums over every window that ends with `bucket`.
@@ -147,6 +168,22 @@ impl Windows {
     }
 }
 
+/// Merges features into the slot of a time, which is made where there is none.
+fn merge_at(slots: &mut Vec<(i64, FeatureVector)>, at: i64, values: &FeatureVector) {
+    let index = slots.partition_point(|(slot, _)| *slot < at);
+    if slots.get(index).is_none_or(|(slot, _)| *slot != at) {
+        slots.insert(index, (at, [0; WIDTH]));
+    }
+    merge(&mut slots[index].1, values);
+}
+
+/// Merges the features of two sets of calls.
+pub(crate) fn merge(into: &mut FeatureVector, values: &FeatureVector) {
+    for ((feature, into), value) in FEATURES.iter().zip(into).zip(values) {
+        feature.merge.apply(into, *value);
+    }
+}
+
 /// Counts alone, in the same two resolutions.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct CountWindows {
@@ -177,6 +214,32 @@ impl CountWindows {
         };
         into(&mut self.buckets, bucket, BUCKETS_PER_HOUR);
         into(&mut self.hours, hour_of(bucket), 24);
+    }
+
+    /// Adds to the count of a bucket before `newest`, as far as a window that ends there still reaches it.
+    pub fn add_late(&mut self, bucket: i64, count: i64, newest: i64) {
+        let count = u32::try_from(count.max(0)).unwrap_or(u32::MAX);
+        let into = |slots: &mut Vec<(i32, u32)>, at: i64| {
+            let index = slots.partition_point(|(slot, _)| i64::from(*slot) < at);
+            match slots.get_mut(index).filter(|(slot, _)| i64::from(*slot) == at) {
+                Some((_, sum)) => *sum = sum.saturating_add(count),
+                None => slots.insert(index, (narrow(at), count)),
+            }
+        };
+        if bucket > newest - BUCKETS_PER_HOUR {
+            into(&mut self.buckets, bucket);
+        }
+        if hour_of(bucket) > hour_of(newest) - 24 {
+            into(&mut self.hours, hour_of(bucket));
+        }
+    }
+
+    /// The counts as they were at the end of a `bucket` that is past.
+    #[must_use]
+    pub fn as_of(&self, bucket: i64) -> Self {
+        let until =
+            |slots: &[(i32, u32)], last: i64| slots.iter().filter(|(at, _)| i64::from(*at) <= last).copied().collect();
+        Self { buckets: until(&self.buckets, bucket), hours: until(&self.hours, hour_of(bucket)) }
     }
 
     /// The count over a window (index in [`WINDOWS`]) that ends with `bucket`.
@@ -221,6 +284,33 @@ mod tests {
                 assert_eq!(counts.count(index, now), expected, "{} at {bucket}", window.name);
             }
         }
+    }
+
+    #[test]
+    fn what_comes_late_is_in_every_window_that_still_reaches_it() {
+        let add = |windows: &mut Windows, bucket: i64| windows.add(bucket, &[1; WIDTH]);
+        let (mut in_order, mut late) = (Windows::default(), Windows::default());
+        let buckets: Vec<i64> = (0..400).filter(|bucket| bucket % 3 != 1).collect();
+        buckets.iter().for_each(|bucket| add(&mut in_order, *bucket));
+        let (came_late, in_time): (Vec<i64>, Vec<i64>) = buckets.into_iter().partition(|bucket| bucket % 5 == 0);
+        in_time.into_iter().for_each(|bucket| add(&mut late, bucket));
+        came_late.into_iter().for_each(|bucket| late.add_late(bucket, &[1; WIDTH], 399));
+        assert_eq!(late.sums(399), in_order.sums(399));
+    }
+
+    #[test]
+    fn a_bucket_that_is_past_is_seen_with_all_hours_and_of_its_short_windows_with_what_came_late() {
+        let (mut windows, mut only_late) = (Windows::default(), Windows::default());
+        (0..400).for_each(|bucket| windows.add(bucket, &[1; WIDTH]));
+        let late: BTreeMap<i64, FeatureVector> = [370, 371].map(|bucket| (bucket, [7; WIDTH])).into();
+        for (bucket, values) in &late {
+            windows.add_late(*bucket, values, 399);
+            only_late.add(*bucket, values);
+        }
+        let calls = |windows: &Windows| windows.sums(371).map(|sums| sums[Column::Calls as usize]);
+        let as_of = calls(&windows.as_of(371, &late, 399));
+        assert_eq!(as_of[..3], calls(&only_late)[..3]);
+        assert_eq!(as_of[SIX_HOURS], 72 + 14, "what came in time and what came late");
     }
 
     #[test]

@@ -131,7 +131,7 @@ impl Connection {
         Ok(self)
     }
 
-    /// The value of a property that the pipeline file sets.
+    /// A property as the user gave it.
     pub(crate) fn property(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str)
     }

@@ -12,6 +12,7 @@
 
 mod cluster;
 mod ends;
+mod group;
 mod membership;
 #[cfg(test)]
 pub(crate) mod mock;
@@ -36,8 +37,9 @@ use self::ends::{ENDS_TIMEOUT, EndQuery};
 use self::membership::{Change, Membership};
 use super::connection::{Connection, ConnectionError, Properties};
 
-pub use self::cluster::{Cluster, Member};
+pub use self::cluster::Cluster;
 pub use self::ends::Ends;
+pub use self::group::{Sources, other_members, sources};
 pub use self::rights::Rights;
 
 /// Most records in one [`Event::Records`].
@@ -55,10 +57,10 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 const DEFAULTS: &[(&str, &str)] = &[
     ("partition.assignment.strategy", "cooperative-sticky"),
-    ("queued.max.messages.kbytes", "65536"),
-    ("fetch.message.max.bytes", "4194304"),
+    ("queued.max.messages.kbytes", "16384"),
+    ("fetch.message.max.bytes", "1048576"),
     ("fetch.wait.max.ms", "100"),
-    (SESSION_TIMEOUT, DEFAULT_SESSION_TIMEOUT),
+    ("session.timeout.ms", "45000"),
     // Source of readiness and of the lag metric.
     ("statistics.interval.ms", "1000"),
 ];
@@ -74,12 +76,12 @@ pub struct Spec {
     /// The consumer group. Processes of one group share the partitions.
     #[serde(default = "default_group")]
     pub group: String,
-    /// Whether all calls of a caller are in one partition: only then may several processes share a group.
-    #[serde(default)]
-    pub keyed_by_caller: bool,
     /// Where to start when neither a checkpoint nor the group knows.
     #[serde(default)]
     pub start: Start,
+    /// Whether all records of a caller are in one partition, so that several processes of the group may share the partitions.
+    #[serde(default)]
+    pub keyed_by_caller: bool,
     /// librdkafka properties (`security.protocol` …).
     #[serde(default)]
     pub properties: Properties,
@@ -107,8 +109,8 @@ impl Spec {
     /// [`ConnectionError`].
     pub fn check(self, directory: &Path) -> Result<Source, ConnectionError> {
         let connection = Connection::new(&self.brokers, &self.properties, directory)?;
-        let Self { topics, group, keyed_by_caller, start, .. } = self;
-        Ok(Source { connection, topics, group, keyed_by_caller, start, instance: None })
+        let Self { topics, group, start, keyed_by_caller, .. } = self;
+        Ok(Source { connection, topics, group, start, keyed_by_caller })
     }
 }
 
@@ -121,33 +123,10 @@ pub struct Source {
     pub topics: Vec<String>,
     /// The consumer group.
     pub group: String,
-    /// Whether all calls of a caller are in one partition, so that several processes may share the group.
-    pub keyed_by_caller: bool,
     /// Where to start when nobody knows.
     pub start: Start,
-    /// The instance id of this process, if it has one: the group then knows it again after a crash, and nobody waits for the dead one to be missed.
-    pub instance: Option<String>,
-}
-
-/// librdkafka's name of the instance id, which the pipeline file may set.
-const INSTANCE: &str = "group.instance.id";
-/// Librdkafka's name of the time after which the group gives up a member.
-const SESSION_TIMEOUT: &str = "session.timeout.ms";
-const DEFAULT_SESSION_TIMEOUT: &str = "45000";
-
-impl Source {
-    /// The same, read by a member that the group knows by name, unless the properties name it.
-    #[must_use]
-    pub fn read_by(&self, instance: &str) -> Self {
-        let own = self.connection.property(INSTANCE).unwrap_or(instance);
-        Self { instance: Some(own.to_owned()), ..self.clone() }
-    }
-
-    /// For how long the group keeps a member that died.
-    pub fn session_timeout(&self) -> Duration {
-        let text = self.connection.property(SESSION_TIMEOUT).unwrap_or(DEFAULT_SESSION_TIMEOUT);
-        Duration::from_millis(text.parse().unwrap_or(45_000))
-    }
+    /// Whether several processes of the group may share the partitions.
+    pub keyed_by_caller: bool,
 }
 
 /// A partition. Written `topic/3`, as in checkpoints and for the engine.
@@ -179,6 +158,15 @@ pub struct Batch<'a> {
     pub partition: Partition,
     /// Never empty. The bytes live in librdkafka's memory.
     pub records: Vec<BorrowedMessage<'a>>,
+}
+
+/// Where [`Consumer::take`] goes on.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// Next offset, by partition.
+    pub offsets: BTreeMap<String, i64>,
+    /// Records that Kafka had deleted before they were read.
+    pub lost: u64,
 }
 
 /// What [`Consumer::poll`] found.
@@ -213,32 +201,22 @@ pub enum ConsumerError {
     Fatal(#[source] KafkaError),
 }
 
-/// Where reading begins in partitions that were taken.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Taken {
-    /// Partition (`topic/3`) → its first offset, where that is settled: it belongs into the next checkpoint.
-    pub begin: BTreeMap<String, i64>,
-    /// Topic → records that Kafka no longer had.
-    pub lost: BTreeMap<String, u64>,
-    /// Records that are read again, though the group has them for read.
-    pub again: i64,
-}
-
-/// A member of the consumer group. Dropping it leaves the group, unless it has an instance id: then its place is kept for its next start.
+/// A member of the consumer group. Dropping it leaves the group.
 pub struct Consumer {
     /// Shared with a commit that waits, which may outlive us.
     inner: Arc<BaseConsumer<Membership>>,
     start: Start,
-    is_shared: bool,
+    /// Whether no other process reads in the group.
+    is_alone: bool,
     ends: EndQuery,
 }
 
 impl Consumer {
-    /// Joins the group. Brokers need not be there yet.
+    /// Joins the group, under a name of its own if `instance` is one and the properties give no other. Brokers need not be there yet.
     ///
     /// # Errors
     /// [`ConsumerError::Start`].
-    pub fn open(source: &Source) -> Result<Self, ConsumerError> {
+    pub fn open(source: &Source, instance: Option<&str>) -> Result<Self, ConsumerError> {
         let reset = match source.start {
             Start::Earliest => "earliest",
             Start::Latest => "latest",
@@ -249,19 +227,16 @@ impl Consumer {
             ("enable.auto.commit", "false"),
             ("enable.auto.offset.store", "false"),
         ];
-        let instance = source.instance.iter().map(|instance| (INSTANCE, instance.as_str()));
-        let defaults: Vec<_> = DEFAULTS.iter().copied().chain(instance).collect();
+        // A member by name is known again after a crash: nobody waits for the dead one to be missed.
+        let by_name = instance.map(|instance| ("group.instance.id", instance));
+        let defaults: Vec<_> = DEFAULTS.iter().copied().chain(by_name).collect();
         let config = source.connection.client(&defaults, &fixed);
         let inner: BaseConsumer<Membership> =
             config.create_with_context(Membership::default()).map_err(ConsumerError::Start)?;
         let topics: Vec<&str> = source.topics.iter().map(String::as_str).collect();
         inner.subscribe(&topics).map_err(ConsumerError::Start)?;
-        Ok(Self {
-            inner: Arc::new(inner),
-            start: source.start,
-            is_shared: source.keyed_by_caller,
-            ends: EndQuery::default(),
-        })
+        let is_alone = !source.keyed_by_caller;
+        Ok(Self { inner: Arc::new(inner), start: source.start, is_alone, ends: EndQuery::default() })
     }
 
     /// The next event; waits at most [`MAX_BATCH_WAIT`].
@@ -301,9 +276,10 @@ impl Consumer {
         Ok(if batches.is_empty() { Event::Quiet } else { Event::Records(batches) })
     }
 
-    /// Takes assigned partitions, each from where `checkpoint` left it: a committed offset beyond that is of a state that was lost, as after
-    /// a backup was restored. Only where processes share the group does the furthest of both rule, since another member may have
-    /// read on. Where neither knows, the configured start does.
+    /// Takes assigned partitions, each from where `checkpoint` knows to go on, else from the group's committed offset, else from the configured
+    /// start. Of processes that share the partitions one may have read on since the other's checkpoint: then the furthest counts.
+    /// Records that Kafka has deleted meanwhile are named and counted.
+    /// Returns the offsets that were settled on: those belong into the next checkpoint.
     ///
     /// # Errors
     /// [`ConsumerError::Assignment`].
@@ -313,20 +289,26 @@ impl Consumer {
         let mut taken = Taken::default();
         for partition in partitions {
             let key = partition.to_string();
-            let ours = checkpoint.get(&key).copied();
-            let theirs = committed.as_ref().and_then(|committed| committed.get(&key)).copied();
-            let known = if self.is_shared { ours.max(theirs) } else { ours.or(theirs) };
+            let (own, of_group) = (checkpoint.get(&key), committed.as_ref().and_then(|committed| committed.get(&key)));
+            let known = if self.is_alone { own.or(of_group) } else { own.max(of_group) };
+            if let (Some(own), Some(of_group), true) = (own, of_group, self.is_alone)
+                && own < of_group
+            {
+                tracing::warn!(
+                    partition = key,
+                    own,
+                    committed = of_group,
+                    "the state is older than what the group committed: reading on from the state"
+                );
+            }
             let offset = match known {
-                // The broker did not answer: what is gone is not known either.
-                Some(next) if committed.is_none() => Offset::Offset(next),
-                Some(next) => Offset::Offset(self.oldest_from(partition, next, &mut taken)),
-                // The same: librdkafka asks again, and falls back to the start by itself.
+                Some(next) => Offset::Offset(self.kept_from(partition, *next, &mut taken)),
+                // The broker did not answer: librdkafka asks again, and falls back to the start by itself.
                 None if committed.is_none() => Offset::Stored,
                 None => self.first_offset(partition),
             };
             if let Offset::Offset(next) = offset {
-                taken.again += theirs.map_or(0, |theirs| (theirs - next).max(0));
-                taken.begin.insert(key, next);
+                taken.offsets.insert(key, next);
             }
             list.add_partition_offset(&partition.topic, partition.number, offset).map_err(ConsumerError::Assignment)?;
         }
@@ -335,13 +317,14 @@ impl Consumer {
         Ok(taken)
     }
 
-    /// `next`, or the oldest record that is still there behind it.
-    fn oldest_from(&self, partition: &Partition, next: i64, taken: &mut Taken) -> i64 {
-        let oldest = self.inner.fetch_watermarks(&partition.topic, partition.number, OFFSETS_TIMEOUT);
-        match oldest {
-            Ok((oldest, _)) if oldest > next => {
-                *taken.lost.entry(partition.topic.to_string()).or_default() += (oldest - next).unsigned_abs();
-                oldest
+    /// `next`, or the first offset that Kafka still has behind it.
+    fn kept_from(&self, partition: &Partition, next: i64, taken: &mut Taken) -> i64 {
+        match self.inner.fetch_watermarks(&partition.topic, partition.number, OFFSETS_TIMEOUT) {
+            Ok((low, _)) if low > next => {
+                let lost = low - next;
+                tracing::error!(%partition, lost, next, first = low, "Kafka has deleted records that were not read yet");
+                taken.lost += lost.unsigned_abs();
+                low
             }
             _ => next,
         }

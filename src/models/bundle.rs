@@ -288,6 +288,11 @@ fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), BundleError> {
     write().map_err(|source| BundleError::Io { path: path.to_owned(), source })
 }
 
+/// The manifest as it stands in a directory, to see whether it is another one; `None` where it cannot be read.
+pub fn manifest_bytes(directory: &Path) -> Option<Vec<u8>> {
+    fs::read(directory.join(MANIFEST)).ok()
+}
+
 /// Reads only the manifest, and refuses one of another format.
 ///
 /// # Errors

@@ -25,7 +25,7 @@ use crate::ingest::{DecodeSpec, kafka, registry};
 pub use audit::AuditPlan;
 pub use campaign::Campaign;
 pub use diagnostic::PipelineError;
-pub use plan::{DeadLetterPlan, Plan, ReadingPlan, TriagePlan, default_key_file, load, load_reading};
+pub use plan::{DeadLetterPlan, KEY_VARIABLE, Plan, ReadingPlan, TriagePlan, default_key_file, load, load_reading};
 
 /// The file. The registry in `alerts::sinks` reads `[[sinks]]`, which is named here for the diagnostic that lists all sections.
 #[derive(Clone, Debug, Deserialize)]
@@ -98,6 +98,9 @@ struct Train {
     exclude: Vec<Exclude>,
 }
 
+/// Most hours that a call may be late: the longest window.
+pub const LATE_CALLS_HOURS: u64 = 24;
+
 /// `[detection]`: alert budget, tolerance for late calls, declared campaigns.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -108,6 +111,9 @@ pub struct Detection {
     pub notices_per_day: u32,
     /// How late a call may be and still count, seconds of event time, up to a day.
     pub allowed_lateness_seconds: u64,
+    /// How old a call may be that comes when its bucket has been judged, hours, at most 24: it is judged all the same, and what pages says that it
+    /// came late. Calls that are older are counted as too late.
+    pub late_calls_hours: u64,
     /// Campaigns known in advance.
     pub campaigns: Vec<Campaign>,
 }
@@ -118,6 +124,7 @@ impl Default for Detection {
             alerts_per_day: 1.0,
             notices_per_day: NOTICES_PER_DAY,
             allowed_lateness_seconds: 60,
+            late_calls_hours: LATE_CALLS_HOURS,
             campaigns: Vec::new(),
         }
     }

@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 
 use super::audit::AuditPlan;
 use super::diagnostic::{PipelineError, Text};
-use super::{Admin, DeadLetter, Detection, Fingerprint, Governance, Spec, State, Triage};
+use super::{Admin, DeadLetter, Detection, Fingerprint, Governance, LATE_CALLS_HOURS, Spec, State, Triage};
 use crate::alerts::sinks::{self, Rotation, SINKS, SectionError, SinkPlan, SinkSpec, Surroundings};
 use crate::calls::{DataClass, DataWords, Exclude, FingerprintKey, KeyError, OwnerDatabases, VendorPack};
 use crate::ingest::connection::ConnectionError;
@@ -20,7 +20,7 @@ use crate::ingest::{DecodeSpec, Decoder, Registry, SpecError, kafka, registry};
 use crate::rules::{Rules, Sources};
 
 /// Environment variable that holds the fingerprint key and overrides the key file.
-const KEY_VARIABLE: &str = "APIWARDEN_FINGERPRINT_KEY";
+pub const KEY_VARIABLE: &str = "APIWARDEN_FINGERPRINT_KEY";
 
 /// What files of dead letters may take together, unless the pipeline file says otherwise: eleven of 100 MiB.
 const DEAD_LETTER_FILES: Rotation = Rotation { max_bytes: 100 << 20, keep: 10 };
@@ -123,17 +123,6 @@ impl Plan {
     /// [`KeyError`].
     pub fn fingerprint_key(&self) -> Result<FingerprintKey, KeyError> {
         Self::key(&self.key_file)
-    }
-
-    /// The fingerprint key, if there is one: none is created.
-    ///
-    /// # Errors
-    /// [`KeyError`].
-    pub fn existing_key(&self) -> Result<Option<FingerprintKey>, KeyError> {
-        match FingerprintKey::from_env(KEY_VARIABLE)? {
-            None if self.key_file.exists() => FingerprintKey::from_file(&self.key_file).map(Some),
-            key => Ok(key),
-        }
     }
 
     /// As [`Plan::fingerprint_key`], for a key file given directly.
@@ -287,6 +276,8 @@ fn check_fields(text: &Text<'_>, spec: &Spec) -> Result<(), PipelineError> {
         (&["detection", "alerts_per_day"], "write a number above 0, as in 1.0 (one alert a day)")
     } else if spec.detection.allowed_lateness_seconds > MAX_LATENESS_SECONDS {
         (&["detection", "allowed_lateness_seconds"], "write 0 to 86400: no bucket waits longer than a day")
+    } else if spec.detection.late_calls_hours > LATE_CALLS_HOURS {
+        (&["detection", "late_calls_hours"], "write 0 to 24: no window is longer than a day")
     } else if !(1..=3600).contains(&spec.state.checkpoint_seconds) {
         (&["state", "checkpoint_seconds"], "write 1 to 3600")
     } else if !(1..=86_400).contains(&spec.state.idle_seconds) {

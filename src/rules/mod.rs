@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use foldhash::HashMap;
 
 use crate::calls::{Relation, VendorPack};
-use crate::rollup::{Row, bucket_start, day_of};
+use crate::rollup::{Row, bucket_of, bucket_start, day_of};
 
 pub use error::RuleError;
 pub use level::Level;
@@ -165,10 +165,28 @@ impl Rules {
             self.judge_row(row, known, memory, &mut found);
         }
         self.judge_day(bucket, memory, &mut found);
-        let time = bucket_start(bucket);
+        self.tell(found.0.into_values(), bucket_start(bucket), memory)
+    }
+
+    /// Those that no exception covers at a time (microseconds since the epoch) and that were not told on its day.
+    fn tell(&self, violations: impl Iterator<Item = Violation>, time: i64, memory: &mut Memory) -> Vec<Violation> {
         let is_tolerated = |one: &Violation| self.policy.exception(&one.rule, &one.caller, &one.vendor, time).is_some();
-        let violations = found.0.into_values().filter(|violation| !is_tolerated(violation));
-        violations.filter(|violation| memory.tell(violation.key(), day_of(bucket))).collect()
+        let new = violations.filter(|violation| !is_tolerated(violation));
+        new.filter(|violation| memory.tell(violation.key(), day_of(bucket_of(time)))).collect()
+    }
+
+    /// Violations that page and that a call shows by itself, each told once a day: nobody waits for the end of its bucket.
+    pub fn judge_call(&self, row: &Row, memory: &mut Memory) -> Vec<Violation> {
+        let known = self.of_relation(&row.relation);
+        if known.pack.is_empty() && known.sigma.is_empty() {
+            return Vec::new();
+        }
+        let mut found = Found::default();
+        self.judge_relation(row, &known, &mut found);
+        // Whatever else of its bucket is known by now: the call that shows it.
+        let one = found.0.into_values().map(|violation| Violation { calls: 1, ..violation });
+        let pages = one.filter(|violation| violation.level.pages());
+        self.tell(pages, row.first_seen(), memory)
     }
 
     /// Rules of the pack that the policy has not turned off, with their places and levels.
@@ -179,9 +197,7 @@ impl Rules {
     }
 
     fn judge_row(&self, row: &Row, known: &OfRelation, memory: &Memory, found: &mut Found) {
-        for (index, level, broken) in &known.pack {
-            found.add(Violation::by_pack(&self.pack[*index], *level, row, broken.clone()));
-        }
+        self.judge_relation(row, known, found);
         let seen = Seen { row, policy: &self.policy, memory, environment: known.environment.as_deref() };
         for (_, rule, level) in self.in_force() {
             if let Judge::Row(judge) = rule.judge
@@ -189,6 +205,13 @@ impl Rules {
             {
                 found.add(Violation::by_pack(rule, level, row, broken));
             }
+        }
+    }
+
+    /// What a row's relation decides.
+    fn judge_relation(&self, row: &Row, known: &OfRelation, found: &mut Found) {
+        for (index, level, broken) in &known.pack {
+            found.add(Violation::by_pack(&self.pack[*index], *level, row, broken.clone()));
         }
         for (index, matched) in &known.sigma {
             let rule = &self.sigma[*index];

@@ -13,7 +13,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +23,7 @@ use polars_io::parquet::read::ParquetReader;
 use polars_io::parquet::write::{ParquetCompression, ParquetWriter};
 use thiserror::Error;
 
+use super::error::advice;
 use crate::calls::{DIMENSIONS, Dimension, MEASURES, Measures, Name, Relation, TraceId};
 use crate::models::aside::Aside;
 use crate::rollup::{BUCKETS_PER_DAY, Rollup, Row, bucket_of, bucket_start, day_of};
@@ -42,7 +42,7 @@ const LATER: [&str; 24] = [
 #[derive(Debug, Error)]
 pub enum RollupsError {
     /// A file or directory cannot be read or written.
-    #[error("{}: kept rollups cannot be read or written", path.display())]
+    #[error("{}: kept rollups cannot be read or written: {source}{}", path.display(), advice(source.kind()))]
     Io {
         /// Which.
         path: PathBuf,
@@ -233,6 +233,21 @@ impl KeptRollups {
         Ok(all)
     }
 
+    /// The rows of the last day: of the newest bucket that was kept, and those up to a day before it.
+    ///
+    /// # Errors
+    /// Where a file cannot be read.
+    pub fn last_day(&self) -> Result<Rollup, RollupsError> {
+        let mut all = Rollup::default();
+        for day in self.days()?.into_iter().rev().take(2) {
+            all.merge(self.read(day)?);
+        }
+        if let Some(newest) = all.last_bucket() {
+            drop(all.split_before(newest - BUCKETS_PER_DAY));
+        }
+        Ok(all)
+    }
+
     /// The files of a day that count: what is merged, and the parts behind it.
     fn files(&self, day: i64) -> Result<Vec<Kind>, RollupsError> {
         let names = names_in(&self.directory.join(name_of(day)))?;
@@ -260,13 +275,12 @@ impl KeptRollups {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(RollupsError::io(parent))?;
         }
-        let mut aside = Aside::of(&path);
-        let file = aside.create_file().map_err(RollupsError::io(&path))?;
+        // In memory first: polars drops the errors of a disk that is full, or words them as those of the content.
+        let mut bytes = Vec::new();
         let mut frame = frame_of(rows).map_err(RollupsError::parquet(&path))?;
-        let writer = ParquetWriter::new(BufWriter::new(&file)).with_compression(ParquetCompression::Zstd(None));
+        let writer = ParquetWriter::new(&mut bytes).with_compression(ParquetCompression::Zstd(None));
         writer.finish(&mut frame).map_err(RollupsError::parquet(&path))?;
-        file.sync_all().map_err(RollupsError::io(&path))?;
-        aside.take_place().map_err(RollupsError::io(&path))
+        Aside::write(&path, &bytes).map_err(RollupsError::io(&path))
     }
 
     fn read_file(&self, day: i64, kind: &Kind) -> Result<Rollup, RollupsError> {
@@ -356,7 +370,7 @@ fn rows_of(frame: &DataFrame) -> Result<Rollup, PolarsError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::calls::Calls;
 
@@ -424,6 +438,20 @@ mod tests {
         let read = rows_of(&without(&LATER)).unwrap().into_rows();
         assert_eq!(plain(read), plain(rows));
         assert!(rows_of(&without(&["caller"])).is_err() && rows_of(&without(&["calls"])).is_err());
+    }
+
+    /// On a disk without room, rows are refused with the file and what to do, and nothing is left of them.
+    pub fn assert_full(disk: &Path) {
+        let filler = disk.join("filler");
+        let _ = fs::write(&filler, vec![1; 64 << 20]);
+        let kept = KeptRollups::of(&disk.join("rollups"));
+        let problem = kept.write(1, &rows(0..7)).unwrap_err();
+        assert!(matches!(problem, RollupsError::Io { .. }), "{problem}");
+        let problem = problem.to_string();
+        assert!(problem.contains("rollups") && problem.contains("make room and start again"), "{problem}");
+        assert!(kept.read_part(1).unwrap().is_none());
+        fs::remove_file(&filler).unwrap();
+        fs::remove_dir_all(disk.join("rollups")).unwrap();
     }
 
     #[test]

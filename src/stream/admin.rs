@@ -30,8 +30,10 @@ struct Status {
     checkpoint_bytes: usize,
     /// Records that wait in Kafka.
     waiting: i64,
-    /// Versions, group and instance, as text.
-    identity: String,
+    /// The bundle in force, the group and the instance id.
+    bundle: String,
+    group: String,
+    instance: String,
 }
 
 impl Default for Health {
@@ -43,7 +45,9 @@ impl Default for Health {
             saved: None,
             checkpoint_bytes: 0,
             waiting: 0,
-            identity: String::new(),
+            bundle: String::new(),
+            group: String::new(),
+            instance: String::new(),
         }))
     }
 }
@@ -99,9 +103,14 @@ impl Health {
 
     /// Which bundle, group and instance this is.
     pub fn identify(&self, bundle: &str, group: &str, instance: &str) {
-        metrics::info(bundle, group, instance);
-        let version = env!("CARGO_PKG_VERSION");
-        self.status().identity = format!("version {version}, bundle {bundle}, group {group}, instance {instance}");
+        metrics::info(group, instance);
+        let mut status = self.status();
+        (status.bundle, status.group, status.instance) = (bundle.to_owned(), group.to_owned(), instance.to_owned());
+    }
+
+    /// Another bundle is in force.
+    pub fn goes_over_to(&self, bundle: &str) {
+        self.status().bundle = bundle.to_owned();
     }
 
     /// Readiness with its reason, then how far the service is, a line each.
@@ -117,13 +126,16 @@ impl Health {
             .watermark
             .map_or_else(String::new, |mark| format!(", {} s behind the clock", (now - mark) / 1_000_000));
         format!(
-            "{ready}\nlast record: {}\nwatermark: {}{behind}\nwaiting in Kafka: {} records\nlast checkpoint: {}, {} bytes\n{}\n",
+            "{ready}\nlast record: {}\nwatermark: {}{behind}\nwaiting in Kafka: {} records\nlast checkpoint: {}, {} bytes\nversion {}, bundle {}, group {}, instance {}\n",
             time(status.heard, "none since the start"),
             time(status.watermark, "none yet"),
             status.waiting,
             time(status.saved, "none since the start"),
             status.checkpoint_bytes,
-            status.identity,
+            env!("CARGO_PKG_VERSION"),
+            status.bundle,
+            status.group,
+            status.instance,
         )
     }
 

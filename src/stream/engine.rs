@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::evaluator::{Evaluator, Memory};
-use super::preparation::{Looked, Preparation, Prepared};
+use super::preparation::{Looked, Preparation, Prepared, ROWS_PER_CHUNK};
 use super::progress::Ahead;
 use super::settings::EngineSettings;
-use super::watermark::{Arrival, Watermark};
+use super::watermark::{Arrival, Heard, Watermark};
 use crate::alerts::Alert;
 use crate::calls::{Calls, Templates, View};
 use crate::detect::Share;
@@ -23,9 +23,10 @@ use crate::models::bundle::Bundle;
 use crate::models::pacing::Kept;
 use crate::rollup::{Records, Rollup, Row, bucket_of, bucket_start};
 use crate::rules::Rules;
+use crate::state::EngineState;
 
-/// Version of the snapshot's layout.
-const SNAPSHOT_VERSION: u32 = 11;
+/// Version of the state's layout.
+const STATE_VERSION: u32 = 13;
 /// Why the engine cannot go on.
 #[derive(Debug, Error)]
 pub enum EngineError {
@@ -40,6 +41,24 @@ pub enum EngineError {
     Bundle(String),
 }
 
+/// A minute, microseconds.
+const MINUTE: i64 = 60_000_000;
+
+/// Where a call is counted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Into {
+    /// With the others of its bucket.
+    Open,
+    /// Apart from them until its bucket is closed, since it came out of order.
+    Late,
+    /// In a bucket that was closed.
+    Past,
+}
+
+/// Names of what [`Counters::past`] counts.
+pub const LATENESS: [&str; 4] = ["10m", "1h", "6h", "24h"];
+const LATENESS_MINUTES: [i64; 3] = [10, 60, 360];
+
 /// What the engine has counted, over its whole life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
@@ -47,7 +66,9 @@ pub struct Counters {
     pub calls: u64,
     /// Of them, calls that came after the watermark and were still merged.
     pub late: u64,
-    /// Calls whose bucket was closed: not taken in.
+    /// Of them, calls whose bucket had been judged, by how late they came (see [`LATENESS`]): it was judged again.
+    pub past: [u64; 4],
+    /// Calls that came too late even for that: not taken in.
     pub too_late: u64,
     /// Calls whose record had been delivered before: not taken in.
     pub repeated: u64,
@@ -57,20 +78,30 @@ pub struct Counters {
     pub buckets: u64,
 }
 
-/// All that must survive a stop.
+impl Counters {
+    fn note_past(&mut self, late_by: i64) {
+        let index = LATENESS_MINUTES.iter().take_while(|minutes| late_by > **minutes * MINUTE).count();
+        self.past[index] += 1;
+    }
+}
+
+/// What says whether the rest of a saved state can be read, with what is small.
 #[derive(Serialize, Deserialize)]
-struct Snapshot<'a> {
+struct Head {
     version: u32,
-    bundle: std::borrow::Cow<'a, str>,
-    watermark: std::borrow::Cow<'a, Watermark>,
-    open: std::borrow::Cow<'a, Rollup>,
-    late: std::borrow::Cow<'a, Rollup>,
-    looked: std::borrow::Cow<'a, Looked>,
-    records: std::borrow::Cow<'a, Records>,
-    templates: std::borrow::Cow<'a, Templates>,
+    bundle: String,
     counters: Counters,
     ticked: Option<i64>,
-    memory: std::borrow::Cow<'a, Memory>,
+    revised: Option<i64>,
+}
+
+/// The head of a state of this version.
+fn head_of(state: &EngineState) -> Result<Head, EngineError> {
+    let head: Head = state.get("head").map_err(EngineError::Snapshot)?;
+    if head.version != STATE_VERSION {
+        return Err(EngineError::Snapshot(format!("version {}, this program reads {STATE_VERSION}", head.version)));
+    }
+    Ok(head)
 }
 
 /// The state machine.
@@ -81,6 +112,10 @@ pub struct Engine {
     /// Rows of buckets that are still open, and of what came late for them.
     open: Rollup,
     late: Rollup,
+    /// Rows of calls whose buckets were closed when they came, until they are judged.
+    past: Rollup,
+    /// When such were judged last, microseconds of event time.
+    revised: Option<i64>,
     preparation: Preparation,
     /// Ids of the records of open buckets, where the source gives one.
     records: Records,
@@ -104,6 +139,8 @@ impl Engine {
             watermark: Watermark::default(),
             open: Rollup::default(),
             late: Rollup::default(),
+            past: Rollup::default(),
+            revised: None,
             preparation: Preparation::new(Arc::clone(&bundle), bundle.templates.clone(), Looked::default()),
             records: Records::default(),
             counters: Counters::default(),
@@ -130,48 +167,78 @@ impl Engine {
     fn admit(&mut self, partition: &str, mut calls: Calls) {
         let relations = calls.relations();
         let called = calls.rows().iter().map(|call| (call.time, relations[call.relation as usize].caller()));
-        let arrivals = self.watermark.observe(partition, called, self.settings.hold_back());
-        let (known, counters) = (&mut self.records, &mut self.counters);
-        let mut arrivals_of_rows = arrivals.iter();
-        let mut is_late = Vec::new();
-        calls.retain(|call, _| {
-            let arrival = *arrivals_of_rows.next().unwrap_or(&Arrival::TooLate);
-            if arrival == Arrival::TooLate {
-                counters.too_late += 1;
-                return false;
-            }
-            if known.is_repeated(bucket_of(call.time), call) {
+        let heard = self.watermark.observe(partition, called, self.settings.hold_back());
+        let open_from = self.watermark.closed_before().unwrap_or(i64::MIN);
+        let late_from = open_from.saturating_sub(self.settings.late_buckets());
+        let Self { records, counters, preparation, settings, .. } = self;
+        let mut heard = heard.into_iter();
+        let mut places = Vec::new();
+        calls.retain(|call, relation| {
+            let (bucket, Some(Heard { arrival, due })) = (bucket_of(call.time), heard.next()) else { return false };
+            let place = match arrival {
+                Arrival::OnTime => Into::Open,
+                _ if bucket >= open_from => Into::Late,
+                // Without the ids of its bucket, nobody knows whether it was counted.
+                _ if bucket >= late_from && (call.record.is_none() || records.knows(bucket)) => Into::Past,
+                _ => {
+                    counters.too_late += 1;
+                    return false;
+                }
+            };
+            if records.is_repeated(bucket, call) {
                 counters.repeated += 1;
                 return false;
             }
-            counters.late += u64::from(arrival == Arrival::Late);
-            is_late.push(arrival == Arrival::Late);
+            match place {
+                Into::Open => {}
+                Into::Late => counters.late += 1,
+                Into::Past => counters.note_past(due - call.time),
+            }
+            if !settings.is_bounded {
+                preparation.note(call, relation, due);
+            }
+            places.push(place);
             true
         });
         counters.calls += calls.len() as u64;
-        if !is_late.contains(&true) {
+        if places.iter().all(|place| *place == Into::Open) {
             self.open.add(&calls);
             return;
         }
-        let rows = |late: bool| (0..is_late.len()).filter(|row| is_late[*row] == late).collect::<Vec<_>>();
-        self.open.add(&calls.select(rows(false)));
-        self.late.add(&calls.select(rows(true)));
+        let of = |wanted: Into| calls.select((0..places.len()).filter(|row| places[*row] == wanted));
+        self.open.add(&of(Into::Open));
+        self.late.add(&of(Into::Late));
+        self.past.add(&of(Into::Past));
     }
 
     /// Closes what is complete, then looks at what has come since.
     fn go_on(&mut self) -> Result<Vec<Alert>, EngineError> {
         let mut alerts = self.close_what_is_complete()?;
         alerts.extend(self.look_ahead());
+        alerts.extend(self.revise()?);
         Ok(alerts)
     }
 
-    /// Novelties of open buckets, minute by minute up to the watermark: a stolen key is reported before its bucket ends. What came
-    /// late is left for the end of its bucket, so that what is seen does not depend on how calls were batched.
+    /// Judges again what calls belong to whose buckets were closed: once a minute of event time.
+    fn revise(&mut self) -> Result<Vec<Alert>, EngineError> {
+        let Some(time) = self.watermark.time(0).filter(|_| !self.past.is_empty()) else { return Ok(Vec::new()) };
+        if self.revised.is_some_and(|revised| time < revised + MINUTE) {
+            return Ok(Vec::new());
+        }
+        self.revised = Some(time);
+        let past = std::mem::take(&mut self.past);
+        if self.settings.keeps_rows {
+            self.closed.extend(past.clone().into_rows());
+        }
+        let prepared = self.preparation.prepare_all(past, self.settings.lateness_micros())?;
+        Ok(self.evaluator.revise(&prepared, time))
+    }
+
+    /// What was called for the first time in open buckets: a stolen key is reported before its bucket ends. No straggler is waited for, so
+    /// what comes after later calls of its partition is looked at after them.
     fn look_ahead(&mut self) -> Vec<Alert> {
-        let Some(until) = self.watermark().filter(|_| !self.settings.is_bounded && !self.open.is_empty()) else {
-            return Vec::new();
-        };
-        let looks = self.preparation.look_ahead(&self.open, until);
+        let Some(until) = self.watermark.time(0).filter(|_| !self.settings.is_bounded) else { return Vec::new() };
+        let looks = self.preparation.look_before(until);
         looks.iter().flat_map(|look| self.evaluator.look(look)).collect()
     }
 
@@ -183,7 +250,7 @@ impl Engine {
         }
         let mut closed = self.open.split_before(open_from);
         closed.merge(self.late.split_before(open_from));
-        self.records.forget_before(open_from);
+        self.records.close_before(open_from, open_from.saturating_sub(self.settings.late_buckets()));
         if self.settings.keeps_rows {
             self.closed.extend(closed.clone().into_rows());
         }
@@ -197,7 +264,8 @@ impl Engine {
     fn judge_buckets(&mut self, mut closed: Rollup) -> Result<Vec<Alert>, EngineError> {
         let ends = closed.first_bucket().zip(closed.last_bucket());
         self.judged = ends.map(|(first, last)| (self.judged.map_or(first, |(begin, _)| begin), last));
-        let Self { preparation, evaluator, counters, .. } = self;
+        let Self { preparation, evaluator, counters, settings, .. } = self;
+        let lateness = settings.lateness_micros();
         let mut alerts = Vec::new();
         let mut judge = |prepared: &Prepared| {
             for bucket in prepared.buckets() {
@@ -205,11 +273,22 @@ impl Engine {
                 counters.buckets += 1;
             }
         };
-        let mut prepared = preparation.prepare(closed.take_oldest(ROWS_PER_CHUNK))?;
-        while !closed.is_empty() {
-            let mut prepare_next = || preparation.prepare(closed.take_oldest(ROWS_PER_CHUNK));
+        let is_bounded = settings.is_bounded;
+        let mut prepare_next = || {
+            let rows = closed.take_oldest(ROWS_PER_CHUNK);
+            if is_bounded {
+                // As in a stream, in which the first calls of the next buckets have come when one is closed.
+                let until = rows.last().map_or(i64::MIN, |row| bucket_start(row.bucket + 1) + lateness);
+                preparation.note_rows(&rows);
+                let next = closed.buckets().take_while(|bucket| bucket_start(*bucket) < until);
+                next.for_each(|bucket| preparation.note_rows(closed.bucket(bucket)));
+            }
+            preparation.prepare(rows, lateness).map(|prepared| (prepared, closed.is_empty()))
+        };
+        let (mut prepared, mut is_last) = prepare_next()?;
+        while !is_last {
             let ((), next) = rayon::join(|| judge(&prepared), &mut prepare_next);
-            prepared = next?;
+            (prepared, is_last) = next?;
         }
         judge(&prepared);
         Ok(alerts)
@@ -234,6 +313,16 @@ impl Engine {
     /// The partitions that are read from now on: each holds the watermark back until it was heard or is idle.
     pub fn assign(&mut self, partitions: &[String]) {
         self.watermark.assign(partitions);
+    }
+
+    /// All that partitions are still to show is of these times (microseconds of event time) or later, by the clock of one who knows that they
+    /// were read to their ends.
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    pub fn bound(&mut self, bounds: &[(String, i64)]) -> Result<Vec<Alert>, EngineError> {
+        bounds.iter().for_each(|(partition, time)| self.watermark.bound(partition, *time));
+        self.go_on()
     }
 
     /// Nothing more is expected of a partition for now.
@@ -281,6 +370,8 @@ impl Engine {
             self.counters.trimmed += self.open.trim();
         }
         let mut alerts = self.close_what_is_complete()?;
+        self.revised = None;
+        alerts.extend(self.revise()?);
         if let Some((_, last)) = self.judged.filter(|_| self.settings.is_bounded) {
             alerts.extend(self.evaluator.finish(bucket_start(last + 1) + self.settings.lateness_micros()));
         }
@@ -323,63 +414,121 @@ impl Engine {
         self.counters
     }
 
-    /// The state as bytes.
+    /// All of the state.
     ///
     /// # Errors
     /// None in practice: all of the state serializes.
-    pub fn snapshot(&self) -> Result<Vec<u8>, EngineError> {
-        use std::borrow::Cow;
-        let snapshot = Snapshot {
-            version: SNAPSHOT_VERSION,
-            bundle: Cow::Borrowed(self.bundle.manifest.version.as_str()),
-            watermark: Cow::Borrowed(&self.watermark),
-            open: Cow::Borrowed(&self.open),
-            late: Cow::Borrowed(&self.late),
-            looked: Cow::Borrowed(&self.preparation.looked),
-            records: Cow::Borrowed(&self.records),
-            templates: Cow::Borrowed(&self.preparation.templates),
-            counters: self.counters,
-            ticked: self.ticked,
-            memory: Cow::Borrowed(&self.evaluator.memory),
-        };
-        postcard::to_stdvec(&snapshot).map_err(|error| EngineError::Snapshot(error.to_string()))
+    pub fn snapshot(&self) -> Result<EngineState, EngineError> {
+        self.state(true).map_err(EngineError::Snapshot)
     }
 
-    /// An engine that goes on where a snapshot was taken.
+    /// The state, of entities only what changed since [`Self::saved`]; asked again it is given again.
     ///
     /// # Errors
-    /// Where the snapshot is of another version, damaged, or was taken with another bundle.
-    pub fn restore(bundle: Arc<Bundle>, settings: EngineSettings, bytes: &[u8]) -> Result<Self, EngineError> {
-        let misfit = |reason: String| EngineError::Snapshot(reason);
-        let snapshot: Snapshot<'_> = postcard::from_bytes(bytes).map_err(|error| misfit(error.to_string()))?;
-        if snapshot.version != SNAPSHOT_VERSION {
-            return Err(misfit(format!("version {}, this program reads {SNAPSHOT_VERSION}", snapshot.version)));
+    /// None in practice: all of the state serializes.
+    pub fn changes(&self) -> Result<EngineState, EngineError> {
+        self.state(false).map_err(EngineError::Snapshot)
+    }
+
+    /// All changes so far are saved.
+    pub fn saved(&mut self) {
+        self.evaluator.memory.saved();
+    }
+
+    fn state(&self, is_whole: bool) -> Result<EngineState, String> {
+        let mut state = EngineState::default();
+        self.evaluator.memory.write(&mut state, is_whole)?;
+        let head = Head {
+            version: STATE_VERSION,
+            bundle: self.bundle.manifest.version.clone(),
+            counters: self.counters,
+            ticked: self.ticked,
+            revised: self.revised,
+        };
+        state.put("head", &head)?;
+        state.put("watermark", &self.watermark)?;
+        state.put("open", &self.open)?;
+        state.put("late", &self.late)?;
+        state.put("past", &self.past)?;
+        state.put("looked", &self.preparation.looked)?;
+        state.put("records", &self.records)?;
+        state.put("templates", &self.preparation.templates)?;
+        Ok(state)
+    }
+
+    /// An engine that goes on where its state was saved: all of it.
+    ///
+    /// # Errors
+    /// Where the state is of another version, damaged, or was saved with another bundle.
+    pub fn restore(bundle: Arc<Bundle>, settings: EngineSettings, state: &EngineState) -> Result<Self, EngineError> {
+        let head = head_of(state)?;
+        if head.bundle != bundle.manifest.version {
+            let (taken, given) = (head.bundle, &bundle.manifest.version);
+            return Err(EngineError::Snapshot(format!("taken with model bundle {taken}, the bundle given is {given}")));
         }
-        if snapshot.bundle != bundle.manifest.version {
-            let given = &bundle.manifest.version;
-            return Err(misfit(format!("taken with model bundle {}, the bundle given is {given}", snapshot.bundle)));
+        let templates = state.get("templates").map_err(EngineError::Snapshot)?;
+        let memory = Memory::read(state).map_err(EngineError::Snapshot)?;
+        Self::read((bundle, settings), &head, state, templates, memory).map_err(EngineError::Snapshot)
+    }
+
+    /// An engine that goes on under another bundle where a state was saved; `rows` are those of closed buckets of the last day, as they were
+    /// counted. Without them, windows hold for a day what the bundle before expected.
+    ///
+    /// # Errors
+    /// Where the state is of another version or damaged, or the bundle holds what a detector cannot read.
+    pub fn succeed(
+        bundle: Arc<Bundle>,
+        settings: EngineSettings,
+        state: &EngineState,
+        rows: Rollup,
+    ) -> Result<Self, EngineError> {
+        let head = head_of(state)?;
+        let mut memory = Memory::read(state).map_err(EngineError::Snapshot)?;
+        // Names are those that the new bundle learned, and what the last day makes of them.
+        let mut preparation = Preparation::new(Arc::clone(&bundle), bundle.templates.clone(), Looked::default());
+        let prepared = preparation.prepare_all(rows, settings.lateness_micros())?;
+        memory.succeed(&prepared, &bundle);
+        Self::read((bundle, settings), &head, state, preparation.templates, memory).map_err(EngineError::Snapshot)
+    }
+
+    /// Goes on under another bundle, by the same rules; as [`Self::succeed`].
+    ///
+    /// # Errors
+    /// As [`Self::succeed`]: the engine is then as before.
+    pub fn go_over_to(&mut self, bundle: Arc<Bundle>, rows: Rollup) -> Result<(), EngineError> {
+        let mut next = Self::succeed(bundle, self.settings.clone(), &self.snapshot()?, rows)?;
+        next.closed = std::mem::take(&mut self.closed);
+        next.judged = self.judged;
+        next.evaluator.observer = self.evaluator.observer.take();
+        if let Some(rules) = self.evaluator.rules() {
+            next.govern(rules);
         }
-        let memory = snapshot.memory.into_owned().restored();
+        *self = next;
+        Ok(())
+    }
+
+    fn read(
+        (bundle, settings): (Arc<Bundle>, EngineSettings),
+        head: &Head,
+        state: &EngineState,
+        templates: Templates,
+        memory: Memory,
+    ) -> Result<Self, String> {
         Ok(Self {
-            watermark: snapshot.watermark.into_owned(),
-            open: snapshot.open.into_owned(),
-            late: snapshot.late.into_owned(),
-            preparation: Preparation::new(
-                Arc::clone(&bundle),
-                snapshot.templates.into_owned(),
-                snapshot.looked.into_owned(),
-            ),
-            records: snapshot.records.into_owned(),
-            counters: snapshot.counters,
-            ticked: snapshot.ticked,
+            watermark: state.get("watermark")?,
+            open: state.get("open")?,
+            late: state.get("late")?,
+            past: state.get("past")?,
+            revised: head.revised,
+            preparation: Preparation::new(Arc::clone(&bundle), templates, state.get("looked")?),
+            records: state.get("records")?,
+            counters: head.counters,
+            ticked: head.ticked,
             closed: Vec::new(),
             judged: None,
-            evaluator: Evaluator::new(Arc::clone(&bundle), settings.clone(), memory).map_err(EngineError::Bundle)?,
+            evaluator: Evaluator::new(Arc::clone(&bundle), settings.clone(), memory)?,
             bundle,
             settings,
         })
     }
 }
-
-/// Rows whose features are worked out at once.
-const ROWS_PER_CHUNK: usize = 16_384;

@@ -7,7 +7,7 @@ use crate::calls::{KeyError, OwnerError};
 use crate::catalog::CatalogError;
 use crate::ingest::kafka::ConsumerError;
 use crate::ingest::{DecodeError, SpecError};
-use crate::state::{InstanceError, RollupsError, StateError};
+use crate::state::{RollupsError, StateError};
 
 /// Why the run ended before it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -38,21 +38,16 @@ pub enum RunError {
     /// The state cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
-    /// The state has no name towards Kafka.
-    #[error(transparent)]
-    Instance(#[from] InstanceError),
-    /// Another process reads for the same group.
+    /// The state does not fit the program or the bundle.
     #[error(
-        "[source.kafka] group {group}: {count} other processes read for it ({members}), and each would judge callers by a part of their \
-         calls. Stop them, or give this one a group of its own; where every caller is in one partition, write `keyed_by_caller = true`"
+        "{}: {problem}; run with the program and the model bundle that it was saved by, or name another [state] directory to begin anew",
+        directory.join("checkpoint.redb").display()
     )]
-    Shared {
-        /// The group.
-        group: String,
-        /// How many other members it has.
-        count: usize,
-        /// Some of them.
-        members: String,
+    Restore {
+        /// The directory of the state.
+        directory: std::path::PathBuf,
+        /// What does not fit.
+        problem: EngineError,
     },
     /// Rollups cannot be kept.
     #[error(transparent)]
@@ -60,6 +55,17 @@ pub enum RunError {
     /// The catalogue cannot be opened.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// Another process reads in the consumer group.
+    #[error(
+        "group {group}: another process reads in it ({members}), and each would judge callers by halves; stop it, give this one another \
+         [source.kafka] group, or, where all records of a caller are in one partition, write keyed_by_caller = true"
+    )]
+    Shared {
+        /// The group.
+        group: String,
+        /// Its members.
+        members: String,
+    },
     /// The engine gave up.
     #[error(transparent)]
     Engine(#[from] EngineError),

@@ -5,13 +5,15 @@
 //!
 //! Not here: what is found, and why (`detect`).
 
+mod late;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
-use super::preparation::{ClosedBucket, Look};
+use self::late::Late;
+use super::preparation::{ClosedBucket, Look, Prepared};
 use super::settings::EngineSettings;
 use crate::alerts::{Alert, IncidentStore, Severity, severity};
 use crate::calls::View;
@@ -31,12 +33,13 @@ use crate::models::seasonality::cell_of;
 use crate::models::statistic::STATISTICS;
 use crate::rollup::{Row, bucket_start};
 use crate::rules::Rules;
+use crate::state::EngineState;
 
 /// Entities from which a bucket's are judged by several workers: below, handing out costs more than judging.
 const MIN_PARALLEL: usize = 256;
 
 /// All that the stream remembers of what was called.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Memory {
     store: Store,
     novelties: Novelties,
@@ -48,12 +51,76 @@ pub(super) struct Memory {
     incidents: IncidentStore,
     /// What single detectors remember.
     detectors: Memories,
+    /// What came late within the last hour of each entity.
+    late: Late,
 }
 
 impl Memory {
-    pub fn restored(mut self) -> Self {
-        self.novelties = self.novelties.restored();
-        self
+    /// Adds what changed since it was saved, or all of it.
+    pub fn write(&self, state: &mut EngineState, is_whole: bool) -> Result<(), String> {
+        let entities = if is_whole { self.store.whole() } else { self.store.changes() };
+        state.is_whole = entities.is_whole;
+        state.entities = entities.removed.into_iter().map(|id| (id.0, None)).collect();
+        for entity in entities.changed {
+            let bytes = postcard::to_stdvec(entity).map_err(|error| format!("an entity: {error}"))?;
+            state.entities.insert(entity.entity.id().0, Some(bytes));
+        }
+        state.put("now", &self.store.now())?;
+        state.put("novelties", &self.novelties)?;
+        state.put("audit", &self.audit)?;
+        state.put("changes", &self.changes)?;
+        state.put("company", &self.company)?;
+        state.put("releases", &self.releases)?;
+        state.put("explanations", &self.explanations)?;
+        state.put("incidents", &self.incidents)?;
+        state.put("detectors", &self.detectors)?;
+        state.put("late_windows", &self.late)
+    }
+
+    /// Reads all of it back.
+    pub fn read(state: &EngineState) -> Result<Self, String> {
+        let entity = |bytes: &Vec<u8>| postcard::from_bytes(bytes).map_err(|error| format!("an entity: {error}"));
+        let entities = state.entities.values().flatten().map(entity).collect::<Result<Vec<State>, _>>()?;
+        Ok(Self {
+            store: Store::restored(state.get("now")?, entities),
+            novelties: state.get::<Novelties>("novelties")?.restored(),
+            audit: state.get("audit")?,
+            changes: state.get("changes")?,
+            company: state.get("company")?,
+            releases: state.get("releases")?,
+            explanations: state.get("explanations")?,
+            incidents: state.get("incidents")?,
+            detectors: state.get("detectors")?,
+            late: state.get("late_windows")?,
+        })
+    }
+
+    /// All changes so far are saved.
+    pub fn saved(&mut self) {
+        self.store.saved();
+    }
+
+    /// The same under another bundle: what was seen, open incidents and what detectors remember go over; windows are made anew of the rows of
+    /// the last day, where there are any, since what was expected of each call has changed; and each entity is followed from now on.
+    pub fn succeed(&mut self, prepared: &[Prepared], bundle: &Bundle) {
+        let mut old = std::mem::take(&mut self.store);
+        self.late = Late::default();
+        if prepared.is_empty() {
+            old.change_all(|state| state.part.tracking.take().is_some());
+            self.store = old;
+            return;
+        }
+        let keeps = |id: EntityId| bundle.baselines.contains(id);
+        for closed in prepared.iter().flat_map(Prepared::buckets) {
+            self.store.advance(closed.bucket);
+            closed.rows.iter().zip(closed.vectors).for_each(|(row, values)| self.store.add(row, values, keeps, |_| ()));
+        }
+        for before in old.states() {
+            let Some(state) = self.store.get_mut(before.entity.id()) else { continue };
+            state.since = state.since.min(before.since);
+            state.part = before.part.clone();
+            state.part.tracking = None;
+        }
     }
 }
 
@@ -77,6 +144,8 @@ struct By {
     settings: EngineSettings,
     budget: Budget,
     rules: Option<Arc<Rules>>,
+    /// Whether what is judged came late: then only what pages or is first seen is told, and says so.
+    is_late: bool,
 }
 
 impl By {
@@ -173,9 +242,15 @@ impl Reporter<'_> {
             (false, Some(_)) => Severity::Informational,
             (false, None) => Severity::Low,
         };
+        if self.by.is_late && !candidate.pages {
+            return;
+        }
         let subject = candidate.subject.clone();
         let takes_back = candidate.takes_back;
-        let finding = Finding::of(candidate, self.store, bundle, bucket, time);
+        let mut finding = Finding::of(candidate, self.store, bundle, bucket, time);
+        if self.by.is_late {
+            finding.message.push_str(late::CAME_LATE);
+        }
         if takes_back {
             self.incidents.take_back(&subject, &finding.message);
         } else {
@@ -199,13 +274,18 @@ impl Evaluator {
         let budget = Budget::new(settings.alerts_per_day, bundle.views.keys().copied());
         memory.incidents.keep_to(budget, settings.notices_per_day);
         let models = Models::read(&bundle.detectors)?;
-        let by = By { bundle, models, settings, budget, rules: None };
+        let by = By { bundle, models, settings, budget, rules: None, is_late: false };
         Ok(Self { by, between, memory, observer: None })
     }
 
     /// Judges by these rules of governance from now on.
     pub fn govern(&mut self, rules: Arc<Rules>) {
         self.by.rules = Some(rules);
+    }
+
+    /// The rules in force.
+    pub fn rules(&self) -> Option<Arc<Rules>> {
+        self.by.rules.clone()
     }
 
     /// Lets time go on to `time`: pages so far decide which thresholds are in force.
@@ -224,22 +304,31 @@ impl Evaluator {
         self.memory.incidents.last_digest(time, &self.by.bundle.manifest.version)
     }
 
-    /// Judges what was called for the first time in a minute of a bucket that may still be open.
+    /// Judges what was called for the first time in a bucket that may still be open: what needs no window.
     pub fn look(&mut self, look: &Look) -> Vec<Alert> {
-        let time = look.end + self.by.settings.lateness_micros();
-        self.advance(time);
-        for (relation, first_call) in &look.first_calls {
-            let Memory { store, novelties, explanations, incidents, .. } = &mut self.memory;
-            let new = novelties.look(relation, *first_call, &self.by.bundle);
-            if new.is_empty() {
-                continue;
-            }
-            store.note(relation);
-            let mut reporter = Reporter { by: &self.by, store, explanations, incidents, bucket: look.bucket, time };
-            let evaluate = |novelty| novelties.evaluate(novelty, &self.by.bundle, self.by.budget);
-            new.iter().filter_map(evaluate).for_each(|candidate| reporter.report(candidate));
+        let Look { row, due, is_late } = look;
+        let time = row.first_seen();
+        let new = self.memory.novelties.look(&row.relation, row.first_seen(), &self.by.bundle);
+        let broken = {
+            let Memory { store, company, releases, incidents, detectors, .. } = &mut self.memory;
+            let now = (row.bucket, time);
+            detect::look(&self.by.context(store, (company, releases), incidents, now), row, detectors)
+        };
+        if new.is_empty() && broken.is_empty() {
+            return Vec::new();
         }
-        self.memory.incidents.report(time)
+        self.advance(*due);
+        self.by.is_late = *is_late;
+        if *is_late {
+            self.explain_silences(std::slice::from_ref(row));
+        }
+        let Memory { store, novelties, explanations, incidents, .. } = &mut self.memory;
+        store.note(&row.relation);
+        let mut reporter = Reporter { by: &self.by, store, explanations, incidents, bucket: row.bucket, time };
+        let evaluate = |novelty| novelties.evaluate(novelty, &self.by.bundle, self.by.budget);
+        new.iter().filter_map(evaluate).chain(broken).for_each(|candidate| reporter.report(candidate));
+        self.by.is_late = false;
+        self.memory.incidents.report(*due)
     }
 
     /// Judges a bucket.
@@ -263,7 +352,7 @@ impl Evaluator {
         let now = (bucket, time);
         let mut candidates =
             detect::close(&self.by.context(store, (company, releases), incidents, now), rows, detectors);
-        // Novelties were looked for minute by minute; a beacon takes the whole bucket.
+        // Novelties were looked for call by call; a beacon takes the whole bucket.
         let beacons: Vec<_> = rows.iter().filter_map(|row| novelties.beacon(row, &self.by.bundle)).collect();
         candidates.extend(beacons.iter().filter_map(|new| novelties.evaluate(new, &self.by.bundle, self.by.budget)));
         let mut reporter = Reporter { by: &self.by, store, explanations, incidents, bucket, time };
@@ -314,12 +403,7 @@ impl Evaluator {
                 touched.insert(index);
             });
         }
-        let order = |index: &usize| match store.at(*index).map(|state| state.entity.level) {
-            Some(Level::Vendor) => 0,
-            Some(Level::VendorEndpoint) => 1,
-            Some(Level::Pair) => 2,
-            Some(Level::Credential) | None => 3,
-        };
+        let order = |index: &usize| store.at(*index).map(|state| rank(state.entity.level));
         let mut touched: Vec<usize> = touched.into_iter().collect();
         touched.sort_by_key(order);
         touched
@@ -389,11 +473,22 @@ impl Evaluator {
         if cell_of(bucket).is_multiple_of(12) {
             self.memory.changes.forget(time);
             self.memory.releases.forget(bucket);
-            for state in self.memory.store.states_mut() {
-                state.part.shifts.forget(time);
-                detect::forget(&mut state.part.parts, time);
-            }
+            let forget = |state: &mut State| {
+                let is_changed = state.part.shifts.forget(time);
+                detect::forget(&mut state.part.parts, time) || is_changed
+            };
+            self.memory.store.change_all(forget);
         }
+    }
+}
+
+/// The place of a level in the order of judging: what a vendor explains is not reported of its callers.
+const fn rank(level: Level) -> u8 {
+    match level {
+        Level::Vendor => 0,
+        Level::VendorEndpoint => 1,
+        Level::Pair => 2,
+        Level::Credential => 3,
     }
 }
 

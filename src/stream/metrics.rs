@@ -17,6 +17,7 @@ use crate::models::pacing::Kept;
 const RECORDS: &str = "apiwarden_records_total";
 const CALLS: &str = "apiwarden_calls_total";
 const LATE: &str = "apiwarden_late_calls_total";
+const PAST: &str = "apiwarden_calls_judged_late_total";
 const TOO_LATE: &str = "apiwarden_too_late_calls_total";
 const REPEATED: &str = "apiwarden_repeated_calls_total";
 const REJECTED: &str = "apiwarden_rejected_records_total";
@@ -29,8 +30,6 @@ const BUDGET_KEPT: &str = "apiwarden_budget_kept";
 const BUDGET_MULTIPLIER: &str = "apiwarden_budget_threshold_multiplier";
 const RETRIES: &str = "apiwarden_sink_retries_total";
 const LOST_LETTERS: &str = "apiwarden_lost_dead_letters_total";
-const LOST: &str = "apiwarden_lost_records_total";
-const AGAIN: &str = "apiwarden_records_read_again_total";
 const WATERMARK_DELAY: &str = "apiwarden_watermark_delay_seconds";
 const CHECKPOINT_AT: &str = "apiwarden_last_checkpoint_seconds";
 const STATE: &str = "apiwarden_state_entries";
@@ -45,6 +44,10 @@ const READY: &str = "apiwarden_ready";
 const CHECKPOINT_SECONDS: &str = "apiwarden_checkpoint_duration_seconds";
 const CHECKPOINT_BYTES: &str = "apiwarden_checkpoint_bytes";
 const COMMIT_FAILURES: &str = "apiwarden_commit_failures_total";
+const LATENCY: &str = "apiwarden_latency_seconds";
+const LOST_RECORDS: &str = "apiwarden_lost_records_total";
+const BUNDLE: &str = "apiwarden_bundle";
+const BUNDLES_REFUSED: &str = "apiwarden_bundles_refused_total";
 
 /// From a hundredth of a second to ten.
 const SECONDS_BUCKETS: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -73,7 +76,12 @@ fn describe() {
     );
     describe_counter!(CALLS, Unit::Count, "Calls that the engine counted, since the state was begun.");
     describe_counter!(LATE, Unit::Count, "Calls that came out of order but in time to count.");
-    describe_counter!(TOO_LATE, Unit::Count, "Calls that came too late to count: raise allowed_lateness_seconds.");
+    describe_counter!(
+        PAST,
+        Unit::Count,
+        "Calls whose bucket had been judged and was judged again, by how late they came."
+    );
+    describe_counter!(TOO_LATE, Unit::Count, "Calls that came too late to count: see late_calls_hours.");
     describe_counter!(REPEATED, Unit::Count, "Calls skipped because the same record had been read before.");
     describe_counter!(
         REJECTED,
@@ -103,16 +111,6 @@ fn describe() {
         "Event time up to which everything is evaluated, seconds since the epoch."
     );
     describe_gauge!(WATERMARK_DELAY, Unit::Seconds, "How far the watermark is behind the clock.");
-    describe_counter!(
-        LOST,
-        Unit::Count,
-        "Records that Kafka no longer had when reading went on before them, by topic."
-    );
-    describe_counter!(
-        AGAIN,
-        Unit::Count,
-        "Records read again because the state was older than the group's committed offsets, as after a restored backup."
-    );
     describe_gauge!(CHECKPOINT_AT, Unit::Seconds, "When the last checkpoint was written, seconds since the epoch.");
     describe_gauge!(STATE, Unit::Count, "Entries of the state, by kind.");
     describe_counter!(
@@ -120,10 +118,7 @@ fn describe() {
         Unit::Count,
         "Calls since the start by whether their record has an id, so that a repetition is known: known is yes or no."
     );
-    describe_gauge!(
-        INFO,
-        "1, with the versions of program and bundle, the consumer group and the instance id as labels."
-    );
+    describe_gauge!(INFO, "1, with the version of the program, the consumer group and the instance id as labels.");
     describe_gauge!(CATALOG_BEHIND, "1 while the catalogue cannot be written, else 0; nothing is lost meanwhile.");
     describe_gauge!(AUDIT_BEHIND, "1 while an audit report that is due cannot be written, else 0; it is tried again.");
     describe_gauge!(HEARD, Unit::Seconds, "When records were last read, seconds since the epoch.");
@@ -135,6 +130,14 @@ fn describe() {
     describe_gauge!(READY, "1 while records can be read and alerts delivered, else 0.");
     describe_histogram!(CHECKPOINT_SECONDS, Unit::Seconds, "Time that a checkpoint took.");
     describe_gauge!(CHECKPOINT_BYTES, Unit::Bytes, "Size of the last checkpoint.");
+    describe_histogram!(
+        LATENCY,
+        Unit::Seconds,
+        "Time since a call: until the newest of some records arrived in Kafka, until an alert on it was judged, until every sink had it."
+    );
+    describe_counter!(LOST_RECORDS, Unit::Count, "Records that Kafka had deleted before they were read.");
+    describe_gauge!(BUNDLE, "1 for the model bundle in force, by version.");
+    describe_counter!(BUNDLES_REFUSED, Unit::Count, "New bundles that did not fit: the one in force went on.");
     describe_counter!(COMMIT_FAILURES, Unit::Count, "Commits that Kafka refused; the checkpoint holds all the same.");
 }
 
@@ -161,6 +164,9 @@ pub(super) fn ahead(calls: u64) {
 pub(super) fn engine(counters: &super::Counters, watermark: Option<i64>) {
     counter!(CALLS).absolute(counters.calls);
     counter!(LATE).absolute(counters.late);
+    for (by, calls) in super::LATENESS.iter().zip(counters.past) {
+        counter!(PAST, "up_to" => *by).absolute(calls);
+    }
     counter!(TOO_LATE).absolute(counters.too_late);
     counter!(REPEATED).absolute(counters.repeated);
     if let Some(micros) = watermark {
@@ -226,16 +232,6 @@ pub(super) fn checkpoint(seconds: f64, bytes: usize) {
     gauge!(CHECKPOINT_AT).set(jiff::Timestamp::now().as_microsecond() as f64 / 1e6);
 }
 
-/// Counts records of a topic that Kafka no longer had.
-pub(super) fn lost(topic: &str, records: u64) {
-    counter!(LOST, "topic" => topic.to_owned()).increment(records);
-}
-
-/// Counts records that are read again after an older state was put in place.
-pub(super) fn again(records: u64) {
-    counter!(AGAIN).increment(records);
-}
-
 /// Sets how many entries of a kind the state has.
 pub(super) fn state(kind: &'static str, entries: usize) {
     gauge!(STATE, "kind" => kind).set(entries as f64);
@@ -248,9 +244,35 @@ pub(super) fn identified(with: u64, without: u64) {
 }
 
 /// Sets who this is.
-pub(super) fn info(bundle: &str, group: &str, instance: &str) {
+pub(super) fn info(group: &str, instance: &str) {
     let version = env!("CARGO_PKG_VERSION");
-    gauge!(INFO, "version" => version, "bundle" => bundle.to_owned(), "group" => group.to_owned(), "instance" => instance.to_owned()).set(1.0);
+    gauge!(INFO, "version" => version, "group" => group.to_owned(), "instance" => instance.to_owned()).set(1.0);
+}
+
+/// So many microseconds lie between a call and a stage of its way: `arrival`, `judged`, `delivered`. What is older than a day, as in a replay, says
+/// nothing.
+pub(super) fn latency(stage: &'static str, micros: i64) {
+    if (0..86_400_000_000).contains(&micros) {
+        histogram!(LATENCY, "stage" => stage).record(micros as f64 / 1e6);
+    }
+}
+
+/// Records were deleted before they were read.
+pub(super) fn lost_records(count: u64) {
+    counter!(LOST_RECORDS).increment(count);
+}
+
+/// A bundle is in force, after another one.
+pub fn bundle(version: &str, before: Option<&str>) {
+    if let Some(before) = before {
+        gauge!(BUNDLE, "version" => before.to_owned()).set(0);
+    }
+    gauge!(BUNDLE, "version" => version.to_owned()).set(1);
+}
+
+/// A new bundle did not fit.
+pub fn bundle_refused() {
+    counter!(BUNDLES_REFUSED).increment(1);
 }
 
 /// Counts a commit that failed.

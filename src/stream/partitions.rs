@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use crate::ingest::kafka::Ends;
 
 /// Time between two questions.
-const ASK_INTERVAL: Duration = Duration::from_secs(1);
+const ASK_INTERVAL: Duration = Duration::from_millis(200);
 /// Longest time between two answers that counts as quiet.
 const MAX_STEP: Duration = Duration::from_secs(2);
 
@@ -74,11 +74,6 @@ impl Partitions {
         self.silence.length
     }
 
-    /// Whether none was assigned yet, or all are gone.
-    pub(super) fn is_new(&self) -> bool {
-        self.assigned.is_empty()
-    }
-
     /// Next offsets, for the checkpoint.
     pub(super) fn next(&self) -> &BTreeMap<String, i64> {
         &self.next
@@ -124,6 +119,11 @@ impl Partitions {
     pub(super) fn read_to(&mut self, name: &str, next: i64, now: Instant) {
         self.next.insert(name.to_owned(), next);
         self.assigned.insert(name.to_owned(), Assigned { quiet: Quiet::from(now), is_idle: false });
+    }
+
+    /// Whether a partition's end was confirmed since it was read last: what comes now has just arrived.
+    pub(super) fn was_at_end(&self, name: &str) -> bool {
+        self.assigned.get(name).is_some_and(|partition| partition.quiet.length > Duration::ZERO)
     }
 
     /// The partitions of which the leaders are to be asked now, and up to where each was read.

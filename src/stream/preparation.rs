@@ -1,4 +1,4 @@
-//! What is worked out of rolled-up rows before they are judged: names of endpoints, first calls by the minute, features.
+//! What is worked out before rows are judged: names of endpoints, first calls in the order in which they came, features.
 //!
 //! None of it depends on what was judged before, so that the rows of one chunk are prepared while those of the chunk before are
 //! judged.
@@ -8,57 +8,100 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use foldhash::{HashMap, HashSet};
+use foldhash::HashMap;
 use polars::prelude::PolarsError;
 use serde::{Deserialize, Serialize};
 
-use crate::calls::{Relation, Templates};
+use crate::calls::{CallRow, Measures, Relation, Templates};
 use crate::features::{FeatureVector, features_of};
 use crate::models::bundle::Bundle;
-use crate::rollup::{Rollup, Row, rename_endpoints};
+use crate::rollup::{Rollup, Row, bucket_of, bucket_start, rename_endpoints};
 
-/// A minute, microseconds: the pace of novelties.
-const MINUTE: i64 = 60_000_000;
+/// Rows whose features are worked out at once.
+pub(super) const ROWS_PER_CHUNK: usize = 16_384;
 
-fn minute_of(time: i64) -> i64 {
-    time.div_euclid(MINUTE)
-}
-
-/// How far novelties were looked for in open buckets.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// First calls of relations in open buckets: those that nobody looked at yet, and which were.
+///
+/// They are looked at in the order of their times, of stragglers in the order in which they came: neither batches nor the pace of partitions
+/// change it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Looked {
-    /// Up to when, microseconds since the epoch.
-    until: i64,
-    /// Rows of each open bucket, in the order in which they were added, that were looked at or wait for their minute to end. Not
-    /// stored: a rollup that was read back has its rows in another order, and `relations` says which of them were looked at.
-    #[serde(skip)]
-    rows: BTreeMap<i64, usize>,
-    /// Of them, those that wait, as indices.
-    #[serde(skip)]
-    waiting: BTreeMap<i64, Vec<usize>>,
-    /// Addresses of the relations of each open bucket that were looked at.
-    relations: BTreeMap<i64, HashSet<u64>>,
-}
-
-impl Default for Looked {
-    fn default() -> Self {
-        Self { until: i64::MIN, rows: BTreeMap::new(), waiting: BTreeMap::new(), relations: BTreeMap::new() }
-    }
+    /// By when each is due, the time of the call, and the address of its relation.
+    #[serde(with = "stored_first_calls")]
+    waiting: BTreeMap<(i64, i64, u64), Row>,
+    /// Addresses of the relations of each open bucket: of those that wait, by when they are due and the time of the call; none of those that
+    /// were looked at.
+    relations: BTreeMap<i64, HashMap<u64, Option<(i64, i64)>>>,
+    /// The first open bucket.
+    open_from: i64,
 }
 
 impl Looked {
-    fn has(&self, bucket: i64, relation: &Relation) -> bool {
-        self.relations.get(&bucket).is_some_and(|relations| relations.contains(&relation.id()))
+    /// Takes note of a call at `time`, due at another. Where its relation waits already, the earlier of both is kept.
+    fn note(&mut self, (due, time): (i64, i64), relation: &Arc<Relation>, measures: impl FnOnce() -> Measures) {
+        let (bucket, id) = (bucket_of(time), relation.id());
+        let of_bucket = self.relations.entry(bucket).or_default();
+        match of_bucket.get(&id) {
+            None => {}
+            Some(Some(waiting)) if (due, time) < *waiting => {
+                self.waiting.remove(&(waiting.0, waiting.1, id));
+            }
+            Some(_) => return,
+        }
+        of_bucket.insert(id, Some((due, time)));
+        let row = Row { bucket, relation: Arc::clone(relation), measures: measures(), trace_id: None };
+        self.waiting.insert((due, time, id), row);
+    }
+
+    /// Whether a relation of a bucket was neither looked at nor waits; it counts as looked at from now on.
+    fn is_first(&mut self, bucket: i64, relation: &Relation) -> bool {
+        self.relations.entry(bucket).or_default().insert(relation.id(), None).is_none()
+    }
+
+    /// The first calls that are due before `until`, microseconds of event time.
+    fn take_before(&mut self, until: i64) -> Vec<((i64, i64, u64), Row)> {
+        let later = self.waiting.split_off(&(until, i64::MIN, 0));
+        let taken: Vec<_> = std::mem::replace(&mut self.waiting, later).into_iter().collect();
+        for (_, row) in &taken {
+            self.is_first(row.bucket, &row.relation);
+        }
+        taken
     }
 }
 
-/// The relations that were called for the first time in a minute of a bucket.
+/// First calls as they are stored: what they are kept by follows from them.
+mod stored_first_calls {
+    use serde::{Deserializer, Serializer};
+
+    use super::{Arc, BTreeMap, Deserialize, Measures, Relation, Row, Serialize, bucket_of};
+
+    type Waiting = BTreeMap<(i64, i64, u64), Row>;
+
+    pub fn serialize<S: Serializer>(waiting: &Waiting, serializer: S) -> Result<S::Ok, S::Error> {
+        let stored: Vec<(i64, &Relation, &Measures)> =
+            waiting.iter().map(|((due, ..), row)| (*due, &*row.relation, &row.measures)).collect();
+        stored.serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Waiting, D::Error> {
+        let stored: Vec<(i64, Relation, Measures)> = Deserialize::deserialize(deserializer)?;
+        let row = |(due, relation, measures): (i64, Relation, Measures)| {
+            let mut row = Row { bucket: 0, relation: Arc::new(relation), measures, trace_id: None };
+            row.bucket = bucket_of(row.first_seen());
+            ((due, row.first_seen(), row.relation.id()), row)
+        };
+        Ok(stored.into_iter().map(row).collect())
+    }
+}
+
+/// A relation that is called for the first time in a bucket.
 pub(super) struct Look {
-    pub bucket: i64,
-    /// End of the minute, microseconds since the epoch.
-    pub end: i64,
-    /// Each with its first call, microseconds since the epoch; in the order of these.
-    pub first_calls: Vec<(Arc<Relation>, i64)>,
+    /// Its first call, under the name that its endpoint has by then.
+    pub row: Row,
+    /// When it is looked at, microseconds of event time: its own, but of a straggler.
+    pub due: i64,
+    /// Whether its bucket had been judged when it came.
+    pub is_late: bool,
 }
 
 /// The rows of one closed bucket, in the order of their first calls.
@@ -67,7 +110,7 @@ pub(super) struct ClosedBucket<'a> {
     pub rows: &'a [Row],
     /// The features of each row.
     pub vectors: &'a [FeatureVector],
-    /// What nobody looked at while the bucket was open.
+    /// What is looked at before it is judged.
     pub looks: &'a [Look],
 }
 
@@ -105,69 +148,57 @@ impl Preparation {
         Self { bundle, templates, looked }
     }
 
-    /// Novelties of open buckets, minute by minute up to `until`, microseconds since the epoch.
-    pub fn look_ahead(&mut self, open: &Rollup, until: i64) -> Vec<Look> {
-        let until = minute_of(until).saturating_mul(MINUTE);
-        if until <= self.looked.until {
-            return Vec::new();
-        }
-        let mut looks = Vec::new();
-        for bucket in open.buckets() {
-            let rows = open.bucket(bucket);
-            let seen = self.looked.rows.insert(bucket, rows.len()).unwrap_or_default();
-            let mut waiting = self.looked.waiting.remove(&bucket).unwrap_or_default();
-            waiting.extend(seen..rows.len());
-            let (mut due, waiting): (Vec<usize>, Vec<usize>) =
-                waiting.into_iter().partition(|row| (minute_of(rows[*row].first_seen()) + 1) * MINUTE <= until);
-            self.looked.waiting.insert(bucket, waiting);
-            due.sort_unstable_by_key(|row| (rows[*row].first_seen(), rows[*row].relation.id()));
-            let due: Vec<&Row> = due.into_iter().map(|row| &rows[row]).collect();
-            looks.extend(self.looks(&due));
-        }
-        self.looked.until = until;
-        looks
+    /// Takes note of a call that is due at a time, microseconds of event time: only the first of its relation in its bucket is kept.
+    pub fn note(&mut self, call: &CallRow, relation: &Arc<Relation>, due: i64) {
+        self.looked.note((due, call.time), relation, || Measures::of(call));
     }
 
-    /// Rows of a bucket, in the order of their first calls, that were not looked at: by minute, with the names that their endpoints
-    /// have by then.
-    fn looks(&mut self, of_bucket: &[&Row]) -> Vec<Look> {
-        let mut looks = Vec::new();
-        for of_minute in of_bucket.chunk_by(|a, b| minute_of(a.first_seen()) == minute_of(b.first_seen())) {
-            let (bucket, end) = (of_minute[0].bucket, (minute_of(of_minute[0].first_seen()) + 1) * MINUTE);
-            let new: Vec<&Row> =
-                of_minute.iter().copied().filter(|row| !self.looked.has(bucket, &row.relation)).collect();
-            let looked = self.looked.relations.entry(bucket).or_default();
-            for row in &new {
-                looked.insert(row.relation.id());
-                self.templates.observe_new(row.relation.vendor().as_str(), row.relation.endpoint().as_str());
-            }
-            let named = |row: &Row| match self.new_name(&row.relation) {
-                Some(name) => Arc::new(row.relation.with_endpoint(name.as_str().into())),
-                None => Arc::clone(&row.relation),
-            };
-            let first_calls = new.into_iter().map(|row| (named(row), row.first_seen())).collect();
-            // A late call may move a relation to a minute that is past: it is reported now.
-            looks.push(Look { bucket, end: end.max(self.looked.until), first_calls });
+    /// Takes note of the first calls of rows that were read as a whole, each due at its time.
+    pub fn note_rows(&mut self, rows: &[Row]) {
+        for row in rows {
+            self.looked.note((row.first_seen(), row.first_seen()), &row.relation, || row.measures);
         }
-        looks
+    }
+
+    /// What was called for the first time in a bucket, up to where all partitions have been read, microseconds of event time.
+    pub fn look_before(&mut self, until: i64) -> Vec<Look> {
+        self.looked.take_before(until).into_iter().map(|((due, ..), row)| self.look(row, due)).collect()
+    }
+
+    /// A look at a row, under the name that its endpoint has by then.
+    fn look(&mut self, row: Row, due: i64) -> Look {
+        self.templates.observe_new(row.relation.vendor().as_str(), row.relation.endpoint().as_str());
+        let relation = match self.new_name(&row.relation) {
+            Some(name) => Arc::new(row.relation.with_endpoint(name.as_str().into())),
+            None => Arc::clone(&row.relation),
+        };
+        let is_late = row.bucket < self.looked.open_from;
+        Look { row: Row { relation, ..row }, due, is_late }
     }
 
     fn new_name(&self, relation: &Relation) -> Option<String> {
         self.templates.renamed(relation.vendor().as_str(), relation.endpoint().as_str())
     }
 
-    /// Prepares rows of closed buckets, in the order of [`Rollup::into_rows`].
+    /// Prepares rows of closed buckets, in the order of [`Rollup::into_rows`]; a bucket is closed once all has been read to `lateness`
+    /// (microseconds) behind its end.
     ///
     /// # Errors
     /// Where a column is missing, which rows do not cause.
-    pub fn prepare(&mut self, raw: Vec<Row>) -> Result<Prepared, PolarsError> {
+    pub fn prepare(&mut self, raw: Vec<Row>, lateness: i64) -> Result<Prepared, PolarsError> {
         let mut looks = HashMap::default();
         // Endpoints that training never saw are watched, bucket by bucket, so that a path with ids of a new shape cannot grow the
         // state for ever.
         let mut names: HashMap<(i64, u64), String> = HashMap::default();
         for of_bucket in raw.chunk_by(|a, b| a.bucket == b.bucket) {
             let bucket = of_bucket[0].bucket;
-            looks.insert(bucket, self.looks(&of_bucket.iter().collect::<Vec<_>>()));
+            let mut looks_of_bucket = self.look_before(bucket_start(bucket + 1).saturating_add(lateness));
+            for row in of_bucket {
+                if self.looked.is_first(bucket, &row.relation) {
+                    looks_of_bucket.push(self.look(row.clone(), row.first_seen()));
+                }
+            }
+            looks.insert(bucket, looks_of_bucket);
             for row in of_bucket {
                 self.templates.observe_new(row.relation.vendor().as_str(), row.relation.endpoint().as_str());
             }
@@ -179,12 +210,22 @@ impl Preparation {
         Ok(Prepared { rows, vectors, looks })
     }
 
+    /// Prepares any number of rows of closed buckets, some at a time; as [`Self::prepare`].
+    ///
+    /// # Errors
+    /// As [`Self::prepare`].
+    pub fn prepare_all(&mut self, mut rollup: Rollup, lateness: i64) -> Result<Vec<Prepared>, PolarsError> {
+        let mut prepared = Vec::new();
+        while !rollup.is_empty() {
+            prepared.push(self.prepare(rollup.take_oldest(ROWS_PER_CHUNK), lateness)?);
+        }
+        Ok(prepared)
+    }
+
     /// Forgets what was looked at in buckets that are closed.
     pub fn forget_before(&mut self, bucket: i64) {
-        let looked = &mut self.looked;
-        looked.rows = looked.rows.split_off(&bucket);
-        looked.waiting = looked.waiting.split_off(&bucket);
-        looked.relations = looked.relations.split_off(&bucket);
+        self.looked.relations = self.looked.relations.split_off(&bucket);
+        self.looked.open_from = bucket;
     }
 }
 

@@ -56,6 +56,8 @@ pub(super) struct Ahead {
 pub(super) struct Progress {
     /// Newest event time seen, as far as it is confirmed.
     newest: Option<i64>,
+    /// What is still to come is of this time or later, by the clock of one who knows that all was read.
+    bound: Option<i64>,
     /// Calls ahead of it that are not confirmed, by time.
     waiting: Vec<Waiting>,
     /// By how many calls what is ahead outnumbers what is not.
@@ -75,9 +77,18 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// The newest event time, as far as it is confirmed, microseconds.
-    pub fn newest(&self) -> Option<i64> {
-        self.newest
+    /// The event time up to which it was read, as far as that is confirmed, microseconds: its newest call's, or the clock's where there is no
+    /// more.
+    pub fn read_to(&self) -> Option<i64> {
+        self.newest.max(self.bound)
+    }
+
+    /// All that it is still to show is of `time`, microseconds, or later.
+    pub fn bound(&mut self, time: i64) {
+        self.bound = self.bound.max(Some(time));
+        let believed = self.waiting.iter().map(|call| call.time).filter(|call| *call <= time.saturating_add(AHEAD));
+        self.newest = self.newest.max(believed.max());
+        self.catch_up(time);
     }
 
     /// The newest time, where nothing more is to come that could confirm one.
@@ -92,8 +103,8 @@ impl Progress {
         self.in_a_row = if is_same { self.in_a_row.saturating_add(1) } else { 1 };
         self.has_others |= !is_same;
         self.caller = caller.id();
-        match self.newest.filter(|newest| time <= newest.saturating_add(AHEAD)) {
-            Some(newest) => self.stay(newest.max(time)),
+        match self.read_to().filter(|read_to| time <= read_to.saturating_add(AHEAD)) {
+            Some(_) => self.stay(self.newest.map_or(time, |newest| newest.max(time))),
             None => {
                 self.wait(time, caller);
                 None
@@ -195,8 +206,8 @@ mod tests {
     fn a_caller_whose_clock_runs_ahead_moves_nothing_and_is_named() {
         // The first call is ahead too.
         let (progress, mut named) = after(company(600, |number| number % 10 == 0));
-        assert!((59 * MINUTE..60 * MINUTE).contains(&progress.newest().unwrap()));
-        assert_eq!(progress.last(), progress.newest(), "nor when no more calls come");
+        assert!((59 * MINUTE..60 * MINUTE).contains(&progress.newest.unwrap()));
+        assert_eq!(progress.last(), progress.newest, "nor when no more calls come");
         named.dedup();
         assert_eq!(named, ["caller-0"]);
     }
@@ -204,36 +215,36 @@ mod tests {
     #[test]
     fn neither_do_several_callers_that_are_ahead_alike_nor_stray_calls_of_any() {
         let (progress, _) = after(company(6_000, |number| number * 7 % 10 < 3));
-        assert!((599 * MINUTE..600 * MINUTE).contains(&progress.newest().unwrap()), "three of ten callers");
+        assert!((599 * MINUTE..600 * MINUTE).contains(&progress.newest.unwrap()), "three of ten callers");
         let (progress, _) = after(company(6_000, |number| number.wrapping_mul(2_654_435_761) % 1_000 < 16));
-        assert!((599 * MINUTE..600 * MINUTE).contains(&progress.newest().unwrap()), "1.6 % of the calls");
+        assert!((599 * MINUTE..600 * MINUTE).contains(&progress.newest.unwrap()), "1.6 % of the calls");
     }
 
     #[test]
     fn a_pause_ends_with_the_calls_behind_it_also_where_a_clock_is_wrong() {
         let (progress, named) = after([(0, 1), (0, 2), (0, 1), (0, 2), (180, 1), (181, 2), (182, 1)].map(minutes));
-        assert_eq!((progress.newest(), progress.last()), (Some(0), Some(182 * MINUTE)));
+        assert_eq!((progress.newest, progress.last()), (Some(0), Some(182 * MINUTE)));
         assert_eq!(named, [""; 0]);
         let (progress, _) =
             after([(0, 1), (0, 2), (0, 1), (0, 2), (180, 1), (181, 2), (182, 1), (183, 2)].map(minutes));
-        assert_eq!(progress.newest(), Some(183 * MINUTE));
+        assert_eq!(progress.newest, Some(183 * MINUTE));
         let pause = |(time, caller): (i64, u64)| (if time > 30 * MINUTE { time + 300 * MINUTE } else { time }, caller);
         let (progress, _) = after(company(900, |number| number % 10 == 0).map(pause));
-        assert!((385 * MINUTE..390 * MINUTE).contains(&progress.newest().unwrap()), "{progress:?}");
+        assert!((385 * MINUTE..390 * MINUTE).contains(&progress.newest.unwrap()), "{progress:?}");
     }
 
     #[test]
     fn a_caller_that_is_alone_goes_on_by_itself() {
         let (progress, _) = after((0..i64::from(ALONE_EVER)).map(|call| minutes((10 * call, 7))));
-        assert_eq!(progress.newest(), Some(70 * MINUTE));
+        assert_eq!(progress.newest, Some(70 * MINUTE));
         let (progress, _) = after((0..40).map(|call| minutes((10 * call, 7))).chain([minutes((900, 7))]));
-        assert_eq!(progress.newest(), Some(900 * MINUTE), "at once");
+        assert_eq!(progress.newest, Some(900 * MINUTE), "at once");
     }
 
     #[test]
     fn where_calls_are_rare_it_is_a_few_calls_behind() {
         let (progress, _) = after((0..50).map(|call| minutes((10 * call, call as u64 % 3))));
-        assert_eq!((progress.newest(), progress.last()), (Some(460 * MINUTE), Some(490 * MINUTE)));
+        assert_eq!((progress.newest, progress.last()), (Some(460 * MINUTE), Some(490 * MINUTE)));
     }
 
     fn minutes((time, caller): (i64, u64)) -> (i64, u64) {

@@ -23,24 +23,26 @@ use super::lag::LagWatch;
 use super::outlet::{Letters, MAX_RETRY_PAUSE, MIN_RETRY_PAUSE, Outlet};
 use super::partitions::Partitions;
 use super::progress::Ahead;
+use super::reload::{Reload, refuse};
 use super::self_watch::SelfWatch;
+use super::shipping::Shipping;
 use super::shutdown::Shutdown;
 use super::ticks::Ticks;
 use super::verdicts::Listener;
 use super::workers::{Read, Unread, Workers};
-use super::{Counters, Engine, EngineError, EngineSettings, group, metrics};
+use super::{Counters, Engine, EngineError, EngineSettings, metrics};
 use crate::alerts::Alert;
 use crate::alerts::sinks::{Delivery, SinkPlan};
 use crate::alerts::triage::Triage;
 use crate::calls::{Calls, FingerprintKey, Owners};
 use crate::detect::Share;
 use crate::ingest::Tally;
-use crate::ingest::kafka::{Batch, Consumer, Event, MAX_BATCH_WAIT, Partition, Source, Taken};
+use crate::ingest::kafka::{Batch, Consumer, Ends, Event, MAX_BATCH_WAIT, Partition, Source, Taken, other_members};
 use crate::models::bundle::Bundle;
 use crate::models::pacing::Kept;
 use crate::pipeline::{DeadLetterPlan, Plan};
-use crate::rollup::{Row, bucket_of, bucket_start, day_of};
-use crate::state::{Checkpoint, KeptRollups, Store, instance};
+use crate::rollup::{Rollup, Row, bucket_of, bucket_start, day_of};
+use crate::state::{Checkpoint, EngineState, KeptRollups, Store, identity};
 
 /// Records after which a checkpoint is due before its time: bounds what a crash repeats.
 const MAX_RECORDS_SINCE_CHECKPOINT: usize = 500_000;
@@ -51,12 +53,14 @@ const LIVE: i64 = 3_600_000_000;
 pub(super) trait Machine {
     fn push(&mut self, partition: &str, calls: Calls) -> Result<Vec<Alert>, EngineError>;
     fn assign(&mut self, partitions: &[String]);
+    fn bound(&mut self, bounds: &[(String, i64)]) -> Result<Vec<Alert>, EngineError>;
     fn idle(&mut self, partition: &str) -> Result<Vec<Alert>, EngineError>;
     fn tick(&mut self, time: i64) -> Vec<Alert>;
     fn newest(&self) -> Option<i64>;
     fn take_ahead(&mut self) -> Vec<Ahead>;
     fn take_closed_rows(&mut self) -> Vec<Row>;
-    fn snapshot(&self) -> Result<Vec<u8>, EngineError>;
+    fn changes(&self) -> Result<EngineState, EngineError>;
+    fn saved(&mut self);
     fn watermark(&self) -> Option<i64>;
     fn counters(&self) -> Counters;
     fn kept(&self) -> Vec<Kept<Share>>;
@@ -64,6 +68,7 @@ pub(super) trait Machine {
     fn sizes(&self) -> Vec<(&'static str, usize)> {
         Vec::new()
     }
+    fn go_over_to(&mut self, bundle: Arc<Bundle>, rows: Rollup) -> Result<(), EngineError>;
 }
 
 impl Machine for Engine {
@@ -72,6 +77,9 @@ impl Machine for Engine {
     }
     fn assign(&mut self, partitions: &[String]) {
         Self::assign(self, partitions);
+    }
+    fn bound(&mut self, bounds: &[(String, i64)]) -> Result<Vec<Alert>, EngineError> {
+        Self::bound(self, bounds)
     }
     fn idle(&mut self, partition: &str) -> Result<Vec<Alert>, EngineError> {
         Self::idle(self, partition)
@@ -88,8 +96,11 @@ impl Machine for Engine {
     fn take_closed_rows(&mut self) -> Vec<Row> {
         Self::take_closed_rows(self)
     }
-    fn snapshot(&self) -> Result<Vec<u8>, EngineError> {
-        Self::snapshot(self)
+    fn changes(&self) -> Result<EngineState, EngineError> {
+        Self::changes(self)
+    }
+    fn saved(&mut self) {
+        Self::saved(self);
     }
     fn watermark(&self) -> Option<i64> {
         Self::watermark(self)
@@ -102,6 +113,9 @@ impl Machine for Engine {
     }
     fn sizes(&self) -> Vec<(&'static str, usize)> {
         Self::sizes(self)
+    }
+    fn go_over_to(&mut self, bundle: Arc<Bundle>, rows: Rollup) -> Result<(), EngineError> {
+        Self::go_over_to(self, bundle, rows)
     }
 }
 
@@ -116,8 +130,16 @@ pub fn run(plan: &Plan, bundle: Arc<Bundle>, key: Arc<FingerprintKey>, shutdown:
     let version = bundle.manifest.version.clone();
     let keeps_rows = plan.state.keep_rollups_days > 0;
     let settings = EngineSettings { keeps_rows, ..EngineSettings::from(&plan.detection) };
+    let unfit = |problem| RunError::Restore { directory: plan.state.directory.clone(), problem };
     let mut engine = match &saved {
-        Some(saved) => Engine::restore(bundle, settings, &saved.engine)?,
+        Some(saved) if saved.bundle != version => {
+            let kept = KeptRollups::of(&plan.state.directory.join("rollups"));
+            kept.forget_from(saved.next_part)?;
+            tracing::info!(before = saved.bundle, now = version, "the state goes over to a new bundle");
+            let rows = kept.last_day()?;
+            Engine::succeed(bundle, settings, &saved.engine, rows).map_err(unfit)?
+        }
+        Some(saved) => Engine::restore(bundle, settings, &saved.engine).map_err(unfit)?,
         None => Engine::new(bundle, settings)?,
     };
     if let Some(rules) = &plan.rules {
@@ -143,18 +165,18 @@ pub(super) fn run_machine<M: Machine>(
     let _admin = Admin::serve(plan.admin.listen, Arc::clone(&health))
         .map_err(|problem| RunError::Admin { address: plan.admin.listen, problem })?;
 
-    let instance = instance(&plan.state.directory)?;
-    let source = plan.source.read_by(&instance);
-    health.identify(&bundle, &source.group, source.instance.as_deref().unwrap_or_default());
-    group::await_alone(&source, shutdown)?;
-    let mut shell = Shell::open(plan, source, machine, bundle, key, store, saved, &health, shutdown)?;
-    let consumer = Consumer::open(&shell.source)?;
+    let mut shell = Shell::open(plan, machine, bundle, key, store, saved, &health, shutdown)?;
+    let instance = identity(&plan.state.directory)?;
+    refuse_others(&plan.source, &instance)?;
+    health.identify(&shell.bundle, &plan.source.group, plan.source.instance(&instance));
+    let consumer = Consumer::open(&plan.source, Some(&instance))?;
     let lag = LagWatch::start(&plan.source.connection, Arc::clone(&health));
     while !shutdown.is_requested() {
         let event = consumer.poll()?;
         // Before anything new is taken in: what the leaders answered is about what was read until now.
         shell.close_idle(&consumer, &event)?;
         shell.tick()?;
+        shell.reload()?;
         match event {
             Event::Records(batches) => shell.read(&batches)?,
             Event::Assigned(partitions) => shell.take(&consumer, &partitions)?,
@@ -172,11 +194,24 @@ pub(super) fn run_machine<M: Machine>(
     shell.checkpoint(&consumer, true)
 }
 
+/// Processes of a group that share its partitions judge callers by halves, unless each caller's records are in one partition.
+fn refuse_others(source: &Source, instance: &str) -> Result<(), RunError> {
+    if source.keyed_by_caller {
+        return Ok(());
+    }
+    match other_members(source, instance) {
+        Ok(members) if members.is_empty() => Ok(()),
+        Ok(members) => Err(RunError::Shared { group: source.group.clone(), members: members.join(", ") }),
+        Err(error) => {
+            tracing::warn!(%error, "whether another process reads in the group is not known");
+            Ok(())
+        }
+    }
+}
+
 /// All that the loop holds, the consumer apart: its records borrow from it.
 struct Shell<'a, M> {
     plan: &'a Plan,
-    /// Where records come from, as this process reads it.
-    source: Source,
     machine: M,
     bundle: String,
     store: Store,
@@ -186,6 +221,8 @@ struct Shell<'a, M> {
     outlets: Vec<Outlet>,
     dead_letters: Letters,
     partitions: Partitions,
+    shipping: Shipping,
+    reload: Reload,
     ticks: Ticks,
     kept: KeptRollups,
     cataloguer: Option<Cataloguer>,
@@ -209,7 +246,6 @@ impl<'a, M: Machine> Shell<'a, M> {
     #[allow(clippy::too_many_arguments, reason = "called once, with what `run_machine` was given")]
     fn open(
         plan: &'a Plan,
-        source: Source,
         machine: M,
         bundle: String,
         key: Arc<FingerprintKey>,
@@ -227,17 +263,19 @@ impl<'a, M: Machine> Shell<'a, M> {
             DeadLetterPlan::File(sink) => (sink, Form::Line),
         };
         let owners = Owners::open(&plan.owners)?;
+        let reload = Reload::of(plan.bundle.clone(), key.id(), Arc::clone(&plan.vendors));
         let (vendors, words) = (Arc::clone(&plan.vendors), Arc::clone(&plan.data_words));
         let workers = Workers::new(&plan.decode, plan.registry.clone(), key, vendors, words, owners, form)?;
         let verdicts = plan.triage.verdicts.as_ref();
-        let name = source.instance.clone().unwrap_or_default();
         let mut shell = Self {
             triage: plan.triage.model.as_deref().map(Triage::load).transpose()?,
-            verdicts: verdicts.map(|(source, file)| Listener::start(&source.read_by(&name), file)).transpose()?,
+            verdicts: verdicts.map(|(source, file)| Listener::start(source, file)).transpose()?,
             outlets: plan.sinks.iter().map(|sink| open(sink.as_ref())).collect::<Result<_, _>>()?,
             dead_letters: Letters::to(open(dead_letters.as_ref())?),
             workers,
             partitions: Partitions::resume(saved.offsets, patience, Instant::now()),
+            shipping: Shipping::default(),
+            reload,
             ticks: Ticks::resume(saved.delay, EngineSettings::from(&plan.detection).lateness_micros()),
             kept: KeptRollups::of(&plan.state.directory.join("rollups")),
             cataloguer: (plan.state.keep_rollups_days > 0)
@@ -255,13 +293,13 @@ impl<'a, M: Machine> Shell<'a, M> {
             tallies: saved.tallies,
             watch: SelfWatch::restore(&saved.watch)?,
             plan,
-            source,
             machine,
             bundle,
             store,
             health,
             shutdown,
         };
+        metrics::bundle(&shell.bundle, None);
         if is_first_start {
             if let Some(beside) = shell.kept.begin()? {
                 tracing::warn!(path = %beside.display(), "kept rollups of another state are put beside");
@@ -288,7 +326,8 @@ impl<'a, M: Machine> Shell<'a, M> {
     /// Takes in one partition's records: those that cannot be decoded become dead letters, the rest goes to the engine.
     fn read_batch(&mut self, batch: &Batch<'_>) -> Result<(), RunError> {
         let name = batch.partition.to_string();
-        let Read { calls, letters, tallies, early } = self.decode(batch)?;
+        let Read { calls, letters, tallies, early, arrived } = self.decode(batch)?;
+        self.note_delay(&name, &calls, arrived);
         self.account(&batch.partition.topic, &tallies);
         let identified = calls.rows().iter().filter(|call| call.record.is_some()).count() as u64;
         metrics::identified(identified, calls.len() as u64 - identified);
@@ -300,7 +339,7 @@ impl<'a, M: Machine> Shell<'a, M> {
         self.dead_letters.deliver(letters, self.health, self.shutdown)?;
         self.deliver(alerts)?;
 
-        let now = jiff::Timestamp::now().as_microsecond();
+        let now = now_micros();
         self.health.heard(now);
         self.ticks.heard(self.machine.newest(), now);
         if let Some(last) = batch.records.last() {
@@ -310,9 +349,21 @@ impl<'a, M: Machine> Shell<'a, M> {
         Ok(())
     }
 
+    /// How long the newest of a partition's calls took: until now, where the partition had been read to its end; else until its record arrived.
+    fn note_delay(&mut self, partition: &str, calls: &Calls, arrived: Option<i64>) {
+        let newest = calls.rows().iter().map(|call| call.time).max();
+        if let Some((arrived, newest)) = arrived.zip(newest) {
+            metrics::latency("arrival", arrived - newest);
+        }
+        let came = if self.partitions.was_at_end(partition) { Some(now_micros()) } else { arrived };
+        if let Some((came, newest)) = came.zip(newest) {
+            self.shipping.note(partition, came - newest);
+        }
+    }
+
     /// Callers that are ahead of all others, of records so old that their arrival says nothing: of new ones it says that the others are behind.
     fn ahead_in_a_replay(&mut self) -> Vec<Ahead> {
-        let live_since = jiff::Timestamp::now().as_microsecond() - LIVE;
+        let live_since = now_micros() - LIVE;
         self.machine.take_ahead().into_iter().filter(|ahead| ahead.time < live_since).collect()
     }
 
@@ -320,7 +371,7 @@ impl<'a, M: Machine> Shell<'a, M> {
     fn decode(&self, batch: &Batch<'_>) -> Result<Read, RunError> {
         let mut pause = MIN_RETRY_PAUSE;
         loop {
-            match self.workers.decode(batch, jiff::Timestamp::now().as_microsecond()) {
+            match self.workers.decode(batch, now_micros()) {
                 Ok(read) => return Ok(read),
                 Err(Unread::Spec(problem)) => return Err(problem.into()),
                 Err(Unread::Later(problem)) if self.shutdown.is_requested() => return Err(RunError::Unread(problem)),
@@ -370,21 +421,20 @@ impl<'a, M: Machine> Shell<'a, M> {
             listener.remember(&alerts);
         }
         let deliveries: Vec<Delivery> = alerts.iter().map(Delivery::of).collect();
+        let note = |stage| alerts.iter().for_each(|alert| metrics::latency(stage, now_micros() - alert.last_seen));
+        note("judged");
         for outlet in &mut self.outlets {
             outlet.deliver(&alerts, &deliveries, self.health, self.shutdown)?;
         }
+        note("delivered");
         alerts.iter().for_each(|alert| metrics::alert(alert.severity.as_str()));
         Ok(())
     }
 
     fn take(&mut self, consumer: &Consumer, partitions: &[Partition]) -> Result<(), RunError> {
-        if self.partitions.is_new() {
-            // Whoever joined since the start was sought.
-            group::expect_alone(&self.source)?;
-        }
-        let Taken { begin, lost, again } = consumer.take(partitions, self.partitions.next())?;
-        report_taken(&lost, again);
-        self.partitions.add(partitions.iter().map(Partition::to_string), begin, Instant::now());
+        let Taken { offsets, lost } = consumer.take(partitions, self.partitions.next())?;
+        metrics::lost_records(lost);
+        self.partitions.add(partitions.iter().map(Partition::to_string), offsets, Instant::now());
         self.machine.assign(&self.partitions.expect_all());
         self.save()?;
         tracing::info!(count = partitions.len(), "partitions taken");
@@ -408,9 +458,14 @@ impl<'a, M: Machine> Shell<'a, M> {
         // Records that wait make the answer worth waiting for: once they are taken in, it comes too late.
         let is_awaited = matches!(event, Event::Records(_)) && self.partitions.await_answer();
         let Some(ends) = consumer.ends(if is_awaited { MAX_BATCH_WAIT } else { Duration::ZERO }) else { return Ok(()) };
+        let bounds = self.bounds(&ends);
+        if !bounds.is_empty() {
+            let alerts = self.machine.bound(&bounds)?;
+            self.deliver(alerts)?;
+        }
         // The newest bucket of a live stream goes on by the clock.
         let end = self.machine.newest().map_or(0, |newest| bucket_start(bucket_of(newest) + 1));
-        let is_over = self.ticks.has_passed(end, jiff::Timestamp::now().as_microsecond());
+        let is_over = self.ticks.has_passed(end, now_micros());
         for name in self.partitions.confirm(&ends, is_over) {
             let alerts = self.machine.idle(&name)?;
             self.deliver(alerts)?;
@@ -418,13 +473,43 @@ impl<'a, M: Machine> Shell<'a, M> {
         Ok(())
     }
 
+    /// The event time from which partitions at their ends can still show calls, in a live stream.
+    fn bounds(&self, ends: &Ends) -> Vec<(String, i64)> {
+        if self.ticks.delay().is_none() {
+            return Vec::new();
+        }
+        let asked = now_micros() - i64::try_from(ends.asked_at.elapsed().as_micros()).unwrap_or(i64::MAX);
+        let at_end = ends.at_end.iter().filter(|(_, is_at_end)| **is_at_end);
+        at_end.filter_map(|(name, _)| Some((name.clone(), asked - self.shipping.usual(name)?))).collect()
+    }
+
     /// Goes on in time where no record comes. The tick is saved first: should it be cut short, it is repeated as it was.
     fn tick(&mut self) -> Result<(), RunError> {
-        let now = jiff::Timestamp::now().as_microsecond();
+        let now = now_micros();
         let Some(time) = self.ticks.due(self.partitions.quiet_for(), now) else { return Ok(()) };
         self.save_before(Some(time))?;
         let alerts = self.machine.tick(time);
         self.deliver(alerts)
+    }
+
+    /// Goes over to a new bundle, where there is one: every record is judged by exactly one.
+    fn reload(&mut self) -> Result<(), RunError> {
+        let Some(bundle) = self.reload.next(self.shutdown.take_reload(), &self.bundle) else { return Ok(()) };
+        let started = Instant::now();
+        // With it, the rows of all closed buckets are kept.
+        self.save()?;
+        let version = bundle.manifest.version.clone();
+        if let Err(error) = self.machine.go_over_to(Arc::new(bundle), self.kept.last_day()?) {
+            refuse(&error, &self.bundle);
+            return Ok(());
+        }
+        let before = std::mem::replace(&mut self.bundle, version);
+        metrics::bundle(&self.bundle, Some(&before));
+        self.health.goes_over_to(&self.bundle);
+        self.save()?;
+        let seconds = started.elapsed().as_secs_f64();
+        tracing::info!(before, now = self.bundle, seconds, "a new bundle is in force");
+        Ok(())
     }
 
     /// Readiness and metrics.
@@ -486,7 +571,7 @@ impl<'a, M: Machine> Shell<'a, M> {
         self.keep_rows()?;
         let outlets = self.outlets.iter().chain([self.dead_letters.outlet()]);
         let bytes = self.store.save(&Checkpoint {
-            engine: self.machine.snapshot()?,
+            engine: self.machine.changes()?,
             offsets: self.partitions.next().clone(),
             sinks: outlets.map(|outlet| (outlet.name().to_owned(), outlet.position())).collect(),
             bundle: self.bundle.clone(),
@@ -496,11 +581,10 @@ impl<'a, M: Machine> Shell<'a, M> {
             tick,
             watch: self.watch.snapshot()?,
         })?;
+        self.machine.saved();
         metrics::checkpoint(started.elapsed().as_secs_f64(), bytes);
         self.health.saved(bytes);
-        for (kind, entries) in self.machine.sizes() {
-            metrics::state(kind, entries);
-        }
+        self.machine.sizes().iter().for_each(|(kind, entries)| metrics::state(kind, *entries));
         // Behind the checkpoint, so that what is in the catalogue is never counted again.
         if let Some(cataloguer) = &mut self.cataloguer {
             cataloguer.catch_up(&self.kept, self.next_part);
@@ -514,23 +598,9 @@ impl<'a, M: Machine> Shell<'a, M> {
     }
 }
 
-/// Says what of the input cannot be read as it was, or comes again.
-fn report_taken(lost: &BTreeMap<String, u64>, again: i64) {
-    for (topic, records) in lost {
-        tracing::error!(
-            topic,
-            records,
-            "Kafka no longer has records that were not read: they are lost, and reading goes on behind them"
-        );
-        metrics::lost(topic, *records);
-    }
-    if again > 0 {
-        tracing::warn!(
-            records = again,
-            "the state is older than the group's committed offsets, as after a restored backup: reading goes on from the state"
-        );
-        metrics::again(again.unsigned_abs());
-    }
+/// The clock, microseconds since the epoch.
+fn now_micros() -> i64 {
+    jiff::Timestamp::now().as_microsecond()
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
-//! Shutdown: requested once, seen by everything that must stop.
+//! Shutdown: requested once, seen by everything that must stop. And SIGHUP, which asks for a new bundle.
 //!
 //! Not here: what draining means (`run`).
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -10,16 +12,17 @@ use tokio::sync::watch;
 #[derive(Clone, Debug)]
 pub struct Shutdown {
     requested: watch::Sender<bool>,
+    reload: Arc<AtomicBool>,
 }
 
 impl Default for Shutdown {
     fn default() -> Self {
-        Self { requested: watch::Sender::new(false) }
+        Self { requested: watch::Sender::new(false), reload: Arc::default() }
     }
 }
 
 impl Shutdown {
-    /// One that SIGTERM and SIGINT request, too. A thread listens for as long as the process lives.
+    /// One that SIGTERM and SIGINT request, too; SIGHUP asks for a reload. A thread listens for as long as the process lives.
     ///
     /// # Errors
     /// The thread or its listeners could not be made.
@@ -28,7 +31,7 @@ impl Shutdown {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let requester = shutdown.clone();
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-            if let Err(error) = runtime.block_on(signal()) {
+            if let Err(error) = runtime.block_on(signal(&requester.reload)) {
                 tracing::error!(%error, "signals cannot be received");
                 return;
             }
@@ -41,6 +44,11 @@ impl Shutdown {
     /// Requests to stop.
     pub fn request(&self) {
         self.requested.send_replace(true);
+    }
+
+    /// Whether a reload was asked for since this was asked last.
+    pub fn take_reload(&self) -> bool {
+        self.reload.swap(false, Ordering::Relaxed)
     }
 
     /// Whether a stop was requested.
@@ -66,17 +74,23 @@ impl Shutdown {
 }
 
 #[cfg(unix)]
-async fn signal() -> std::io::Result<()> {
+async fn signal(reload: &AtomicBool) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hangup.recv() => {
+                tracing::info!("reload requested");
+                reload.store(true, Ordering::Relaxed);
+            }
+        }
     }
-    Ok(())
 }
 
 #[cfg(not(unix))]
-async fn signal() -> std::io::Result<()> {
+async fn signal(_reload: &AtomicBool) -> std::io::Result<()> {
     tokio::signal::ctrl_c().await
 }

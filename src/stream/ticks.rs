@@ -10,12 +10,11 @@
 
 use std::time::Duration;
 
+use super::shipping::MAX_DELAY;
 use crate::rollup::bucket_of;
 
 /// Time without a record, at the confirmed end of all partitions, from which the clock stands in.
 const QUIET: Duration = Duration::from_secs(60);
-/// Furthest that the newest record may be behind the clock in a live stream, microseconds: audit logs of clouds come up to 40 minutes late.
-const MAX_DELAY: i64 = 3_600_000_000;
 
 /// The clock of a live stream.
 #[derive(Debug, Default)]

@@ -72,7 +72,7 @@ impl Listener {
     /// [`RunError::Verdicts`] or [`RunError::Consumer`].
     pub(super) fn start(source: &Source, file: &Path) -> Result<Self, RunError> {
         let mut verdicts = Verdicts::open(file)?;
-        let consumer = Consumer::open(source)?;
+        let consumer = Consumer::open(source, None)?;
         let shared = Arc::<Shared>::default();
         let theirs = Arc::clone(&shared);
         let thread = std::thread::spawn(move || {
@@ -175,11 +175,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("verdicts.ndjson");
         let source = Source {
-            keyed_by_caller: false,
-            instance: None,
             connection: mock.connection(Default::default()),
             topics: vec!["verdicts".to_owned()],
             group: "apiwarden-verdicts".to_owned(),
+            keyed_by_caller: false,
             start: Start::Earliest,
         };
         let listener = Listener::start(&source, &file).unwrap();

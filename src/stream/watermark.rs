@@ -14,6 +14,15 @@ use super::progress::{Ahead, Progress};
 use crate::calls::Name;
 use crate::rollup::{bucket_of, bucket_start};
 
+/// A call as its partition stood when it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Heard {
+    pub arrival: Arrival,
+    /// What it shows by itself is looked at once all partitions have been read beyond this event time, microseconds: its own, or where its
+    /// partition was by then.
+    pub due: i64,
+}
+
 /// How a call stands to its partition's watermark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arrival {
@@ -29,7 +38,7 @@ pub(super) enum Arrival {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Watermark {
     partitions: BTreeMap<String, Progress>,
-    /// First bucket that is not closed by idleness.
+    /// First bucket that is not closed.
     open_from: Option<i64>,
     /// Callers whose clocks are ahead of all others' of their partition, until somebody takes them.
     #[serde(skip)]
@@ -43,23 +52,25 @@ impl Watermark {
         partition: &str,
         calls: impl Iterator<Item = (i64, &'a Name)>,
         lateness: i64,
-    ) -> Vec<Arrival> {
+    ) -> Vec<Heard> {
         let open_from = self.open_from;
         let ahead = &mut self.ahead;
         let progress = self.partitions.entry(partition.to_owned()).or_default();
         (progress.is_idle, progress.is_away) = (false, false);
         calls
             .map(|(time, caller)| {
-                let own = progress.newest().map(|newest| newest.saturating_sub(lateness));
+                let own = progress.read_to().map(|newest| newest.saturating_sub(lateness));
                 ahead.extend(progress.advance(time, caller));
                 let end = bucket_start(bucket_of(time) + 1);
-                if open_from.is_some_and(|open| bucket_of(time) < open) || own.is_some_and(|own| end <= own) {
-                    Arrival::TooLate
-                } else if own.is_some_and(|own| time < own) {
-                    Arrival::Late
-                } else {
-                    Arrival::OnTime
-                }
+                let arrival =
+                    if open_from.is_some_and(|open| bucket_of(time) < open) || own.is_some_and(|own| end <= own) {
+                        Arrival::TooLate
+                    } else if own.is_some_and(|own| time < own) {
+                        Arrival::Late
+                    } else {
+                        Arrival::OnTime
+                    };
+                Heard { arrival, due: progress.read_to().map_or(time, |read_to| read_to.max(time)) }
             })
             .collect()
     }
@@ -80,6 +91,13 @@ impl Watermark {
         }
     }
 
+    /// All that a partition is still to show is of `time` (microseconds of event time) or later.
+    pub fn bound(&mut self, partition: &str, time: i64) {
+        if let Some(progress) = self.partitions.get_mut(partition) {
+            progress.bound(time);
+        }
+    }
+
     /// Nothing more is expected at all.
     pub fn finish(&mut self) {
         self.partitions.values_mut().for_each(|progress| progress.is_idle = true);
@@ -92,10 +110,12 @@ impl Watermark {
         let mut waited_for = read().filter(|progress| !progress.is_idle).peekable();
         if waited_for.peek().is_none() {
             let newest = read().filter_map(Progress::last).max()?;
-            return Some(bucket_start(bucket_of(newest) + 1));
+            let bound =
+                read().filter_map(Progress::read_to).max().map_or(i64::MIN, |bound| bound.saturating_sub(lateness));
+            return Some(bucket_start(bucket_of(newest) + 1).max(bound));
         }
         // A partition of which nothing was read yet holds all back.
-        let times: Option<Vec<i64>> = waited_for.map(Progress::newest).collect();
+        let times: Option<Vec<i64>> = waited_for.map(Progress::read_to).collect();
         Some(times?.into_iter().min()?.saturating_sub(lateness))
     }
 
@@ -107,6 +127,11 @@ impl Watermark {
     /// The callers that were found to be ahead since the last time this was asked.
     pub fn take_ahead(&mut self) -> Vec<Ahead> {
         std::mem::take(&mut self.ahead)
+    }
+
+    /// Buckets before this one were closed, as of the last time that this was settled.
+    pub fn closed_before(&self) -> Option<i64> {
+        self.open_from
     }
 
     /// Buckets before this one are closed.
@@ -134,7 +159,8 @@ mod tests {
     ) -> Vec<Arrival> {
         let calls: Vec<_> =
             calls.into_iter().map(|(time, caller)| (time, Name::new(&format!("caller-{caller}")))).collect();
-        watermark.observe(partition, calls.iter().map(|(time, caller)| (*time, caller)), lateness)
+        let heard = watermark.observe(partition, calls.iter().map(|(time, caller)| (*time, caller)), lateness);
+        heard.into_iter().map(|heard| heard.arrival).collect()
     }
 
     /// Calls at the time that `seen` makes.

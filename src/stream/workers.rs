@@ -47,11 +47,14 @@ pub(super) struct Read {
     pub tallies: Vec<(i64, Tally)>,
     /// Calls later than their arrival, by day of arrival and caller.
     pub early: BTreeMap<(i64, String), Early>,
+    /// When the last record arrived, microseconds since the epoch.
+    pub arrived: Option<i64>,
 }
 
 impl Read {
     /// Notes what a record gave that arrived at a time, microseconds since the epoch.
     fn note(&mut self, arrived: i64, decoded: &Decoded, ahead: BTreeMap<String, u64>) {
+        self.arrived = Some(arrived);
         let window = window_of(arrived);
         if self.tallies.last().is_none_or(|(last, _)| *last != window) {
             self.tallies.push((window, Tally::default()));
@@ -111,6 +114,7 @@ impl Workers {
             all.calls.append(piece.calls);
             all.letters.extend(piece.letters);
             all.tallies.extend(piece.tallies);
+            all.arrived = piece.arrived.or(all.arrived);
             piece.early.into_iter().for_each(|(of, early)| all.add_early(of, early));
         }
         Ok(all)

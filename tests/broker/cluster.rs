@@ -101,6 +101,17 @@ impl Cluster {
         producer.flush(PATIENCE).unwrap();
     }
 
+    /// Reads what comes to a topic from now on.
+    pub fn follow(&self, topic: &str) -> BaseConsumer {
+        let consumer = self.consumer("follower");
+        let mut list = TopicPartitionList::new();
+        for (partition, end) in self.ends(topic) {
+            list.add_partition_offset(topic, partition, Offset::Offset(end)).unwrap();
+        }
+        consumer.assign(&list).unwrap();
+        consumer
+    }
+
     /// All records of a topic.
     pub fn read(&self, topic: &str) -> Vec<Stored> {
         let consumer = self.consumer("reader");

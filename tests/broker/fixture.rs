@@ -63,6 +63,17 @@ pub fn at_day(record: &str, day: Timestamp) -> String {
     with_date(record, jiff::tz::TimeZone::UTC.to_datetime(day).date())
 }
 
+/// The record at another time.
+pub fn at(record: &str, time: Timestamp) -> String {
+    let rest = record[DATE.start..].split_once('"').map_or("", |(_, rest)| rest);
+    format!("{}{time:.3}\"{rest}", &record[..DATE.start])
+}
+
+/// The record as if another caller had made it.
+pub fn by(record: &str, caller: &str) -> String {
+    record.replace(&format!("\"name\":\"{}\"", caller_of(record)), &format!("\"name\":\"{caller}\""))
+}
+
 fn with_date(record: &str, date: Date) -> String {
     format!("{}{date}{}", &record[..DATE.start], &record[DATE.end..])
 }

@@ -12,6 +12,7 @@
 
 mod cluster;
 mod fixture;
+mod latency;
 mod operation;
 mod service;
 mod stalls;

@@ -52,18 +52,16 @@ pub enum SinkError {
         /// The error of librdkafka.
         problem: KafkaError,
     },
-    /// The topic does not exist, and was not created.
-    #[error(
-        "topic {topic}: does not exist, and could not be created ({problem}): create it, or grant this client CREATE"
-    )]
+    /// The topic does not exist, and cannot be created.
+    #[error("topic {topic} does not exist ({problem}): create it, or give us the right to")]
     Missing {
         /// The topic.
         topic: String,
-        /// Why it was not created.
-        problem: KafkaError,
+        /// Why not.
+        problem: Code,
     },
     /// A right is missing.
-    #[error("topic {topic}: grant this client {right}; alerts are written there, and read back after a restart")]
+    #[error("topic {topic}: give us the right {right}: what is written there is read back after a restart")]
     Forbidden {
         /// The topic.
         topic: String,
@@ -116,9 +114,8 @@ impl SinkError {
     pub fn patience(&self) -> Patience {
         match self {
             Self::Spec(_) | Self::Connection(_) | Self::Refused { .. } => Patience::None,
+            Self::Missing { .. } | Self::Forbidden { .. } => Patience::None,
             Self::File { problem, .. } | Self::Stdout(problem) => of_system(problem.kind()),
-            Self::Missing { problem: KafkaError::AdminOp(_), .. } | Self::Forbidden { .. } => Patience::None,
-            Self::Missing { .. } => Patience::Endless,
             Self::Topic { problem: KafkaError::ClientConfig(..), .. } => Patience::None,
             Self::Topic { problem: KafkaError::ClientCreation(_), .. } => Patience::Grace,
             Self::Topic { problem, .. } => problem.rdkafka_error_code().map_or(Patience::Endless, of_kafka),

@@ -49,7 +49,7 @@ impl SinkPlan for File {
         Some(&self.path)
     }
 
-    fn probe(&self) -> Result<(), SinkError> {
+    fn check(&self) -> Result<(), SinkError> {
         may_write(&self.path).map_err(|problem| SinkError::File { path: self.path.clone(), problem })
     }
 

@@ -8,6 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
@@ -86,27 +88,6 @@ impl Topic {
         SinkError::Topic { topic: self.name.clone(), problem }
     }
 
-    /// Sees that the topic is there, and may be written and read back; creates it where it is missing, or with `is_trial` asks whether that would be
-    /// allowed. So what is missing is noticed at the start, and not at the first alert.
-    fn prepare(&self, is_trial: bool) -> Result<(), SinkError> {
-        let topic = || self.name.clone();
-        let cluster = Cluster::new(&self.connection).map_err(|problem| self.problem(problem))?;
-        if !cluster.has_topic(&self.name).map_err(|problem| self.problem(problem))? {
-            let created = cluster.create(&self.name, is_trial);
-            created.map_err(|problem| SinkError::Missing { topic: topic(), problem })?;
-            if !is_trial {
-                tracing::info!(topic = self.name, "the topic was missing, and is created with the brokers' defaults");
-            }
-            return Ok(());
-        }
-        let rights = cluster.rights(&self.name).map_err(|problem| self.problem(problem))?;
-        match rights {
-            Rights { write: false, .. } => Err(SinkError::Forbidden { topic: topic(), right: "WRITE" }),
-            Rights { read: false, .. } => Err(SinkError::Forbidden { topic: topic(), right: "READ" }),
-            _ => Ok(()),
-        }
-    }
-
     fn producer(&self) -> Result<BaseProducer<Reports>, SinkError> {
         self.connection
             .client(PRODUCER_DEFAULTS, PRODUCER_FIXED)
@@ -134,6 +115,46 @@ impl Topic {
                 Ok((partition.id(), bounds))
             })
             .collect()
+    }
+
+    /// Whether the topic may be written, and read back: else that would be noticed at the first alert.
+    fn expect_rights(&self) -> Result<(), SinkError> {
+        let cluster = Cluster::new(&self.connection).map_err(|problem| self.problem(problem))?;
+        let Rights { read, write } = cluster.rights(&self.name).map_err(|problem| self.problem(problem))?;
+        let missing = if !write { Some("WRITE") } else { (!read).then_some("READ") };
+        missing.map_or(Ok(()), |right| Err(SinkError::Forbidden { topic: self.name.clone(), right }))
+    }
+
+    fn is_missing(&self, reader: &Reader) -> Result<bool, SinkError> {
+        let metadata =
+            reader.fetch_metadata(Some(&self.name), ANSWER_TIMEOUT).map_err(|problem| self.problem(problem))?;
+        Ok(metadata.topics().iter().all(|topic| topic.partitions().is_empty()))
+    }
+
+    /// Creates the topic with the brokers' own numbers of partitions and replicas, where we may; with `is_trial`, asks whether we may.
+    fn create(&self, is_trial: bool) -> Result<(), SinkError> {
+        let admin: AdminClient<DefaultClientContext> =
+            self.connection.client(&[], &[]).create().map_err(|problem| self.problem(problem))?;
+        let topic = NewTopic::new(&self.name, -1, TopicReplication::Fixed(-1));
+        let options = AdminOptions::new().request_timeout(Some(ANSWER_TIMEOUT)).validate_only(is_trial);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|problem| SinkError::File { path: (&self.name).into(), problem })?;
+        let created =
+            runtime.block_on(admin.create_topics([&topic], &options)).map_err(|problem| self.problem(problem))?;
+        match created.into_iter().next() {
+            Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists)) | Ok(_)) | None => Ok(()),
+            Some(Err((_, problem))) => Err(SinkError::Missing { topic: self.name.clone(), problem }),
+        }
+    }
+
+    /// Waits until the brokers that are asked know of a new topic.
+    fn await_creation(&self, reader: &Reader) -> Result<(), SinkError> {
+        tracing::info!(topic = self.name, "the topic was missing and is created");
+        let asked = Instant::now();
+        while self.is_missing(reader)? && asked.elapsed() < ANSWER_TIMEOUT {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
     }
 
     /// The uids that stand between `since` and the topic's end, and where that end is.
@@ -207,13 +228,22 @@ impl SinkPlan for Topic {
         Some(&self.name)
     }
 
-    fn probe(&self) -> Result<(), SinkError> {
-        self.prepare(true)
+    fn check(&self) -> Result<(), SinkError> {
+        if self.is_missing(&self.reader()?)? {
+            return self.create(true);
+        }
+        self.expect_rights()
     }
 
     fn open(&self) -> Result<Box<dyn Sink>, SinkError> {
-        self.prepare(false)?;
-        let ends = self.bounds(&self.reader()?)?;
+        let reader = self.reader()?;
+        if self.is_missing(&reader)? {
+            self.create(false)?;
+            self.await_creation(&reader)?;
+        } else {
+            self.expect_rights()?;
+        }
+        let ends = self.bounds(&reader)?;
         Ok(Box::new(Open {
             topic: self.clone(),
             producer: self.producer()?,

@@ -124,11 +124,13 @@ pub trait SinkPlan: Debug + Send + Sync {
         None
     }
 
-    /// Whether it would open, as far as can be seen without creating anything.
+    /// Whether the target is there, as far as that can be told without writing to it. Creates nothing.
     ///
     /// # Errors
     /// [`SinkError`], naming the file, topic or stream that would fail.
-    fn probe(&self) -> Result<(), SinkError>;
+    fn check(&self) -> Result<(), SinkError> {
+        Ok(())
+    }
 
     /// Opens the sink.
     ///

@@ -29,10 +29,6 @@ impl SinkPlan for Stdout {
         Self::NAME.to_owned()
     }
 
-    fn probe(&self) -> Result<(), SinkError> {
-        Ok(())
-    }
-
     fn open(&self) -> Result<Box<dyn Sink>, SinkError> {
         Ok(Box::new(Open { out: Box::new(std::io::stdout()), written: 0 }))
     }

@@ -8,9 +8,8 @@ fn source(mock: &Mock) -> Source {
         connection: mock.connection(Properties::new()),
         topics: vec!["calls".to_owned()],
         group: "ends".to_owned(),
-        start: Start::Earliest,
         keyed_by_caller: false,
-        instance: None,
+        start: Start::Earliest,
     }
 }
 
@@ -46,7 +45,7 @@ fn ask(consumer: &Consumer, read_to: &[(&str, Option<i64>)]) -> BTreeMap<String,
 fn the_leader_says_whether_a_partition_was_read_to_its_end_and_statistics_do_not() {
     let mock = Mock::with_topics(&[("calls", 2)]);
     mock.produce("calls", 0, (0..3).map(|number| number.to_string()));
-    let consumer = Consumer::open(&source(&mock)).unwrap();
+    let consumer = Consumer::open(&source(&mock), None).unwrap();
     take_all(&consumer);
     read(&consumer, 3);
     let at_end = |first, second| BTreeMap::from([("calls/0".to_owned(), first), ("calls/1".to_owned(), second)]);
@@ -61,7 +60,7 @@ fn the_leader_says_whether_a_partition_was_read_to_its_end_and_statistics_do_not
 fn a_partition_that_nobody_knows_the_beginning_of_is_at_its_end_once_all_that_was_fetched_is_handed_out() {
     let mock = Mock::with_topics(&[("calls", 1)]);
     mock.produce("calls", 0, ["one".to_owned()]);
-    let consumer = Consumer::open(&source(&mock)).unwrap();
+    let consumer = Consumer::open(&source(&mock), None).unwrap();
     take_all(&consumer);
     read(&consumer, 1);
     consumer.ask_ends(BTreeMap::from([("calls/0".to_owned(), None)]));
@@ -81,7 +80,7 @@ fn a_partition_that_nobody_knows_the_beginning_of_is_at_its_end_once_all_that_wa
 fn brokers_that_are_away_give_no_evidence() {
     let mock = Mock::with_topics(&[("calls", 1)]);
     mock.produce("calls", 0, ["one".to_owned()]);
-    let consumer = Consumer::open(&source(&mock)).unwrap();
+    let consumer = Consumer::open(&source(&mock), None).unwrap();
     take_all(&consumer);
     read(&consumer, 1);
     mock.cluster.broker_down(1).unwrap();

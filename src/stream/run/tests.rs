@@ -41,6 +41,12 @@ impl Machine for Echo {
         Ok(alerts)
     }
     fn assign(&mut self, _partitions: &[String]) {}
+    fn go_over_to(&mut self, _bundle: Arc<Bundle>, _rows: Rollup) -> Result<(), EngineError> {
+        Ok(())
+    }
+    fn bound(&mut self, _bounds: &[(String, i64)]) -> Result<Vec<Alert>, EngineError> {
+        Ok(Vec::new())
+    }
     fn idle(&mut self, _partition: &str) -> Result<Vec<Alert>, EngineError> {
         Ok(Vec::new())
     }
@@ -56,9 +62,12 @@ impl Machine for Echo {
     fn take_closed_rows(&mut self) -> Vec<crate::rollup::Row> {
         Vec::new()
     }
-    fn snapshot(&self) -> Result<Vec<u8>, EngineError> {
-        Ok(self.seen.join("\n").into_bytes())
+    fn changes(&self) -> Result<EngineState, EngineError> {
+        let mut state = EngineState { is_whole: true, ..EngineState::default() };
+        state.put("seen", &self.seen).map_err(EngineError::Snapshot)?;
+        Ok(state)
     }
+    fn saved(&mut self) {}
     fn watermark(&self) -> Option<i64> {
         None
     }
@@ -133,8 +142,7 @@ fn plan(mock: &Mock, directory: &Path, idle_seconds: u64) -> Plan {
 fn run_until(plan: &Plan, crash_at: usize) -> bool {
     let store = Store::open(&plan.state.directory).unwrap();
     let saved = store.load().unwrap();
-    let seen = saved.as_ref().map(|saved| String::from_utf8(saved.engine.clone()).unwrap()).unwrap_or_default();
-    let seen: Vec<String> = seen.lines().map(str::to_owned).collect();
+    let seen: Vec<String> = saved.as_ref().map(|saved| saved.engine.get("seen").unwrap()).unwrap_or_default();
     let shutdown = Shutdown::default();
     let watchdog = shutdown.clone();
     std::thread::spawn(move || {
@@ -242,6 +250,12 @@ impl Machine for Strict {
     fn assign(&mut self, partitions: &[String]) {
         self.idle.retain(|idle| !partitions.contains(idle));
     }
+    fn go_over_to(&mut self, _bundle: Arc<Bundle>, _rows: Rollup) -> Result<(), EngineError> {
+        Ok(())
+    }
+    fn bound(&mut self, _bounds: &[(String, i64)]) -> Result<Vec<Alert>, EngineError> {
+        Ok(Vec::new())
+    }
     fn idle(&mut self, partition: &str) -> Result<Vec<Alert>, EngineError> {
         assert_eq!(self.pushed.get(partition), self.produced.get(partition), "{partition} has unread records");
         self.idle.insert(partition.to_owned());
@@ -265,9 +279,10 @@ impl Machine for Strict {
     fn take_closed_rows(&mut self) -> Vec<crate::rollup::Row> {
         Vec::new()
     }
-    fn snapshot(&self) -> Result<Vec<u8>, EngineError> {
-        Ok(Vec::new())
+    fn changes(&self) -> Result<EngineState, EngineError> {
+        Ok(EngineState::default())
     }
+    fn saved(&mut self) {}
     fn watermark(&self) -> Option<i64> {
         None
     }

@@ -1,0 +1,120 @@
+//! Calls that came after their buckets were judged: they are added to what they belong to, and that is judged again.
+//!
+//! Each bucket is judged as it was, as far as that is still known: its long windows as a whole, of its short ones what came late, and of the
+//! last hour all. Only what pages is told, with its own time, and says that it came late; what is first seen and rules were told at
+//! once. An incident of silence that the calls explain ends.
+//!
+//! Not here: which calls are late, and up to when (`engine`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Evaluator, Memory, Reporter};
+use crate::alerts::Alert;
+use crate::calls::View;
+use crate::detect::{Store, Subject};
+use crate::features::{Entity, EntityId, FeatureVector, Level, WIDTH, merge};
+use crate::models::audit;
+use crate::rollup::{BUCKETS_PER_DAY, BUCKETS_PER_HOUR, Row, bucket_start};
+use crate::stream::preparation::Prepared;
+
+/// Features that came late, by entity and bucket: of each entity those of the last hour with such calls, since windows do not keep them.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Late(BTreeMap<EntityId, BTreeMap<i64, FeatureVector>>);
+
+impl Late {
+    fn add(&mut self, entity: EntityId, bucket: i64, values: &FeatureVector) {
+        merge(self.0.entry(entity).or_default().entry(bucket).or_insert([0; WIDTH]), values);
+    }
+
+    /// Forgets what no window of a later call reaches, and who had no late call for a day before `newest`.
+    fn forget(&mut self, newest: i64) {
+        self.0.retain(|_, buckets| {
+            let Some((last, _)) = buckets.last_key_value() else { return false };
+            let since = *last - BUCKETS_PER_HOUR;
+            *buckets = buckets.split_off(&(since + 1));
+            since > newest - 2 * BUCKETS_PER_DAY
+        });
+    }
+}
+
+/// What is said of what came late.
+pub(super) const CAME_LATE: &str = "; its calls came late";
+
+impl Evaluator {
+    /// Judges again what late rows belong to. `time` is up to when all has been read, microseconds of event time.
+    pub fn revise(&mut self, prepared: &[Prepared], time: i64) -> Vec<Alert> {
+        let closed: Vec<_> = prepared.iter().flat_map(Prepared::buckets).collect();
+        for bucket in &closed {
+            self.add_late(bucket.rows, bucket.vectors);
+        }
+        self.by.is_late = true;
+        for bucket in &closed {
+            self.judge_past(bucket.bucket, bucket.rows);
+        }
+        self.memory.late.forget(self.memory.store.now());
+        let rows: Vec<Row> = closed.iter().flat_map(|bucket| bucket.rows.iter().cloned()).collect();
+        self.judge_late_audit(&rows, time);
+        self.by.is_late = false;
+        self.explain_silences(&rows);
+        self.memory.incidents.report(time)
+    }
+
+    fn add_late(&mut self, rows: &[Row], vectors: &[FeatureVector]) {
+        let Memory { store, late, .. } = &mut self.memory;
+        let keeps = |id: EntityId| self.by.bundle.baselines.contains(id);
+        for (row, values) in rows.iter().zip(vectors) {
+            store.add_late(row, values, keeps, |id| late.add(id, row.bucket, values));
+        }
+    }
+
+    /// Judges the entities that rows of a bucket belong to, as they were then. What is worked out on the way is not kept.
+    fn judge_past(&mut self, bucket: i64, rows: &[Row]) {
+        let Memory { store, late, .. } = &self.memory;
+        let of_row = |row: &Row| {
+            let groups = [Level::VendorEndpoint, Level::Credential, Level::Vendor];
+            let groups = groups.map(|level| EntityId::group(level, &row.relation));
+            std::iter::once(EntityId::pair(&row.relation)).chain(groups.into_iter().flatten())
+        };
+        let touched: BTreeSet<EntityId> = rows.iter().flat_map(of_row).collect();
+        let as_of = |id: EntityId| Some(store.get(id)?.as_of(bucket, late.0.get(&id)?, store.now()));
+        let past: Store = touched.into_iter().filter_map(as_of).collect();
+        let mut entities: Vec<(usize, EntityId)> = past
+            .states()
+            .filter(|state| state.entity.view == View::Egress)
+            .filter_map(|state| Some((past.index_of(state.entity.id())?, state.entity.id())))
+            .collect();
+        entities
+            .sort_unstable_by_key(|(index, id)| (past.at(*index).map(|state| super::rank(state.entity.level)), *id));
+        let touched: Vec<usize> = entities.into_iter().map(|(index, _)| index).collect();
+        let now = std::mem::replace(&mut self.memory.store, past);
+        let time = bucket_start(bucket + 1) + self.by.settings.lateness_micros();
+        for (index, judged) in self.judge_all(&touched, bucket) {
+            self.evaluate_entity(index, judged, bucket, time);
+        }
+        self.memory.store = now;
+    }
+
+    /// Judges late calls of the audit view, which knows what principals did within the hour, as those of the newest bucket.
+    fn judge_late_audit(&mut self, rows: &[Row], time: i64) {
+        let bucket = self.memory.store.now();
+        let of_view = rows.iter().filter(|row| row.relation.view() == View::Audit);
+        let rows: Vec<Row> = of_view.map(|row| Row { bucket, ..row.clone() }).collect();
+        if rows.is_empty() {
+            return;
+        }
+        let Memory { store, audit, company, releases, explanations, incidents, .. } = &mut self.memory;
+        let context = self.by.context(store, (company, releases), incidents, (bucket, time));
+        let found = audit.evaluate(&context, &audit::rows(&rows));
+        let mut reporter = Reporter { by: &self.by, store, explanations, incidents, bucket, time };
+        found.into_iter().for_each(|candidate| reporter.report(candidate));
+    }
+
+    pub(super) fn explain_silences(&mut self, rows: &[Row]) {
+        for row in rows {
+            let pair = Subject::of(&Entity::pair_of(&row.relation));
+            self.memory.incidents.explain_silence(&pair, row.first_seen(), "the missing calls came late");
+        }
+    }
+}
