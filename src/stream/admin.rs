@@ -67,6 +67,12 @@ impl Health {
         self.set(Some(reason.into()));
     }
 
+    /// Ready as far as Kafka is concerned, or not.
+    pub fn connected(&self, is_connected: bool) {
+        let reason = "no broker answers, or the consumer group is still assigning partitions";
+        self.set((!is_connected).then(|| reason.to_owned()));
+    }
+
     /// Sets readiness, and logs a change.
     fn set(&self, reason: Option<String>) {
         let is_ready = reason.is_none();

@@ -74,7 +74,7 @@ impl Drop for LagWatch {
 fn watch(connection: &Connection, shared: &Shared, health: &Health) {
     let mut cluster = None;
     loop {
-        let waited = shared.over.wait_timeout(shared.state(), STANDSTILL);
+        let waited = shared.over.wait_timeout_while(shared.state(), STANDSTILL, |state| !state.is_over);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         if state.is_over {
             return;
@@ -86,7 +86,7 @@ fn watch(connection: &Connection, shared: &Shared, health: &Health) {
         drop(state);
         let Some(cluster) = known(&mut cluster, connection) else { continue };
         match cluster.ends(next.keys().map(String::as_str)) {
-            Ok(ends) => report(&ends, &next, health),
+            Ok(ends) => report(&behind(&ends, &next), health),
             Err(error) => tracing::debug!(%error, "kafka: the lag is not known"),
         }
     }
@@ -99,13 +99,31 @@ fn known<'c>(cluster: &'c mut Option<Cluster>, connection: &Connection) -> Optio
     cluster.as_ref()
 }
 
-fn report(ends: &BTreeMap<String, i64>, next: &BTreeMap<String, i64>, health: &Health) {
-    let mut all = 0;
-    for (name, end) in ends {
-        let Some((partition, next)) = Partition::parse(name).zip(next.get(name)) else { continue };
-        let lag = (end - next).max(0);
-        metrics::lag(&partition.topic, partition.number, lag);
-        all += lag;
+/// What waits between where partitions are read and their ends.
+fn behind(ends: &BTreeMap<String, i64>, next: &BTreeMap<String, i64>) -> BTreeMap<String, i64> {
+    let of = |(name, end): (&String, &i64)| Some((name.clone(), (end - next.get(name)?).max(0)));
+    ends.iter().filter_map(of).collect()
+}
+
+/// Sets the lag of partitions (`topic/3` → records).
+pub(super) fn report(lag: &BTreeMap<String, i64>, health: &Health) {
+    health.waiting(lag.values().sum());
+    for (name, records) in lag {
+        if let Some(partition) = Partition::parse(name) {
+            metrics::lag(&partition.topic, partition.number, *records);
+        }
     }
-    health.waiting(all);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_is_what_lies_between_where_a_partition_is_read_and_its_end() {
+        let offsets = |pairs: &[(&str, i64)]| pairs.iter().map(|(name, at)| ((*name).to_owned(), *at)).collect();
+        let ends = offsets(&[("calls/0", 10), ("calls/1", 5), ("calls/2", 7)]);
+        let next = offsets(&[("calls/0", 4), ("calls/1", 6)]);
+        assert_eq!(behind(&ends, &next), offsets(&[("calls/0", 6), ("calls/1", 0)]), "the last is not ours");
+    }
 }

@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
+use crate::calls::CallRow;
 use crate::detect::Share;
 use crate::ingest::Tally;
 use crate::models::pacing::Kept;
@@ -238,9 +239,10 @@ pub(super) fn state(kind: &'static str, entries: usize) {
 }
 
 /// Counts calls whose records have an id, and calls whose records have none.
-pub(super) fn identified(with: u64, without: u64) {
-    counter!(IDENTIFIED, "known" => "yes").increment(with);
-    counter!(IDENTIFIED, "known" => "no").increment(without);
+pub(super) fn identified(calls: &[CallRow]) {
+    let known = calls.iter().filter(|call| call.record.is_some()).count();
+    counter!(IDENTIFIED, "known" => "yes").increment(known as u64);
+    counter!(IDENTIFIED, "known" => "no").increment((calls.len() - known) as u64);
 }
 
 /// Sets who this is.

@@ -30,7 +30,7 @@ use super::shutdown::Shutdown;
 use super::ticks::Ticks;
 use super::verdicts::Listener;
 use super::workers::{Read, Unread, Workers};
-use super::{Counters, Engine, EngineError, EngineSettings, metrics};
+use super::{Counters, Engine, EngineError, EngineSettings, lag, metrics};
 use crate::alerts::Alert;
 use crate::alerts::sinks::{Delivery, SinkPlan};
 use crate::alerts::triage::Triage;
@@ -170,7 +170,7 @@ pub(super) fn run_machine<M: Machine>(
     refuse_others(&plan.source, &instance)?;
     health.identify(&shell.bundle, &plan.source.group, plan.source.instance(&instance));
     let consumer = Consumer::open(&plan.source, Some(&instance))?;
-    let lag = LagWatch::start(&plan.source.connection, Arc::clone(&health));
+    let lag_watch = LagWatch::start(&plan.source.connection, Arc::clone(&health));
     while !shutdown.is_requested() {
         let event = consumer.poll()?;
         // Before anything new is taken in: what the leaders answered is about what was read until now.
@@ -184,7 +184,7 @@ pub(super) fn run_machine<M: Machine>(
             Event::Quiet => {}
         }
         shell.report(&consumer);
-        lag.polled(shell.partitions.to_commit());
+        lag_watch.polled(shell.partitions.to_commit());
         consumer.ask_ends(shell.partitions.next_question(Instant::now()));
         if shell.is_checkpoint_due() {
             shell.checkpoint(&consumer, false)?;
@@ -329,8 +329,7 @@ impl<'a, M: Machine> Shell<'a, M> {
         let Read { calls, letters, tallies, early, arrived } = self.decode(batch)?;
         self.note_delay(&name, &calls, arrived);
         self.account(&batch.partition.topic, &tallies);
-        let identified = calls.rows().iter().filter(|call| call.record.is_some()).count() as u64;
-        metrics::identified(identified, calls.len() as u64 - identified);
+        metrics::identified(calls.rows());
         metrics::ahead(early.values().map(|early| early.calls).sum());
         let mut alerts = if !calls.is_empty() { self.machine.push(&name, calls)? } else { Vec::new() };
         alerts.extend(self.watch.observe(&batch.partition.topic, &tallies, &early, &self.bundle));
@@ -514,18 +513,8 @@ impl<'a, M: Machine> Shell<'a, M> {
 
     /// Readiness and metrics.
     fn report(&mut self, consumer: &Consumer) {
-        if consumer.is_connected() {
-            self.health.ready();
-        } else {
-            self.health.unready("no broker answers, or the consumer group is still assigning partitions");
-        }
-        let lag = consumer.lag();
-        self.health.waiting(lag.values().sum());
-        for (name, records) in lag {
-            if let Some(partition) = Partition::parse(&name) {
-                metrics::lag(&partition.topic, partition.number, records);
-            }
-        }
+        self.health.connected(consumer.is_connected());
+        lag::report(&consumer.lag(), self.health);
         self.watermark = self.watermark.max(self.machine.watermark());
         self.health.evaluated(self.watermark);
         metrics::engine(&self.machine.counters(), self.watermark);
