@@ -79,6 +79,16 @@ pub struct IncidentStore {
 }
 
 impl IncidentStore {
+    /// Number of open incidents.
+    pub fn len(&self) -> usize {
+        self.incidents.len()
+    }
+
+    /// Whether no incident is open.
+    pub fn is_empty(&self) -> bool {
+        self.incidents.is_empty()
+    }
+
     /// Keeps to a budget of pages, and to so many steps of notices a day, from now on.
     pub fn keep_to(&mut self, budget: Budget, notices_per_day: u32) {
         self.floods.keep_to(budget);

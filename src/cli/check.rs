@@ -4,18 +4,22 @@
 //!
 //! Not here: what is wrong with a pipeline file (`pipeline`), and the start itself (`stream::run`).
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::bail;
 use clap::Args;
 use serde_json::json;
 
 use super::output::{print_line, print_text};
-use crate::alerts::sinks::SinkPlan;
+use crate::alerts::sinks::may_write;
 use crate::calls::FingerprintKey;
-use crate::ingest::kafka::{other_members, sources};
+use crate::ingest::kafka::{Cluster, other_members, sources};
 use crate::models::bundle::Bundle;
 use crate::pipeline::{self, DeadLetterPlan, KEY_VARIABLE, Plan};
+use crate::state::Store;
+use crate::stream::{Engine, EngineSettings};
 
 /// Tells what would fail if the service started now.
 #[derive(Debug, Args)]
@@ -57,15 +61,20 @@ impl Check {
         };
         let Some(plan) = plan else { bail!("the service would not start") };
         let mut findings = vec![Finding::of("pipeline file", Ok(()))];
-        findings.extend(of_key_and_bundle(&plan));
-        findings
-            .push(Finding::of(format!("state {}", plan.state.directory.display()), of_state(&plan.state.directory)));
+        let (bundle, of_bundle) = of_key_and_bundle(&plan);
+        findings.extend(of_bundle);
+        findings.push(Finding::of(
+            format!("state {}", plan.state.directory.display()),
+            of_directory(&plan.state.directory),
+        ));
+        findings.extend(of_checkpoint(&plan, bundle));
+        findings.push(of_admin(&plan));
         findings.extend(of_source(&plan));
         let dead_letters = match &plan.dead_letter {
             DeadLetterPlan::Topic(sink) | DeadLetterPlan::File(sink) => sink,
         };
         let sinks = plan.sinks.iter().map(|sink| sink.plan.as_ref()).chain([dead_letters.as_ref()]);
-        findings.extend(sinks.map(|sink| Finding::of(sink.name(), of_sink(sink))));
+        findings.extend(sinks.map(|sink| Finding::of(sink.name(), sink.check().map_err(|error| error.to_string()))));
         self.print(&findings)?;
         let failing = findings.iter().filter(|finding| finding.problem.is_some()).count();
         if failing > 0 {
@@ -86,7 +95,7 @@ impl Check {
     }
 }
 
-fn of_key_and_bundle(plan: &Plan) -> Vec<Finding> {
+fn of_key_and_bundle(plan: &Plan) -> (Option<Bundle>, Vec<Finding>) {
     let key = match FingerprintKey::from_env(KEY_VARIABLE) {
         Ok(Some(key)) => Ok(key),
         Ok(None) if plan.key_file.exists() => {
@@ -98,25 +107,47 @@ fn of_key_and_bundle(plan: &Plan) -> Vec<Finding> {
         Err(error) => Err(error.to_string()),
     };
     let bundle = match &key {
-        Ok(key) => {
-            Bundle::load(&plan.bundle, &key.id()).map(drop).map_err(|error| format!("{:#}", anyhow::Error::from(error)))
-        }
+        Ok(key) => Bundle::load(&plan.bundle, &key.id()).map_err(|error| format!("{:#}", anyhow::Error::from(error))),
         Err(_) => Err("cannot be checked without a fingerprint key".to_owned()),
     };
-    vec![
+    let (bundle, problem) = match bundle {
+        Ok(bundle) => (Some(bundle), Ok(())),
+        Err(problem) => (None, Err(problem)),
+    };
+    let findings = vec![
         Finding::of("fingerprint key", key.map(drop)),
-        Finding::of(format!("model bundle {}", plan.bundle.display()), bundle),
-    ]
+        Finding::of(format!("model bundle {}", plan.bundle.display()), problem),
+    ];
+    (bundle, findings)
 }
 
-/// Whether something can be written in a directory, or it can be made. What is written for that is removed at once.
-fn of_state(directory: &Path) -> Result<(), String> {
-    let there = directory.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
-    let probe = there.join(format!(".apiwarden-check-{}", std::process::id()));
-    let written = std::fs::write(&probe, b"0");
-    // Where it could not be written there is nothing to remove.
-    let _ = std::fs::remove_file(&probe);
-    written.map_err(|problem| format!("{}: {problem}: make it writable for this user", there.display()))
+/// Whether a directory can be written, or made.
+fn of_directory(directory: &Path) -> Result<(), String> {
+    may_write(directory).map_err(|problem| format!("{problem}: make it writable for this user"))
+}
+
+/// Whether the state that is there is whole, and can be gone on with. Another bundle is no obstacle: a start goes over to it.
+fn of_checkpoint(plan: &Plan, bundle: Option<Bundle>) -> Option<Finding> {
+    // Opening would make the file.
+    if !plan.state.directory.join("checkpoint.redb").is_file() {
+        return None;
+    }
+    let saved = Store::open(&plan.state.directory).and_then(|store| store.load()).map_err(|error| error.to_string());
+    let fits = saved.and_then(|saved| match (saved, bundle) {
+        (Some(saved), Some(bundle)) if saved.bundle == bundle.manifest.version => {
+            let settings = EngineSettings::from(&plan.detection);
+            Engine::restore(Arc::new(bundle), settings, &saved.engine).map(drop).map_err(|error| error.to_string())
+        }
+        _ => Ok(()),
+    });
+    Some(Finding::of("checkpoint", fits))
+}
+
+fn of_admin(plan: &Plan) -> Finding {
+    let address = plan.admin.listen;
+    let free = TcpListener::bind(address).map(drop);
+    let free = free.map_err(|problem| format!("{problem}: stop what listens there, or write another [admin] listen"));
+    Finding::of(format!("admin address {address}"), free)
 }
 
 fn of_source(plan: &Plan) -> Vec<Finding> {
@@ -126,10 +157,9 @@ fn of_source(plan: &Plan) -> Vec<Finding> {
         Err(error) => return vec![Finding::of("brokers", Err(format!("do not answer: {error}")))],
     };
     let mut findings = vec![Finding::of("brokers", Ok(()))];
-    let there = found
-        .topics
-        .iter()
-        .map(|(topic, partitions)| Finding::of(format!("topic {topic}, {partitions} partitions"), Ok(())));
+    let there = found.topics.iter().map(|(topic, partitions)| {
+        Finding::of(format!("topic {topic}, {partitions} partitions"), may_read(plan, topic))
+    });
     findings.extend(there);
     let missing =
         |topic: &String| Finding::of(format!("topic {topic}"), Err("does not exist, or may not be read".to_owned()));
@@ -146,9 +176,10 @@ fn of_source(plan: &Plan) -> Vec<Finding> {
     findings
 }
 
-fn of_sink(sink: &dyn SinkPlan) -> Result<(), String> {
-    if let Some(file) = sink.file() {
-        return of_state(file.parent().unwrap_or(Path::new(".")));
+fn may_read(plan: &Plan, topic: &str) -> Result<(), String> {
+    let rights = Cluster::new(&plan.source.connection).and_then(|cluster| cluster.rights(topic));
+    match rights.map_err(|error| error.to_string())? {
+        rights if rights.read => Ok(()),
+        _ => Err("may not be read: give us the right READ".to_owned()),
     }
-    sink.check().map_err(|error| error.to_string())
 }

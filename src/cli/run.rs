@@ -19,7 +19,13 @@ use crate::stream::shutdown::Shutdown;
   apiwarden run --pipeline pipelines/egress-ecs.toml
 
 On SIGTERM and Ctrl-C it drains: records already read are judged, their alerts delivered, their offsets committed. Metrics
-and health checks are on the admin port. Logs go to standard error; APIWARDEN_LOG=debug logs more.")]
+and health checks are on the admin port. Logs go to standard error; APIWARDEN_LOG=debug logs more.
+`apiwarden check` tells beforehand all that would fail.
+
+Exit codes:
+  0  it was asked to stop, and drained
+  1  it could not start or go on, for the reason that the log ends with; the next start goes on from the last checkpoint
+  2  the arguments are wrong")]
 pub(super) struct Run {
     /// The pipeline file.
     #[arg(long, value_name = "FILE")]

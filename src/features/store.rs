@@ -365,6 +365,16 @@ impl<P> EntityStore<P> {
         self.now
     }
 
+    /// Number of entities.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether there is no entity.
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
     /// The index of an entity, if it is there.
     pub fn index_of(&self, id: EntityId) -> Option<usize> {
         self.index.get(&id).map(|index| *index as usize)

@@ -10,11 +10,13 @@
 //!
 //! Not here: decoding (`decoder`), when to commit (`stream`).
 
+mod cluster;
 mod ends;
 mod group;
 mod membership;
 #[cfg(test)]
 pub(crate) mod mock;
+mod rights;
 #[cfg(test)]
 mod tests;
 
@@ -35,8 +37,10 @@ use self::ends::{ENDS_TIMEOUT, EndQuery};
 use self::membership::{Change, Membership};
 use super::connection::{Connection, ConnectionError, Properties};
 
+pub use self::cluster::Cluster;
 pub use self::ends::Ends;
 pub use self::group::{Sources, other_members, sources};
+pub use self::rights::Rights;
 
 /// Most records in one [`Event::Records`].
 pub const MAX_BATCH_RECORDS: usize = 10_000;

@@ -32,6 +32,16 @@ impl Records {
             || !self.by_bucket.entry(bucket).or_default().insert(record.get())
     }
 
+    /// Number of ids that are known.
+    pub fn len(&self) -> usize {
+        self.len + self.by_bucket.values().map(HashSet::len).sum::<usize>()
+    }
+
+    /// Whether none is known.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Whether the records of a bucket are still known.
     pub fn knows(&self, bucket: i64) -> bool {
         bucket >= self.known_from

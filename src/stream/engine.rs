@@ -403,6 +403,12 @@ impl Engine {
         self.evaluator.kept().collect()
     }
 
+    /// Entries of the state, by kind, for metrics.
+    pub fn sizes(&self) -> Vec<(&'static str, usize)> {
+        let open = [("open_rows", self.open.len() + self.late.len()), ("record_ids", self.records.len())];
+        self.evaluator.sizes().into_iter().chain(open).collect()
+    }
+
     /// What was counted so far.
     pub fn counters(&self) -> Counters {
         self.counters

@@ -368,6 +368,11 @@ impl Evaluator {
         alerts
     }
 
+    /// Entities and open incidents, for metrics.
+    pub fn sizes(&self) -> [(&'static str, usize); 2] {
+        [("entities", self.memory.store.len()), ("open_incidents", self.memory.incidents.len())]
+    }
+
     /// The newest judged bucket with a call of each view.
     pub fn heard(&self) -> BTreeMap<View, i64> {
         let heard = |view| Some((view, self.memory.company.heard(view)?));

@@ -11,6 +11,7 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogra
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use crate::alerts::Alert;
+use crate::calls::CallRow;
 use crate::detect::Share;
 use crate::ingest::Tally;
 use crate::models::pacing::Kept;
@@ -31,6 +32,11 @@ const BUDGET_KEPT: &str = "apiwarden_budget_kept";
 const BUDGET_MULTIPLIER: &str = "apiwarden_budget_threshold_multiplier";
 const RETRIES: &str = "apiwarden_sink_retries_total";
 const LOST_LETTERS: &str = "apiwarden_lost_dead_letters_total";
+const WATERMARK_DELAY: &str = "apiwarden_watermark_delay_seconds";
+const CHECKPOINT_AT: &str = "apiwarden_last_checkpoint_seconds";
+const STATE: &str = "apiwarden_state_entries";
+const IDENTIFIED: &str = "apiwarden_identified_records_total";
+const INFO: &str = "apiwarden_info";
 const WATERMARK: &str = "apiwarden_watermark_seconds";
 const CATALOG_BEHIND: &str = "apiwarden_catalog_behind";
 const AUDIT_BEHIND: &str = "apiwarden_audit_behind";
@@ -110,10 +116,23 @@ fn describe() {
         Unit::Seconds,
         "Event time up to which everything is evaluated, seconds since the epoch."
     );
+    describe_gauge!(WATERMARK_DELAY, Unit::Seconds, "How far the watermark is behind the clock.");
+    describe_gauge!(CHECKPOINT_AT, Unit::Seconds, "When the last checkpoint was written, seconds since the epoch.");
+    describe_gauge!(STATE, Unit::Count, "Entries of the state, by kind.");
+    describe_counter!(
+        IDENTIFIED,
+        Unit::Count,
+        "Calls since the start by whether their record has an id, so that a repetition is known: known is yes or no."
+    );
+    describe_gauge!(INFO, "1, with the version of the program, the consumer group and the instance id as labels.");
     describe_gauge!(CATALOG_BEHIND, "1 while the catalogue cannot be written, else 0; nothing is lost meanwhile.");
     describe_gauge!(AUDIT_BEHIND, "1 while an audit report that is due cannot be written, else 0; it is tried again.");
     describe_gauge!(HEARD, Unit::Seconds, "When records were last read, seconds since the epoch.");
-    describe_gauge!(LAG, Unit::Count, "Records in Kafka that were not read yet, as of the last fetch.");
+    describe_gauge!(
+        LAG,
+        Unit::Count,
+        "Records in Kafka that were not read yet; asked of the brokers while delivery is held up."
+    );
     describe_gauge!(READY, "1 while records can be read and alerts delivered, else 0.");
     describe_histogram!(CHECKPOINT_SECONDS, Unit::Seconds, "Time that a checkpoint took.");
     describe_gauge!(CHECKPOINT_BYTES, Unit::Bytes, "Size of the last checkpoint.");
@@ -166,6 +185,8 @@ pub(super) fn engine(counters: &super::Counters, watermark: Option<i64>) {
     counter!(REPEATED).absolute(counters.repeated);
     if let Some(micros) = watermark {
         gauge!(WATERMARK).set(micros as f64 / 1e6);
+        let now = jiff::Timestamp::now().as_microsecond();
+        gauge!(WATERMARK_DELAY).set((now - micros) as f64 / 1e6);
     }
 }
 
@@ -222,6 +243,25 @@ pub(super) fn ready(is_ready: bool) {
 pub(super) fn checkpoint(seconds: f64, bytes: usize) {
     histogram!(CHECKPOINT_SECONDS).record(seconds);
     gauge!(CHECKPOINT_BYTES).set(bytes as f64);
+    gauge!(CHECKPOINT_AT).set(jiff::Timestamp::now().as_microsecond() as f64 / 1e6);
+}
+
+/// Sets how many entries of a kind the state has.
+pub(super) fn state(kind: &'static str, entries: usize) {
+    gauge!(STATE, "kind" => kind).set(entries as f64);
+}
+
+/// Counts calls whose records have an id, and calls whose records have none.
+pub(super) fn identified(calls: &[CallRow]) {
+    let known = calls.iter().filter(|call| call.record.is_some()).count();
+    counter!(IDENTIFIED, "known" => "yes").increment(known as u64);
+    counter!(IDENTIFIED, "known" => "no").increment((calls.len() - known) as u64);
+}
+
+/// Sets who this is.
+pub(super) fn info(group: &str, instance: &str) {
+    let version = env!("CARGO_PKG_VERSION");
+    gauge!(INFO, "version" => version, "group" => group.to_owned(), "instance" => instance.to_owned()).set(1.0);
 }
 
 /// So many microseconds lie between a call and a stage of its way: `arrival`, `judged`, `delivered`. What is older than a day, as in a replay, says

@@ -11,6 +11,8 @@ mod delivery;
 mod engine;
 mod error;
 mod evaluator;
+mod group;
+mod lag;
 pub mod metrics;
 mod outlet;
 mod partitions;

@@ -173,7 +173,7 @@ fn patiently<T>(
         }
         tracing::warn!(sink = name, %problem, "the sink failed: trying again");
         metrics::retry(name);
-        health.set_ready(false);
+        health.unready(format!("sink {name}: {problem}"));
         shutdown.sleep(pause);
         pause = (pause * 2).min(MAX_RETRY_PAUSE);
     }

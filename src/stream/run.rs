@@ -20,6 +20,8 @@ use super::cataloguer::Cataloguer;
 use super::dead_letter::Form;
 use super::delivery::Delivery;
 pub use super::error::RunError;
+use super::group::refuse_others;
+use super::lag::LagWatch;
 use super::outlet::{Letters, MAX_RETRY_PAUSE, MIN_RETRY_PAUSE, Outlet};
 use super::partitions::Partitions;
 use super::progress::Ahead;
@@ -30,14 +32,14 @@ use super::shutdown::Shutdown;
 use super::ticks::Ticks;
 use super::verdicts::Listener;
 use super::workers::{Read, Unread, Workers};
-use super::{Counters, Engine, EngineError, EngineSettings, metrics};
+use super::{Counters, Engine, EngineError, EngineSettings, lag, metrics};
 use crate::alerts::Alert;
 use crate::alerts::sinks::SinkPlan;
 use crate::alerts::triage::Triage;
 use crate::calls::{Calls, FingerprintKey, Owners};
 use crate::detect::Share;
 use crate::ingest::Tally;
-use crate::ingest::kafka::{Batch, Consumer, Ends, Event, MAX_BATCH_WAIT, Partition, Source, Taken, other_members};
+use crate::ingest::kafka::{Batch, Consumer, Ends, Event, MAX_BATCH_WAIT, Partition, Taken};
 use crate::models::bundle::Bundle;
 use crate::models::pacing::Kept;
 use crate::pipeline::{DeadLetterPlan, Plan};
@@ -66,6 +68,10 @@ pub(super) trait Machine {
     fn watermark(&self) -> Option<i64>;
     fn counters(&self) -> Counters;
     fn kept(&self) -> Vec<Kept<Share>>;
+    /// Entries of the state, by kind.
+    fn sizes(&self) -> Vec<(&'static str, usize)> {
+        Vec::new()
+    }
     fn go_over_to(&mut self, bundle: Arc<Bundle>, rows: Rollup) -> Result<(), EngineError>;
 }
 
@@ -108,6 +114,9 @@ impl Machine for Engine {
     }
     fn kept(&self) -> Vec<Kept<Share>> {
         Self::kept(self)
+    }
+    fn sizes(&self) -> Vec<(&'static str, usize)> {
+        Self::sizes(self)
     }
     fn go_over_to(&mut self, bundle: Arc<Bundle>, rows: Rollup) -> Result<(), EngineError> {
         Self::go_over_to(self, bundle, rows)
@@ -163,7 +172,9 @@ pub(super) fn run_machine<M: Machine>(
     let mut shell = Shell::open(plan, machine, bundle, key, store, saved, &health, shutdown)?;
     let instance = identity(&plan.state.directory)?;
     refuse_others(&plan.source, &instance)?;
+    health.identify(&shell.bundle, &plan.source.group, plan.source.instance(&instance));
     let consumer = Consumer::open(&plan.source, Some(&instance))?;
+    let lag_watch = LagWatch::start(&plan.source.connection, Arc::clone(&health));
     while !shutdown.is_requested() {
         // What the slowest sink has not delivered is on disk, and must not grow for ever.
         consumer.hold(shell.delivery.is_behind());
@@ -179,6 +190,7 @@ pub(super) fn run_machine<M: Machine>(
             Event::Quiet => {}
         }
         shell.report(&consumer);
+        lag_watch.polled(shell.partitions.to_commit());
         consumer.ask_ends(shell.partitions.next_question(Instant::now()));
         if shell.is_checkpoint_due() {
             shell.checkpoint(&consumer, false)?;
@@ -188,21 +200,6 @@ pub(super) fn run_machine<M: Machine>(
     shell.checkpoint(&consumer, true)?;
     shell.delivery.drain();
     Ok(())
-}
-
-/// Processes of a group that share its partitions judge callers by halves, unless each caller's records are in one partition.
-fn refuse_others(source: &Source, instance: &str) -> Result<(), RunError> {
-    if source.keyed_by_caller {
-        return Ok(());
-    }
-    match other_members(source, instance) {
-        Ok(members) if members.is_empty() => Ok(()),
-        Ok(members) => Err(RunError::Shared { group: source.group.clone(), members: members.join(", ") }),
-        Err(error) => {
-            tracing::warn!(%error, "whether another process reads in the group is not known");
-            Ok(())
-        }
-    }
 }
 
 /// All that the loop holds, the consumer apart: its records borrow from it.
@@ -325,6 +322,7 @@ impl<'a, M: Machine> Shell<'a, M> {
         let Read { calls, letters, tallies, early, arrived } = self.decode(batch)?;
         self.note_delay(&name, &calls, arrived);
         self.account(&batch.partition.topic, &tallies);
+        metrics::identified(calls.rows());
         metrics::ahead(early.values().map(|early| early.calls).sum());
         let mut alerts = if !calls.is_empty() { self.machine.push(&name, calls)? } else { Vec::new() };
         alerts.extend(self.watch.observe(&batch.partition.topic, &tallies, &early, &self.bundle));
@@ -372,7 +370,7 @@ impl<'a, M: Machine> Shell<'a, M> {
                 Err(Unread::Later(problem)) => {
                     tracing::warn!(%problem, "records wait for their schema: trying again");
                     metrics::retry("registry");
-                    self.health.set_ready(false);
+                    self.health.unready(format!("records wait for their schema: {problem}"));
                     self.shutdown.sleep(pause);
                     pause = (pause * 2).min(MAX_RETRY_PAUSE);
                 }
@@ -494,6 +492,7 @@ impl<'a, M: Machine> Shell<'a, M> {
         }
         let before = std::mem::replace(&mut self.bundle, version);
         metrics::bundle(&self.bundle, Some(&before));
+        self.health.goes_over_to(&self.bundle);
         self.save()?;
         let seconds = started.elapsed().as_secs_f64();
         tracing::info!(before, now = self.bundle, seconds, "a new bundle is in force");
@@ -502,14 +501,11 @@ impl<'a, M: Machine> Shell<'a, M> {
 
     /// Readiness and metrics.
     fn report(&mut self, consumer: &Consumer) {
-        self.health.set_ready(consumer.is_connected() && self.delivery.failing().is_empty());
+        self.health.connected(consumer.is_connected(), &self.delivery.failing());
+        lag::report(&consumer.lag(), self.health);
         self.delivery.report();
-        for (name, records) in consumer.lag() {
-            if let Some(partition) = Partition::parse(&name) {
-                metrics::lag(&partition.topic, partition.number, records);
-            }
-        }
         self.watermark = self.watermark.max(self.machine.watermark());
+        self.health.evaluated(self.watermark);
         metrics::engine(&self.machine.counters(), self.watermark);
         metrics::budget(&self.machine.kept());
     }
@@ -567,6 +563,8 @@ impl<'a, M: Machine> Shell<'a, M> {
         })?;
         self.machine.saved();
         metrics::checkpoint(started.elapsed().as_secs_f64(), bytes);
+        self.health.saved(bytes);
+        self.machine.sizes().iter().for_each(|(kind, entries)| metrics::state(kind, *entries));
         // Behind the checkpoint, so that what is in the catalogue is never counted again.
         if let Some(cataloguer) = &mut self.cataloguer {
             cataloguer.catch_up(&self.kept, self.next_part);

@@ -72,6 +72,21 @@ impl Cluster {
         assert!(created.iter().all(Result::is_ok), "{created:?}");
     }
 
+    /// The names of all topics.
+    pub fn topics(&self) -> Vec<String> {
+        let metadata = self.consumer("reader").fetch_metadata(None, PATIENCE).unwrap();
+        metadata.topics().iter().map(|topic| topic.name().to_owned()).collect()
+    }
+
+    /// Deletes the records of a partition before an offset, as retention does.
+    pub fn delete_before(&self, topic: &str, partition: i32, offset: i64) {
+        let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, Offset::Offset(offset)).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(admin.delete_records(&list, &AdminOptions::new())).unwrap();
+    }
+
     /// Puts records into a topic, keyed by caller, and returns when all are there.
     pub fn produce(&self, topic: &str, records: &[&str]) {
         let producer: BaseProducer = self.client().set("linger.ms", "20").set("acks", "all").create().unwrap();

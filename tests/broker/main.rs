@@ -13,6 +13,7 @@
 mod cluster;
 mod fixture;
 mod latency;
+mod operation;
 mod service;
 mod stalls;
 
@@ -150,7 +151,17 @@ fn health_readiness_and_metrics_are_answered() {
     eventually("the records to be read", || service.metric("apiwarden_records_total") == 10.0);
     assert_eq!(service.get("/healthz").map(|answer| answer.body), Some("ok\n".to_owned()));
     let metrics = service.get("/metrics").expect("metrics").body;
-    for name in ["apiwarden_lag{", "apiwarden_ready 1", "apiwarden_checkpoint_bytes", "apiwarden_watermark_seconds"] {
+    for name in [
+        "apiwarden_lag{",
+        "apiwarden_ready 1",
+        "apiwarden_checkpoint_bytes",
+        "apiwarden_last_checkpoint_seconds",
+        "apiwarden_watermark_seconds",
+        "apiwarden_watermark_delay_seconds",
+        "apiwarden_state_entries{kind=\"entities\"}",
+        "apiwarden_identified_records_total{",
+        "apiwarden_info{",
+    ] {
         assert!(metrics.contains(name), "{name} is missing in\n{metrics}");
     }
     assert!(service.stop().success());

@@ -32,8 +32,12 @@ pub struct Deployment {
     pub alert_brokers: Option<String>,
     /// Longest time between two polls before the group takes the partitions away, milliseconds.
     pub max_poll_interval_ms: u64,
+    /// Time after which the group gives up a member, milliseconds.
+    pub session_timeout_ms: u64,
+    /// Whether several processes may share the group.
+    pub keyed_by_caller: bool,
     brokers: String,
-    bundle: PathBuf,
+    pub bundle: PathBuf,
     directory: TempDir,
 }
 
@@ -53,10 +57,52 @@ impl Deployment {
             checkpoint_seconds: 1,
             alert_brokers: None,
             max_poll_interval_ms: 300_000,
+            session_timeout_ms: 6000,
+            keyed_by_caller: false,
             brokers: cluster.brokers.clone(),
             bundle: fixture.bundle.clone(),
             directory: tempfile::tempdir().unwrap(),
         }
+    }
+
+    /// Another process of the same group and topics, with a state of its own.
+    pub fn beside(&self) -> Self {
+        Self {
+            name: self.name.clone(),
+            calls: self.calls.clone(),
+            alerts: self.alerts.clone(),
+            dead_letters: self.dead_letters.clone(),
+            alert_brokers: self.alert_brokers.clone(),
+            brokers: self.brokers.clone(),
+            bundle: self.bundle.clone(),
+            directory: tempfile::tempdir().unwrap(),
+            ..*self
+        }
+    }
+
+    /// Where its state is.
+    pub fn state(&self) -> PathBuf {
+        self.directory.path().join("state")
+    }
+
+    /// A copy of its state.
+    pub fn back_up(&self) -> TempDir {
+        let backup = tempfile::tempdir().unwrap();
+        succeed(Command::new("cp").arg("-a").arg(self.state()).arg(backup.path()));
+        backup
+    }
+
+    /// Puts a copy in the place of its state.
+    pub fn put_back(&self, backup: &TempDir) {
+        std::fs::remove_dir_all(self.state()).unwrap();
+        succeed(Command::new("cp").arg("-a").arg(backup.path().join("state")).arg(self.directory.path()));
+    }
+
+    /// Checks the pipeline as it would start.
+    pub fn check(&self) -> Checked {
+        let file = self.write_pipeline(free_port(), 600);
+        let output = command().args(["check", "--pipeline"]).arg(file).output().unwrap();
+        Checked { code: output.status.code(), text: String::from_utf8(output.stdout).unwrap() }
     }
 
     /// Starts the service. No partition falls idle meanwhile: more may come.
@@ -109,7 +155,7 @@ impl Deployment {
     fn write_pipeline(&self, port: u16, idle_seconds: u64) -> PathBuf {
         let file = self.directory.path().join("pipeline.toml");
         let Self { name, calls, alerts, dead_letters, checkpoint_seconds, brokers, bundle, .. } = self;
-        let max_poll_interval_ms = self.max_poll_interval_ms;
+        let Self { max_poll_interval_ms, session_timeout_ms, keyed_by_caller, .. } = self;
         let alert_brokers = self.alert_brokers.as_ref().map_or_else(String::new, |brokers| {
             format!("brokers = \"{brokers}\"\nproperties = {{ \"message.timeout.ms\" = 1000 }}")
         });
@@ -120,10 +166,9 @@ impl Deployment {
             brokers = "{brokers}"
             topics = ["{calls}"]
             group = "{name}"
+            keyed_by_caller = {keyed_by_caller}
             [source.kafka.properties]
-            # A member by name is known again after a crash: nobody waits for the dead one to be missed.
-            "group.instance.id" = "one"
-            "session.timeout.ms" = 6000
+            "session.timeout.ms" = {session_timeout_ms}
             "heartbeat.interval.ms" = 1000
             "socket.timeout.ms" = 6000
             "max.poll.interval.ms" = {max_poll_interval_ms}
@@ -150,6 +195,12 @@ impl Deployment {
         std::fs::write(&file, text).unwrap();
         file
     }
+}
+
+/// What a check said.
+pub struct Checked {
+    pub code: Option<i32>,
+    pub text: String,
 }
 
 /// A running service; killed when dropped.
@@ -209,6 +260,11 @@ impl Service {
             ended.is_some()
         });
         ended.unwrap()
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn end(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
     }
 
     /// Asks the admin server; `None` while it does not answer.

@@ -61,6 +61,14 @@ pub enum SinkError {
         /// Why not.
         problem: Code,
     },
+    /// A right is missing.
+    #[error("topic {topic}: give us the right {right}: what is written there is read back after a restart")]
+    Forbidden {
+        /// The topic.
+        topic: String,
+        /// The right.
+        right: &'static str,
+    },
     /// The brokers did not acknowledge.
     #[error("topic {topic}: {count} deliveries were not acknowledged: {problem}")]
     Unacknowledged {
@@ -144,7 +152,8 @@ impl SinkError {
     /// For how long to try again.
     pub fn patience(&self) -> Patience {
         match self {
-            Self::Spec(_) | Self::Connection(_) | Self::Refused { .. } | Self::Missing { .. } => Patience::None,
+            Self::Spec(_) | Self::Connection(_) | Self::Refused { .. } => Patience::None,
+            Self::Missing { .. } | Self::Forbidden { .. } => Patience::None,
             Self::File { problem, .. } | Self::Stdout(problem) => of_system(problem.kind()),
             Self::Topic { problem: KafkaError::ClientConfig(..), .. } => Patience::None,
             Self::Topic { problem: KafkaError::ClientCreation(_), .. } => Patience::Grace,

@@ -49,6 +49,10 @@ impl SinkPlan for File {
         Some(&self.path)
     }
 
+    fn check(&self) -> Result<(), SinkError> {
+        may_write(&self.path).map_err(|problem| SinkError::File { path: self.path.clone(), problem })
+    }
+
     fn open(&self) -> Result<Box<dyn Sink>, SinkError> {
         Ok(Box::new(Open::at(self.clone()).map_err(|problem| problem_at(&self.path, problem))?))
     }
@@ -128,6 +132,22 @@ impl Open {
         self.drop_unsettled()?;
         self.file.sync_all()
     }
+}
+
+/// Whether a file or directory may be written, or made where it does not exist. Makes nothing.
+///
+/// # Errors
+/// What an attempt would end in.
+pub fn may_write(path: &Path) -> std::io::Result<()> {
+    let existing = path.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(path);
+    // A relative path that does not exist is made in the current directory.
+    let existing = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
+    #[cfg(unix)]
+    rustix::fs::access(existing, rustix::fs::Access::WRITE_OK)?;
+    if existing != path && !existing.is_dir() {
+        return Err(std::io::ErrorKind::NotADirectory.into());
+    }
+    Ok(())
 }
 
 fn open(spec: &File) -> std::io::Result<std::fs::File> {

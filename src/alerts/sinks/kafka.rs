@@ -21,6 +21,7 @@ use serde::Deserialize;
 use super::error::is_of_record;
 use super::{Delivery, Sink, SinkError, SinkPlan, SinkPosition, SinkSpec, Surroundings};
 use crate::ingest::connection::{Connection, Properties};
+use crate::ingest::kafka::{Cluster, Rights};
 
 /// Header that carries [`Delivery::uid`].
 const UID: &str = "aw-uid";
@@ -116,28 +117,39 @@ impl Topic {
             .collect()
     }
 
+    /// Whether the topic may be written, and read back: else that would be noticed at the first alert.
+    fn expect_rights(&self) -> Result<(), SinkError> {
+        let cluster = Cluster::new(&self.connection).map_err(|problem| self.problem(problem))?;
+        let Rights { read, write } = cluster.rights(&self.name).map_err(|problem| self.problem(problem))?;
+        let missing = if !write { Some("WRITE") } else { (!read).then_some("READ") };
+        missing.map_or(Ok(()), |right| Err(SinkError::Forbidden { topic: self.name.clone(), right }))
+    }
+
     fn is_missing(&self, reader: &Reader) -> Result<bool, SinkError> {
         let metadata =
             reader.fetch_metadata(Some(&self.name), ANSWER_TIMEOUT).map_err(|problem| self.problem(problem))?;
         Ok(metadata.topics().iter().all(|topic| topic.partitions().is_empty()))
     }
 
-    /// Creates the topic with the brokers' own numbers of partitions and replicas, where we may.
-    fn create(&self, reader: &Reader) -> Result<(), SinkError> {
+    /// Creates the topic with the brokers' own numbers of partitions and replicas, where we may; with `is_trial`, asks whether we may.
+    fn create(&self, is_trial: bool) -> Result<(), SinkError> {
         let admin: AdminClient<DefaultClientContext> =
             self.connection.client(&[], &[]).create().map_err(|problem| self.problem(problem))?;
         let topic = NewTopic::new(&self.name, -1, TopicReplication::Fixed(-1));
-        let options = AdminOptions::new().operation_timeout(Some(ANSWER_TIMEOUT));
+        let options = AdminOptions::new().request_timeout(Some(ANSWER_TIMEOUT)).validate_only(is_trial);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|problem| SinkError::File { path: (&self.name).into(), problem })?;
         let created =
             runtime.block_on(admin.create_topics([&topic], &options)).map_err(|problem| self.problem(problem))?;
         match created.into_iter().next() {
-            Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists)) | Ok(_)) | None => {}
-            Some(Err((_, problem))) => return Err(SinkError::Missing { topic: self.name.clone(), problem }),
+            Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists)) | Ok(_)) | None => Ok(()),
+            Some(Err((_, problem))) => Err(SinkError::Missing { topic: self.name.clone(), problem }),
         }
+    }
+
+    /// Waits until the brokers that are asked know of a new topic.
+    fn await_creation(&self, reader: &Reader) -> Result<(), SinkError> {
         tracing::info!(topic = self.name, "the topic was missing and is created");
-        // Other brokers learn of it after a moment.
         let asked = Instant::now();
         while self.is_missing(reader)? && asked.elapsed() < ANSWER_TIMEOUT {
             std::thread::sleep(Duration::from_millis(100));
@@ -217,18 +229,19 @@ impl SinkPlan for Topic {
     }
 
     fn check(&self) -> Result<(), SinkError> {
-        match self.is_missing(&self.reader()?)? {
-            true => {
-                Err(SinkError::Missing { topic: self.name.clone(), problem: RDKafkaErrorCode::UnknownTopicOrPartition })
-            }
-            false => Ok(()),
+        if self.is_missing(&self.reader()?)? {
+            return self.create(true);
         }
+        self.expect_rights()
     }
 
     fn open(&self) -> Result<Box<dyn Sink>, SinkError> {
         let reader = self.reader()?;
         if self.is_missing(&reader)? {
-            self.create(&reader)?;
+            self.create(false)?;
+            self.await_creation(&reader)?;
+        } else {
+            self.expect_rights()?;
         }
         let ends = self.bounds(&reader)?;
         Ok(Box::new(Open {

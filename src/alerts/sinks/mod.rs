@@ -43,7 +43,7 @@ use super::{Alert, to_ocsf};
 use crate::ingest::connection::Connection;
 
 pub use error::{Patience, SectionError, SinkError};
-pub use file::File;
+pub use file::{File, may_write};
 pub use kafka::Kafka;
 pub use rotation::Rotation;
 pub use routing::{Route, Routed};

@@ -1,0 +1,156 @@
+//! What operators do and meet: a check before the start, topics that are missing, a second process, a crash, a backup put back.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::mocking::MockCluster;
+
+use super::assert_same;
+use super::cluster::Cluster;
+use super::fixture::{self, Fixture};
+use super::service::{Deployment, eventually};
+
+#[test]
+fn a_check_names_all_that_would_fail_and_creates_nothing() {
+    let Some(cluster) = Cluster::given() else { return };
+    let fixture = Fixture::shared();
+    let run = Deployment::new(&cluster, fixture, "check", 1);
+    let good = run.check();
+    assert_eq!(good.code, Some(0), "{}", good.text);
+
+    let mut bad = run.beside();
+    bad.calls = cluster.name("nowhere");
+    bad.alerts = "not a name".to_owned();
+    bad.bundle = "/nowhere".into();
+    let checked = bad.check();
+    assert_eq!(checked.code, Some(1), "{}", checked.text);
+    for failed in [
+        format!("fails topic {}: does not exist", bad.calls),
+        "fails kafka:not a name: topic not a name:".to_owned(),
+        "fails model bundle /nowhere:".to_owned(),
+    ] {
+        assert!(checked.text.contains(&failed), "{failed} is missing in\n{}", checked.text);
+    }
+    assert!(checked.text.contains(&format!("ok    kafka:{}", bad.dead_letters)), "{}", checked.text);
+    assert!(!run.state().exists() && !bad.state().exists());
+    assert!(!cluster.topics().contains(&bad.calls));
+}
+
+#[test]
+fn a_missing_topic_for_alerts_is_created_at_the_start() {
+    let Some(cluster) = Cluster::given() else { return };
+    let fixture = Fixture::shared();
+    let mut run = Deployment::new(&cluster, fixture, "created", 1);
+    run.alerts = cluster.name("created-at-start");
+    assert_eq!(run.check().code, Some(0), "it may be created");
+    assert!(!cluster.topics().contains(&run.alerts), "the check only asks");
+    let service = run.start();
+    eventually("the topic", || cluster.topics().contains(&run.alerts));
+    eventually("readiness", || service.get("/readyz").is_some_and(|answer| answer.status == 200));
+    assert!(service.stop().success());
+
+    run.alerts = "not a name".to_owned();
+    let began = Instant::now();
+    assert_eq!(run.start().end().code(), Some(1));
+    assert!(began.elapsed() < Duration::from_secs(30), "it was tried for long");
+}
+
+#[test]
+fn a_second_process_of_a_group_refuses_to_start_unless_callers_are_in_one_partition() {
+    let Some(cluster) = Cluster::given() else { return };
+    let fixture = Fixture::shared();
+    let mut first = Deployment::new(&cluster, fixture, "second", 2);
+    let service = first.start();
+    let ready = |service: &super::service::Service| service.get("/readyz").is_some_and(|answer| answer.status == 200);
+    eventually("readiness", || ready(&service));
+    let checked = first.beside().check();
+    assert!(checked.text.contains("fails group"), "{}", checked.text);
+    assert_eq!(first.beside().start().end().code(), Some(1));
+    assert!(ready(&service), "the first goes on");
+    assert!(service.stop().success());
+
+    first.keyed_by_caller = true;
+    let second = first.beside();
+    let (one, other) = (first.start(), second.start());
+    cluster.produce(&first.calls, &fixture.stream(2000));
+    eventually("all calls to be read by both", || {
+        one.metric("apiwarden_calls_total") + other.metric("apiwarden_calls_total") >= 2000.0
+    });
+    assert!(one.metric("apiwarden_calls_total") > 0.0 && other.metric("apiwarden_calls_total") > 0.0);
+}
+
+#[test]
+fn a_killed_process_is_known_again_and_reads_on_at_once() {
+    let Some(cluster) = Cluster::given() else { return };
+    let fixture = Fixture::shared();
+    let mut run = Deployment::new(&cluster, fixture, "known-again", 2);
+    run.session_timeout_ms = 45_000;
+    let records = fixture.stream(2000);
+    cluster.produce(&run.calls, &records[..1000]);
+    let service = run.start();
+    service.await_calls(1000);
+    service.kill_after(Duration::ZERO);
+    cluster.produce(&run.calls, &records[1000..]);
+    let began = Instant::now();
+    let service = run.start();
+    service.await_calls(2000);
+    assert!(began.elapsed() < Duration::from_secs(20), "the group waited for the dead one: {:?}", began.elapsed());
+    println!("read on {:.1} s after the start", began.elapsed().as_secs_f64());
+}
+
+#[test]
+fn a_state_put_back_from_a_backup_goes_on_from_its_own_offsets() {
+    let Some(cluster) = Cluster::given() else { return };
+    let fixture = Fixture::shared();
+    let records = fixture.stream(6000);
+    let run = Deployment::new(&cluster, fixture, "backup", 1);
+    let parts = fixture::cut_at_buckets(&records, &[2000]);
+    let read = |count: usize| {
+        let service = run.start();
+        service.await_calls(count);
+        let lost = service.metric("apiwarden_lost_records_total");
+        assert!(service.stop().success());
+        lost
+    };
+    cluster.produce(&run.calls, &parts[0]);
+    read(parts[0].len());
+    let backup = run.back_up();
+    cluster.produce(&run.calls, &parts[1]);
+    assert_eq!(read(6000), 0.0);
+
+    run.put_back(&backup);
+    assert_eq!(read(6000), 0.0, "the group had committed all of them");
+    run.run_to_the_end(fixture::time_of(records.last().expect("records")));
+    assert_same(&cluster.alerts(&run.alerts), &run.scan(&records));
+
+    // What Kafka no longer has is lost, and counted.
+    run.put_back(&backup);
+    cluster.delete_before(&run.calls, 0, 5000);
+    let lost = 5000 - parts[0].len();
+    assert_eq!(read(parts[0].len() + 1000), lost as f64);
+}
+
+#[test]
+fn the_lag_grows_while_a_sink_cannot_deliver_and_readiness_says_why() {
+    let Some(cluster) = Cluster::given() else { return };
+    let fixture = Fixture::shared();
+    let records = fixture.stream(12_000);
+    let mut run = Deployment::new(&cluster, fixture, "lag", 2);
+    let sink = MockCluster::new(1).unwrap();
+    sink.create_topic(&run.alerts, 3, 1).unwrap();
+    run.alert_brokers = Some(sink.bootstrap_servers());
+    let service = run.start();
+    eventually("readiness", || service.get("/readyz").is_some_and(|answer| answer.status == 200));
+    sink.broker_down(1).unwrap();
+    cluster.produce(&run.calls, &records[..10_000]);
+    eventually("a stall", || service.metric("apiwarden_sink_retries_total") > 0.0);
+    let before = service.metric("apiwarden_lag");
+    cluster.produce(&run.calls, &records[10_000..]);
+    eventually("the lag to grow", || service.metric("apiwarden_lag") >= before.max(1.0) + 2000.0);
+    let answer = service.get("/readyz").expect("an answer");
+    assert_eq!(answer.status, 503);
+    assert!(answer.body.starts_with(&format!("not ready: sink kafka:{}", run.alerts)), "{}", answer.body);
+    sink.broker_up(1).unwrap();
+    service.await_calls(records.len());
+    eventually("readiness again", || service.get("/readyz").is_some_and(|answer| answer.status == 200));
+    assert!(service.stop().success());
+}
