@@ -25,7 +25,7 @@ fn a_check_names_all_that_would_fail_and_creates_nothing() {
     assert_eq!(checked.code, Some(1), "{}", checked.text);
     for failed in [
         format!("fails topic {}: does not exist", bad.calls),
-        "fails kafka:not a name: topic not a name:".to_owned(),
+        "fails kafka:not a name: topic not a name does not exist (".to_owned(),
         "fails model bundle /nowhere:".to_owned(),
     ] {
         assert!(checked.text.contains(&failed), "{failed} is missing in\n{}", checked.text);

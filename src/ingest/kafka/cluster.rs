@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use super::Partition;
@@ -46,12 +47,17 @@ impl Cluster {
         Ok(Self { client })
     }
 
-    /// What may be done with a topic that exists.
+    /// What may be done with a topic that exists. Of brokers that cannot say, no right is known to be missing.
     ///
     /// # Errors
     /// Where no broker answers, or the topic may not be seen.
     pub fn rights(&self, topic: &str) -> KafkaResult<Rights> {
-        rights(self.client.client(), topic, ANSWER_TIMEOUT)
+        match rights(self.client.client(), topic, ANSWER_TIMEOUT) {
+            Err(KafkaError::MetadataFetch(
+                RDKafkaErrorCode::UnsupportedFeature | RDKafkaErrorCode::OperationTimedOut,
+            )) => Ok(Rights::UNKNOWN),
+            answer => answer,
+        }
     }
 
     /// Where partitions end (`topic/3` → offset after the last record), of those whose leaders answer.

@@ -27,7 +27,7 @@ pub struct Rights {
 
 impl Rights {
     /// Where brokers do not say, no right is known to be missing.
-    const UNKNOWN: Self = Self { read: true, write: true };
+    pub(super) const UNKNOWN: Self = Self { read: true, write: true };
 }
 
 /// An object of librdkafka, and how it is freed.
