@@ -35,7 +35,7 @@ pub use ocsf::to_ocsf;
 pub use reading::from_ocsf;
 #[doc(hidden)]
 pub use sample::sample;
-pub use service::{Notice, NoticeKind};
+pub use service::{Notice, NoticeKind, trial};
 pub use severity::{risk_score, severity};
 pub use triage::Triaged;
 
@@ -55,6 +55,9 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// Every severity, the mildest first.
+    pub const ALL: [Self; 5] = [Self::Informational, Self::Low, Self::Medium, Self::High, Self::Critical];
+
     /// OCSF's name.
     pub const fn as_str(self) -> &'static str {
         match self {

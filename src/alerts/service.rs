@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Alert, Involved, Severity};
+use super::{Activity, Alert, Involved, Severity};
 use crate::calls::View;
 use crate::detect::Contribution;
 
@@ -38,6 +38,20 @@ impl NoticeKind {
             Self::ClockAhead => "The clock of a caller runs ahead",
         }
     }
+}
+
+/// An alert that is marked as a test, and its end: whether a target takes alerts. `time` is in microseconds since the epoch.
+pub fn trial(time: i64) -> [Alert; 2] {
+    let alert = Alert {
+        severity: Severity::Medium,
+        detector: "service.test".to_owned(),
+        title: "Test of apiwarden".to_owned(),
+        message: "This is a test of apiwarden: nothing has happened.".to_owned(),
+        vendor: "apiwarden".to_owned(),
+        ..Alert::of_service(format!("aw-test-{time}"), time, View::Egress, "test")
+    };
+    let end = Alert { revision: 2, activity: Activity::Close, ..alert.clone() };
+    [alert, end]
 }
 
 /// What a notice says. Times are microseconds since the epoch, by the arrival of records.

@@ -81,6 +81,19 @@ pub struct Filter {
     pub limit: Option<u32>,
 }
 
+impl Filter {
+    /// Whether a step is one of those asked for, whatever its place among others.
+    pub fn lets_through(&self, alert: &Alert) -> bool {
+        let is = |wanted: &Option<String>, own: &str| wanted.as_deref().is_none_or(|wanted| wanted == own);
+        self.severity.is_none_or(|least| alert.severity >= least)
+            && is(&self.caller, alert.caller.as_deref().unwrap_or_default())
+            && is(&self.vendor, &alert.vendor)
+            && is(&self.detector, &alert.detector)
+            && is(&self.incident, &alert.id)
+            && self.since.is_none_or(|since| alert.time >= since)
+    }
+}
+
 /// The store, open for one user of it.
 pub struct AlertStore {
     path: PathBuf,
@@ -153,6 +166,15 @@ impl AlertStore {
                 Ok(place)
             }
         }
+    }
+
+    /// The place up to which a sink has delivered, where it has ever been started.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn known_place(&self, sink: &str) -> Result<Option<i64>, StoreError> {
+        let select = "SELECT seq FROM sinks WHERE name = ?1";
+        self.told(self.connection.query_row(select, [sink], |row| row.get(0)).optional())
     }
 
     /// A sink has delivered all up to a place.

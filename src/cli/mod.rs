@@ -28,6 +28,7 @@ mod rules;
 mod run;
 mod scan;
 mod simulate;
+mod sinks;
 mod train;
 
 use clap::{Parser, Subcommand};
@@ -60,6 +61,7 @@ enum Command {
     Scan(scan::Scan),
     Run(run::Run),
     Check(check::Check),
+    Sinks(sinks::Sinks),
     Evaluate(evaluate::Evaluate),
     Alerts(alerts::Alerts),
     Audit(Box<audit::Audit>),
@@ -94,6 +96,7 @@ impl Arguments {
             Command::Scan(command) => command.run(),
             Command::Run(command) => command.run(),
             Command::Check(command) => command.run(),
+            Command::Sinks(command) => command.run(),
             Command::Evaluate(command) => command.run(),
             Command::Alerts(command) => command.run(),
             Command::Audit(command) => command.run(),

@@ -36,8 +36,7 @@ pub struct Route {
 fn severity<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Severity>, D::Error> {
     let text = String::deserialize(deserializer)?;
     let name = text.trim_start_matches(">=").trim();
-    let all = [Severity::Informational, Severity::Low, Severity::Medium, Severity::High, Severity::Critical];
-    let known = all.into_iter().find(|severity| severity.as_str().eq_ignore_ascii_case(name));
+    let known = Severity::ALL.into_iter().find(|severity| severity.as_str().eq_ignore_ascii_case(name));
     known
         .map(Some)
         .ok_or_else(|| D::Error::custom("write informational, low, medium, high or critical, as in \">= medium\""))

@@ -5,6 +5,7 @@
 mod files;
 mod label;
 mod learn;
+mod list;
 mod show;
 mod triage;
 mod verdict;
@@ -23,6 +24,7 @@ pub(super) struct Alerts {
 #[derive(Debug, Subcommand)]
 enum Command {
     Show(show::Show),
+    List(list::List),
     Verdict(verdict::Verdict),
     Label(label::Label),
     Learn(learn::Learn),
@@ -33,6 +35,7 @@ impl Alerts {
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Show(command) => command.run(),
+            Command::List(command) => command.run(),
             Command::Verdict(command) => command.run(),
             Command::Label(command) => command.run(),
             Command::Learn(command) => command.run(),

@@ -1,0 +1,143 @@
+//! `apiwarden sinks`: where alerts go, whether a target takes one, and alerts sent again.
+//!
+//! Not here: how a target is spoken to (`alerts::sinks`).
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+
+use super::output::{print_line, print_text};
+use crate::alerts::sinks::{Delivery, Routed, SINKS};
+use crate::alerts::store::AlertStore;
+use crate::alerts::trial;
+use crate::catalog::Since;
+use crate::pipeline::{self, Plan};
+
+/// Steps that are sent at once.
+const AT_ONCE: u32 = 500;
+
+/// Lists sinks, tries one, and sends alerts again.
+#[derive(Debug, Args)]
+pub(super) struct Sinks {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(List),
+    Test(Test),
+    Replay(Replay),
+}
+
+/// Lists the kinds of sinks, or those of a pipeline with how far each is.
+#[derive(Debug, Args)]
+struct List {
+    /// The pipeline file.
+    #[arg(long, value_name = "FILE")]
+    pipeline: Option<PathBuf>,
+}
+
+/// Sends an alert that is marked as a test to a sink, and ends its incident.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  apiwarden sinks test pagerduty --pipeline pipelines/egress-ecs.toml
+
+Exit codes: 0 the target took it, 1 it did not.")]
+struct Test {
+    /// The sink, as `sinks list --pipeline` names it.
+    name: String,
+    /// The pipeline file.
+    #[arg(long, value_name = "FILE")]
+    pipeline: PathBuf,
+}
+
+/// Sends alerts of the alert store again to a sink, such as one that is new.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  apiwarden sinks replay opensearch --since 7d --pipeline pipelines/egress-ecs.toml
+
+Targets that know an alert by its key have it once; others have it again.")]
+struct Replay {
+    /// The sink, as `sinks list --pipeline` names it.
+    name: String,
+    /// From when on: a span before the newest alert (12h, 7d), a date or a time in RFC 3339.
+    #[arg(long, value_name = "TIME")]
+    since: Since,
+    /// The pipeline file.
+    #[arg(long, value_name = "FILE")]
+    pipeline: PathBuf,
+}
+
+impl Sinks {
+    pub fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::List(command) => command.run(),
+            Command::Test(command) => command.run(),
+            Command::Replay(command) => command.run(),
+        }
+    }
+}
+
+impl List {
+    fn run(self) -> anyhow::Result<()> {
+        let Some(pipeline) = self.pipeline else {
+            return SINKS.iter().try_for_each(|kind| print_line(format_args!("{:<13} {}", kind.name, kind.summary)));
+        };
+        let plan = pipeline::load(&pipeline)?;
+        let store = AlertStore::read(&plan.state.directory).ok();
+        for sink in &plan.sinks {
+            let name = sink.plan.name();
+            let waiting = store.as_ref().and_then(|store| Some(store.newest().ok()? - store.known_place(&name).ok()??));
+            let waiting = waiting.map_or_else(|| "not started yet".to_owned(), |count| format!("{count} waiting"));
+            print_text(format_args!("{name:<40} {waiting}"))?;
+        }
+        Ok(())
+    }
+}
+
+impl Test {
+    fn run(self) -> anyhow::Result<()> {
+        let plan = pipeline::load(&self.pipeline)?;
+        let sink = named(&plan, &self.name)?;
+        let messages: Vec<Delivery> = trial(jiff::Timestamp::now().as_microsecond()).iter().map(Delivery::of).collect();
+        let told = sink.plan.open().and_then(|mut open| open.deliver(&messages));
+        told.with_context(|| format!("sink {}", self.name))?;
+        print_text(format_args!("{} took an alert that is marked as a test, and its end", self.name))
+    }
+}
+
+impl Replay {
+    fn run(self) -> anyhow::Result<()> {
+        let plan = pipeline::load(&self.pipeline)?;
+        let sink = named(&plan, &self.name)?;
+        let count = replay(&plan.state.directory, sink, self.since)?;
+        print_text(format_args!("{count} alerts were sent to {} again", self.name))
+    }
+}
+
+fn named<'a>(plan: &'a Plan, name: &str) -> anyhow::Result<&'a Routed> {
+    let known: Vec<String> = plan.sinks.iter().map(|sink| sink.plan.name()).collect();
+    let found = plan.sinks.iter().find(|sink| sink.plan.name() == name);
+    match found {
+        Some(sink) => Ok(sink),
+        None => bail!("the pipeline has no sink {name}: it has {}", known.join(", ")),
+    }
+}
+
+/// Sends what the store has since a time, as far as the sink's route lets it through.
+fn replay(directory: &Path, sink: &Routed, since: Since) -> anyhow::Result<usize> {
+    let store = AlertStore::read(directory)?;
+    let newest = store.after(store.newest()? - 1, 1)?.last().map_or(0, |kept| kept.alert.time);
+    let mut place = store.place_before(since.time(newest))?;
+    let (mut open, mut count) = (sink.plan.open()?, 0);
+    loop {
+        let next = store.after(place, AT_ONCE)?;
+        let Some(last) = next.last().map(|kept| kept.seq) else { return Ok(count) };
+        let wanted = next.iter().filter(|kept| sink.wants(&kept.alert));
+        let messages: Vec<Delivery> = wanted.map(|kept| Delivery::kept(&kept.alert, kept.ocsf.clone())).collect();
+        open.deliver(&messages).with_context(|| format!("after {count} alerts"))?;
+        (place, count) = (last, count + messages.len());
+    }
+}
