@@ -91,16 +91,18 @@ fn of_target(name: &str, surroundings: Surroundings, folder: tempfile::TempDir) 
     };
     let more = if settings.is_empty() { "" } else { ", " };
     let settings = format!("url = \"{}\"{more}{settings}", double.address);
-    let landed = move || double.came().iter().filter_map(|came| id_in(&came.path, &came.body)).collect::<Vec<String>>();
+    let landed = move || {
+        double.came().iter().flat_map(|came| ids_in(&format!("{} {}", came.path, came.body))).collect::<Vec<String>>()
+    };
     Trial { settings, surroundings, landed: Some(Box::new(landed)), is_once, refused, _folder: folder }
 }
 
-/// Which of the suite's deliveries a request tells of.
-fn id_in(path: &str, body: &str) -> Option<String> {
-    let mark = "delivery-of-the-suite-";
-    let text = format!("{path} {body}");
-    let rest = text.split_once(mark)?.1;
-    Some(rest.chars().take_while(char::is_ascii_lowercase).collect())
+/// Which of the suite's deliveries a request tells of, in order.
+fn ids_in(text: &str) -> Vec<String> {
+    let id = |rest: &str| rest.chars().take_while(char::is_ascii_lowercase).collect::<String>();
+    let mut ids: Vec<String> = text.split("delivery-of-the-suite-").skip(1).map(id).collect();
+    ids.dedup();
+    ids
 }
 
 impl Trial {

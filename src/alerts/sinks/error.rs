@@ -160,7 +160,7 @@ impl SinkError {
             Self::Topic { problem, .. } => problem.rdkafka_error_code().map_or(Patience::Endless, of_kafka),
             Self::Unacknowledged { problem, .. } => of_kafka(*problem),
             Self::Stalled { .. } | Self::Unreachable { .. } => Patience::Endless,
-            Self::Http { status, .. } if matches!(status, 401 | 403 | 404 | 410 | 300..=399) => Patience::None,
+            Self::Http { status: 401 | 403 | 404 | 410 | 300..=399, .. } => Patience::None,
             Self::Http { .. } => Patience::Endless,
             Self::RefusedBy { .. } => Patience::None,
         }

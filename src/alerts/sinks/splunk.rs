@@ -125,7 +125,7 @@ impl Target for Open {
             let mut event = json!({
                 "time": step.alert.time as f64 / 1e6, "host": step.alert.caller.as_deref().unwrap_or("apiwarden"),
                 "source": "apiwarden", "sourcetype": "apiwarden:ocsf", "event": step.value(),
-                "fields": { "severity": step.alert.severity.as_str(), "uid": step.uid },
+                "fields": { "severity": step.alert.severity.as_str(), "uid": step.uid, "incident": step.alert.id },
             });
             if let Some(index) = &self.index {
                 event["index"] = json!(index);

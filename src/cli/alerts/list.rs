@@ -82,7 +82,10 @@ impl List {
             limit: self.limit,
         };
         store.find(&filter)?.iter().try_for_each(|kept| self.print(kept))?;
-        while self.follow {
+        if !self.follow {
+            return Ok(());
+        }
+        loop {
             std::thread::sleep(PAUSE);
             for kept in store.after(place, 1_000)? {
                 place = kept.seq;
@@ -91,7 +94,6 @@ impl List {
                 }
             }
         }
-        Ok(())
     }
 
     fn print(&self, kept: &Kept) -> anyhow::Result<()> {
