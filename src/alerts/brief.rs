@@ -18,6 +18,8 @@ const MAX_REASON: usize = 200;
 /// What a person is told.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Brief {
+    /// The incident's id.
+    pub id: String,
     /// The severity and what it is, in a few words.
     pub headline: String,
     /// One sentence.
@@ -50,6 +52,7 @@ impl Brief {
         };
         let caller = alert.caller.as_deref().unwrap_or("all callers");
         Self {
+            id: alert.id.clone(),
             headline: cut(&format!("{}: {}{state}", alert.severity.as_str(), alert.title), 150),
             sentence: cut(&alert.message, MAX_SENTENCE),
             subject: cut(&format!("{caller} → {}", alert.vendor), MAX_REASON),

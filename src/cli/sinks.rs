@@ -103,7 +103,7 @@ impl Test {
         let sink = named(&plan, &self.name)?;
         let messages: Vec<Delivery> = trial(jiff::Timestamp::now().as_microsecond()).iter().map(Delivery::of).collect();
         let told = sink.plan.open().and_then(|mut open| open.deliver(&messages));
-        told.with_context(|| format!("sink {}", self.name))?;
+        told.context("the target did not take it")?;
         print_text(format_args!("{} took an alert that is marked as a test, and its end", self.name))
     }
 }

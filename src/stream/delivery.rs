@@ -32,6 +32,9 @@ const MIN_PAUSE: Duration = Duration::from_millis(500);
 const MAX_PAUSE: Duration = Duration::from_secs(300);
 /// How long a worker sleeps where nothing comes.
 const REST: Duration = Duration::from_secs(1);
+/// For how long a sink is tried again at the end of a run, and the pause between.
+const LAST_TRIES: Duration = Duration::from_secs(5);
+const LAST_PAUSE: Duration = Duration::from_millis(250);
 /// How long the end of a run waits for what is under way.
 const DRAIN: Duration = Duration::from_secs(30);
 
@@ -62,13 +65,19 @@ impl Delivery {
     /// Starts a worker for each sink, which goes on where the store knows.
     ///
     /// # Errors
-    /// [`RunError::Alerts`].
+    /// [`RunError::Alerts`]; [`RunError::Undeliverable`] where a sink cannot be opened and time alone mends nothing.
     pub fn start(directory: PathBuf, sinks: &[Routed], shutdown: &Shutdown) -> Result<Self, RunError> {
         let store = AlertStore::open(&directory)?;
         let newest = store.newest()?;
         let mut workers = Vec::new();
         for sink in sinks {
             let name = sink.plan.name();
+            // What only somebody can mend is told before anything is read.
+            if let Err(problem) = sink.plan.open()
+                && problem.patience() == Patience::None
+            {
+                return Err(RunError::Undeliverable { sink: name, problem: Box::new(problem) });
+            }
             let (seq, position) = store.place_of(&name)?;
             let status = Arc::new(Status::default());
             status.seq.store(seq, Ordering::Relaxed);
@@ -241,6 +250,7 @@ impl Own {
     /// Tries until it works; `None` where a stop is requested and it does not.
     fn patiently<T>(&self, mut attempt: impl FnMut() -> Result<T, SinkError>) -> Option<T> {
         let mut pause = MIN_PAUSE;
+        let mut stopping: Option<Instant> = None;
         loop {
             let problem = match attempt() {
                 Ok(value) => {
@@ -250,6 +260,10 @@ impl Own {
                 Err(problem) => problem,
             };
             if self.shutdown.is_requested() {
+                if stopping.get_or_insert_with(Instant::now).elapsed() < LAST_TRIES {
+                    std::thread::sleep(LAST_PAUSE);
+                    continue;
+                }
                 tracing::warn!(sink = self.name, %problem, "the sink cannot deliver at the end of the run");
                 return None;
             }

@@ -97,7 +97,7 @@ fn message(brief: &Brief) -> Value {
         "text": plain(&cut(&format!("{} {}", brief.headline, brief.sentence), 300)),
         "blocks": [
             { "type": "header", "text": { "type": "plain_text", "text": brief.headline } },
-            { "type": "context", "elements": [{ "type": "plain_text", "text": brief.subject }] },
+            { "type": "context", "elements": [{ "type": "plain_text", "text": format!("{} · {}", brief.subject, brief.id) }] },
             section(&text),
         ],
     })

@@ -57,7 +57,7 @@ fn card(brief: &Brief) -> Value {
     let mut body = vec![
         json!({ "type": "TextBlock", "text": brief.headline, "weight": "Bolder", "size": "Medium", "wrap": true }),
         line(&brief.sentence),
-        json!({ "type": "FactSet", "facts": [{ "title": "Who", "value": brief.subject }, { "title": "First", "value": brief.first_step }] }),
+        json!({ "type": "FactSet", "facts": [{ "title": "Who", "value": brief.subject }, { "title": "Incident", "value": brief.id }, { "title": "First", "value": brief.first_step }] }),
     ];
     body.extend(brief.reasons.iter().map(|reason| line(&format!("- {reason}"))));
     body.extend(brief.first_seen.iter().map(|fact| line(&format!("- first seen: {fact}"))));

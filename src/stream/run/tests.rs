@@ -328,7 +328,7 @@ fn alerts_of_a_topic_that_may_not_be_written_wait_for_it_and_the_other_sinks_hav
     let directory = tempfile::tempdir().unwrap();
     let plan = plan(&mock, directory.path(), 600);
     let forbidden = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
-    mock.cluster.request_errors(RDKafkaApiKey::Produce, &[forbidden; 20]);
+    mock.cluster.request_errors(RDKafkaApiKey::Produce, &[forbidden; 500]);
     let landed = || std::fs::read_to_string(directory.path().join("alerts.ndjson")).unwrap().lines().count();
     assert!(run_until(&plan, usize::MAX), "a sink that may not be written ends nothing");
     assert_eq!((landed(), mock.read("alerts", 2).len()), (RECORDS, 0));
