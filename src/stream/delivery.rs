@@ -176,27 +176,19 @@ struct Own {
 }
 
 impl Own {
-    /// Delivers until a stop is requested and nothing is left, or the sink cannot deliver then.
+    /// Delivers until nobody can wake it any more, and then what is left, as far as the sink can.
     fn work(self, mut seq: i64, position: &[u8], woken: &Receiver<()>) {
         let Some(mut sink) = self.patiently(|| self.open(position)) else { return };
+        let mut is_last = false;
         loop {
             match self.deliver_next(sink.as_mut(), &mut seq) {
                 Ok(true) => {}
-                Ok(false) if self.shutdown.is_requested() => return,
-                // Nothing is left for now.
-                Ok(false) => {
-                    if let Err(RecvTimeoutError::Disconnected) = woken.recv_timeout(REST)
-                        && !self.shutdown.is_requested()
-                    {
-                        return;
-                    }
-                }
+                Ok(false) | Err(_) if is_last => return,
+                // A stop that was requested may still bring alerts: the end of the run lets go of us.
+                Ok(false) => is_last = woken.recv_timeout(REST) == Err(RecvTimeoutError::Disconnected),
                 Err(error) => {
                     tracing::error!(sink = self.name, %error, "the alert store cannot be used: trying again");
-                    self.shutdown.sleep(REST);
-                    if self.shutdown.is_requested() {
-                        return;
-                    }
+                    is_last = woken.recv_timeout(REST) == Err(RecvTimeoutError::Disconnected);
                 }
             }
         }

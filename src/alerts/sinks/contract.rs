@@ -83,7 +83,7 @@ fn of_target(name: &str, surroundings: Surroundings, folder: tempfile::TempDir) 
             &[("", "url", "missing"), (r#"token = "t""#, "channel", "both")],
         ),
         "webhook" => (
-            format!("secret = \"{KEY}\""),
+            format!("secret = \"{KEY}\", body = \"cloudevents\""),
             false,
             &[("", "url", "missing"), (r#"url = "http://x", secret = "short""#, "secret", "24 to 64")],
         ),
