@@ -17,10 +17,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{RootCerts, TlsConfig};
 
 use super::connection::{ConnectionError, Property, resolve};
 use super::place::Problem;
+use super::roots::roots_in;
 use super::{avro, protobuf};
 
 /// Most ids that are remembered; beyond, all are forgotten and asked for again.
@@ -142,18 +143,12 @@ fn is_plain(url: &str) -> bool {
 }
 
 fn certificates(path: PathBuf) -> Result<RootCerts, RegistryError> {
-    let report = |problem: String| RegistryError::Certificates { path: path.clone(), problem };
-    let pem = std::fs::read(&path).map_err(|problem| report(problem.to_string()))?;
-    let certificates: Vec<Certificate<'static>> = parse_pem(&pem)
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        })
-        .collect();
-    if certificates.is_empty() {
-        return Err(report("holds no certificate in PEM".to_owned()));
-    }
-    Ok(RootCerts::new_with_certs(&certificates))
+    let problem = match roots_in(&path) {
+        Ok(Some(roots)) => return Ok(roots),
+        Ok(None) => "holds no certificate in PEM".to_owned(),
+        Err(problem) => problem.to_string(),
+    };
+    Err(RegistryError::Certificates { path, problem })
 }
 
 /// A schema, ready to read records.

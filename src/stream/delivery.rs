@@ -73,11 +73,12 @@ impl Delivery {
         for sink in sinks {
             let name = sink.plan.name();
             // What only somebody can mend is told before anything is read.
-            if let Err(problem) = sink.plan.open()
-                && problem.patience() == Patience::None
-            {
-                return Err(RunError::Undeliverable { sink: name, problem: Box::new(problem) });
-            }
+            let opened = match sink.plan.open() {
+                Err(problem) if problem.patience() == Patience::None => {
+                    return Err(RunError::Undeliverable { sink: name, problem: Box::new(problem) });
+                }
+                opened => opened.ok(),
+            };
             let (seq, position) = store.place_of(&name)?;
             let status = Arc::new(Status::default());
             status.seq.store(seq, Ordering::Relaxed);
@@ -91,7 +92,7 @@ impl Delivery {
             };
             let thread = std::thread::Builder::new()
                 .name(format!("sink-{}", workers.len()))
-                .spawn(move || own.work(seq, &position, &woken))
+                .spawn(move || own.work(opened, seq, &position, &woken))
                 .map_err(RunError::Thread)?;
             workers.push(Worker { name, status, wake, thread });
         }
@@ -177,8 +178,8 @@ struct Own {
 
 impl Own {
     /// Delivers until nobody can wake it any more, and then what is left, as far as the sink can.
-    fn work(self, mut seq: i64, position: &[u8], woken: &Receiver<()>) {
-        let Some(mut sink) = self.patiently(|| self.open(position)) else { return };
+    fn work(self, mut opened: Option<Box<dyn Sink>>, mut seq: i64, position: &[u8], woken: &Receiver<()>) {
+        let Some(mut sink) = self.patiently(|| self.open(opened.take(), position)) else { return };
         let mut is_last = false;
         loop {
             match self.deliver_next(sink.as_mut(), &mut seq) {
@@ -194,8 +195,9 @@ impl Own {
         }
     }
 
-    fn open(&self, position: &[u8]) -> Result<Box<dyn Sink>, SinkError> {
-        let mut sink = self.sink.plan.open()?;
+    /// The sink where it left off; `opened` is it, where it was opened before.
+    fn open(&self, opened: Option<Box<dyn Sink>>, position: &[u8]) -> Result<Box<dyn Sink>, SinkError> {
+        let mut sink = opened.map_or_else(|| self.sink.plan.open(), Ok)?;
         if let Ok(position) = postcard::from_bytes::<SinkPosition>(position) {
             sink.resume(&position)?;
         }

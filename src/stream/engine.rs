@@ -46,7 +46,7 @@ const MINUTE: i64 = 60_000_000;
 
 /// Where a call is counted.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Into {
+enum Counted {
     /// With the others of its bucket.
     Open,
     /// Apart from them until its bucket is closed, since it came out of order.
@@ -176,10 +176,10 @@ impl Engine {
         calls.retain(|call, relation| {
             let (bucket, Some(Heard { arrival, due })) = (bucket_of(call.time), heard.next()) else { return false };
             let place = match arrival {
-                Arrival::OnTime => Into::Open,
-                _ if bucket >= open_from => Into::Late,
+                Arrival::OnTime => Counted::Open,
+                _ if bucket >= open_from => Counted::Late,
                 // Without the ids of its bucket, nobody knows whether it was counted.
-                _ if bucket >= late_from && (call.record.is_none() || records.knows(bucket)) => Into::Past,
+                _ if bucket >= late_from && (call.record.is_none() || records.knows(bucket)) => Counted::Past,
                 _ => {
                     counters.too_late += 1;
                     return false;
@@ -190,9 +190,9 @@ impl Engine {
                 return false;
             }
             match place {
-                Into::Open => {}
-                Into::Late => counters.late += 1,
-                Into::Past => counters.note_past(due - call.time),
+                Counted::Open => {}
+                Counted::Late => counters.late += 1,
+                Counted::Past => counters.note_past(due - call.time),
             }
             if !settings.is_bounded {
                 preparation.note(call, relation, due);
@@ -201,14 +201,14 @@ impl Engine {
             true
         });
         counters.calls += calls.len() as u64;
-        if places.iter().all(|place| *place == Into::Open) {
+        if places.iter().all(|place| *place == Counted::Open) {
             self.open.add(&calls);
             return;
         }
-        let of = |wanted: Into| calls.select((0..places.len()).filter(|row| places[*row] == wanted));
-        self.open.add(&of(Into::Open));
-        self.late.add(&of(Into::Late));
-        self.past.add(&of(Into::Past));
+        let of = |wanted: Counted| calls.select((0..places.len()).filter(|row| places[*row] == wanted));
+        self.open.add(&of(Counted::Open));
+        self.late.add(&of(Counted::Late));
+        self.past.add(&of(Counted::Past));
     }
 
     /// Closes what is complete, then looks at what has come since.

@@ -1,7 +1,7 @@
 //! The lag while the run loop stands still.
 //!
-//! While records are polled, librdkafka's statistics say how many are waiting. A sink that cannot deliver holds the loop up, and
-//! statistics with it: then a thread asks the partitions' leaders where they end, so that the lag grows as it does in Kafka.
+//! While records are polled, librdkafka's statistics say how many are waiting. Records that wait for their schema, or dead letters for their
+//! topic, hold the loop up, and statistics with it: then a thread asks the partitions' leaders where they end, so that the lag grows as it does in Kafka.
 //!
 //! Not here: whether a partition is idle (`partitions`).
 

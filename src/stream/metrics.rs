@@ -101,7 +101,7 @@ fn describe() {
         "Fields that could not be read and are unknown, by topic and field; their calls count."
     );
     describe_counter!(AHEAD, Unit::Count, "Calls of callers whose clock runs ahead, which counted at their arrival.");
-    describe_counter!(ALERTS, Unit::Count, "Alerts delivered to every sink, by severity.");
+    describe_counter!(ALERTS, Unit::Count, "Alerts that are durable in the alert store, by severity.");
     describe_gauge!(BUDGET_ASKED, Unit::Count, "Pages a day asked for, by view and family.");
     describe_gauge!(BUDGET_KEPT, Unit::Count, "Pages a day over the last seven days, by view and family.");
     describe_gauge!(BUDGET_MULTIPLIER, "Threshold in force over the calibrated one, by view and family.");

@@ -98,11 +98,8 @@ impl Target for Open {
             })
         };
         let alerts: Vec<_> = steps.iter().map(alert).collect();
-        let request = Request::json(self.url.with("/api/v2/alerts"), &json!(alerts));
-        Ok(match &self.token {
-            Some(token) => request.header("authorization", format!("Bearer {}", token.expose())),
-            None => request,
-        })
+        Ok(Request::json(self.url.with("/api/v2/alerts"), &json!(alerts))
+            .authorization(self.token.as_ref().map(Hidden::bearer)))
     }
 
     fn judge(&self, steps: &[Step<'_>], _answer: &Answer, memory: &mut Memory) -> Verdict {

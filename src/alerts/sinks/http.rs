@@ -10,10 +10,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{RootCerts, TlsConfig};
 
 use super::{SinkError, Surroundings};
 use crate::ingest::connection::{Property, resolve};
+use crate::ingest::roots_in;
 
 /// Longest time of a request.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -54,6 +55,11 @@ impl fmt::Debug for Hidden {
 }
 
 impl Hidden {
+    /// It as a bearer's token.
+    pub fn bearer(&self) -> String {
+        format!("Bearer {}", self.0)
+    }
+
     /// The text, for a request alone.
     pub fn expose(&self) -> &str {
         &self.0
@@ -120,6 +126,15 @@ impl Request {
     /// A value as JSON.
     pub fn json(url: String, value: &serde_json::Value) -> Self {
         Self { url, headers: Vec::new(), content_type: "application/json", body: value.to_string().into_bytes() }
+    }
+
+    /// With the header `Authorization`, where there is a value for it.
+    #[must_use]
+    pub fn authorization(self, value: Option<String>) -> Self {
+        match value {
+            Some(value) => self.header("authorization", value),
+            None => self,
+        }
     }
 
     /// With a header.
@@ -213,17 +228,8 @@ fn after(text: &str) -> Option<Duration> {
 }
 
 fn certificates(path: &Path) -> Result<RootCerts, SinkError> {
-    let pem = std::fs::read(path).map_err(|problem| SinkError::File { path: path.to_owned(), problem })?;
-    let certificates: Vec<Certificate<'static>> = parse_pem(&pem)
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        })
-        .collect();
-    if certificates.is_empty() {
-        return Err(SinkError::Spec("field ca_file: holds no certificate in PEM"));
-    }
-    Ok(RootCerts::new_with_certs(&certificates))
+    let roots = roots_in(path).map_err(|problem| SinkError::File { path: path.to_owned(), problem })?;
+    roots.ok_or(SinkError::Spec("field ca_file: holds no certificate in PEM"))
 }
 
 #[cfg(test)]

@@ -150,10 +150,7 @@ impl Target for Open {
         }
         let request =
             Request { url: self.url.with("/_bulk"), headers: Vec::new(), content_type: "application/x-ndjson", body };
-        Ok(match &self.authorization {
-            Some(Authorization(value)) => request.header("authorization", value.clone()),
-            None => request,
-        })
+        Ok(request.authorization(self.authorization.as_ref().map(|Authorization(value)| value.clone())))
     }
 
     fn judge(&self, steps: &[Step<'_>], answer: &Answer, _memory: &mut Memory) -> Verdict {

@@ -100,11 +100,7 @@ impl Target for Open {
             "resource": { "attributes": [service] },
             "scopeLogs": [{ "scope": { "name": "apiwarden", "version": env!("CARGO_PKG_VERSION") }, "logRecords": records }],
         }] });
-        let request = Request::json(self.url.with("/v1/logs"), &logs);
-        Ok(match &self.token {
-            Some(token) => request.header("authorization", format!("Bearer {}", token.expose())),
-            None => request,
-        })
+        Ok(Request::json(self.url.with("/v1/logs"), &logs).authorization(self.token.as_ref().map(Hidden::bearer)))
     }
 
     fn judge(&self, steps: &[Step<'_>], answer: &Answer, _memory: &mut Memory) -> Verdict {

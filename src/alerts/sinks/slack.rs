@@ -134,7 +134,7 @@ impl Target for Open {
             message["thread_ts"] = json!(thread);
         }
         let request = Request::json(self.url.with("/api/chat.postMessage"), &message);
-        Ok(request.header("authorization", format!("Bearer {}", token.expose())))
+        Ok(request.authorization(Some(token.bearer())))
     }
 
     fn judge(&self, steps: &[Step<'_>], answer: &Answer, memory: &mut Memory) -> Verdict {
