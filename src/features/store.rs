@@ -131,11 +131,26 @@ impl<P> EntityState<P> {
         }
     }
 
-    /// Adds features and, of a pair, calls of an endpoint of a bucket before `newest`, which came late.
-    fn add_late(&mut self, row: &Row, values: &FeatureVector, newest: i64) {
-        self.windows.add_late(row.bucket, values, newest);
-        self.last_seen = self.last_seen.max(row.bucket);
-        self.since = self.since.min(row.bucket);
+    /// Adds a row of the newest bucket and its features.
+    fn add_row(&mut self, row: &Row, values: &FeatureVector, level: Level) {
+        self.add(row.bucket, values);
+        if level == Level::Pair {
+            self.add_endpoint(row.bucket, row.relation.endpoint(), row.calls());
+        }
+        if matches!(level, Level::Pair | Level::Vendor) {
+            self.trail.add(&row.relation, row.trace_id);
+        }
+    }
+
+    /// Whether it had no call after a bucket.
+    pub fn is_at(&self, bucket: i64) -> bool {
+        self.windows.newest().is_none_or(|newest| newest <= bucket)
+    }
+
+    /// Adds features and, of a pair, calls of an endpoint of a bucket before its newest, which came late.
+    fn add_late(&mut self, row: &Row, values: &FeatureVector) {
+        let newest = self.windows.newest().unwrap_or(row.bucket);
+        self.windows.add_late(row.bucket, values);
         if self.entity.level != Level::Pair {
             return;
         }
@@ -153,12 +168,12 @@ impl<P> EntityState<P> {
 
     /// It as it was at the end of a `bucket` that is past, with `late` features by bucket; see [`Windows::as_of`].
     #[must_use]
-    pub fn as_of(&self, bucket: i64, late: &BTreeMap<i64, FeatureVector>, newest: i64) -> Self
+    pub fn as_of(&self, bucket: i64, late: &BTreeMap<i64, FeatureVector>) -> Self
     where
         P: Clone,
     {
         let endpoints = self.endpoints.iter().map(|(name, counts)| (name.clone(), counts.as_of(bucket))).collect();
-        let windows = self.windows.as_of(bucket, late, newest);
+        let windows = self.windows.as_of(bucket, late);
         Self { windows, endpoints, last_seen: bucket, since: self.since.min(bucket), ..self.clone() }
     }
 
@@ -276,33 +291,33 @@ impl<P: Part> EntityStore<P> {
     ) {
         for (index, level) in self.entities_of(row, keeps).into_iter().flatten() {
             if let Some(state) = self.at_mut(index) {
-                state.add(row.bucket, values);
-                if level == Level::Pair {
-                    state.add_endpoint(row.bucket, row.relation.endpoint(), row.calls());
-                }
-                if matches!(level, Level::Pair | Level::Vendor) {
-                    state.trail.add(&row.relation, row.trace_id);
-                }
+                state.add_row(row, values, level);
             }
             touch(index);
         }
     }
 
-    /// Adds a row of a bucket before the newest one, which came late; as by [`Self::add`], but `touch` is shown who it is.
+    /// Adds a row of a bucket before the newest one, which came late; as by [`Self::add`], but `touch` is also shown whether the entity had
+    /// no later call: then it goes on as if the row had come in time.
     pub fn add_late(
         &mut self,
         row: &Row,
         values: &FeatureVector,
         keeps: impl Fn(EntityId) -> bool,
-        mut touch: impl FnMut(EntityId),
+        mut touch: impl FnMut(usize, bool),
     ) {
-        let newest = self.now;
-        for (index, _) in self.entities_of(row, keeps).into_iter().flatten() {
-            if let Some(state) = self.at_mut(index) {
-                state.add_late(row, values, newest);
+        for (index, level) in self.entities_of(row, keeps).into_iter().flatten() {
+            let Some(state) = self.at_mut(index) else { continue };
+            let (goes_on, last_seen) = (state.is_at(row.bucket), state.last_seen);
+            if goes_on {
+                state.add_row(row, values, level);
+            } else {
+                state.add_late(row, values);
                 state.trail.add(&row.relation, row.trace_id);
-                touch(state.entity.id());
             }
+            state.last_seen = state.last_seen.max(last_seen);
+            state.since = state.since.min(row.bucket);
+            touch(index, goes_on);
         }
     }
 

@@ -94,8 +94,9 @@ impl Windows {
         }
     }
 
-    /// Adds features of a bucket before `newest`, as far as a window that ends there still reaches it.
-    pub fn add_late(&mut self, bucket: i64, values: &FeatureVector, newest: i64) {
+    /// Adds features of a bucket before the newest one, as far as a window that ends there still reaches it.
+    pub fn add_late(&mut self, bucket: i64, values: &FeatureVector) {
+        let newest = self.newest().unwrap_or(bucket);
         if bucket > newest - BUCKETS_PER_HOUR {
             merge_at(&mut self.buckets, bucket, values);
         }
@@ -105,11 +106,12 @@ impl Windows {
     }
 
     /// The windows as they were at the end of a `bucket` that is past, with `late` features by bucket: of what came in time, the short ones
-    /// have only what the hour before `newest` still holds.
+    /// have only what the last hour with calls still holds.
     #[must_use]
-    pub fn as_of(&self, bucket: i64, late: &BTreeMap<i64, FeatureVector>, newest: i64) -> Self {
-        let since = newest - BUCKETS_PER_HOUR;
-        let gone = late.range(bucket - BUCKETS_PER_HOUR + 1..=bucket.min(since)).map(|(at, values)| (*at, *values));
+    pub fn as_of(&self, bucket: i64, late: &BTreeMap<i64, FeatureVector>) -> Self {
+        let since = self.newest().map_or(bucket, |newest| newest - BUCKETS_PER_HOUR);
+        let reached = late.range(bucket - BUCKETS_PER_HOUR + 1..);
+        let gone = reached.take_while(|(at, _)| **at <= bucket.min(since)).map(|(at, values)| (*at, *values));
         let kept = self.buckets.iter().filter(|(at, _)| *at > since && *at <= bucket).copied();
         let hours = self.hours.iter().filter(|(at, _)| *at <= hour_of(bucket)).copied();
         Self { buckets: gone.chain(kept).collect(), hours: hours.collect() }
@@ -294,7 +296,7 @@ mod tests {
         buckets.iter().for_each(|bucket| add(&mut in_order, *bucket));
         let (came_late, in_time): (Vec<i64>, Vec<i64>) = buckets.into_iter().partition(|bucket| bucket % 5 == 0);
         in_time.into_iter().for_each(|bucket| add(&mut late, bucket));
-        came_late.into_iter().for_each(|bucket| late.add_late(bucket, &[1; WIDTH], 399));
+        came_late.into_iter().for_each(|bucket| late.add_late(bucket, &[1; WIDTH]));
         assert_eq!(late.sums(399), in_order.sums(399));
     }
 
@@ -304,11 +306,11 @@ mod tests {
         (0..400).for_each(|bucket| windows.add(bucket, &[1; WIDTH]));
         let late: BTreeMap<i64, FeatureVector> = [370, 371].map(|bucket| (bucket, [7; WIDTH])).into();
         for (bucket, values) in &late {
-            windows.add_late(*bucket, values, 399);
+            windows.add_late(*bucket, values);
             only_late.add(*bucket, values);
         }
         let calls = |windows: &Windows| windows.sums(371).map(|sums| sums[Column::Calls as usize]);
-        let as_of = calls(&windows.as_of(371, &late, 399));
+        let as_of = calls(&windows.as_of(371, &late));
         assert_eq!(as_of[..3], calls(&only_late)[..3]);
         assert_eq!(as_of[SIX_HOURS], 72 + 14, "what came in time and what came late");
     }

@@ -22,7 +22,8 @@ const COLUMNS: [(Column, Column); QUANTITIES.len()] = [
 /// The current hour: sums over its buckets so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hourly {
-    /// Hours since the epoch.
+    /// The newest bucket, and its hour (hours since the epoch).
+    bucket: i64,
     hour: i64,
     /// Sums of residuals (3 quantities), in fixed point of standard deviations of a call.
     residuals: [i64; QUANTITIES.len()],
@@ -43,10 +44,14 @@ pub struct Means {
 
 impl Hourly {
     /// Adds the features of a bucket (one value per column). Returns the hour before, if the bucket opens a new one and the hour
-    /// before had calls.
+    /// before had calls. What comes later of a bucket that was added is left out.
     pub fn add(&mut self, bucket: i64, values: &FeatureVector) -> Option<Means> {
+        if bucket <= self.bucket {
+            return None;
+        }
         let hour = bucket.div_euclid(BUCKETS);
         let whole = (hour != self.hour).then(|| std::mem::replace(self, Self { hour, ..Self::default() }).means());
+        self.bucket = bucket;
         for (quantity, (residual, count)) in COLUMNS.iter().enumerate() {
             self.residuals[quantity] += values[*residual as usize];
             self.counts[quantity] += values[*count as usize];

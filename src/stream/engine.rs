@@ -26,7 +26,8 @@ use crate::rules::Rules;
 use crate::state::EngineState;
 
 /// Version of the state's layout.
-const STATE_VERSION: u32 = 13;
+const STATE_VERSION: u32 = 14;
+
 /// Why the engine cannot go on.
 #[derive(Debug, Error)]
 pub enum EngineError {
@@ -92,7 +93,7 @@ struct Head {
     bundle: String,
     counters: Counters,
     ticked: Option<i64>,
-    revised: Option<i64>,
+    judged_to: i64,
 }
 
 /// The head of a state of this version.
@@ -112,10 +113,10 @@ pub struct Engine {
     /// Rows of buckets that are still open, and of what came late for them.
     open: Rollup,
     late: Rollup,
-    /// Rows of calls whose buckets were closed when they came, until they are judged.
-    past: Rollup,
-    /// When such were judged last, microseconds of event time.
-    revised: Option<i64>,
+    /// Rows of calls whose buckets were closed when they came, by the minute of event time at whose beginning they are judged.
+    past: BTreeMap<i64, Rollup>,
+    /// Up to when all was judged, microseconds of event time.
+    judged_to: i64,
     preparation: Preparation,
     /// Ids of the records of open buckets, where the source gives one.
     records: Records,
@@ -139,8 +140,8 @@ impl Engine {
             watermark: Watermark::default(),
             open: Rollup::default(),
             late: Rollup::default(),
-            past: Rollup::default(),
-            revised: None,
+            past: BTreeMap::new(),
+            judged_to: i64::MIN,
             preparation: Preparation::new(Arc::clone(&bundle), bundle.templates.clone(), Looked::default()),
             records: Records::default(),
             counters: Counters::default(),
@@ -173,11 +174,12 @@ impl Engine {
         let Self { records, counters, preparation, settings, .. } = self;
         let mut heard = heard.into_iter();
         let mut places = Vec::new();
+        let mut minutes = Vec::new();
         calls.retain(|call, relation| {
             let (bucket, Some(Heard { arrival, due })) = (bucket_of(call.time), heard.next()) else { return false };
             let place = match arrival {
                 Arrival::OnTime => Counted::Open,
-                _ if bucket >= open_from => Counted::Late,
+                Arrival::Late => Counted::Late,
                 // Without the ids of its bucket, nobody knows whether it was counted.
                 _ if bucket >= late_from && (call.record.is_none() || records.knows(bucket)) => Counted::Past,
                 _ => {
@@ -192,7 +194,10 @@ impl Engine {
             match place {
                 Counted::Open => {}
                 Counted::Late => counters.late += 1,
-                Counted::Past => counters.note_past(due - call.time),
+                Counted::Past => {
+                    counters.note_past(due - call.time);
+                    minutes.push((due.div_euclid(MINUTE) + 1, places.len()));
+                }
             }
             if !settings.is_bounded {
                 preparation.note(call, relation, due);
@@ -208,42 +213,59 @@ impl Engine {
         let of = |wanted: Counted| calls.select((0..places.len()).filter(|row| places[*row] == wanted));
         self.open.add(&of(Counted::Open));
         self.late.add(&of(Counted::Late));
-        self.past.add(&of(Counted::Past));
+        minutes.sort_unstable();
+        for of_minute in minutes.chunk_by(|a, b| a.0 == b.0) {
+            let rows = of_minute.iter().map(|(_, row)| *row);
+            self.past.entry(of_minute[0].0).or_default().add(&calls.select(rows));
+        }
     }
 
-    /// Closes what is complete, then looks at what has come since.
+    /// Goes on to where all was read: what is late is judged between buckets, whenever its minute of event time is over.
     fn go_on(&mut self) -> Result<Vec<Alert>, EngineError> {
-        let mut alerts = self.close_what_is_complete()?;
-        alerts.extend(self.look_ahead());
-        alerts.extend(self.revise()?);
+        let open_from = self.watermark.open_from(self.settings.hold_back());
+        let read_to = self.watermark.time(0);
+        let mut alerts = self.revise_before(read_to)?;
+        if let Some(open_from) = open_from {
+            alerts.extend(self.close_before(open_from)?);
+        }
+        if let Some(read_to) = read_to {
+            alerts.extend(self.look_before(read_to));
+        }
         Ok(alerts)
     }
 
-    /// Judges again what calls belong to whose buckets were closed: once a minute of event time.
-    fn revise(&mut self) -> Result<Vec<Alert>, EngineError> {
-        let Some(time) = self.watermark.time(0).filter(|_| !self.past.is_empty()) else { return Ok(Vec::new()) };
-        if self.revised.is_some_and(|revised| time < revised + MINUTE) {
-            return Ok(Vec::new());
+    /// Judges again what calls belong to whose buckets were closed, of the minutes that were over by `read_to` (microseconds of event time).
+    fn revise_before(&mut self, read_to: Option<i64>) -> Result<Vec<Alert>, EngineError> {
+        let mut alerts = Vec::new();
+        while let Some(next) = self.past.first_entry()
+            && read_to.is_some_and(|read_to| *next.key() * MINUTE <= read_to)
+        {
+            let (minute, past) = next.remove_entry();
+            let time = minute * MINUTE;
+            alerts.extend(self.close_before(bucket_of(time.saturating_sub(self.settings.hold_back())))?);
+            alerts.extend(self.look_before(time));
+            self.judged_to = self.judged_to.max(time);
+            if self.settings.keeps_rows {
+                self.closed.extend(past.clone().into_rows());
+            }
+            let prepared = self.preparation.prepare_all(past, self.settings.lateness_micros())?;
+            alerts.extend(self.evaluator.revise(&prepared, self.judged_to));
         }
-        self.revised = Some(time);
-        let past = std::mem::take(&mut self.past);
-        if self.settings.keeps_rows {
-            self.closed.extend(past.clone().into_rows());
-        }
-        let prepared = self.preparation.prepare_all(past, self.settings.lateness_micros())?;
-        Ok(self.evaluator.revise(&prepared, time))
+        Ok(alerts)
     }
 
     /// What was called for the first time in open buckets: a stolen key is reported before its bucket ends. No straggler is waited for, so
     /// what comes after later calls of its partition is looked at after them.
-    fn look_ahead(&mut self) -> Vec<Alert> {
-        let Some(until) = self.watermark.time(0).filter(|_| !self.settings.is_bounded) else { return Vec::new() };
+    fn look_before(&mut self, until: i64) -> Vec<Alert> {
+        if self.settings.is_bounded {
+            return Vec::new();
+        }
         let looks = self.preparation.look_before(until);
         looks.iter().flat_map(|look| self.evaluator.look(look)).collect()
     }
 
-    fn close_what_is_complete(&mut self) -> Result<Vec<Alert>, EngineError> {
-        let Some(open_from) = self.watermark.open_from(self.settings.hold_back()) else { return Ok(Vec::new()) };
+    /// Closes the buckets before one.
+    fn close_before(&mut self, open_from: i64) -> Result<Vec<Alert>, EngineError> {
         let oldest = self.open.first_bucket().into_iter().chain(self.late.first_bucket()).min();
         if oldest.is_none_or(|bucket| bucket >= open_from) {
             return Ok(Vec::new());
@@ -254,6 +276,7 @@ impl Engine {
         if self.settings.keeps_rows {
             self.closed.extend(closed.clone().into_rows());
         }
+        self.judged_to = self.judged_to.max(bucket_start(open_from).saturating_add(self.settings.lateness_micros()));
         let alerts = self.judge_buckets(closed)?;
         self.preparation.forget_before(open_from);
         Ok(alerts)
@@ -369,9 +392,11 @@ impl Engine {
         if self.settings.is_bounded {
             self.counters.trimmed += self.open.trim();
         }
-        let mut alerts = self.close_what_is_complete()?;
-        self.revised = None;
-        alerts.extend(self.revise()?);
+        let mut alerts = match self.watermark.open_from(self.settings.hold_back()) {
+            Some(open_from) => self.close_before(open_from)?,
+            None => Vec::new(),
+        };
+        alerts.extend(self.revise_before(Some(i64::MAX))?);
         if let Some((_, last)) = self.judged.filter(|_| self.settings.is_bounded) {
             alerts.extend(self.evaluator.finish(bucket_start(last + 1) + self.settings.lateness_micros()));
         }
@@ -443,7 +468,7 @@ impl Engine {
             bundle: self.bundle.manifest.version.clone(),
             counters: self.counters,
             ticked: self.ticked,
-            revised: self.revised,
+            judged_to: self.judged_to,
         };
         state.put("head", &head)?;
         state.put("watermark", &self.watermark)?;
@@ -519,7 +544,7 @@ impl Engine {
             open: state.get("open")?,
             late: state.get("late")?,
             past: state.get("past")?,
-            revised: head.revised,
+            judged_to: head.judged_to,
             preparation: Preparation::new(Arc::clone(&bundle), templates, state.get("looked")?),
             records: state.get("records")?,
             counters: head.counters,

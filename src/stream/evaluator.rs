@@ -10,6 +10,8 @@ mod late;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use foldhash::fast::FixedState;
+use indexmap::IndexSet;
 use rayon::prelude::*;
 
 use self::late::Late;
@@ -396,7 +398,7 @@ impl Evaluator {
     fn add(&mut self, bucket: i64, rows: &[Row], vectors: &[FeatureVector]) -> Vec<usize> {
         let (bundle, store) = (&self.by.bundle, &mut self.memory.store);
         store.advance(bucket);
-        let mut touched = indexmap::IndexSet::<usize, foldhash::fast::FixedState>::default();
+        let mut touched = IndexSet::<usize, FixedState>::default();
         let keeps = |id: EntityId| bundle.baselines.contains(id);
         for (row, values) in rows.iter().zip(vectors) {
             store.add(row, values, keeps, |index| {
@@ -419,6 +421,9 @@ impl Evaluator {
         } else {
             touched.iter().filter_map(judge).collect()
         };
+        if self.by.is_late {
+            return judged;
+        }
         let Memory { store, company, explanations, .. } = &mut self.memory;
         for (index, judged) in &judged {
             if let Some(state) = store.at(*index).filter(|state| state.entity.level == Level::Pair) {

@@ -1,20 +1,23 @@
 //! Calls that came after their buckets were judged: they are added to what they belong to, and that is judged again.
 //!
-//! Each bucket is judged as it was, as far as that is still known: its long windows as a whole, of its short ones what came late, and of the
-//! last hour all. Only what pages is told, with its own time, and says that it came late; what is first seen and rules were told at
+//! An entity without later calls goes on as if they had come in time: where a shipper was away, all of a caller's calls are late, and
+//! nothing is lost of what they show. Any other is judged as it was, as far as that is still known: its long windows as a whole, of its short
+//! ones what came late, and of the last hour all. Only what pages is told, with its own time, and says that it came late; what is first seen and rules were told at
 //! once. An incident of silence that the calls explain ends.
 //!
 //! Not here: which calls are late, and up to when (`engine`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use foldhash::fast::FixedState;
+use indexmap::IndexSet;
 use serde::{Deserialize, Serialize};
 
 use super::{Evaluator, Memory, Reporter};
 use crate::alerts::Alert;
 use crate::calls::View;
 use crate::detect::{Store, Subject};
-use crate::features::{Entity, EntityId, FeatureVector, Level, WIDTH, merge};
+use crate::features::{Entity, EntityId, FeatureVector, WIDTH, merge};
 use crate::models::audit;
 use crate::rollup::{BUCKETS_PER_DAY, BUCKETS_PER_HOUR, Row, bucket_start};
 use crate::stream::preparation::Prepared;
@@ -46,12 +49,14 @@ impl Evaluator {
     /// Judges again what late rows belong to. `time` is up to when all has been read, microseconds of event time.
     pub fn revise(&mut self, prepared: &[Prepared], time: i64) -> Vec<Alert> {
         let closed: Vec<_> = prepared.iter().flat_map(Prepared::buckets).collect();
-        for bucket in &closed {
-            self.add_late(bucket.rows, bucket.vectors);
-        }
         self.by.is_late = true;
         for bucket in &closed {
-            self.judge_past(bucket.bucket, bucket.rows);
+            let (going_on, past) = self.add_late(bucket.rows, bucket.vectors);
+            self.judge_past(bucket.bucket, past);
+            let end = bucket_start(bucket.bucket + 1) + self.by.settings.lateness_micros();
+            for (index, judged) in self.judge_all(&going_on, bucket.bucket) {
+                self.evaluate_entity(index, judged, bucket.bucket, end);
+            }
         }
         self.memory.late.forget(self.memory.store.now());
         let rows: Vec<Row> = closed.iter().flat_map(|bucket| bucket.rows.iter().cloned()).collect();
@@ -61,24 +66,34 @@ impl Evaluator {
         self.memory.incidents.report(time)
     }
 
-    fn add_late(&mut self, rows: &[Row], vectors: &[FeatureVector]) {
+    /// Adds rows to their entities: the indices of those that had no later call, vendors first, and the others.
+    fn add_late(&mut self, rows: &[Row], vectors: &[FeatureVector]) -> (Vec<usize>, BTreeSet<EntityId>) {
         let Memory { store, late, .. } = &mut self.memory;
         let keeps = |id: EntityId| self.by.bundle.baselines.contains(id);
+        let (mut going_on, mut past) = (IndexSet::<usize, FixedState>::default(), BTreeSet::new());
+        let mut behind = Vec::new();
         for (row, values) in rows.iter().zip(vectors) {
-            store.add_late(row, values, keeps, |id| late.add(id, row.bucket, values));
+            store.add_late(row, values, keeps, |index, goes_on| {
+                if goes_on {
+                    going_on.insert(index);
+                } else {
+                    behind.push(index);
+                }
+            });
+            for id in behind.drain(..).filter_map(|index| Some(store.at(index)?.entity.id())) {
+                late.add(id, row.bucket, values);
+                past.insert(id);
+            }
         }
+        let mut going_on: Vec<usize> = going_on.into_iter().collect();
+        going_on.sort_by_key(|index| store.at(*index).map(|state| super::rank(state.entity.level)));
+        (going_on, past)
     }
 
-    /// Judges the entities that rows of a bucket belong to, as they were then. What is worked out on the way is not kept.
-    fn judge_past(&mut self, bucket: i64, rows: &[Row]) {
+    /// Judges entities as they were at the end of a bucket. What is worked out on the way is not kept.
+    fn judge_past(&mut self, bucket: i64, touched: BTreeSet<EntityId>) {
         let Memory { store, late, .. } = &self.memory;
-        let of_row = |row: &Row| {
-            let groups = [Level::VendorEndpoint, Level::Credential, Level::Vendor];
-            let groups = groups.map(|level| EntityId::group(level, &row.relation));
-            std::iter::once(EntityId::pair(&row.relation)).chain(groups.into_iter().flatten())
-        };
-        let touched: BTreeSet<EntityId> = rows.iter().flat_map(of_row).collect();
-        let as_of = |id: EntityId| Some(store.get(id)?.as_of(bucket, late.0.get(&id)?, store.now()));
+        let as_of = |id: EntityId| Some(store.get(id)?.as_of(bucket, late.0.get(&id)?));
         let past: Store = touched.into_iter().filter_map(as_of).collect();
         let mut entities: Vec<(usize, EntityId)> = past
             .states()
