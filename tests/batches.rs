@@ -90,6 +90,19 @@ fn delayed(calls: &Calls, seed: u64) -> Calls {
     calls.select(arrivals.into_iter().map(|(_, row)| row))
 }
 
+/// Calls in the order in which they come if one caller's are held up until two hours are over.
+fn held_up(calls: &Calls) -> Calls {
+    const PERIOD: i64 = 7_200_000_000;
+    let comes = |row: usize| {
+        let call = &calls.rows()[row];
+        let is_held_up = calls.relation(call).caller().as_str() == "billing-worker";
+        if is_held_up { (call.time / PERIOD + 1) * PERIOD } else { call.time }
+    };
+    let mut arrivals: Vec<(i64, usize)> = (0..calls.len()).map(|row| (comes(row), row)).collect();
+    arrivals.sort_unstable();
+    calls.select(arrivals.into_iter().map(|(_, row)| row))
+}
+
 #[test]
 fn a_novelty_that_waits_for_its_minute_to_end_is_reported_as_soon_by_an_engine_that_was_restored() {
     let template = later("2026-09-16T00", "2026-09-16T01").remove(0);
@@ -146,6 +159,17 @@ proptest! {
         let calls = delayed(calls(), seed);
         let frames = cut(&calls, (1..).map(|batch| batch * size).take_while(|place| *place < calls.len()));
         prop_assert_eq!(pages(&alerts_of(engine(), &frames)), pages(expected()));
+    }
+
+    #[test]
+    fn calls_that_come_hours_late_give_the_same_alerts_whatever_the_batches(
+        size in prop_oneof![20_usize..200, 200_usize..3000]
+    ) {
+        let calls = held_up(calls());
+        let frames = cut(&calls, (1..).map(|batch| batch * size).take_while(|place| *place < calls.len()));
+        let alerts = alerts_of(engine(), std::slice::from_ref(&calls));
+        prop_assert!(alerts.iter().any(|alert| alert.to_string().contains("came late")));
+        prop_assert_eq!(brief(&alerts_of(engine(), &frames)), brief(&alerts));
     }
 
     #[test]

@@ -49,6 +49,9 @@ impl Evaluator {
     /// Judges again what late rows belong to. `time` is up to when all has been read, microseconds of event time.
     pub fn revise(&mut self, prepared: &[Prepared], time: i64) -> Vec<Alert> {
         let closed: Vec<_> = prepared.iter().flat_map(Prepared::buckets).collect();
+        let rows: Vec<Row> = closed.iter().flat_map(|bucket| bucket.rows.iter().cloned()).collect();
+        // First: what they show is no part of the silence that they end.
+        self.explain_silences(&rows);
         self.by.is_late = true;
         for bucket in &closed {
             let (going_on, past) = self.add_late(bucket.rows, bucket.vectors);
@@ -59,10 +62,8 @@ impl Evaluator {
             }
         }
         self.memory.late.forget(self.memory.store.now());
-        let rows: Vec<Row> = closed.iter().flat_map(|bucket| bucket.rows.iter().cloned()).collect();
         self.judge_late_audit(&rows, time);
         self.by.is_late = false;
-        self.explain_silences(&rows);
         self.memory.incidents.report(time)
     }
 
