@@ -11,6 +11,7 @@
 //! ```
 
 mod cluster;
+mod continuity;
 mod fixture;
 mod latency;
 mod operation;

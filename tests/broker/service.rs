@@ -247,6 +247,11 @@ impl Service {
         assert_eq!(metric("apiwarden_too_late_calls_total"), 0, "of {count} calls these were dropped as too late");
     }
 
+    /// Asks it to look for a new bundle (SIGHUP).
+    pub fn reload(&self) {
+        self.signal("-HUP");
+    }
+
     fn signal(&self, signal: &str) {
         succeed(Command::new("kill").args([signal, &self.child.id().to_string()]));
     }
