@@ -1,6 +1,6 @@
 //! Delivery with sinks that hang, fail and refuse as they are told.
 
-use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::*;
 use crate::alerts::sample;
@@ -79,6 +79,12 @@ impl Target {
     }
 }
 
+/// Delivery that reports a sink as soon as it fails.
+fn start(directory: &Path, sinks: &[Routed], shutdown: &Shutdown) -> Delivery {
+    let settings = Alerts { sink_failing_minutes: 0, ..Alerts::default() };
+    Delivery::start(directory.to_owned(), sinks, &settings, shutdown).unwrap()
+}
+
 fn alerts(ids: std::ops::Range<u32>) -> Vec<Alert> {
     ids.map(|id| Alert { id: format!("aw-{id:03}"), revision: 1, ..sample() }).collect()
 }
@@ -89,8 +95,7 @@ fn a_sink_that_is_away_holds_nobody_up_and_misses_nothing() {
     let (away, well) = (Target::named("away"), Target::named("well"));
     away.set(|state| state.is_away = true);
     let shutdown = Shutdown::default();
-    let mut delivery =
-        Delivery::start(directory.path().to_owned(), &[away.routed(), well.routed()], &shutdown).unwrap();
+    let mut delivery = start(directory.path(), &[away.routed(), well.routed()], &shutdown);
     for number in 0..20 {
         delivery.take(&alerts(number..number + 1)).unwrap();
     }
@@ -112,7 +117,7 @@ fn a_run_goes_on_where_the_one_before_ended_and_an_alert_that_comes_again_is_del
     for (is_away, ids, expected) in [(true, 0..3, 0), (false, 0..5, 5), (false, 3..6, 6)] {
         target.set(|state| state.is_away = is_away);
         let shutdown = Shutdown::default();
-        let mut delivery = Delivery::start(directory.path().to_owned(), &[target.routed()], &shutdown).unwrap();
+        let mut delivery = start(directory.path(), &[target.routed()], &shutdown);
         delivery.take(&alerts(ids)).unwrap();
         target.await_landed(expected);
         shutdown.request();
@@ -130,7 +135,7 @@ fn an_alert_that_a_target_refuses_stays_in_the_store_and_the_next_has_its_turn()
     let target = Target::named("target");
     target.set(|state| state.refuses = Some("aw-001"));
     let shutdown = Shutdown::default();
-    let mut delivery = Delivery::start(directory.path().to_owned(), &[target.routed()], &shutdown).unwrap();
+    let mut delivery = start(directory.path(), &[target.routed()], &shutdown);
     delivery.take(&alerts(0..3)).unwrap();
     target.await_landed(2);
     assert_eq!(target.landed(), ["aw-000-1", "aw-002-1"]);
