@@ -293,6 +293,11 @@ impl Alert {
         distinct(self.involved.iter().map(|part| part.vendor.as_str()))
     }
 
+    /// The teams that own a caller or vendor of the incident, without repetition, whoever is to be asked first leading.
+    pub fn teams(&self) -> Vec<&str> {
+        distinct(self.owners.iter().map(|owner| owner.team.as_str()))
+    }
+
     /// Every account of a vendor that the incident involves, without repetition.
     pub fn accounts(&self) -> Vec<&str> {
         distinct(self.involved.iter().filter_map(|part| part.account.as_deref()))

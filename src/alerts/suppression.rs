@@ -58,7 +58,6 @@ pub struct Scope {
 impl Scope {
     /// Whether it covers an alert.
     pub fn covers(&self, alert: &Alert) -> bool {
-        let teams: Vec<&str> = alert.owners.iter().map(|owner| owner.team.as_str()).collect();
         // What an incident involves beyond those that an alert names is not known.
         let is_known = alert.involved.len() < MAX_INVOLVED;
         let all = |wanted: &[String], names: &[&str]| {
@@ -70,7 +69,7 @@ impl Scope {
             && all(&self.account, &alert.accounts())
             && (self.detector.is_empty() || is_among(&self.detector, &alert.detector))
             && (self.incident.is_empty() || is_among(&self.incident, &alert.id))
-            && (self.team.is_empty() || teams.iter().any(|team| is_among(&self.team, team)))
+            && (self.team.is_empty() || alert.teams().iter().any(|team| is_among(&self.team, team)))
             && self.view.is_none_or(|view| view == alert.view)
             && self.max_severity.is_none_or(|most| alert.severity <= most)
     }

@@ -66,14 +66,13 @@ impl Route {
         let among = |patterns: &Option<Vec<Pattern>>, names: &[&str]| {
             patterns.as_ref().is_none_or(|all| all.iter().any(|one| names.iter().any(|name| one.matches(name))))
         };
-        let teams: Vec<&str> = alert.owners.iter().map(|owner| owner.team.as_str()).collect();
         // An incident that paged before triage or its end lowered it keeps its way.
         self.severity.is_none_or(|least| alert.severity >= least)
             && self.view.as_ref().is_none_or(|view| view == alert.view.as_str())
             && self.detector.as_ref().is_none_or(|all| all.contains(&alert.detector))
             && among(&self.caller, &alert.callers())
             && among(&self.vendor, &alert.vendors())
-            && among(&self.team, &teams)
+            && among(&self.team, &alert.teams())
     }
 }
 
