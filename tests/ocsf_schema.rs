@@ -1,6 +1,6 @@
 //! Any alert is delivered as a valid OCSF Detection Finding.
 
-use apiwarden::alerts::{Activity, Alert, Involved, NoticeKind, Related, Severity, Triaged, to_ocsf};
+use apiwarden::alerts::{Activity, Alert, Involved, NoticeKind, Owner, Related, Severity, Triaged, to_ocsf};
 use apiwarden::calls::View;
 use apiwarden::detect::{Benign, Category, CauseClass, Contribution, Counterfactual, DETECTORS, Family, Threshold};
 use jsonschema::Validator;
@@ -130,14 +130,16 @@ fn alert() -> impl Strategy<Value = Alert> {
             last_seen,
             title: detector.clone(),
             detector,
-            message,
+            message: message.clone(),
             category,
             cause_class,
             likely,
             technique: technique.map(str::to_string),
             view,
-            caller,
+            caller: caller.clone(),
             account: involved.first().and_then(|part: &Involved| part.account.clone()),
+            owners: vec![Owner { team: message.clone(), caller: caller.clone(), vendor: Some(vendor.clone()) }],
+            suppression: triaged.map(|_| 7),
             vendor,
             hosts,
             credential,

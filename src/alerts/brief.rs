@@ -5,8 +5,8 @@
 //!
 //! Not here: the shapes of targets (`sinks`), and the card of a terminal (`card`).
 
-use super::{Activity, Alert, printable};
-use crate::detect::{Category, CauseClass};
+use super::{Activity, Alert, NoticeKind, printable};
+use crate::detect::{DetectorKind, detector_named};
 
 /// Reasons that are told.
 const MAX_REASONS: usize = 3;
@@ -32,8 +32,10 @@ pub struct Brief {
     pub first_seen: Vec<String>,
     /// The harmless change that it may be.
     pub likely: Option<String>,
+    /// Who owns the caller or the vendor, whoever is to be asked first leading.
+    pub owner: Option<String>,
     /// What to do first.
-    pub first_step: &'static str,
+    pub first_step: String,
     /// Where it is shown, if anywhere.
     pub link: Option<String>,
 }
@@ -59,6 +61,9 @@ impl Brief {
             reasons: alert.contributions.iter().take(MAX_REASONS).map(reason).collect(),
             first_seen: alert.first_time_facts().take(MAX_REASONS).map(|fact| cut(fact, MAX_REASON)).collect(),
             likely: alert.likely.map(|likely| likely.as_str().replace('_', " ")),
+            owner: Some(alert.teams().join(", "))
+                .filter(|teams| !teams.is_empty())
+                .map(|teams| cut(&teams, MAX_REASON)),
             first_step: first_step(alert),
             link: link.map(|link| link.replace("{id}", &alert.id)),
         }
@@ -67,6 +72,7 @@ impl Brief {
     /// It as plain text, a line each.
     pub fn to_text(&self) -> String {
         let mut lines = vec![self.sentence.clone(), format!("Who: {}", self.subject)];
+        lines.extend(self.owner.iter().map(|owner| format!("Owner: {owner}")));
         lines.extend(self.reasons.iter().map(|reason| format!("- {reason}")));
         lines.extend(self.first_seen.iter().map(|fact| format!("- first seen: {fact}")));
         lines.extend(self.likely.iter().map(|likely| format!("May be harmless: {likely}")));
@@ -76,23 +82,15 @@ impl Brief {
     }
 }
 
-/// The first step of a runbook, by what has happened.
-fn first_step(alert: &Alert) -> &'static str {
-    match (alert.activity, alert.cause_class, alert.category) {
-        (Activity::Close, ..) => "nothing: it is over; say whether it was real with `apiwarden alerts verdict`.",
-        (_, CauseClass::CredentialMisused, _) => {
-            "ask the credential's owner whether the use was theirs; if nobody knows it, revoke the credential."
-        }
-        (_, CauseClass::VendorChanged, _) => "look at the vendor's status page, and tell the callers.",
-        (_, _, Category::Exfiltration) => {
-            "ask the caller's owner what was sent; if nobody knows, block the caller's way to the vendor."
-        }
-        (_, _, Category::Governance) => {
-            "tell the caller's owner which rule it breaks, or write an exception that ends."
-        }
-        (_, _, Category::Operations) => "look at the service's log and metrics.",
-        _ => "ask the caller's owner what changed.",
+/// The first step of the runbook of whatever raised it, which stands in its page.
+fn first_step(alert: &Alert) -> String {
+    if alert.activity == Activity::Close {
+        return "Nothing: it is over. Say whether it was real with `apiwarden alerts verdict`.".to_owned();
     }
+    let notice = || NoticeKind::ALL.into_iter().find(|kind| kind.as_str() == alert.detector);
+    let step = detector_named(&alert.detector).and_then(DetectorKind::first_step);
+    step.or_else(|| notice().map(|kind| kind.first_step().to_owned()))
+        .unwrap_or_else(|| "Ask the caller's owner what changed.".to_owned())
 }
 
 /// A text of at most so many characters, without what could control a terminal.
@@ -109,7 +107,8 @@ pub fn cut(text: &str, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alerts::sample;
+    use crate::alerts::{Owner, sample};
+    use crate::detect::DETECTORS;
 
     #[test]
     fn a_brief_says_what_why_and_what_to_do_first_and_nothing_controls_a_terminal() {
@@ -119,7 +118,26 @@ mod tests {
         assert!(!brief.reasons.is_empty() && brief.reasons.len() <= MAX_REASONS);
         assert_eq!(brief.link, Some(format!("https://soc.example/i/{}", alert.id)));
         assert!(brief.to_text().lines().any(|line| line.starts_with("First: ")));
+        let owner = |team: &str| Owner { team: team.to_owned(), ..Owner::default() };
+        let owned = Alert { owners: vec![owner("people"), owner("storage"), owner("people")], ..sample() };
+        assert!(Brief::of(&owned, None).to_text().contains("\nOwner: people, storage\n"));
         let over = Alert { activity: Activity::Close, ..sample() };
         assert!(Brief::of(&over, None).headline.ends_with("(over)"));
+    }
+
+    #[test]
+    fn the_first_step_is_the_one_in_the_page_of_the_detector() {
+        for detector in DETECTORS {
+            let alert = Alert { detector: detector.meta.name.to_owned(), ..sample() };
+            let step = Brief::of(&alert, None).first_step;
+            let page = detector.page().split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(
+                step.chars().count() <= MAX_REASON && page.contains(&format!("1. {step}")),
+                "{}: {step}",
+                alert.detector
+            );
+        }
+        let notice = Alert { detector: NoticeKind::SinkFailing.as_str().to_owned(), ..sample() };
+        assert_eq!(Brief::of(&notice, None).first_step, NoticeKind::SinkFailing.first_step());
     }
 }

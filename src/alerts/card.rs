@@ -85,6 +85,7 @@ fn facts(alert: &Alert) -> Vec<(&'static str, String)> {
         ("without", alert.counterfactual.as_ref().map(Counterfactual::sentence).unwrap_or_default()),
         ("first time", alert.first_time_facts().collect::<Vec<_>>().join("\n")),
         ("caller", alert.caller.clone().unwrap_or_default()),
+        ("owner", alert.teams().join("  ")),
         ("vendor", [slice::from_ref(&alert.vendor), &alert.hosts].concat().join("  ")),
         ("endpoint", alert.endpoint.clone().unwrap_or_default()),
         ("credential", alert.credential.clone().unwrap_or_default()),

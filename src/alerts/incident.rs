@@ -373,6 +373,8 @@ fn evidence(id: &str, subject: &Subject, finding: &Finding, severity: Severity, 
         trace_ids: finding.trace_ids.clone(),
         bundle: bundle.to_owned(),
         triaged: None,
+        owners: Vec::new(),
+        suppression: None,
     }
 }
 

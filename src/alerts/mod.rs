@@ -8,6 +8,7 @@
 pub mod brief;
 pub mod sinks;
 pub mod store;
+pub mod suppression;
 pub mod triage;
 
 mod card;
@@ -17,6 +18,7 @@ mod floods;
 mod incident;
 mod incidents;
 mod ocsf;
+mod owner;
 mod reading;
 mod sample;
 mod service;
@@ -32,10 +34,11 @@ pub(crate) use card::{printable, printable_lines};
 pub use digest::NOTICES_PER_DAY;
 pub use incidents::IncidentStore;
 pub use ocsf::to_ocsf;
+pub use owner::Owner;
 pub use reading::from_ocsf;
 #[doc(hidden)]
 pub use sample::sample;
-pub use service::{Notice, NoticeKind, trial};
+pub use service::{Notice, NoticeKind, sink_failing, trial};
 pub use severity::{risk_score, severity};
 pub use triage::Triaged;
 
@@ -200,6 +203,12 @@ pub struct Alert {
     /// The score of triage. Set after the engine, so no snapshot holds it.
     #[serde(skip)]
     pub triaged: Option<Triaged>,
+    /// Who answers for its callers and vendors. Set after the engine, as the score of triage.
+    #[serde(skip)]
+    pub owners: Vec<Owner>,
+    /// The suppression that holds it back. Set by the store.
+    #[serde(skip)]
+    pub suppression: Option<i64>,
 }
 
 impl Alert {
@@ -239,6 +248,8 @@ impl Alert {
             trace_ids: Vec::new(),
             bundle: bundle.to_owned(),
             triaged: None,
+            owners: Vec::new(),
+            suppression: None,
         }
     }
 
@@ -255,6 +266,7 @@ impl Alert {
         short.involved.truncate(1);
         short.hosts.truncate(1);
         short.related.clear();
+        short.owners.truncate(SHORT_REASONS);
         short.trace_ids.clear();
         short.counterfactual = None;
         let of_parts = short.involved.iter_mut().flat_map(|part| [&mut part.host, &mut part.endpoint]);
@@ -279,6 +291,11 @@ impl Alert {
     /// Every vendor that the incident involves, without repetition.
     pub fn vendors(&self) -> Vec<&str> {
         distinct(self.involved.iter().map(|part| part.vendor.as_str()))
+    }
+
+    /// The teams that own a caller or vendor of the incident, without repetition, whoever is to be asked first leading.
+    pub fn teams(&self) -> Vec<&str> {
+        distinct(self.owners.iter().map(|owner| owner.team.as_str()))
     }
 
     /// Every account of a vendor that the incident involves, without repetition.

@@ -12,7 +12,7 @@
 use serde_json::{Value, json};
 
 use super::digest::DIGEST;
-use super::{Activity, Alert, Involved, NoticeKind, Severity, risk_score};
+use super::{Activity, Alert, Involved, NoticeKind, Owner, Severity, risk_score};
 use crate::detect::{Analytic, Contribution, Counterfactual, Technique, detector_named, technique};
 
 const VERSION: &str = "1.6.0";
@@ -27,7 +27,7 @@ const MAX_TRACE_IDS: usize = 20;
 /// The alert as an OCSF Detection Finding, valid against the published JSON Schema.
 pub fn to_ocsf(alert: &Alert) -> Value {
     let activity = alert.activity as u32;
-    let (status_id, status) = status(alert.activity);
+    let (status_id, status) = status(alert);
     let resources = resources(alert);
     without_blanks(json!({
         "class_uid": CLASS_DETECTION_FINDING,
@@ -48,7 +48,7 @@ pub fn to_ocsf(alert: &Alert) -> Value {
         "risk_level_id": alert.severity as u8 - Severity::Informational as u8,
         "status_id": status_id,
         "status": status,
-        "is_alert": is_alert(alert.activity),
+        "is_alert": is_alert(alert),
         "count": alert.calls,
         "message": alert.message,
         "metadata": {
@@ -84,6 +84,8 @@ fn own(alert: &Alert) -> Value {
         "first_time_facts": alert.first_time_facts().collect::<Vec<_>>(),
         "counterfactual": alert.counterfactual,
         "joined": alert.joined,
+        "owners": alert.owners,
+        "suppression": alert.suppression,
         "contributions": alert.contributions,
         "triage_score": alert.triaged.map(|triaged| triaged.score),
         "untriaged_severity_id": alert.triaged.and_then(|triaged| triaged.lowered_from).map(|severity| severity as u8),
@@ -107,8 +109,10 @@ fn activity_name(activity: Activity) -> &'static str {
     }
 }
 
-fn status(activity: Activity) -> (u8, &'static str) {
-    match activity {
+/// What is held back and over is resolved, too.
+fn status(alert: &Alert) -> (u8, &'static str) {
+    match alert.activity {
+        Activity::Create | Activity::Update if alert.suppression.is_some() => (3, "Suppressed"),
         Activity::Create => (1, "New"),
         Activity::Update => (2, "In Progress"),
         Activity::Close => (4, "Resolved"),
@@ -116,8 +120,9 @@ fn status(activity: Activity) -> (u8, &'static str) {
 }
 
 /// Whether it should notify. An update alone does not know whether the severity rose, so nothing is claimed.
-fn is_alert(activity: Activity) -> Option<bool> {
-    match activity {
+fn is_alert(alert: &Alert) -> Option<bool> {
+    match alert.activity {
+        _ if alert.suppression.is_some() => Some(false),
         Activity::Create => Some(true),
         Activity::Update => None,
         Activity::Close => Some(false),
@@ -198,7 +203,21 @@ fn resources(alert: &Alert) -> Vec<Value> {
     let accounts = and_others(own(&alert.account), alert.accounts());
     let accounts = accounts.into_iter().map(|account| json!({ "type": "account", "uid": account }));
     let vendors = vendors.into_iter().map(named("vendor"));
-    caller.chain(hosts).chain(vendors).chain(accounts).chain(credentials).chain(endpoint).collect()
+    let all = caller.chain(hosts).chain(vendors).chain(accounts).chain(credentials).chain(endpoint);
+    all.map(|resource| with_owner(resource, &alert.owners)).collect()
+}
+
+/// The resource, with whoever answers for it.
+fn with_owner(mut resource: Value, owners: &[Owner]) -> Value {
+    let owns = |owner: &&Owner| match resource["type"].as_str() {
+        Some("caller") => owner.caller.as_deref() == resource["name"].as_str(),
+        Some("vendor") => owner.vendor.as_deref() == resource["name"].as_str(),
+        _ => false,
+    };
+    if let Some(owner) = owners.iter().find(owns) {
+        resource["owner"] = json!({ "name": owner.team });
+    }
+    resource
 }
 
 /// The resources that other tools can look up.
@@ -315,6 +334,18 @@ mod tests {
         assert_eq!((&ocsf["type_uid"], &ocsf["status_id"]), (&json!(200_403), &json!(4)));
         assert_eq!((&ocsf["metadata"]["uid"], &ocsf["finding_info"]["uid"]), (&json!("aw-7f3c-3"), &json!("aw-7f3c")));
         assert_eq!(ocsf["is_alert"], false);
+    }
+
+    #[test]
+    fn what_is_held_back_says_so_and_a_resource_names_its_owner() {
+        let owner = Owner { team: "storage".to_owned(), vendor: Some("dropbox".to_owned()), ..Owner::default() };
+        let ocsf = to_ocsf(&Alert { owners: vec![owner], suppression: Some(7), ..sample() });
+        assert_eq!((&ocsf["status_id"], &ocsf["is_alert"]), (&json!(3), &json!(false)));
+        assert_eq!(ocsf["unmapped"]["apiwarden"]["suppression"], 7);
+        let resources = ocsf["resources"].as_array().unwrap();
+        let owned: Vec<_> = resources.iter().filter(|resource| resource.get("owner").is_some()).collect();
+        assert_eq!(owned.len(), 1);
+        assert_eq!((&owned[0]["name"], &owned[0]["owner"]["name"]), (&json!("dropbox"), &json!("storage")));
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub fn from_ocsf(ocsf: &Value) -> Option<Alert> {
         bundle: text(ours, "/bundle").unwrap_or_default(),
         involved,
         triaged: triaged(ours),
+        owners: field(ours, "owners").unwrap_or_default(),
+        suppression: field(ours, "suppression"),
     })
 }
 
@@ -103,6 +105,7 @@ fn related(event: &Value) -> Option<Related> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Owner;
     use super::super::sample;
     use super::super::to_ocsf;
     use super::*;
@@ -111,7 +114,8 @@ mod tests {
     fn an_alert_that_was_written_comes_back_as_it_was() {
         let lowered = Triaged { score: 0.12, lowered_from: Some(Severity::High) };
         for triaged in [None, Some(lowered)] {
-            let alert = Alert { triaged, ..sample() };
+            let owner = Owner { team: "storage".to_owned(), vendor: Some("dropbox".to_owned()), ..Owner::default() };
+            let alert = Alert { triaged, owners: vec![owner], suppression: Some(7), ..sample() };
             assert_eq!(from_ocsf(&to_ocsf(&alert)), Some(alert));
         }
     }

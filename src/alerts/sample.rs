@@ -68,5 +68,7 @@ pub fn sample() -> Alert {
         trace_ids: vec!["4bf92f3577b34da6".to_string()],
         bundle: "2026-09-01".to_string(),
         triaged: None,
+        owners: Vec::new(),
+        suppression: None,
     }
 }

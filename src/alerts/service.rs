@@ -1,4 +1,5 @@
-//! Notices of the service about itself: a topic that it can no longer read as before, a caller whose clock is wrong.
+//! Notices of the service about itself: a topic that it can no longer read as before, a caller whose clock is wrong, a sink
+//! that cannot deliver.
 //!
 //! A notice is an incident like any other, so that it reaches whoever reads alerts: it opens once for its subject and day, and is closed. It
 //! is no matter of chance and spends no budget, so it has no rate. The topic stands where other alerts have their vendor.
@@ -18,17 +19,20 @@ pub enum NoticeKind {
     InputUnreadable,
     /// The clock of a caller runs ahead.
     ClockAhead,
+    /// A sink cannot deliver.
+    SinkFailing,
 }
 
 impl NoticeKind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::InputUnreadable, Self::ClockAhead];
+    pub const ALL: [Self; 3] = [Self::InputUnreadable, Self::ClockAhead, Self::SinkFailing];
 
     /// The name in alerts.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::InputUnreadable => "service.input_unreadable",
             Self::ClockAhead => "service.clock_ahead",
+            Self::SinkFailing => "service.sink_failing",
         }
     }
 
@@ -36,8 +40,47 @@ impl NoticeKind {
         match self {
             Self::InputUnreadable => "Records of a topic are no longer read as calls",
             Self::ClockAhead => "The clock of a caller runs ahead",
+            Self::SinkFailing => "A sink cannot deliver alerts",
         }
     }
+
+    /// What to do first.
+    pub const fn first_step(self) -> &'static str {
+        match self {
+            Self::InputUnreadable => {
+                "Read the newest dead letters of the topic, and ask its producer whether the format of the log changed."
+            }
+            Self::ClockAhead => "Compare the clock of the caller's host with a time server.",
+            Self::SinkFailing => {
+                "Run `apiwarden sinks test` with the sink's name; its alerts wait in the store, and none is lost."
+            }
+        }
+    }
+}
+
+/// The step that opens an incident about a sink: it has not delivered since a time, for this reason, and so many alerts wait. Times are
+/// microseconds since the epoch, by the clock; the id depends on the sink and on when it began to fail.
+pub fn sink_failing(sink: &str, reason: &str, waiting: i64, since: i64, now: i64, bundle: &str) -> Alert {
+    let kind = NoticeKind::SinkFailing;
+    let minutes = (now - since) / 60_000_000;
+    Alert {
+        severity: Severity::Medium,
+        first_seen: since,
+        detector: kind.as_str().to_owned(),
+        title: kind.title().to_owned(),
+        message: format!(
+            "the sink {sink} has not delivered for {minutes} minutes, and {waiting} alerts wait: {reason}"
+        ),
+        vendor: sink.to_owned(),
+        involved: vec![Involved { vendor: sink.to_owned(), ..Involved::default() }],
+        ..Alert::of_service(id_of(kind, &[sink, &since.to_string()]), now, View::Egress, bundle)
+    }
+}
+
+/// The id of a notice: a hash of what tells it from all others.
+fn id_of(kind: NoticeKind, parts: &[&str]) -> String {
+    let name = [&[kind.as_str()], parts].concat().join("\u{1f}");
+    format!("aw-{}", &blake3::hash(name.as_bytes()).to_hex()[..16])
 }
 
 /// An alert that is marked as a test, and its end: whether a target takes alerts. `time` is in microseconds since the epoch.
@@ -89,14 +132,13 @@ impl Notice {
     /// pages alone, so that a replay gives the same one, in whatever order it reads the partitions.
     pub fn open(self, bundle: &str) -> Alert {
         let Self { kind, pages, day, .. } = self;
-        let name = format!("{}\u{1f}{}\u{1f}{day}\u{1f}{pages}", kind.as_str(), self.subject());
+        let id = id_of(kind, &[self.subject(), &day.to_string(), &pages.to_string()]);
         let involved = Involved {
             caller: self.caller.clone(),
             vendor: self.topic.clone(),
             calls: self.calls,
             ..Involved::default()
         };
-        let id = format!("aw-{}", &blake3::hash(name.as_bytes()).to_hex()[..16]);
         Alert {
             severity: if pages { Severity::Medium } else { Severity::Low },
             first_seen: self.first_seen,

@@ -3,6 +3,9 @@
 //! An alert is durable here before any sink is asked to take it, and each sink has a place of its own up to which it has delivered: a sink that
 //! is away holds up nobody else, and goes on where it was. Appending an alert again, as after a crash, changes nothing: its uid is its identity.
 //!
+//! Whether a suppression holds a step back is decided with its append, in one transaction, so that a suppression holds from the moment in which it is
+//! kept. What goes out later than it came takes a new place behind all others.
+//!
 //! It is a file beside the catalogue's, not in it: a long transaction of the catalogue must not hold up an alert.
 //!
 //! Not here: delivery (`stream`), and how a target is spoken to (`sinks`).
@@ -10,9 +13,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, params};
 
-use super::{Alert, Severity, to_ocsf};
+use super::suppression::{self, Before, Fate, Suppression, Wanted};
+use super::{Activity, Alert, Owner, Severity, from_ocsf, to_ocsf};
 
 /// Name of the file in the state directory.
 const FILE: &str = "alerts.sqlite";
@@ -29,6 +33,18 @@ const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS sinks (name TEXT PRIMARY KEY, seq INTEGER NOT NULL, position BLOB NOT NULL);
     CREATE TABLE IF NOT EXISTS undelivered (
         sink TEXT NOT NULL, uid TEXT NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (sink, uid));";
+/// Version of the file, and what each further one adds: when a step was stored by the clock, who owns it, which suppression holds it back, and when
+/// it was released from it.
+const VERSION: i64 = 1;
+const SINCE_VERSION_1: &str = "
+    ALTER TABLE alerts ADD COLUMN stored INTEGER;
+    ALTER TABLE alerts ADD COLUMN owners TEXT;
+    ALTER TABLE alerts ADD COLUMN suppression INTEGER;
+    ALTER TABLE alerts ADD COLUMN released INTEGER;
+    CREATE INDEX alerts_by_suppression ON alerts (suppression) WHERE suppression IS NOT NULL;
+    PRAGMA user_version = 1;";
+/// What is read of a step.
+const STEP: &str = "seq, alert, ocsf, owners, suppression, released";
 
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +74,19 @@ pub struct Kept {
     pub alert: Alert,
     /// It as OCSF.
     pub ocsf: String,
+    /// The suppression that holds or held it back.
+    pub suppression: Option<i64>,
+    /// Whether it went out later, when that was over.
+    pub is_released: bool,
+}
+
+/// What became of steps that were appended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// The newest place, where any was new.
+    pub newest: Option<i64>,
+    /// How many suppressions hold back.
+    pub held: u64,
 }
 
 /// Which steps are asked for. What is `None` does not matter.
@@ -75,6 +104,8 @@ pub struct Filter {
     pub incident: Option<String>,
     /// From this time on, microseconds since the epoch.
     pub since: Option<i64>,
+    /// Held back by this suppression, now or before.
+    pub suppression: Option<i64>,
     /// Only the newest step of each incident.
     pub newest_only: bool,
     /// At most so many, the newest.
@@ -83,13 +114,15 @@ pub struct Filter {
 
 impl Filter {
     /// Whether a step is one of those asked for, whatever its place among others.
-    pub fn lets_through(&self, alert: &Alert) -> bool {
+    pub fn lets_through(&self, kept: &Kept) -> bool {
+        let alert = &kept.alert;
         let is = |wanted: &Option<String>, own: &str| wanted.as_deref().is_none_or(|wanted| wanted == own);
         self.severity.is_none_or(|least| alert.severity >= least)
             && is(&self.caller, alert.caller.as_deref().unwrap_or_default())
             && is(&self.vendor, &alert.vendor)
             && is(&self.detector, &alert.detector)
             && is(&self.incident, &alert.id)
+            && self.suppression.is_none_or(|id| kept.suppression == Some(id))
             && self.since.is_none_or(|since| alert.time >= since)
     }
 }
@@ -107,17 +140,17 @@ impl AlertStore {
     /// [`StoreError`].
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
         let path = directory.join(FILE);
-        let opened = Connection::open(&path).and_then(|connection| {
+        let opened = Connection::open(&path).and_then(|mut connection| {
             connection.busy_timeout(BUSY)?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "FULL")?;
-            connection.execute_batch(SCHEMA)?;
+            upgrade(&mut connection)?;
             Ok(connection)
         });
         Self::with(path, opened)
     }
 
-    /// Opens the store of a state directory to read it.
+    /// Opens the store of a state directory to read it. One that an earlier version made is brought up to date.
     ///
     /// # Errors
     /// [`StoreError`], also where there is none.
@@ -126,9 +159,13 @@ impl AlertStore {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let opened = Connection::open_with_flags(&path, flags).and_then(|connection| {
             connection.busy_timeout(BUSY)?;
-            Ok(connection)
+            let version = version(&connection)?;
+            Ok((connection, version))
         });
-        Self::with(path, opened)
+        match opened {
+            Ok((_, version)) if version < VERSION => Self::open(directory),
+            opened => Self::with(path, opened.map(|(connection, _)| connection)),
+        }
     }
 
     fn with(path: PathBuf, opened: rusqlite::Result<Connection>) -> Result<Self, StoreError> {
@@ -142,13 +179,71 @@ impl AlertStore {
         result.map_err(|problem| StoreError { path: self.path.clone(), problem })
     }
 
-    /// Appends steps, in order, and returns when they are durable. Those that are there stay as they are.
+    /// Appends steps, in order, and returns when they are durable. Those that are there stay as they are; what a suppression covers that is in force
+    /// now (microseconds since the epoch) is held back.
     ///
     /// # Errors
     /// [`StoreError`]: none of them was appended.
-    pub fn append(&mut self, alerts: &[Alert]) -> Result<(), StoreError> {
-        let result = append(&mut self.connection, alerts);
+    pub fn append(&mut self, alerts: &[Alert], now: i64) -> Result<Appended, StoreError> {
+        let result = append(&mut self.connection, alerts, now);
         self.told(result)
+    }
+
+    /// Lets go of the incidents that are still open where a suppression is over; how many. One that another suppression covers stays held back.
+    ///
+    /// # Errors
+    /// [`StoreError`]: none of them was let go of.
+    pub fn settle(&mut self, now: i64) -> Result<u64, StoreError> {
+        let result = settle(&mut self.connection, now);
+        self.told(result)
+    }
+
+    /// Keeps a suppression, made now (microseconds since the epoch); its number.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn suppress(&self, wanted: &Wanted, now: i64) -> Result<i64, StoreError> {
+        self.told(suppression::add(&self.connection, wanted, now))
+    }
+
+    /// Ends a suppression before its time. Whether there was one that was not over yet.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn end_suppression(&self, id: i64, by: &str, now: i64) -> Result<bool, StoreError> {
+        self.told(suppression::end(&self.connection, id, by, now))
+    }
+
+    /// The suppressions that are not over at a time (microseconds since the epoch), or all that there ever were.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn suppressions(&self, not_over_at: Option<i64>) -> Result<Vec<Suppression>, StoreError> {
+        self.told(suppression::list(&self.connection, not_over_at))
+    }
+
+    /// How many open incidents suppressions hold back.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn held(&self) -> Result<u64, StoreError> {
+        let select =
+            "SELECT count(*) FROM alerts AS one WHERE suppression IS NOT NULL AND released IS NULL AND activity <> ?1
+            AND revision = (SELECT max(revision) FROM alerts WHERE incident = one.incident)";
+        self.told(self.connection.query_row(select, [Activity::Close as u8], |row| row.get(0)))
+    }
+
+    /// When the oldest step behind a place was stored, microseconds since the epoch.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn oldest_after(&self, seq: i64) -> Result<Option<i64>, StoreError> {
+        let select = "SELECT coalesce(stored, time) FROM alerts WHERE seq > ?1 ORDER BY seq LIMIT 1";
+        let oldest = self
+            .connection
+            .prepare_cached(select)
+            .and_then(|mut select| select.query_row([seq], |row| row.get(0)).optional());
+        self.told(oldest)
     }
 
     /// The place up to which a sink has delivered, and its position as bytes. One that is new begins behind what is there.
@@ -218,8 +313,8 @@ impl AlertStore {
     /// # Errors
     /// [`StoreError`].
     pub fn after(&self, seq: i64, limit: u32) -> Result<Vec<Kept>, StoreError> {
-        let select = "SELECT seq, alert, ocsf FROM alerts WHERE seq > ?1 ORDER BY seq LIMIT ?2";
-        self.kept(select, params![seq, limit])
+        let select = format!("SELECT {STEP} FROM alerts WHERE seq > ?1 ORDER BY seq LIMIT ?2");
+        self.told(steps(&self.connection, &select, params![seq, limit]))
     }
 
     /// The steps that a filter lets through, in order of time.
@@ -227,26 +322,18 @@ impl AlertStore {
     /// # Errors
     /// [`StoreError`].
     pub fn find(&self, filter: &Filter) -> Result<Vec<Kept>, StoreError> {
-        let select = "SELECT seq, alert, ocsf FROM (SELECT * FROM alerts AS one WHERE (?1 IS NULL OR severity >= ?1)
+        let select = format!(
+            "SELECT {STEP} FROM (SELECT * FROM alerts AS one WHERE (?1 IS NULL OR severity >= ?1)
             AND (?2 IS NULL OR caller = ?2) AND (?3 IS NULL OR vendor = ?3) AND (?4 IS NULL OR detector = ?4)
             AND (?5 IS NULL OR incident = ?5) AND (?6 IS NULL OR time >= ?6)
             AND (NOT ?7 OR revision = (SELECT max(revision) FROM alerts WHERE incident = one.incident))
-            ORDER BY time DESC, seq DESC LIMIT coalesce(?8, -1)) ORDER BY time, seq";
-        let Filter { severity, caller, vendor, detector, incident, since, newest_only, limit } = filter;
+            AND (?9 IS NULL OR suppression = ?9)
+            ORDER BY time DESC, seq DESC LIMIT coalesce(?8, -1)) ORDER BY time, seq"
+        );
+        let Filter { severity, caller, vendor, detector, incident, since, suppression, newest_only, limit } = filter;
         let severity = severity.map(|severity| severity as u8);
-        self.kept(select, params![severity, caller, vendor, detector, incident, since, newest_only, limit])
-    }
-
-    fn kept(&self, select: &str, params: &[&dyn rusqlite::ToSql]) -> Result<Vec<Kept>, StoreError> {
-        let read = |row: &Row<'_>| {
-            let alert: Vec<u8> = row.get(1)?;
-            let wrong = |error: postcard::Error| {
-                rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Blob, Box::new(error))
-            };
-            Ok(Kept { seq: row.get(0)?, alert: postcard::from_bytes(&alert).map_err(wrong)?, ocsf: row.get(2)? })
-        };
-        let query = || self.connection.prepare_cached(select)?.query_map(params, read)?.collect();
-        self.told(query())
+        let params = params![severity, caller, vendor, detector, incident, since, newest_only, limit, suppression];
+        self.told(steps(&self.connection, &select, params))
     }
 
     /// Forgets steps before a time (microseconds since the epoch) that all these sinks have delivered.
@@ -259,100 +346,167 @@ impl AlertStore {
             delivered = delivered.min(self.place_of(sink)?.0);
         }
         let delete = "DELETE FROM alerts WHERE time < ?1 AND seq <= ?2";
-        self.told(self.connection.execute(delete, params![time, delivered]).map(drop))
+        let orphans = "DELETE FROM undelivered WHERE uid NOT IN (SELECT uid FROM alerts)";
+        let delete = self.connection.execute(delete, params![time, delivered]);
+        self.told(delete.and_then(|_| self.connection.execute(orphans, [])).map(drop))
     }
 }
 
-fn append(connection: &mut Connection, alerts: &[Alert]) -> rusqlite::Result<()> {
-    let transaction = connection.transaction()?;
-    {
-        let mut insert = transaction.prepare_cached(
-            "INSERT OR IGNORE INTO alerts (uid, incident, revision, activity, severity, time, view, detector, caller, vendor, message, ocsf, alert)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-        )?;
-        for alert in alerts {
-            let bytes =
-                postcard::to_stdvec(alert).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
-            insert.execute(params![
-                format!("{}-{}", alert.id, alert.revision),
-                alert.id,
-                alert.revision,
-                alert.activity as u8,
-                alert.severity as u8,
-                alert.time,
-                alert.view.as_str(),
-                alert.detector,
-                alert.caller,
-                alert.vendor,
-                alert.message,
-                to_ocsf(alert).to_string(),
-                bytes,
-            ])?;
-        }
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
+/// Brings the file up to date. Somebody else may be about to do the same.
+fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if version(&transaction)? < VERSION {
+        transaction.execute_batch(SCHEMA)?;
+        transaction.execute_batch(SINCE_VERSION_1)?;
+        transaction.execute_batch(suppression::SCHEMA)?;
     }
     transaction.commit()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::alerts::sample;
-
-    fn alert(id: &str, revision: u32, time: i64, severity: Severity) -> Alert {
-        Alert { id: id.to_owned(), revision, time, severity, ..sample() }
-    }
-
-    fn ids(kept: &[Kept]) -> Vec<String> {
-        kept.iter().map(|kept| format!("{}-{}", kept.alert.id, kept.alert.revision)).collect()
-    }
-
-    #[test]
-    fn a_step_is_kept_once_and_comes_back_as_it_was() {
-        let directory = tempfile::tempdir().unwrap();
-        let mut store = AlertStore::open(directory.path()).unwrap();
-        let first = alert("aw-1", 1, 5, Severity::High);
-        store.append(&[first.clone(), alert("aw-2", 1, 6, Severity::Low)]).unwrap();
-        store
-            .append(&[Alert { message: "changed".to_owned(), ..first.clone() }, alert("aw-1", 2, 7, Severity::High)])
-            .unwrap();
-        let all = AlertStore::read(directory.path()).unwrap().after(0, 10).unwrap();
-        assert_eq!(ids(&all), ["aw-1-1", "aw-2-1", "aw-1-2"]);
-        assert_eq!(all[0].alert, first);
-        assert_eq!(all[0].ocsf, to_ocsf(&first).to_string());
-    }
-
-    #[test]
-    fn each_sink_goes_on_from_its_own_place_and_a_new_one_begins_behind_what_is_there() {
-        let directory = tempfile::tempdir().unwrap();
-        let mut store = AlertStore::open(directory.path()).unwrap();
-        assert_eq!(store.place_of("old").unwrap(), (0, Vec::new()));
-        store.append(&[alert("aw-1", 1, 5, Severity::High), alert("aw-2", 1, 6, Severity::High)]).unwrap();
-        store.move_to("old", 1, b"here").unwrap();
-        let again = AlertStore::open(directory.path()).unwrap();
-        assert_eq!(again.place_of("old").unwrap(), (1, b"here".to_vec()));
-        assert_eq!(again.place_of("new").unwrap().0, 2);
-        assert_eq!(ids(&again.after(1, 10).unwrap()), ["aw-2-1"]);
-        assert_eq!(again.place_before(6).unwrap(), 1);
-        // What one has not delivered stays, however old.
-        again.forget_before(100, &["old".to_owned(), "new".to_owned()]).unwrap();
-        assert_eq!(ids(&again.after(0, 10).unwrap()), ["aw-2-1"]);
-    }
-
-    #[test]
-    fn steps_are_found_by_what_they_are() {
-        let directory = tempfile::tempdir().unwrap();
-        let mut store = AlertStore::open(directory.path()).unwrap();
-        let steps = [(1, 1, Severity::High), (2, 1, Severity::Low), (1, 2, Severity::High), (3, 1, Severity::Medium)];
-        for (time, (id, revision, severity)) in (1..).zip(steps) {
-            store.append(&[alert(&format!("aw-{id}"), revision, time, severity)]).unwrap();
-        }
-        let find = |filter: Filter| ids(&store.find(&filter).unwrap());
-        assert_eq!(
-            find(Filter { severity: Some(Severity::Medium), ..Filter::default() }),
-            ["aw-1-1", "aw-1-2", "aw-3-1"]
-        );
-        assert_eq!(find(Filter { newest_only: true, ..Filter::default() }), ["aw-2-1", "aw-1-2", "aw-3-1"]);
-        assert_eq!(find(Filter { since: Some(2), limit: Some(2), ..Filter::default() }), ["aw-1-2", "aw-3-1"]);
-        assert_eq!(find(Filter { incident: Some("aw-2".to_owned()), ..Filter::default() }), ["aw-2-1"]);
-    }
+/// Steps that a selection of [`STEP`] gives.
+fn steps(connection: &Connection, select: &str, params: &[&dyn rusqlite::ToSql]) -> rusqlite::Result<Vec<Kept>> {
+    connection.prepare_cached(select)?.query_map(params, read_step)?.collect()
 }
+
+fn read_step(row: &Row<'_>) -> rusqlite::Result<Kept> {
+    let bytes: Vec<u8> = row.get(1)?;
+    let alert: Alert = postcard::from_bytes(&bytes).map_err(|error| unreadable(1, error))?;
+    let owners: Option<String> = row.get(3)?;
+    let owners: Vec<Owner> =
+        owners.map_or(Ok(Vec::new()), |json| serde_json::from_str(&json)).map_err(|error| unreadable(3, error))?;
+    let (suppression, released): (Option<i64>, Option<i64>) = (row.get(4)?, row.get(5)?);
+    let is_released = released.is_some();
+    let alert = Alert { owners, suppression: suppression.filter(|_| !is_released), ..alert };
+    Ok(Kept { seq: row.get(0)?, alert, ocsf: row.get(2)?, suppression, is_released })
+}
+
+fn unreadable(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Blob, Box::new(error))
+}
+
+fn unwritable(error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(Box::new(error))
+}
+
+fn append(connection: &mut Connection, alerts: &[Alert], now: i64) -> rusqlite::Result<Appended> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let in_force = suppression::in_force(&transaction, now)?;
+    let mut appended = Appended::default();
+    for alert in alerts {
+        let uid = format!("{}-{}", alert.id, alert.revision);
+        let select = "SELECT EXISTS (SELECT 1 FROM alerts WHERE uid = ?1)";
+        if transaction.prepare_cached(select)?.query_row([&uid], |row| row.get(0))? {
+            continue;
+        }
+        let covered_by = in_force.iter().find(|one| one.scope.covers(alert)).map(|one| one.id);
+        let fate = Before::of(&transaction, &alert.id)?.fate(alert.activity, covered_by);
+        if fate == Fate::OutWithTheFirst {
+            release(&transaction, &alert.id, false, now)?;
+        }
+        let held_by = if let Fate::Held(id) = fate { Some(id) } else { None };
+        if let Some(id) = held_by {
+            suppression::note_held(&transaction, id)?;
+            appended.held += 1;
+        }
+        insert(&transaction, &uid, alert, held_by, now)?;
+        appended.newest = Some(transaction.last_insert_rowid());
+    }
+    transaction.commit()?;
+    Ok(appended)
+}
+
+fn insert(
+    connection: &Connection,
+    uid: &str,
+    alert: &Alert,
+    suppression: Option<i64>,
+    now: i64,
+) -> rusqlite::Result<()> {
+    let bytes = postcard::to_stdvec(alert).map_err(unwritable)?;
+    let owners = serde_json::to_string(&alert.owners).map_err(unwritable)?;
+    let ocsf = to_ocsf(&Alert { suppression, ..alert.clone() }).to_string();
+    let insert = "INSERT INTO alerts (uid, incident, revision, activity, severity, time, view, detector, caller, vendor, message, ocsf, alert,
+            stored, owners, suppression)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+    let row = params![
+        uid,
+        alert.id,
+        alert.revision,
+        alert.activity as u8,
+        alert.severity as u8,
+        alert.time,
+        alert.view.as_str(),
+        alert.detector,
+        alert.caller,
+        alert.vendor,
+        alert.message,
+        ocsf,
+        bytes,
+        now,
+        owners,
+        suppression,
+    ];
+    connection.prepare_cached(insert)?.execute(row).map(drop)
+}
+
+fn settle(connection: &mut Connection, now: i64) -> rusqlite::Result<u64> {
+    let over = suppression::unsettled(connection, now)?;
+    if over.is_empty() {
+        return Ok(0);
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let in_force = suppression::in_force(&transaction, now)?;
+    let mut released = 0;
+    for id in over {
+        // How each open incident stands that it holds back.
+        let select = format!(
+            "SELECT {STEP} FROM alerts AS one WHERE suppression = ?1 AND released IS NULL AND activity <> ?2
+             AND revision = (SELECT max(revision) FROM alerts WHERE incident = one.incident)"
+        );
+        for Kept { seq, alert, .. } in steps(&transaction, &select, params![id, Activity::Close as u8])? {
+            match in_force.iter().find(|one| one.scope.covers(&alert)) {
+                Some(next) => {
+                    transaction.execute("UPDATE alerts SET suppression = ?2 WHERE seq = ?1", [seq, next.id])?;
+                    suppression::note_held(&transaction, next.id)?;
+                }
+                None => {
+                    release(&transaction, &alert.id, true, now)?;
+                    released += 1;
+                }
+            }
+        }
+        suppression::note_settled(&transaction, id)?;
+    }
+    transaction.commit()?;
+    Ok(released)
+}
+
+/// Lets go of the first step that is held back of an incident, and perhaps of how it stands now: each takes a new place behind all others.
+fn release(connection: &Connection, incident: &str, with_newest: bool, now: i64) -> rusqlite::Result<()> {
+    let select = format!(
+        "SELECT {STEP} FROM alerts WHERE incident = ?1 AND suppression IS NOT NULL AND released IS NULL ORDER BY revision"
+    );
+    let held = steps(connection, &select, params![incident])?;
+    // What replaces a row of the same uid has a new place.
+    let again = "INSERT OR REPLACE INTO alerts (uid, incident, revision, activity, severity, time, view, detector, caller, vendor, message, ocsf, alert,
+            stored, owners, suppression, released)
+        SELECT uid, incident, revision, activity, severity, time, view, detector, caller, vendor, message, ?2, alert, ?3, owners, suppression, ?3
+        FROM alerts WHERE seq = ?1";
+    let last = held.len().saturating_sub(1);
+    for (index, Kept { seq, alert, ocsf, .. }) in held.into_iter().enumerate() {
+        if index == 0 || with_newest && index == last {
+            // The score of triage is in the OCSF form alone.
+            let triaged = serde_json::from_str(&ocsf).ok().and_then(|ocsf| from_ocsf(&ocsf)?.triaged);
+            let ocsf = to_ocsf(&Alert { suppression: None, triaged, ..alert }).to_string();
+            connection.prepare_cached(again)?.execute(params![seq, ocsf, now])?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

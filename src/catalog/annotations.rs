@@ -1,4 +1,4 @@
-//! What people declare of vendors: owner, contract, purpose, when to look at it again. A TOML file, in the repository or beside the catalogue.
+//! What people declare of vendors, as owner, contract, purpose, when to look at it again, and who owns which caller. A TOML file, in the repository or beside the catalogue.
 //!
 //! Not here: anything discovered from traffic.
 
@@ -56,13 +56,24 @@ pub struct Annotation {
     pub review: Option<Date>,
 }
 
-/// What is declared, by vendor.
+/// What is declared of one caller.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Caller {
+    /// Team or person who answers for it.
+    pub owner: String,
+}
+
+/// What is declared.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Annotations {
     /// By the vendor's name.
     #[serde(default)]
     pub vendors: BTreeMap<String, Annotation>,
+    /// By the caller's name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub callers: BTreeMap<String, Caller>,
 }
 
 /// A date as text.
@@ -126,6 +137,7 @@ mod tests {
         let review = Some("2027-01-31".parse().unwrap());
         let stripe = Annotation { owner: Some("payments".into()), review, ..Annotation::default() };
         annotations.vendors.insert("stripe".into(), stripe);
+        annotations.callers.insert("billing-worker".into(), Caller { owner: "payments".into() });
         annotations.save(&path).unwrap();
         assert_eq!(Annotations::load(&path).unwrap(), annotations);
         std::fs::write(&path, "[vendors.stripe]\nowner = \"payments\"\nwoner = \"x\"\n").unwrap();

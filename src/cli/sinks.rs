@@ -93,7 +93,12 @@ impl List {
             let waiting = waiting.map_or_else(|| "not started yet".to_owned(), |count| format!("{count} waiting"));
             print_text(format_args!("{name:<40} {waiting}"))?;
         }
-        Ok(())
+        match store.as_ref().and_then(|store| store.held().ok()) {
+            Some(held) if held > 0 => print_text(format_args!(
+                "{held} open incidents are held back by suppressions: see `apiwarden alerts suppressions list`"
+            )),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -135,7 +140,7 @@ fn replay(directory: &Path, sink: &Routed, since: Since) -> anyhow::Result<usize
     loop {
         let next = store.after(place, AT_ONCE)?;
         let Some(last) = next.last().map(|kept| kept.seq) else { return Ok(count) };
-        let wanted = next.iter().filter(|kept| sink.wants(&kept.alert));
+        let wanted = next.iter().filter(|kept| sink.wants(kept));
         let messages: Vec<Delivery> = wanted.map(|kept| Delivery::kept(&kept.alert, kept.ocsf.clone())).collect();
         open.deliver(&messages).with_context(|| format!("after {count} alerts"))?;
         (place, count) = (last, count + messages.len());

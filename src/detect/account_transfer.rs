@@ -16,6 +16,12 @@
 //! # Example alert
 //! `backup at aws: a first sharing with others: ec2:ModifySnapshotAttribute (a day in 12673)`
 //!
+//! # What to do first
+//! 1. Ask the principal's owner to whom it was opened and why; if nobody knows, undo the sharing and revoke the
+//!    principal's sessions.
+//! 2. Read in the vendor's own log what was shared, with which account, and what that account has read since.
+//! 3. Look for what the principal did in the hour before: a first use from elsewhere makes it a theft.
+//!
 //! # When it is wrong
 //! The first sharing by somebody who may. The state that it went to is not decoded: a known partner looks like a stranger.
 //!

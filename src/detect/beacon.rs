@@ -19,6 +19,12 @@
 //! `report-gen at updates.example: a new pair of caller and vendor that calls at fixed intervals: updates.example,
 //! every 60 s (expected 0.05 times a day)`
 //!
+//! # What to do first
+//! 1. Find the process on the caller that calls the destination, and who deployed it; if nobody did, isolate the host
+//!    before it is stopped.
+//! 2. Look up who owns the domain and how old it is.
+//! 3. Ask whether other callers call it: `apiwarden catalog callers --vendor NAME`.
+//!
 //! # When it is wrong
 //! A new integration that polls, deployed without a word: which the catalogue wants to know of as well.
 //!

@@ -17,6 +17,11 @@
 //! # Example alert
 //! `geo-svc moved more to google than ever: 20.1 MB over an hour, at most 11 kB before`.
 //!
+//! # What to do first
+//! 1. Ask the caller's owner which job moved the data; if nobody knows, block the caller's way to the vendor.
+//! 2. See which endpoints and which credential carried the bytes, and whether the destination is an account of ours.
+//! 3. If it was a backfill, record the verdict, so that triage learns it.
+//!
 //! # When it is wrong
 //! The first backfill that sends larger objects. A campaign is none: its calls are as large as ever.
 //!

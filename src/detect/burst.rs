@@ -19,6 +19,12 @@
 //! `payroll-svc sent dropbox larger requests than usual: about 40.1 kB a call over an hour, usually about 23 kB a call (1.7
 //! times as much); its other callers do not see it`
 //!
+//! # What to do first
+//! 1. Ask the caller's owner what was sent or fetched; if nobody knows, block the caller's way to the vendor and rotate
+//!    the credential.
+//! 2. Compare the first unusual call with deployments of the caller at that time.
+//! 3. Follow the trace ids of the alert to the data that the calls carried.
+//!
 //! # When it is wrong
 //! A backfill that sends larger objects through the same endpoint. More calls of the usual size are no burst: see
 //! `call_volume`.

@@ -17,6 +17,11 @@
 //! # Example alert
 //! `marketing-mailer called sendgrid far more often than usual: 943 calls over an hour, usually 57.6 (16 times as much)`
 //!
+//! # What to do first
+//! 1. Ask the caller's owner whether a job loops or a campaign runs; if nobody knows, revoke the credential.
+//! 2. See whether the calls come from the usual network and client.
+//! 3. Declare a planned campaign under `[[detection.campaigns]]` before the next one.
+//!
 //! # When it is wrong
 //! A campaign of more than thirty times the usual. It pages only from there (from eight times while the company rests): below
 //! that nothing but a price or a calendar distinguishes a campaign from abuse.

@@ -16,6 +16,10 @@
 //! # Example alert
 //! `most callers call less than usual`, `most callers call 1 hour later than in the history`
 //!
+//! # What to do first
+//! 1. Read it before the other alerts of the day: it may explain them.
+//! 2. If calls moved by an hour, train again once the new hours are a week old.
+//!
 //! # When it is wrong
 //! A log source that is lost while others go on looks like a quiet day to the rest; `silence` tells of it.
 //!

@@ -18,6 +18,10 @@
 //! # Example alert
 //! `geo-svc got answers of a new content type from GET /maps/api/geocode/json at google: 12 answers of text/html over 5 minutes, usually application/json`
 //!
+//! # What to do first
+//! 1. Call the endpoint by hand from a trusted network, and compare the answer with what the caller got.
+//! 2. If only one network gets it, look for a proxy or portal between; if all do, ask the vendor.
+//!
 //! # When it is wrong
 //! A vendor that adds a format, an export that is asked for as CSV for the first time.
 //!

@@ -20,6 +20,11 @@
 //! `billing-worker called stripe with an interactive tool that nobody here uses: curl (expected 0.03 times a day); within
 //! the hour also a public network that nobody here has called from: 185.220.101.0/24`
 //!
+//! # What to do first
+//! 1. Ask the credential's owner whether the use was theirs; if nobody knows it, revoke the credential.
+//! 2. List what the credential did since it was first used from there, at the vendor's own log.
+//! 3. Find where it could be read: a repository, a build log, a shared machine.
+//!
 //! # When it is wrong
 //! A move to another cloud or office. A deploy (new pods beside known ones, a new version of a known client) does not page.
 //!

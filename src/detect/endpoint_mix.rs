@@ -17,6 +17,10 @@
 //! `support-portal called POST /contacts at intercom more than usual: 34 calls of POST /contacts over 6 hours, usually 18.8
 //! (1.8 times as much)`
 //!
+//! # What to do first
+//! 1. Ask the caller's owner which release or job uses the endpoint; if nobody knows, rotate the credential.
+//! 2. See whether the calls walk through ids or pages: that is a sweep.
+//!
 //! # When it is wrong
 //! A release that moves work from one endpoint to another.
 //!

@@ -19,6 +19,10 @@
 //! # Example alert
 //! `geo-svc violates the rule plaintext at google: called maps.googleapis.com over plaintext HTTP (required: https)`
 //!
+//! # What to do first
+//! 1. Tell the caller's owner which rule it breaks, and until when it is to be mended.
+//! 2. If it has to be so, write an exception into the policy, with a reason and a last day.
+//!
 //! # When it is wrong
 //! Where the rule is: `apiwarden rules rehearse` says before it goes live what it would have found.
 //!

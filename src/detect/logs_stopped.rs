@@ -21,6 +21,11 @@
 //! # Example alert
 //! `nothing is logged of egress any more: no call from anybody for 10 minutes, usually about 420 calls in this time`
 //!
+//! # What to do first
+//! 1. See whether the log shipper, the gateway or the audit trail runs, and who stopped it.
+//! 2. If nobody did, treat it as an attempt to go unseen: read the vendors' own logs of the time.
+//! 3. When records come again, look whether those of the pause are delivered late or lost.
+//!
 //! # When it is wrong
 //! A planned shutdown of the whole pipeline, a history of one working week before the first weekend.
 //!

@@ -16,6 +16,11 @@
 //! # Example alert
 //! `svc-7 at aws: more reading calls than usual: 76 reading calls over an hour, usually 6.8 (11 times as much)`
 //!
+//! # What to do first
+//! 1. Ask the principal's owner whether the operation was theirs; if nobody knows it, suspend the principal.
+//! 2. List the objects in the vendor's own log: what was read, exported or deleted.
+//! 3. Restore what was deleted, and rotate the secrets that were read.
+//!
 //! # When it is wrong
 //! A person who exports more than ever. A backfill with the usual mix of calls does not page.
 //!

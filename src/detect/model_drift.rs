@@ -17,6 +17,10 @@
 //! `model: 16 of 48 pairs had a day unlike their history (request size of 6, denied calls of 3, answer size of 2) over 24h,
 //! usual: one in ten; train again`
 //!
+//! # What to do first
+//! 1. Train again with the newest days, and compare the bundles with `apiwarden evaluate`.
+//! 2. If half of the vendors really had trouble, leave that day out.
+//!
 //! # When it is wrong
 //! A day on which half of the vendors really had trouble.
 //!

@@ -16,6 +16,10 @@
 //! # Example alert
 //! `etl-nightly had an hour at salesforce unlike any before, most of all by its latency`
 //!
+//! # What to do first
+//! 1. Ask the caller's owner what ran in that hour; a rare job is the usual answer.
+//! 2. Compare the numbers that stand out most with the same hour of other days.
+//!
 //! # When it is wrong
 //! The first run of a rare job. It has a small share of the budget of its own.
 //!

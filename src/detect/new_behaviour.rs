@@ -18,6 +18,10 @@
 //! `geo-svc called a writing endpoint that nobody here has called: POST /maps/api/geocode/json, at google (expected 0.15
 //! times a day)`
 //!
+//! # What to do first
+//! 1. Ask the caller's owner whether a release brings it.
+//! 2. If another alert names the same caller, read the two together.
+//!
 //! # When it is wrong
 //! Most of the time, which is why it seldom pages.
 //!

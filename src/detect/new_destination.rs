@@ -17,6 +17,11 @@
 //! # Example alert
 //! `support-portal called transfer.sh, a vendor that nobody here has called before (expected 0.03 times a day)`
 //!
+//! # What to do first
+//! 1. Ask the caller's owner whether the vendor is meant; if nobody knows it, block the caller's way to it.
+//! 2. See what was sent: bytes, endpoints and classes of data.
+//! 3. If it is meant, name an owner with `apiwarden catalog annotate`, and have the vendor reviewed.
+//!
 //! # When it is wrong
 //! A new integration that nobody announced: which the catalogue wants to know of as well.
 //!

@@ -18,6 +18,10 @@
 //! `10.55.200.11 at windowsupdate.com: an hour of the day at which the caller never called: 07 h (expected 0.58 times a
 //! day)`
 //!
+//! # What to do first
+//! 1. Ask the caller's owner whether they or a job worked at that time.
+//! 2. Look for other novelties of the caller within the hour: a new network or client makes it grave.
+//!
 //! # When it is wrong
 //! On-call work, a release by night, a change of summer time for callers that keep to the minute.
 //!

@@ -19,6 +19,12 @@
 //! `crm-sync met more client errors at hubspot than usual: 45 client errors over 15 minutes, usually 0.87 (52 times as
 //! much); its other callers are too quiet to tell whether they see it`
 //!
+//! # What to do first
+//! 1. See which status and which endpoint: 401 and 403 are about the credential, 404 about what is tried, 429 about pace,
+//!    5xx about the vendor.
+//! 2. Ask the caller's owner for a release at that time; if there is none, take denied calls for an intruder's and rotate
+//!    the credential.
+//!
 //! # When it is wrong
 //! A release that nobody sees in the client's version. Where all callers of the vendor see it, it is `vendor_drift`.
 //!

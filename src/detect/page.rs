@@ -8,15 +8,16 @@ use crate::models::novelty::{NOVELTIES, classes};
 
 /// Sections that every page has, in this order.
 #[cfg(test)]
-const SECTIONS: [&str; 7] =
-    ["Finds", "Why it matters", "Misses", "Tuning", "Example alert", "When it is wrong", "Source"];
+const SECTIONS: [&str; 8] =
+    ["Finds", "Why it matters", "Misses", "Tuning", "Example alert", RUNBOOK, "When it is wrong", "Source"];
+/// The section whose steps, a number each, are the runbook: alerts for people take the first from here.
+const RUNBOOK: &str = "What to do first";
 
 impl DetectorKind {
     /// Its page, in Markdown.
     pub fn page(&self) -> String {
-        let header = self.meta.page.lines().map_while(|line| line.strip_prefix("//!"));
-        let lines = header.map(|line| line.strip_prefix(' ').unwrap_or(line));
-        let body = lines.map(|line| if line.starts_with("# ") { format!("#{line}\n") } else { format!("{line}\n") });
+        let body =
+            self.header().map(|line| if line.starts_with("# ") { format!("#{line}\n") } else { format!("{line}\n") });
         let super::Meta { name, title, .. } = self.meta;
         let techniques = self.techniques();
         let techniques = if techniques.is_empty() { "none".to_owned() } else { techniques.join(", ") };
@@ -28,6 +29,20 @@ impl DetectorKind {
             self.delay(),
             body.collect::<String>()
         )
+    }
+
+    /// The lines of its header.
+    fn header(&self) -> impl Iterator<Item = &'static str> {
+        let header = self.meta.page.lines().map_while(|line| line.strip_prefix("//!"));
+        header.map(|line| line.strip_prefix(' ').unwrap_or(line))
+    }
+
+    /// The first step of its runbook, on one line.
+    pub fn first_step(&self) -> Option<String> {
+        let mut section = self.header().skip_while(|line| line.strip_prefix("# ") != Some(RUNBOOK)).skip(1);
+        let first = section.next()?.strip_prefix("1. ")?;
+        let rest = section.map_while(|line| line.strip_prefix("   "));
+        Some([first].into_iter().chain(rest).collect::<Vec<_>>().join(" "))
     }
 
     /// When what it finds is told: a call that is a novelty or breaks a rule by itself needs no window.

@@ -15,6 +15,11 @@
 //! # Example alert
 //! `callers of aws at it: more entities with failed sign-ins than usual: 5 entities with failed sign-ins over a day, usually 0.59`
 //!
+//! # What to do first
+//! 1. Find the network that the failed sign-ins come from, and block it at the identity provider.
+//! 2. Look for a sign-in that succeeded from there: that account's password is lost.
+//! 3. Force a second factor for the accounts that were tried.
+//!
 //! # When it is wrong
 //! The day on which passwords expire, or the identity provider is broken.
 //!

@@ -15,6 +15,10 @@
 //! # Example alert
 //! `svc-5 at aws: more denied calls than usual: 60 denied calls over an hour, usually 0.1`
 //!
+//! # What to do first
+//! 1. Ask the principal's owner which program was denied; if nobody knows, suspend the principal.
+//! 2. List what was tried and what succeeded beside it, at the vendor's own log.
+//!
 //! # When it is wrong
 //! A broken release that repeats one denied call.
 //!

@@ -17,6 +17,11 @@
 //! `ci-runner called a sensitive or deleting endpoint that nobody here has called: PUT
 //! /repos/acme/infra/collaborators/{id}, at github (expected 0.03 times a day)`
 //!
+//! # What to do first
+//! 1. Ask the principal's owner whether the step was theirs; if nobody knows it, undo it and revoke the credential.
+//! 2. List who has rights now that had none before, and remove them.
+//! 3. See that logging still runs.
+//!
 //! # When it is wrong
 //! The first use of a new administrative feature by those who may.
 //!

@@ -17,6 +17,11 @@
 //! # Example alert
 //! `svc-3 at aws: more operations never done before than usual: 11 operations never done before over an hour, usually 0.1`
 //!
+//! # What to do first
+//! 1. Ask the principal's owner whether a scanner or an audit runs; if none does, suspend the principal.
+//! 2. See from which network and client the calls came.
+//! 3. Watch what comes next: reads of secrets, grants of rights, sharing.
+//!
 //! # When it is wrong
 //! A new posture scanner or an audit, which is reconnaissance by trade.
 //!

@@ -19,6 +19,11 @@
 //! # Example alert
 //! `billing-worker stopped calling stripe: no call for 10 minutes, usually about 10 calls in this time`
 //!
+//! # What to do first
+//! 1. See whether the service runs, and whether its calls reach the vendor.
+//! 2. If it runs and calls, its log is lost on the way: look at the shipper.
+//! 3. If it was retired, record the verdict; the silence closes by itself.
+//!
 //! # When it is wrong
 //! A service that was retired, a holiday that falls on a working day, a nightly job that starts later than it ever did.
 //!

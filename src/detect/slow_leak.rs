@@ -19,6 +19,11 @@
 //! `analytics-loader sent segment a little more in every call: request size about 3.85 % larger a call for 28 hours,
 //! usually no lasting shift`
 //!
+//! # What to do first
+//! 1. Compare requests of today with those of a week ago: which field grew, and by which release.
+//! 2. If no release explains it, have the caller's owner look at what is sent; block the way to the vendor if nobody can
+//!    say.
+//!
 //! # When it is wrong
 //! A release that adds a field to every request, or data that grow.
 //!

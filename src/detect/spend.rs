@@ -18,6 +18,11 @@
 //! # Example alert
 //! `ml-gateway spent more at openai than ever, by list price: 61.20 dollars over 6 hours, usually at most 14.10 dollars (4.3 times as much); nobody else calls it`
 //!
+//! # What to do first
+//! 1. Ask the caller's owner what uses the model; if nobody knows, revoke the key and set a limit at the vendor.
+//! 2. See whether the calls come from the usual network and client.
+//! 3. Compare with the vendor's own bill of the day.
+//!
 //! # When it is wrong
 //! A launch, or a price that is not yours: the comparison is with the pair's own past at the same prices.
 //!

@@ -21,6 +21,11 @@
 //! `callers of plaid waited longer for it than usual: about 1.42 s a call over an hour, usually about 622 ms a call (2.3
 //! times as much); its callers see it alike`
 //!
+//! # What to do first
+//! 1. Look at the vendor's status page, and tell the callers.
+//! 2. Compare an answer of today with one of before the change.
+//! 3. If the vendor changed its contract on purpose, train again once the new level is a few days old.
+//!
 //! # When it is wrong
 //! A vendor with a single caller: then the change is reported as the caller's. Shifts below a factor of two need an hour or two. It pages when a
 //! change has lasted for 25 minutes (`detect::lasting`).

@@ -15,6 +15,10 @@
 //! # Example alert
 //! `geo-svc called google over plaintext HTTP, a vendor that is called over TLS (expected 0.03 times a day)`
 //!
+//! # What to do first
+//! 1. Find where the caller's address or TLS setting comes from, and set it to `https` with TLS 1.2 or later.
+//! 2. If credentials went in plaintext, rotate them.
+//!
 //! # When it is wrong
 //! A health check that redirects. It is still worth mending.
 //!

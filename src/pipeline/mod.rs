@@ -55,6 +55,8 @@ struct Spec {
     dead_letter: DeadLetter,
     #[serde(default)]
     state: State,
+    #[serde(default)]
+    alerts: Alerts,
     audit: Option<audit::Audit>,
     #[serde(default)]
     admin: Admin,
@@ -179,6 +181,22 @@ pub struct State {
 impl Default for State {
     fn default() -> Self {
         Self { directory: "state".into(), checkpoint_seconds: 5, idle_seconds: 600, keep_rollups_days: 35 }
+    }
+}
+
+/// `[alerts]`: the alert store, and what is noticed of its sinks.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Alerts {
+    /// Days for which the alert store keeps what every sink has delivered.
+    pub keep_days: u32,
+    /// Minutes for which a sink may fail before the others report it.
+    pub sink_failing_minutes: u32,
+}
+
+impl Default for Alerts {
+    fn default() -> Self {
+        Self { keep_days: 400, sink_failing_minutes: 5 }
     }
 }
 

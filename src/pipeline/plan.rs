@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 
 use super::audit::AuditPlan;
 use super::diagnostic::{PipelineError, Text};
-use super::{Admin, DeadLetter, Detection, Fingerprint, Governance, LATE_CALLS_HOURS, Spec, State, Triage};
+use super::{Admin, Alerts, DeadLetter, Detection, Fingerprint, Governance, LATE_CALLS_HOURS, Spec, State, Triage};
 use crate::alerts::sinks::{self, Rotation, Route, Routed, SINKS, SectionError, SinkPlan, SinkSpec, Surroundings};
 use crate::calls::{DataClass, DataWords, Exclude, FingerprintKey, KeyError, OwnerDatabases, VendorPack};
 use crate::ingest::connection::ConnectionError;
@@ -67,6 +67,8 @@ pub struct Plan {
     pub dead_letter: DeadLetterPlan,
     /// The checkpoint: directory and intervals.
     pub state: State,
+    /// The alert store, and what is noticed of its sinks.
+    pub alerts: Alerts,
     /// Audit reports, if any are to be written.
     pub audit: Option<AuditPlan>,
     /// Metrics and health.
@@ -252,6 +254,7 @@ fn check(text: &Text<'_>) -> Result<Plan, PipelineError> {
         sinks,
         dead_letter,
         state,
+        alerts: spec.alerts,
         admin: spec.admin,
     })
 }

@@ -5,8 +5,9 @@
 //! shortened, else it is noted as undelivered, and the next has its turn. The store is the queue on disk: [`Delivery::is_behind`] says when it
 //! is so long that the stream must wait.
 //!
-//! Not here: how a target is spoken to (`alerts::sinks`), and dead letters (`outlet`).
+//! Not here: how a target is spoken to (`alerts::sinks`), what a sink's failure means to the others (`sink_watch`), and dead letters (`outlet`).
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -19,9 +20,12 @@ use rand::Rng;
 use super::error::RunError;
 use super::metrics;
 use super::shutdown::Shutdown;
-use crate::alerts::Alert;
+use super::sink_watch::{Doing, SinkWatch, is_about};
 use crate::alerts::sinks::{Delivery as Message, Patience, Routed, Sink, SinkError, SinkPosition};
-use crate::alerts::store::{AlertStore, Kept, StoreError};
+use crate::alerts::store::{AlertStore, Filter, Kept, StoreError};
+use crate::alerts::{Alert, NoticeKind};
+use crate::pipeline::Alerts;
+use crate::rollup::{BUCKETS_PER_DAY, bucket_of, bucket_start, day_of};
 
 /// Steps that a worker takes at once.
 const AT_ONCE: u32 = 500;
@@ -35,6 +39,8 @@ const REST: Duration = Duration::from_secs(1);
 /// For how long a sink is tried again at the end of a run, and the pause between.
 const LAST_TRIES: Duration = Duration::from_secs(5);
 const LAST_PAUSE: Duration = Duration::from_millis(250);
+/// Time between two looks at suppressions that are over and sinks that fail.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the end of a run waits for what is under way.
 const DRAIN: Duration = Duration::from_secs(30);
 
@@ -45,6 +51,14 @@ struct Status {
     seq: AtomicI64,
     /// Why it cannot deliver now, since when.
     failing: Mutex<Option<(String, Instant)>>,
+}
+
+impl Status {
+    /// Why it cannot deliver now, and for how long it has not.
+    fn failing(&self) -> Option<(String, Duration)> {
+        let failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        failing.as_ref().map(|(reason, since)| (reason.clone(), since.elapsed()))
+    }
 }
 
 struct Worker {
@@ -59,6 +73,11 @@ pub(super) struct Delivery {
     store: AlertStore,
     workers: Vec<Worker>,
     newest: i64,
+    watch: SinkWatch,
+    keep_days: u32,
+    looked_at: Option<Instant>,
+    /// The day of event time on which old steps were forgotten last.
+    tidied: Option<i64>,
 }
 
 impl Delivery {
@@ -66,9 +85,17 @@ impl Delivery {
     ///
     /// # Errors
     /// [`RunError::Alerts`]; [`RunError::Undeliverable`] where a sink cannot be opened and time alone mends nothing.
-    pub fn start(directory: PathBuf, sinks: &[Routed], shutdown: &Shutdown) -> Result<Self, RunError> {
+    pub fn start(
+        directory: PathBuf,
+        sinks: &[Routed],
+        settings: &Alerts,
+        shutdown: &Shutdown,
+    ) -> Result<Self, RunError> {
         let store = AlertStore::open(&directory)?;
         let newest = store.newest()?;
+        let about_sinks = Some(NoticeKind::SinkFailing.as_str().to_owned());
+        let reported = store.find(&Filter { detector: about_sinks, newest_only: true, ..Filter::default() })?;
+        let patience = Duration::from_secs(60 * u64::from(settings.sink_failing_minutes));
         let mut workers = Vec::new();
         for sink in sinks {
             let name = sink.plan.name();
@@ -96,7 +123,15 @@ impl Delivery {
                 .map_err(RunError::Thread)?;
             workers.push(Worker { name, status, wake, thread });
         }
-        Ok(Self { store, workers, newest })
+        Ok(Self {
+            store,
+            workers,
+            newest,
+            watch: SinkWatch::resume(patience, reported.into_iter().map(|kept| kept.alert)),
+            keep_days: settings.keep_days,
+            looked_at: None,
+            tidied: None,
+        })
     }
 
     /// Makes alerts durable, and tells the workers.
@@ -104,13 +139,18 @@ impl Delivery {
     /// # Errors
     /// [`RunError::Alerts`].
     pub fn take(&mut self, alerts: &[Alert]) -> Result<(), RunError> {
-        self.store.append(alerts)?;
-        self.newest = self.store.newest()?;
+        let appended = self.store.append(alerts, now_micros())?;
+        metrics::suppressed(appended.held);
+        self.newest = appended.newest.unwrap_or(self.newest);
+        self.wake();
+        Ok(())
+    }
+
+    fn wake(&self) {
         // A worker that was told already needs no second word.
         for worker in &self.workers {
             let _ = worker.wake.try_send(());
         }
-        Ok(())
     }
 
     /// Whether so many alerts wait for a sink that no more may be made.
@@ -118,13 +158,13 @@ impl Delivery {
         self.behind().any(|(_, behind)| behind > MAX_BEHIND)
     }
 
-    /// Names the sinks that cannot deliver now, with the reason.
+    /// Names the sinks that cannot deliver now, with the reason, since when, and how many alerts wait.
     pub fn failing(&self) -> Vec<String> {
-        let reason = |worker: &Worker| {
-            let failing = worker.status.failing.lock().unwrap_or_else(PoisonError::into_inner);
-            failing.as_ref().map(|(reason, _)| format!("sink {}: {reason}", worker.name))
+        let reason = |(worker, waiting): (&Worker, i64)| {
+            let (reason, length) = worker.status.failing()?;
+            Some(format!("sink {}: {reason} (for {} s, {waiting} alerts wait)", worker.name, length.as_secs()))
         };
-        self.workers.iter().filter_map(reason).collect()
+        self.behind().filter_map(reason).collect()
     }
 
     fn behind(&self) -> impl Iterator<Item = (&Worker, i64)> {
@@ -132,22 +172,45 @@ impl Delivery {
         self.workers.iter().map(move |worker| (worker, behind(worker)))
     }
 
-    /// Metrics of every sink.
-    pub fn report(&self) {
-        for (worker, behind) in self.behind() {
-            let failing = worker.status.failing.lock().unwrap_or_else(PoisonError::into_inner);
-            let seconds = failing.as_ref().map_or(0.0, |(_, since)| since.elapsed().as_secs_f64());
-            metrics::sink(&worker.name, failing.is_none(), behind, seconds);
-        }
-    }
-
-    /// Forgets steps before a time, microseconds since the epoch, that all sinks have delivered.
+    /// Looks after what time brings, now and then: metrics, incidents whose suppression is over, steps older than are kept, by event time. What it
+    /// returns is to be reported of the sinks themselves; `bundle` is the version of the model bundle.
     ///
     /// # Errors
     /// [`RunError::Alerts`].
-    pub fn forget_before(&self, time: i64) -> Result<(), RunError> {
+    pub fn look(&mut self, watermark: Option<i64>, bundle: &str) -> Result<Vec<Alert>, RunError> {
+        if self.looked_at.is_some_and(|last| last.elapsed() < LOOK_INTERVAL) {
+            return Ok(Vec::new());
+        }
+        self.looked_at = Some(Instant::now());
+        let now = now_micros();
+        if self.store.settle(now)? > 0 {
+            self.newest = self.store.newest()?;
+            self.wake();
+        }
+        metrics::held(self.store.held()?);
+        self.forget_old(watermark)?;
+        let mut sinks = BTreeMap::new();
+        for (worker, waiting) in self.behind() {
+            let failing = worker.status.failing();
+            let seconds = failing.as_ref().map(|(_, length)| length.as_secs_f64());
+            let oldest = self.store.oldest_after(worker.status.seq.load(Ordering::Relaxed))?;
+            let age = oldest.map_or(0.0, |stored| (now - stored).max(0) as f64 / 1e6);
+            metrics::sink(&worker.name, seconds, waiting, age);
+            sinks.insert(worker.name.clone(), Doing { failing, waiting });
+        }
+        Ok(self.watch.look(&sinks, bundle, now))
+    }
+
+    /// Forgets, once a day of event time, steps that are older than are kept and that all sinks have delivered.
+    fn forget_old(&mut self, watermark: Option<i64>) -> Result<(), RunError> {
+        let Some(today) = watermark.map(|time| day_of(bucket_of(time))).filter(|day| self.tidied < Some(*day)) else {
+            return Ok(());
+        };
         let names: Vec<String> = self.workers.iter().map(|worker| worker.name.clone()).collect();
-        Ok(self.store.forget_before(time, &names)?)
+        let first = today - i64::from(self.keep_days);
+        self.store.forget_before(bucket_start(first * BUCKETS_PER_DAY), &names)?;
+        self.tidied = Some(today);
+        Ok(())
     }
 
     /// Waits until all is delivered, as far as the sinks can now; the rest waits in the store. A stop must have been requested.
@@ -204,31 +267,40 @@ impl Own {
         Ok(sink)
     }
 
+    /// Whether the sink gets a step. That it fails would reach it only when that is over.
+    fn wants(&self, kept: &Kept) -> bool {
+        self.sink.wants(kept) && !is_about(&kept.alert, &self.name)
+    }
+
     /// Delivers what comes next. Whether there was anything; `false` also where a stop cut it short.
     fn deliver_next(&self, sink: &mut dyn Sink, seq: &mut i64) -> Result<bool, StoreError> {
         let next = self.store.after(*seq, AT_ONCE)?;
         let Some(last) = next.last().map(|kept| kept.seq) else { return Ok(false) };
-        let own: Vec<Kept> = next.into_iter().filter(|kept| self.sink.wants(&kept.alert)).collect();
+        let own: Vec<Kept> = next.into_iter().filter(|kept| self.wants(kept)).collect();
         let mut messages: Vec<Message> = own.iter().map(|kept| Message::kept(&kept.alert, kept.ocsf.clone())).collect();
         let mut shortened = std::collections::BTreeSet::new();
         while !messages.is_empty() {
             let refused = match self.patiently(|| match sink.deliver(&messages) {
-                Err(problem) if problem.refused().is_some() => Ok(Some(problem)),
-                other => other.map(|()| None),
+                Ok(()) => Ok(None),
+                // A refusal that names no step of these says nothing about any: all are tried again.
+                Err(problem) => match messages.iter().position(|message| problem.refused() == Some(&message.uid)) {
+                    Some(index) => Ok(Some((index, problem))),
+                    None => Err(problem),
+                },
             }) {
                 None => return Ok(false),
                 Some(None) => break,
-                Some(Some(problem)) => problem,
+                Some(Some(refused)) => refused,
             };
-            let uid = refused.refused().unwrap_or_default().to_owned();
-            let Some(index) = messages.iter().position(|message| message.uid == uid) else { break };
+            let (index, problem) = refused;
+            let uid = messages[index].uid.clone();
             let kept = own.iter().find(|kept| messages[index].is_of(&kept.alert));
             match kept.filter(|_| shortened.insert(uid.clone())) {
                 Some(kept) => messages[index] = Message::of(&kept.alert.shortened()),
                 None => {
-                    tracing::error!(sink = self.name, uid, %refused, "the target refuses an alert: it stays in the store");
+                    tracing::error!(sink = self.name, uid, %problem, "the target refuses an alert: it stays in the store");
                     metrics::undelivered(&self.name);
-                    self.store.give_up(&self.name, &uid, &refused.to_string())?;
+                    self.store.give_up(&self.name, &uid, &problem.to_string())?;
                     messages.remove(index);
                 }
             }
@@ -290,6 +362,11 @@ impl Own {
             (None, None) => {}
         }
     }
+}
+
+/// The clock, microseconds since the epoch.
+fn now_micros() -> i64 {
+    jiff::Timestamp::now().as_microsecond()
 }
 
 #[cfg(test)]

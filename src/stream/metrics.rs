@@ -51,6 +51,9 @@ const LOST_RECORDS: &str = "apiwarden_lost_records_total";
 const SINK_UP: &str = "apiwarden_sink_up";
 const SINK_BACKLOG: &str = "apiwarden_sink_backlog";
 const SINK_OLDEST: &str = "apiwarden_sink_oldest_seconds";
+const SINK_FAILING: &str = "apiwarden_sink_failing_seconds";
+const SUPPRESSED: &str = "apiwarden_suppressed_alerts_total";
+const HELD: &str = "apiwarden_suppressed_incidents";
 const UNDELIVERED: &str = "apiwarden_undelivered_alerts_total";
 const BUNDLE: &str = "apiwarden_bundle";
 const BUNDLES_REFUSED: &str = "apiwarden_bundles_refused_total";
@@ -144,7 +147,14 @@ fn describe() {
     describe_counter!(LOST_RECORDS, Unit::Count, "Records that Kafka had deleted before they were read.");
     describe_gauge!(SINK_UP, "1 while a sink delivers, else 0.");
     describe_gauge!(SINK_BACKLOG, Unit::Count, "Alerts in the store that a sink has not delivered yet.");
-    describe_gauge!(SINK_OLDEST, Unit::Seconds, "For how long a sink cannot deliver.");
+    describe_gauge!(
+        SINK_OLDEST,
+        Unit::Seconds,
+        "For how long the oldest alert that a sink has not delivered has waited."
+    );
+    describe_gauge!(SINK_FAILING, Unit::Seconds, "For how long a sink cannot deliver; 0 while it does.");
+    describe_counter!(SUPPRESSED, Unit::Count, "Alerts that a suppression holds back: they stay in the store.");
+    describe_gauge!(HELD, Unit::Count, "Open incidents that suppressions hold back.");
     describe_counter!(
         UNDELIVERED,
         Unit::Count,
@@ -277,11 +287,22 @@ pub(super) fn lost_records(count: u64) {
     counter!(LOST_RECORDS).increment(count);
 }
 
-/// How a sink does: whether it delivers, how many alerts wait for it, and for how long it cannot.
-pub(super) fn sink(name: &str, is_up: bool, backlog: i64, seconds: f64) {
-    gauge!(SINK_UP, "sink" => name.to_owned()).set(f64::from(u8::from(is_up)));
+/// How a sink does: for how long it cannot deliver, if it cannot, how many alerts wait for it, and for how long the oldest.
+pub(super) fn sink(name: &str, failing_seconds: Option<f64>, backlog: i64, oldest_seconds: f64) {
+    gauge!(SINK_UP, "sink" => name.to_owned()).set(f64::from(u8::from(failing_seconds.is_none())));
+    gauge!(SINK_FAILING, "sink" => name.to_owned()).set(failing_seconds.unwrap_or_default());
     gauge!(SINK_BACKLOG, "sink" => name.to_owned()).set(backlog as f64);
-    gauge!(SINK_OLDEST, "sink" => name.to_owned()).set(seconds);
+    gauge!(SINK_OLDEST, "sink" => name.to_owned()).set(oldest_seconds);
+}
+
+/// Counts alerts that suppressions hold back.
+pub(super) fn suppressed(count: u64) {
+    counter!(SUPPRESSED).increment(count);
+}
+
+/// So many open incidents are held back.
+pub(super) fn held(incidents: u64) {
+    gauge!(HELD).set(incidents as f64);
 }
 
 /// A sink has delivered an alert.

@@ -23,6 +23,7 @@ pub use super::error::RunError;
 use super::group::refuse_others;
 use super::lag::LagWatch;
 use super::outlet::{Letters, MAX_RETRY_PAUSE, MIN_RETRY_PAUSE, Outlet};
+use super::owners::DeclaredOwners;
 use super::partitions::Partitions;
 use super::progress::Ahead;
 use super::reload::{Reload, refuse};
@@ -43,13 +44,11 @@ use crate::ingest::kafka::{Batch, Consumer, Ends, Event, MAX_BATCH_WAIT, Partiti
 use crate::models::bundle::Bundle;
 use crate::models::pacing::Kept;
 use crate::pipeline::{DeadLetterPlan, Plan};
-use crate::rollup::{BUCKETS_PER_DAY, Rollup, Row, bucket_of, bucket_start, day_of};
+use crate::rollup::{Rollup, Row, bucket_of, bucket_start, day_of};
 use crate::state::{Checkpoint, EngineState, KeptRollups, Store, identity};
 
 /// Records after which a checkpoint is due before its time: bounds what a crash repeats.
 const MAX_RECORDS_SINCE_CHECKPOINT: usize = 500_000;
-/// Days for which the alert store keeps what every sink has delivered.
-const ALERTS_KEPT_DAYS: u64 = 400;
 /// Calls so new came as they were made, microseconds.
 const LIVE: i64 = 3_600_000_000;
 
@@ -189,7 +188,7 @@ pub(super) fn run_machine<M: Machine>(
             Event::Revoked(partitions) => shell.release(&consumer, &partitions)?,
             Event::Quiet => {}
         }
-        shell.report(&consumer);
+        shell.report(&consumer)?;
         lag_watch.polled(shell.partitions.to_commit());
         consumer.ask_ends(shell.partitions.next_question(Instant::now()));
         if shell.is_checkpoint_due() {
@@ -211,6 +210,7 @@ struct Shell<'a, M> {
     workers: Workers,
     triage: Option<Triage>,
     verdicts: Option<Listener>,
+    owners: DeclaredOwners,
     delivery: Delivery,
     dead_letters: Letters,
     partitions: Partitions,
@@ -263,7 +263,8 @@ impl<'a, M: Machine> Shell<'a, M> {
         let mut shell = Self {
             triage: plan.triage.model.as_deref().map(Triage::load).transpose()?,
             verdicts: verdicts.map(|(source, file)| Listener::start(source, file)).transpose()?,
-            delivery: Delivery::start(plan.state.directory.clone(), &plan.sinks, shutdown)?,
+            owners: DeclaredOwners::of(plan),
+            delivery: Delivery::start(plan.state.directory.clone(), &plan.sinks, &plan.alerts, shutdown)?,
             dead_letters: Letters::to(open(dead_letters.as_ref())?),
             workers,
             partitions: Partitions::resume(saved.offsets, patience, Instant::now()),
@@ -293,6 +294,7 @@ impl<'a, M: Machine> Shell<'a, M> {
             shutdown,
         };
         metrics::bundle(&shell.bundle, None);
+        shell.owners.refresh();
         if is_first_start {
             if let Some(beside) = shell.kept.begin()? {
                 tracing::warn!(path = %beside.display(), "kept rollups of another state are put beside");
@@ -409,6 +411,7 @@ impl<'a, M: Machine> Shell<'a, M> {
             Some(triage) => alerts.into_iter().map(|alert| triage.apply(alert)).collect(),
             None => alerts,
         };
+        let alerts: Vec<Alert> = alerts.into_iter().map(|alert| self.owners.put_on(alert)).collect();
         if let Some(listener) = &self.verdicts {
             listener.remember(&alerts);
         }
@@ -499,15 +502,17 @@ impl<'a, M: Machine> Shell<'a, M> {
         Ok(())
     }
 
-    /// Readiness and metrics.
-    fn report(&mut self, consumer: &Consumer) {
+    /// Readiness and metrics, and what there is to report of the sinks.
+    fn report(&mut self, consumer: &Consumer) -> Result<(), RunError> {
         self.health.connected(consumer.is_connected(), &self.delivery.failing());
         lag::report(&consumer.lag(), self.health);
-        self.delivery.report();
         self.watermark = self.watermark.max(self.machine.watermark());
         self.health.evaluated(self.watermark);
         metrics::engine(&self.machine.counters(), self.watermark);
         metrics::budget(&self.machine.kept());
+        self.owners.refresh();
+        let notices = self.delivery.look(self.watermark, &self.bundle)?;
+        self.deliver(notices)
     }
 
     fn is_checkpoint_due(&self) -> bool {
@@ -538,8 +543,6 @@ impl<'a, M: Machine> Shell<'a, M> {
         if self.tidied.is_none_or(|day| day < today) {
             self.kept.tidy(today, self.next_part, self.plan.state.keep_rollups_days)?;
             self.tidied = Some(today);
-            let days = i64::try_from(ALERTS_KEPT_DAYS).unwrap_or(i64::MAX);
-            self.delivery.forget_before(bucket_start((today - days) * BUCKETS_PER_DAY))?;
         }
         self.next_part += 1;
         Ok(())

@@ -53,6 +53,10 @@ impl SinkPlan for File {
         may_write(&self.path).map_err(|problem| SinkError::File { path: self.path.clone(), problem })
     }
 
+    fn takes_suppressed(&self) -> bool {
+        true
+    }
+
     fn open(&self) -> Result<Box<dyn Sink>, SinkError> {
         Ok(Box::new(Open::at(self.clone()).map_err(|problem| problem_at(&self.path, problem))?))
     }

@@ -235,6 +235,10 @@ impl SinkPlan for Topic {
         self.expect_rights()
     }
 
+    fn takes_suppressed(&self) -> bool {
+        true
+    }
+
     fn open(&self) -> Result<Box<dyn Sink>, SinkError> {
         let reader = self.reader()?;
         if self.is_missing(&reader)? {

@@ -175,6 +175,11 @@ pub trait SinkPlan: Debug + Send + Sync {
         Route::default()
     }
 
+    /// Whether it gets what a suppression holds back, where its section does not say: it keeps records, and calls nobody.
+    fn takes_suppressed(&self) -> bool {
+        false
+    }
+
     /// Whether the target is there, as far as that can be told without writing to it. Creates nothing.
     ///
     /// # Errors

@@ -96,7 +96,7 @@ impl Target for Open {
                     "entity": alert.caller.as_deref().unwrap_or(&alert.vendor),
                     "priority": priority,
                     "tags": [alert.detector, alert.category.as_str(), alert.view.as_str()],
-                    "details": { "vendor": alert.vendor, "first_step": brief.first_step, "link": brief.link.clone().unwrap_or_default() },
+                    "details": { "vendor": alert.vendor, "owner": brief.owner.clone().unwrap_or_default(), "first_step": brief.first_step, "link": brief.link.clone().unwrap_or_default() },
                 }),
             ),
             Activity::Update => (of_alias("notes"), json!({ "source": "apiwarden", "note": brief.to_text() })),

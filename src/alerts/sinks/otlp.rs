@@ -93,6 +93,10 @@ impl Target for Open {
         AT_ONCE
     }
 
+    fn takes_suppressed(&self) -> bool {
+        true
+    }
+
     fn request(&self, steps: &[Step<'_>], _memory: &Memory) -> Result<Request, SinkError> {
         let records: Vec<_> = steps.iter().map(record).collect();
         let service = json!({ "key": "service.name", "value": { "stringValue": "apiwarden" } });

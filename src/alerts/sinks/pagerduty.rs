@@ -99,7 +99,7 @@ impl Target for Open {
                 "group": alert.category.as_str(),
                 "custom_details": {
                     "reasons": brief.reasons, "first_seen": brief.first_seen, "may_be": brief.likely,
-                    "first_step": brief.first_step, "revision": alert.revision,
+                    "owner": brief.owner, "first_step": brief.first_step, "revision": alert.revision,
                 },
             },
             "links": links,

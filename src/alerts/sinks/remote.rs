@@ -75,6 +75,11 @@ pub trait Target: Debug + Send + Sync + 'static {
         false
     }
 
+    /// Whether it gets what a suppression holds back, unless its section says else: it keeps records, and calls nobody.
+    fn takes_suppressed(&self) -> bool {
+        false
+    }
+
     /// What is sent for these steps.
     ///
     /// # Errors
@@ -123,6 +128,10 @@ impl<T: Target> SinkPlan for Remote<T> {
 
     fn route(&self) -> Route {
         if self.0.is_for_pages() { Route::of_pages() } else { Route::default() }
+    }
+
+    fn takes_suppressed(&self) -> bool {
+        self.0.takes_suppressed()
     }
 
     fn open(&self) -> Result<Box<dyn Sink>, SinkError> {

@@ -1,6 +1,7 @@
 //! Routing: which alerts a sink gets, by `when` of its section.
 //!
-//! What no sink wants is in the alert store all the same. An incident keeps its way: a step that no longer fits, such as its end, follows the steps
+//! What no sink wants is in the alert store all the same. What a suppression holds back goes to sinks that keep records, and to those that call people
+//! once it is released. An incident keeps its way: a step that no longer fits, such as its end, follows the steps
 //! that did.
 //!
 //! Not here: delivery.
@@ -12,6 +13,7 @@ use serde::Deserialize;
 use serde::de::Error;
 
 use super::SinkPlan;
+use crate::alerts::store::Kept;
 use crate::alerts::{Alert, Severity};
 
 /// `when` of a sink: all that it names must fit.
@@ -31,6 +33,11 @@ pub struct Route {
     /// Names of vendors, with `*`.
     #[serde(deserialize_with = "patterns")]
     vendor: Option<Vec<Pattern>>,
+    /// Names of teams or persons who own a caller or vendor of the incident, with `*`.
+    #[serde(deserialize_with = "patterns")]
+    team: Option<Vec<Pattern>>,
+    /// Whether it gets what a suppression holds back; else as its kind does.
+    suppressed: Option<bool>,
 }
 
 fn severity<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Severity>, D::Error> {
@@ -65,6 +72,7 @@ impl Route {
             && self.detector.as_ref().is_none_or(|all| all.contains(&alert.detector))
             && among(&self.caller, &alert.callers())
             && among(&self.vendor, &alert.vendors())
+            && among(&self.team, &alert.teams())
     }
 }
 
@@ -78,16 +86,19 @@ pub struct Routed {
 }
 
 impl Routed {
-    /// Whether the sink gets an alert.
-    pub fn wants(&self, alert: &Alert) -> bool {
-        self.route.wants(alert)
+    /// Whether the sink gets a step. One that takes what is suppressed had it before it was released.
+    pub fn wants(&self, kept: &Kept) -> bool {
+        let takes_suppressed = self.route.suppressed.unwrap_or_else(|| self.plan.takes_suppressed());
+        let is_its_turn = if takes_suppressed { !kept.is_released } else { kept.alert.suppression.is_none() };
+        is_its_turn && self.route.wants(&kept.alert)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::{SinkSpec, Stdout, Surroundings};
     use super::*;
-    use crate::alerts::sample;
+    use crate::alerts::{Owner, sample};
 
     fn route(text: &str) -> Result<Route, toml::de::Error> {
         toml::from_str(text)
@@ -95,7 +106,8 @@ mod tests {
 
     #[test]
     fn an_alert_goes_where_all_that_is_named_fits() {
-        let alert = Alert { severity: Severity::Medium, ..sample() };
+        let owner = Owner { team: "storage".to_owned(), ..Owner::default() };
+        let alert = Alert { severity: Severity::Medium, owners: vec![owner], ..sample() };
         let caller = alert.callers()[0].to_owned();
         assert!(Route::default().wants(&alert));
         for (text, expected) in [
@@ -105,6 +117,8 @@ mod tests {
             (format!("detector = [\"{}\"]", alert.detector), true),
             (format!("caller = [\"{}*\"]\nseverity = \"low\"", &caller[..2]), true),
             ("vendor = [\"nobody\"]".to_owned(), false),
+            ("team = [\"payments\", \"stor*\"]".to_owned(), true),
+            ("team = [\"payments\"]".to_owned(), false),
         ] {
             assert_eq!(route(&text).unwrap().wants(&alert), expected, "{text}");
         }
@@ -114,5 +128,25 @@ mod tests {
     fn what_is_no_severity_is_refused_with_what_to_write() {
         let error = route("severity = \"urgent\"").unwrap_err().to_string();
         assert!(error.contains("write informational, low"), "{error}");
+    }
+
+    #[test]
+    fn what_is_suppressed_goes_to_records_at_once_and_to_people_once_it_is_released() {
+        let plan: Arc<dyn SinkPlan> = Stdout {}.check(&Surroundings::default()).unwrap().into();
+        let kept = |suppression: Option<i64>, is_released: bool| {
+            let held = suppression.filter(|_| !is_released);
+            Kept {
+                seq: 1,
+                alert: Alert { suppression: held, ..sample() },
+                ocsf: String::new(),
+                suppression,
+                is_released,
+            }
+        };
+        for (when, expected) in [("", [true, true, false]), ("suppressed = false", [true, false, true])] {
+            let routed = Routed { plan: Arc::clone(&plan), route: route(when).unwrap() };
+            let steps = [kept(None, false), kept(Some(1), false), kept(Some(1), true)];
+            assert_eq!(steps.map(|step| routed.wants(&step)), expected, "{when}");
+        }
     }
 }

@@ -89,7 +89,8 @@ fn message(brief: &Brief) -> Value {
     lines.extend(brief.reasons.iter().map(|reason| format!("• {}", plain(reason))));
     lines.extend(brief.first_seen.iter().map(|fact| format!("• first seen: {}", plain(fact))));
     lines.extend(brief.likely.iter().map(|likely| format!("May be harmless: {}", plain(likely))));
-    lines.push(format!("*First:* {}", plain(brief.first_step)));
+    lines.extend(brief.owner.iter().map(|owner| format!("*Owner:* {}", plain(owner))));
+    lines.push(format!("*First:* {}", plain(&brief.first_step)));
     lines.extend(brief.link.iter().map(|link| format!("<{}|the incident>", plain(link))));
     let section = |text: &str| json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } });
     let text: String = cut_lines(&lines);

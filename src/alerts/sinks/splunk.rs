@@ -119,6 +119,10 @@ impl Target for Open {
         AT_ONCE
     }
 
+    fn takes_suppressed(&self) -> bool {
+        true
+    }
+
     fn request(&self, steps: &[Step<'_>], _memory: &Memory) -> Result<Request, SinkError> {
         let mut body = Vec::new();
         for step in steps {

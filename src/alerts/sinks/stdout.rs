@@ -29,6 +29,10 @@ impl SinkPlan for Stdout {
         Self::NAME.to_owned()
     }
 
+    fn takes_suppressed(&self) -> bool {
+        true
+    }
+
     fn open(&self) -> Result<Box<dyn Sink>, SinkError> {
         Ok(Box::new(Open { out: Box::new(std::io::stdout()), written: 0 }))
     }

@@ -54,10 +54,13 @@ struct Open {
 
 fn card(brief: &Brief) -> Value {
     let line = |text: &str| json!({ "type": "TextBlock", "text": text, "wrap": true });
+    let fact = |title: &str, value: &str| json!({ "title": title, "value": value });
+    let mut facts = vec![fact("Who", &brief.subject), fact("Incident", &brief.id), fact("First", &brief.first_step)];
+    facts.extend(brief.owner.iter().map(|owner| fact("Owner", owner)));
     let mut body = vec![
         json!({ "type": "TextBlock", "text": brief.headline, "weight": "Bolder", "size": "Medium", "wrap": true }),
         line(&brief.sentence),
-        json!({ "type": "FactSet", "facts": [{ "title": "Who", "value": brief.subject }, { "title": "Incident", "value": brief.id }, { "title": "First", "value": brief.first_step }] }),
+        json!({ "type": "FactSet", "facts": facts }),
     ];
     body.extend(brief.reasons.iter().map(|reason| line(&format!("- {reason}"))));
     body.extend(brief.first_seen.iter().map(|fact| line(&format!("- first seen: {fact}"))));

@@ -134,7 +134,7 @@ impl Open {
                 "alert": step.value(),
                 "brief": {
                     "headline": brief.headline, "sentence": brief.sentence, "subject": brief.subject, "reasons": brief.reasons,
-                    "first_seen": brief.first_seen, "likely": brief.likely, "first_step": brief.first_step, "link": brief.link, "text": brief.to_text(),
+                    "first_seen": brief.first_seen, "likely": brief.likely, "owner": brief.owner, "first_step": brief.first_step, "link": brief.link, "text": brief.to_text(),
                 },
                 "activity": word(step.alert.activity),
             });

@@ -41,6 +41,9 @@ pub(super) struct List {
     /// Only this incident.
     #[arg(long, value_name = "ID")]
     id: Option<String>,
+    /// Only what this suppression holds or held back.
+    #[arg(long, value_name = "NUMBER")]
+    suppression: Option<i64>,
     /// From when on: a span before the newest alert (12h, 7d), a date or a time in RFC 3339.
     #[arg(long, value_name = "TIME")]
     since: Option<Since>,
@@ -61,7 +64,7 @@ pub(super) struct List {
     follow: bool,
 }
 
-fn severity(text: &str) -> Result<Severity, String> {
+pub(super) fn severity(text: &str) -> Result<Severity, String> {
     let known = Severity::ALL.into_iter().find(|severity| severity.as_str().eq_ignore_ascii_case(text));
     known.ok_or_else(|| "write informational, low, medium, high or critical".to_owned())
 }
@@ -78,6 +81,7 @@ impl List {
             detector: self.detector.clone(),
             incident: self.id.clone(),
             since: self.since.map(|since| since.time(newest)),
+            suppression: self.suppression,
             newest_only: !self.all,
             limit: self.limit,
         };
@@ -89,7 +93,7 @@ impl List {
             std::thread::sleep(PAUSE);
             for kept in store.after(place, 1_000)? {
                 place = kept.seq;
-                if filter.lets_through(&kept.alert) {
+                if filter.lets_through(&kept) {
                     self.print(&kept)?;
                 }
             }
@@ -106,8 +110,13 @@ impl List {
         let alert = &kept.alert;
         let time = jiff::Timestamp::from_microsecond(alert.time).map(|time| format!("{time:.0}")).unwrap_or_default();
         let step = format!("{}-{}", alert.id, alert.revision);
+        let mark = match kept.suppression {
+            Some(id) if kept.is_released => format!("[was suppressed by {id}] "),
+            Some(id) => format!("[suppressed by {id}] "),
+            None => String::new(),
+        };
         print_text(format_args!(
-            "{time} {:<13} {step:<22} {:<18} {}",
+            "{time} {:<13} {step:<22} {:<18} {mark}{}",
             alert.severity.as_str(),
             alert.detector,
             alert.message

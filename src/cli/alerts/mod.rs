@@ -7,6 +7,7 @@ mod label;
 mod learn;
 mod list;
 mod show;
+mod suppressions;
 mod triage;
 mod verdict;
 
@@ -14,7 +15,7 @@ use clap::{Args, Subcommand};
 
 pub(super) use self::files::newest_of;
 
-/// Shows alerts written as OCSF NDJSON, records verdicts on them, and learns from the verdicts.
+/// Shows alerts, holds them back for a while, records verdicts on them, and learns from the verdicts.
 #[derive(Debug, Args)]
 pub(super) struct Alerts {
     #[command(subcommand)]
@@ -25,6 +26,7 @@ pub(super) struct Alerts {
 enum Command {
     Show(show::Show),
     List(list::List),
+    Suppressions(suppressions::Suppressions),
     Verdict(verdict::Verdict),
     Label(label::Label),
     Learn(learn::Learn),
@@ -36,6 +38,7 @@ impl Alerts {
         match self.command {
             Command::Show(command) => command.run(),
             Command::List(command) => command.run(),
+            Command::Suppressions(command) => command.run(),
             Command::Verdict(command) => command.run(),
             Command::Label(command) => command.run(),
             Command::Learn(command) => command.run(),

@@ -1,0 +1,116 @@
+//! Alerts held back under a service, as an operator does it: by the command line, beside whoever writes the store.
+
+mod common;
+
+use std::path::Path;
+
+use apiwarden::alerts::sinks::{Routed, SinkSpec, Stdout, Surroundings};
+use apiwarden::alerts::store::AlertStore;
+use apiwarden::alerts::{Activity, Alert, sample};
+use common::program;
+use serde_json::Value;
+
+/// What `apiwarden alerts …` prints about a state directory.
+fn alerts(state: &Path, arguments: &[&str]) -> String {
+    let ran = program().arg("alerts").args(arguments).arg("--state").arg(state).assert().success();
+    String::from_utf8(ran.get_output().stdout.clone()).expect("UTF-8")
+}
+
+fn refusal(state: &Path, arguments: &[&str]) -> String {
+    let ran = program().arg("alerts").args(arguments).arg("--state").arg(state).assert().failure();
+    String::from_utf8(ran.get_output().stderr.clone()).expect("UTF-8")
+}
+
+fn now() -> i64 {
+    jiff::Timestamp::now().as_microsecond()
+}
+
+fn step(revision: u32, activity: Activity) -> Alert {
+    Alert { revision, activity, ..sample() }
+}
+
+/// Uids of the steps that a sink wants which keeps records, or calls people.
+fn wanted(store: &AlertStore, when: &str) -> Vec<String> {
+    let plan = Stdout {}.check(&Surroundings::default()).expect("a sink").into();
+    let routed = Routed { plan, route: toml::from_str(when).expect("a route") };
+    let steps = store.after(0, 100).expect("steps");
+    let own = steps.iter().filter(|kept| routed.wants(kept));
+    own.map(|kept| format!("{}-{}", kept.alert.id, kept.alert.revision)).collect()
+}
+
+const PEOPLE: &str = "suppressed = false";
+
+#[test]
+fn what_is_suppressed_is_listed_marked_and_audited_and_goes_out_when_somebody_ends_it() {
+    let home = tempfile::tempdir().expect("a directory");
+    let state = home.path();
+    // The service's own hold on the store, throughout.
+    let mut store = AlertStore::open(state).expect("a store");
+    let add = ["suppressions", "add", "--caller", "payroll-*", "--for", "2h", "--reason", "a move", "--author", "ann"];
+    assert!(alerts(state, &add).starts_with("suppression 1: caller payroll-*, from "));
+    assert_eq!(store.append(&[step(1, Activity::Create), step(2, Activity::Update)], now()).expect("durable").held, 2);
+    assert!(wanted(&store, PEOPLE).is_empty());
+    assert_eq!(wanted(&store, ""), ["aw-7f3c-1", "aw-7f3c-2"]);
+    assert!(alerts(state, &["list"]).contains("[suppressed by 1] payroll-svc sent"));
+    let ocsf: Value = serde_json::from_str(&alerts(state, &["list", "--suppression", "1", "--json"])).expect("OCSF");
+    assert_eq!((&ocsf["status"], &ocsf["is_alert"]), (&Value::from("Suppressed"), &Value::from(false)));
+
+    let listed = alerts(state, &["suppressions", "list"]);
+    assert!(listed.contains("1 in force") && listed.contains("2 alerts held back; \"a move\" (ann, "), "{listed}");
+    alerts(state, &["suppressions", "end", "1", "--author", "bob"]);
+    assert_eq!(store.settle(now()).expect("settled"), 1);
+    assert_eq!(wanted(&store, PEOPLE), ["aw-7f3c-1", "aw-7f3c-2"]);
+    assert!(alerts(state, &["list"]).contains("[was suppressed by 1]"));
+    assert_eq!(alerts(state, &["suppressions", "list"]), "");
+    let kept: Value = serde_json::from_str(&alerts(state, &["suppressions", "list", "--all", "--json"])).expect("JSON");
+    assert_eq!((&kept["ended_by"], &kept["held"], &kept["author"]), (&"bob".into(), &2.into(), &"ann".into()));
+}
+
+#[test]
+fn a_maintenance_window_holds_nothing_back_before_it_begins() {
+    let home = tempfile::tempdir().expect("a directory");
+    let mut store = AlertStore::open(home.path()).expect("a store");
+    let add =
+        ["suppressions", "add", "--everything", "--from", "2026-01-01T00:00:00Z", "--until", "2026-12-31T00:00:00Z"];
+    let from = jiff::Timestamp::from_microsecond(now() + 3_600_000_000).expect("a time").to_string();
+    let planned = [
+        "suppressions",
+        "add",
+        "--vendor",
+        "dropbox",
+        "--from",
+        &from,
+        "--for",
+        "1h",
+        "--reason",
+        "x",
+        "--author",
+        "ann",
+    ];
+    alerts(home.path(), &planned);
+    assert!(alerts(home.path(), &["suppressions", "list"]).contains("1 planned"));
+    assert_eq!(store.append(&[step(1, Activity::Create)], now()).expect("durable").held, 0);
+    assert_eq!(store.append(&[step(2, Activity::Update)], now() + 2 * 3_599_000_000).expect("durable").held, 1);
+    assert!(refusal(home.path(), &add).contains("--reason"));
+}
+
+#[test]
+fn what_no_suppression_may_be_is_refused_with_what_to_write() {
+    let home = tempfile::tempdir().expect("a directory");
+    AlertStore::open(home.path()).expect("a store");
+    let reason = ["--reason", "x", "--author", "ann"];
+    for (arguments, expected) in [
+        (vec!["--for", "1h"], "--everything"),
+        (vec!["--everything"], "--for"),
+        (vec!["--everything", "--for", "500d"], "more than a year"),
+        (vec!["--everything", "--for", "0m"], "ends before it begins"),
+        (vec!["--everything", "--for", "soon"], "30m, 12h or 7d"),
+        (vec!["--caller", "a[", "--for", "1h"], "write names, with *"),
+    ] {
+        let says = refusal(home.path(), &[&["suppressions", "add"], arguments.as_slice(), &reason].concat());
+        assert!(says.contains(expected), "{arguments:?}: {says}");
+    }
+    let elsewhere = home.path().join("elsewhere");
+    refusal(&elsewhere, &["suppressions", "end", "1", "--author", "ann"]);
+    assert!(!elsewhere.exists(), "nothing is made where there is no service");
+}
