@@ -135,7 +135,8 @@ path.logs: {self.home}/logs
     def compare(self, steps):
         ask(f"{self.url}/{self.index}/_refresh", b"", "POST")
         found = ask(f"{self.url}/{self.index}/_search?size=10000&sort=_doc")["hits"]["hits"]
-        shown = [hit["_source"] for hit in found]
+        # Its own order is that of segments, not of arrival: who reads it sorts by revision.
+        shown = sorted((hit["_source"] for hit in found), key=lambda one: int(one["labels"]["revision"]))
         outcome = by_uid(steps, [(one["event"]["id"], json.loads(one["apiwarden"]["ocsf"])) for one in shown])
         actions = {one["event"]["id"]: one["event"]["action"] for one in shown}
         words = {1: "incident-opened", UPDATE: "incident-updated", CLOSE: "incident-closed"}
