@@ -1,0 +1,86 @@
+"""Alerts of a real run at every target, which is then asked what it has: `receivers.py HOME KILLS [TARGET…]`.
+
+Between product and receiver stands a proxy. Before an answer goes back, it kills the product now and then, which is then started again: the
+receiver has taken the step, and the product does not know. In the end the receiver must show what the alert store has.
+"""
+
+import random
+import sys
+import threading
+import time
+from pathlib import Path
+
+from harness import Failed, Logs, Product, Proxy, Topic, until
+from targets import TARGETS, Target
+
+# The calls come in portions, each delivered before the next: the more, the more requests there are to kill at.
+PORTIONS = 12
+KILL_PROBABILITY = 2 / 3
+PORTION_SECONDS = 240
+
+
+class Killer:
+    """Decides, when an answer is about to go back, whether the product dies of it."""
+
+    def __init__(self, kills: int, delay: float):
+        self.left, self.delay, self.product, self.chance, self.lock = kills, delay, None, random.Random(14), threading.Lock()
+
+    def before_answer(self) -> bool:
+        time.sleep(self.delay)
+        with self.lock:
+            if self.left == 0 or self.chance.random() > KILL_PROBABILITY:
+                return True
+            self.left -= 1
+            self.product.kill()
+            return False
+
+
+def prove(home: Path, logs: Logs, kind: type[Target], kills: int) -> bool:
+    began = time.monotonic()
+    target, topic = kind(home / kind.name), Topic(kind.name)
+    killer = Killer(kills, target.delay)
+    proxy = Proxy(target.port, killer.before_answer)
+    product = Product(home / kind.name / "product", topic, logs.bundle, target.section(proxy.at))
+    killer.product = product
+    try:
+        product.start()
+        # A new sink begins behind what is in the store, so it must be there first.
+        until("it is ready", 120, lambda: product.metric("apiwarden_lag") == 0)
+        size = len(logs.today) // PORTIONS + 1
+        for start in range(0, len(logs.today), size):
+            topic.write(logs.today[start : start + size])
+            until("a portion is delivered", PORTION_SECONDS, product.is_idle)
+        product.stop()
+        steps = product.steps()
+        outcome = target.compare(steps)
+    finally:
+        product.end()
+        proxy.close()
+        target.stop()
+        topic.remove()
+    activities = [sum(step.activity == activity for step in steps) for activity in (1, 2, 3)]
+    is_right = not outcome.lost and not outcome.wrong and bool(activities[2]) and not (kind.once and outcome.doubled)
+    print(f"{kind.name}: {'passed' if is_right else 'FAILED'} in {time.monotonic() - began:.0f} s: {len(steps)} steps "
+          f"(created {activities[0]}, updated {activities[1]}, closed {activities[2]}), {product.kills} kills, lost {outcome.lost}, "
+          f"doubled {outcome.doubled}, wrong {len(outcome.wrong)}", flush=True)
+    for problem in outcome.wrong[:5]:
+        print(f"    {problem}")
+    return is_right
+
+
+def main():
+    home, kills, names = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:] or list(TARGETS)
+    logs, failed = Logs(home), []
+    for name in names:
+        try:
+            if not prove(home, logs, TARGETS[name], kills):
+                failed.append(name)
+        except (Failed, RuntimeError) as problem:
+            print(f"{name}: FAILED: {problem}", flush=True)
+            failed.append(name)
+    print(f"{len(names) - len(failed)} passed, {len(failed)} failed")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
