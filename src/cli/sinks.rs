@@ -16,6 +16,8 @@ use crate::pipeline::{self, Plan};
 
 /// Steps that are sent at once.
 const AT_ONCE: u32 = 500;
+/// The time at which all that a sink gathers is due.
+const NO_LATER: i64 = i64::MAX;
 
 /// Lists sinks, tries one, and sends alerts again.
 #[derive(Debug, Args)]
@@ -107,7 +109,10 @@ impl Test {
         let plan = pipeline::load(&self.pipeline)?;
         let sink = named(&plan, &self.name)?;
         let messages: Vec<Delivery> = trial(jiff::Timestamp::now().as_microsecond()).iter().map(Delivery::of).collect();
-        let told = sink.plan.open().and_then(|mut open| open.deliver(&messages));
+        let told = sink.plan.open().and_then(|mut open| {
+            open.deliver(&messages)?;
+            open.rest(NO_LATER)
+        });
         told.context("the target did not take it")?;
         print_text(format_args!("{} took an alert that is marked as a test, and its end", self.name))
     }
@@ -139,7 +144,10 @@ fn replay(directory: &Path, sink: &Routed, since: Since) -> anyhow::Result<usize
     let (mut open, mut count) = (sink.plan.open()?, 0);
     loop {
         let next = store.after(place, AT_ONCE)?;
-        let Some(last) = next.last().map(|kept| kept.seq) else { return Ok(count) };
+        let Some(last) = next.last().map(|kept| kept.seq) else {
+            open.rest(NO_LATER)?;
+            return Ok(count);
+        };
         let wanted = next.iter().filter(|kept| sink.wants(kept));
         let messages: Vec<Delivery> = wanted.map(|kept| Delivery::kept(&kept.alert, kept.ocsf.clone())).collect();
         open.deliver(&messages).with_context(|| format!("after {count} alerts"))?;

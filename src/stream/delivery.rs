@@ -249,7 +249,10 @@ impl Own {
                 Ok(true) => {}
                 Ok(false) | Err(_) if is_last => return,
                 // A stop that was requested may still bring alerts: the end of the run lets go of us.
-                Ok(false) => is_last = woken.recv_timeout(REST) == Err(RecvTimeoutError::Disconnected),
+                Ok(false) => {
+                    is_last = woken.recv_timeout(REST) == Err(RecvTimeoutError::Disconnected);
+                    self.rest(sink.as_mut(), seq);
+                }
                 Err(error) => {
                     tracing::error!(sink = self.name, %error, "the alert store cannot be used: trying again");
                     is_last = woken.recv_timeout(REST) == Err(RecvTimeoutError::Disconnected);
@@ -311,6 +314,16 @@ impl Own {
         self.status.seq.store(last, Ordering::Relaxed);
         own.iter().for_each(|kept| metrics::delivered(&kept.alert));
         Ok(true)
+    }
+
+    /// Lets the sink do what is due by the clock, such as a digest.
+    fn rest(&self, sink: &mut dyn Sink, seq: i64) {
+        if self.patiently(|| sink.rest(jiff::Timestamp::now().as_microsecond())) == Some(true) {
+            let position = postcard::to_stdvec(&sink.position()).unwrap_or_default();
+            if let Err(error) = self.store.move_to(&self.name, seq, &position) {
+                tracing::error!(sink = self.name, %error, "the alert store cannot be used: what was sent may be sent again");
+            }
+        }
     }
 
     /// Tries until it works; `None` where a stop is requested and it does not.

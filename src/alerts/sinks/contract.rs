@@ -4,7 +4,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::double::Double;
+use super::double::{Double, MailServer, Receiver};
 use super::*;
 use crate::alerts::{Activity, sample};
 use crate::ingest::connection::Properties;
@@ -55,6 +55,64 @@ fn trial(name: &str) -> Trial {
             (r#"path = "new/alerts.ndjson""#, refused, Some(Box::new(landed)))
         }
         "stdout" => ("", &[], None),
+        "syslog" => {
+            let receiver = Receiver::start();
+            let settings = format!("address = \"{}\"", receiver.address);
+            let refused: &[_] = &[
+                ("", "address", "missing"),
+                (r#"address = "syslog.example""#, "address", "host:port"),
+                (r#"address = "h:1", facility = "x""#, "facility", "local0"),
+                (r#"address = "h:1", max_bytes = 100"#, "max_bytes", "2048"),
+                (r#"address = "h:1", key = "k""#, "certificate", "both"),
+            ];
+            let landed = move || ids_in(&receiver.came().join(" "));
+            return Trial {
+                settings,
+                surroundings,
+                landed: Some(Box::new(landed)),
+                is_once: false,
+                refused,
+                _folder: folder,
+            };
+        }
+        "smtp" => {
+            let server = MailServer::start();
+            let settings = format!(
+                "address = \"{}\", security = \"none\", from = \"a@b.example\", to = [\"c@d.example\"]",
+                server.address
+            );
+            let refused: &[_] = &[
+                ("", "address", "missing"),
+                (r#"address = "h:25", from = "a b", to = ["c@d.example"]"#, "from", "no address"),
+                (r#"address = "h:25", from = "a@b.example", to = []"#, "to", "empty"),
+                (r#"address = "h:25", from = "a@b.example", to = ["c@d.example\r\nDATA"]"#, "to", "no address"),
+                (r#"address = "h:25", from = "a@b.example", to = ["c@d.example"], username = "u""#, "password", "both"),
+                (
+                    r#"address = "h:25", from = "a@b.example", to = ["c@d.example"], username = "u", password = "p", security = "none""#,
+                    "password",
+                    "without TLS",
+                ),
+            ];
+            let landed = move || ids_in(&server.mails().join(" "));
+            return Trial {
+                settings,
+                surroundings,
+                landed: Some(Box::new(landed)),
+                is_once: false,
+                refused,
+                _folder: folder,
+            };
+        }
+        "security_lake" => {
+            let path: PathBuf = folder.path().join("lake");
+            let landed = move || ids_in(&super::security_lake::tests::uids(&path).join(" "));
+            let refused: &[_] = &[
+                (r#"region = "r", account = "a""#, "path", "missing"),
+                (r#"path = "lake", region = "../r", account = "a""#, "region", "is none"),
+                (r#"path = "lake", region = "r", account = """#, "account", "is none"),
+            ];
+            (r#"path = "lake", region = "eu-central-1", account = "1""#, refused, Some(Box::new(landed)))
+        }
         other => return of_target(other, surroundings, folder),
     };
     Trial { settings: settings.to_owned(), surroundings, is_once: landed.is_some(), landed, refused, _folder: folder }
@@ -86,6 +144,14 @@ fn of_target(name: &str, surroundings: Surroundings, folder: tempfile::TempDir) 
             format!("secret = \"{KEY}\", body = \"cloudevents\""),
             false,
             &[("", "url", "missing"), (r#"url = "http://x", secret = "short""#, "secret", "24 to 64")],
+        ),
+        "sentinel" => (
+            format!(
+                "authority = \"{}\", rule = \"dcr-1\", stream = \"Custom-A_CL\", tenant = \"t\", client_id = \"c\", client_secret = \"s\"",
+                double.address
+            ),
+            false,
+            &[("", "url", "missing")],
         ),
         other => panic!("a new sink needs an entry here: {other}"),
     };
@@ -219,7 +285,7 @@ fn life() -> Vec<Delivery> {
 
 /// A target that speaks HTTP, with a double behind it.
 fn target(kind: &SinkKind) -> Option<(Double, Box<dyn Sink>)> {
-    if ["kafka", "file", "stdout"].contains(&kind.name) {
+    if ["kafka", "file", "stdout", "syslog", "smtp", "security_lake"].contains(&kind.name) {
         return None;
     }
     let (double, trial) = (Double::start(), trial(kind.name));
@@ -234,7 +300,7 @@ fn every_target_is_told_of_an_incident_from_its_beginning_to_its_end_under_one_k
         let Some((double, mut sink)) = target(kind) else { continue };
         sink.deliver(&life()).unwrap();
         let came = double.came();
-        let steps = if matches!(kind.name, "splunk" | "otlp") { 1 } else { 3 };
+        let steps = if matches!(kind.name, "splunk" | "otlp" | "sentinel") { 1 } else { 3 };
         assert_eq!(came.len(), steps, "{}: {came:?}", kind.name);
         let is_signed = came.iter().all(|step| step.headers.contains("webhook-signature: v1,"));
         assert_eq!(is_signed, kind.name == "webhook", "{}", kind.name);
@@ -273,7 +339,7 @@ fn no_error_and_no_plan_shows_a_secret() {
     let secret = "canary-secret-9f8e7d";
     for kind in SINKS {
         let trial = trial(kind.name);
-        let fields = ["url", "token", "routing_key", "api_key", "secret", "authorization", "password"];
+        let fields = ["url", "token", "routing_key", "api_key", "secret", "authorization", "password", "client_secret"];
         for field in fields {
             let url =
                 if field == "url" { format!("http://127.0.0.1:9/{secret}") } else { "http://127.0.0.1:9".to_owned() };

@@ -3,6 +3,7 @@
 //! It answers as the documentation of each says, and refuses a document that is there already as `_bulk` does. It stands in where the real receiver
 //! cannot run.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -22,6 +23,8 @@ pub struct Came {
 pub struct Double {
     pub address: String,
     came: Arc<Mutex<Vec<Came>>>,
+    /// Forms that asked for a token.
+    tokens: Arc<Mutex<Vec<String>>>,
     /// The status of every answer from now on.
     status: Arc<Mutex<u16>>,
 }
@@ -30,7 +33,7 @@ impl Double {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let double = Self { address, came: Arc::default(), status: Arc::new(Mutex::new(200)) };
+        let double = Self { address, came: Arc::default(), tokens: Arc::default(), status: Arc::new(Mutex::new(200)) };
         let own = double.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -44,6 +47,11 @@ impl Double {
     /// All that came and was taken in, in order.
     pub fn came(&self) -> Vec<Came> {
         self.came.lock().unwrap().clone()
+    }
+
+    /// Forms that asked for a token, which is given for an hour.
+    pub fn tokens(&self) -> Vec<String> {
+        self.tokens.lock().unwrap().clone()
     }
 
     pub fn answer_with(&self, status: u16) {
@@ -67,6 +75,10 @@ impl Double {
     }
 
     fn take(&self, request: Came) -> Value {
+        if request.path.ends_with("/oauth2/v2.0/token") {
+            self.tokens.lock().unwrap().push(request.body);
+            return json!({ "token_type": "Bearer", "expires_in": 3600, "access_token": "token-of-the-double" });
+        }
         let mut came = self.came.lock().unwrap();
         if request.path != "/_bulk" {
             came.push(request);
@@ -84,6 +96,93 @@ impl Double {
             })
             .collect();
         json!({ "items": items })
+    }
+}
+
+/// A receiver of syslog over TCP: what came on each connection, once it has ended.
+#[derive(Clone)]
+pub struct Receiver {
+    pub address: String,
+    came: Arc<Mutex<Vec<String>>>,
+}
+
+impl Receiver {
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let receiver = Self { address: listener.local_addr().unwrap().to_string(), came: Arc::default() };
+        let own = receiver.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let mut reader = BufReader::new(stream);
+                while let Some(message) = read_counted(&mut reader) {
+                    own.came.lock().unwrap().push(message);
+                }
+            }
+        });
+        receiver
+    }
+
+    /// All messages, in order.
+    pub fn came(&self) -> Vec<String> {
+        self.came.lock().unwrap().clone()
+    }
+}
+
+/// A message behind its length in octets.
+fn read_counted(reader: &mut impl BufRead) -> Option<String> {
+    let mut length = Vec::new();
+    reader.read_until(b' ', &mut length).ok()?;
+    let mut message = vec![0; std::str::from_utf8(&length).ok()?.trim().parse().ok()?];
+    reader.read_exact(&mut message).ok()?;
+    String::from_utf8(message).ok()
+}
+
+/// A mail server: it takes every mail, unless it is told to answer otherwise.
+#[derive(Clone)]
+pub struct MailServer {
+    pub address: String,
+    mails: Arc<Mutex<Vec<String>>>,
+    /// What it answers a command, by its first word, instead of what it should.
+    pub answers: Arc<Mutex<BTreeMap<&'static str, &'static str>>>,
+}
+
+impl MailServer {
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let server = Self { address, mails: Arc::default(), answers: Arc::default() };
+        let own = server.clone();
+        std::thread::spawn(move || listener.incoming().flatten().filter_map(|stream| own.serve(stream)).count());
+        server
+    }
+
+    /// All mails as they came over the line.
+    pub fn mails(&self) -> Vec<String> {
+        self.mails.lock().unwrap().clone()
+    }
+
+    fn serve(&self, mut stream: TcpStream) -> Option<()> {
+        let mut reader = BufReader::new(stream.try_clone().ok()?);
+        stream.write_all(b"220 double\r\n").ok()?;
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line).ok().filter(|length| *length > 0)?;
+            let command = line.split([' ', '\r']).next().unwrap_or_default().to_owned();
+            let answered = self.answers.lock().unwrap().get(command.as_str()).copied();
+            if command == "DATA" && answered.is_none() {
+                stream.write_all(b"354 go on\r\n").ok()?;
+                let mut mail = String::new();
+                while !mail.ends_with("\r\n.\r\n") {
+                    reader.read_line(&mut mail).ok()?;
+                }
+                if let Some(answer) = self.answers.lock().unwrap().get("mail") {
+                    stream.write_all(answer.as_bytes()).ok()?;
+                    continue;
+                }
+                self.mails.lock().unwrap().push(mail);
+            }
+            stream.write_all(answered.unwrap_or("250-double\r\n250 well\r\n").as_bytes()).ok()?;
+        }
     }
 }
 

@@ -107,6 +107,16 @@ pub enum SinkError {
         /// How long it wants to be left alone.
         retry_after: Option<Duration>,
     },
+    /// The mail server answers that it cannot, or may not.
+    #[error("{target} answers {command} with code {code}{}", mail_hint(command))]
+    Smtp {
+        /// The sink.
+        target: String,
+        /// What it was asked.
+        command: &'static str,
+        /// The code.
+        code: u16,
+    },
     /// The target refuses a step for what it is.
     #[error("{target} refuses {uid}")]
     RefusedBy {
@@ -137,6 +147,17 @@ const fn hint(status: u16) -> &'static str {
     }
 }
 
+/// What an answer of a mail server that somebody must mend asks for.
+const fn mail_hint(command: &str) -> &'static str {
+    match command.as_bytes() {
+        b"AUTH" => ": are username and password right?",
+        b"MAIL" => ": may we send as `from`, and without logging in?",
+        b"RCPT" => ": are the recipients right?",
+        b"STARTTLS" => ": does it speak TLS? See security",
+        _ => "",
+    }
+}
+
 /// For how long a delivery is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
@@ -161,7 +182,8 @@ impl SinkError {
             Self::Unacknowledged { problem, .. } => of_kafka(*problem),
             Self::Stalled { .. } | Self::Unreachable { .. } => Patience::Endless,
             Self::Http { status: 401 | 403 | 404 | 410 | 300..=399, .. } => Patience::None,
-            Self::Http { .. } => Patience::Endless,
+            Self::Smtp { code: 500.., .. } => Patience::None,
+            Self::Http { .. } | Self::Smtp { .. } => Patience::Endless,
             Self::RefusedBy { .. } => Patience::None,
         }
     }

@@ -55,6 +55,11 @@ impl fmt::Debug for Hidden {
 }
 
 impl Hidden {
+    /// What was found out and must not be shown.
+    pub fn of(text: String) -> Self {
+        Self(text)
+    }
+
     /// It as a bearer's token.
     pub fn bearer(&self) -> String {
         format!("Bearer {}", self.0)

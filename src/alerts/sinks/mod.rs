@@ -9,6 +9,7 @@
 //! Not here: what is delivered (`alerts`, `stream::dead_letter`), and how often a delivery is tried again (`stream`).
 
 mod alertmanager;
+mod cef;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
@@ -24,9 +25,14 @@ mod pagerduty;
 mod remote;
 mod rotation;
 mod routing;
+mod security_lake;
+mod sentinel;
 mod slack;
+mod smtp;
 mod splunk;
 mod stdout;
+mod syslog;
+mod tcp;
 mod teams;
 mod webhook;
 
@@ -63,6 +69,10 @@ pub const SINKS: &[SinkKind] = &[
     SinkKind::of::<slack::Slack>(),
     SinkKind::of::<teams::Teams>(),
     SinkKind::of::<webhook::Webhook>(),
+    SinkKind::of::<syslog::Syslog>(),
+    SinkKind::of::<smtp::Smtp>(),
+    SinkKind::of::<security_lake::SecurityLake>(),
+    SinkKind::of::<sentinel::Sentinel>(),
 ];
 
 /// One thing to deliver.
@@ -118,6 +128,15 @@ pub trait Sink: Send {
     /// # Errors
     /// [`SinkError`], naming the file, topic or stream that failed.
     fn deliver(&mut self, deliveries: &[Delivery]) -> Result<(), SinkError>;
+
+    /// Called about once a second while nothing is to be delivered, with the time in microseconds since the epoch: what was gathered may be due.
+    /// Returns whether the position changed.
+    ///
+    /// # Errors
+    /// [`SinkError`], as of [`Sink::deliver`].
+    fn rest(&mut self, _now: i64) -> Result<bool, SinkError> {
+        Ok(false)
+    }
 
     /// The position of the sink, for the checkpoint.
     fn position(&self) -> SinkPosition;

@@ -86,6 +86,9 @@ pub trait Target: Debug + Send + Sync + 'static {
     /// [`SinkError`], where something must be asked for first and is not given.
     fn request(&self, steps: &[Step<'_>], memory: &Memory) -> Result<Request, SinkError>;
 
+    /// Is told of a status that is no success.
+    fn failed(&self, _status: u16) {}
+
     /// What an answer to them means; only asked where the status says that it was taken in.
     fn judge(&self, _steps: &[Step<'_>], _answer: &Answer, _memory: &mut Memory) -> Verdict {
         Verdict::Landed
@@ -153,6 +156,9 @@ impl<T: Target> Open<T> {
         let name = self.target.name();
         let request = self.target.request(steps, &self.memory)?;
         let answer = self.target.http().send(&name, &request)?;
+        if answer.status >= 300 {
+            self.target.failed(answer.status);
+        }
         match answer.status {
             200..=299 => {
                 let verdict = self.target.judge(steps, &answer, &mut self.memory);
@@ -218,6 +224,6 @@ impl<T: Target> Sink for Open<T> {
 }
 
 /// What was remembered; nothing where it was of another kind of sink.
-fn read<T: DeserializeOwned + Default>(bytes: &[u8]) -> T {
+pub(super) fn read<T: DeserializeOwned + Default>(bytes: &[u8]) -> T {
     postcard::from_bytes(bytes).unwrap_or_default()
 }
