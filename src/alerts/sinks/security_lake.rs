@@ -62,6 +62,10 @@ impl SinkPlan for SecurityLake {
         format!("{}:{}", Self::NAME, self.path.display())
     }
 
+    fn takes_suppressed(&self) -> bool {
+        true
+    }
+
     fn check(&self) -> Result<(), SinkError> {
         may_write(&self.path).map_err(|problem| self.problem(problem))
     }

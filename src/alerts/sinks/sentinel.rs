@@ -178,6 +178,10 @@ impl Target for Open {
         self.name.clone()
     }
 
+    fn takes_suppressed(&self) -> bool {
+        true
+    }
+
     fn http(&self) -> &Http {
         &self.http
     }

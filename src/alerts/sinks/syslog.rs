@@ -135,6 +135,10 @@ impl SinkPlan for Plan {
         self.name.clone()
     }
 
+    fn takes_suppressed(&self) -> bool {
+        true
+    }
+
     fn open(&self) -> Result<Box<dyn Sink>, SinkError> {
         Ok(Box::new(self.clone()))
     }
