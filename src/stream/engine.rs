@@ -260,7 +260,7 @@ impl Engine {
         if self.settings.is_bounded {
             return Vec::new();
         }
-        let looks = self.preparation.look_before(until);
+        let looks = self.preparation.look_before(until, self.settings.lateness_micros());
         looks.iter().flat_map(|look| self.evaluator.look(look)).collect()
     }
 

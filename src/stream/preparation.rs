@@ -161,18 +161,21 @@ impl Preparation {
     }
 
     /// What was called for the first time in a bucket, up to where all partitions have been read, microseconds of event time.
-    pub fn look_before(&mut self, until: i64) -> Vec<Look> {
-        self.looked.take_before(until).into_iter().map(|((due, ..), row)| self.look(row, due)).collect()
+    ///
+    /// A call is late by what its partition had shown before it (`lateness` microseconds are allowed), whatever was closed meanwhile.
+    pub fn look_before(&mut self, until: i64, lateness: i64) -> Vec<Look> {
+        self.looked.take_before(until).into_iter().map(|((due, ..), row)| self.look(row, due, lateness)).collect()
     }
 
     /// A look at a row, under the name that its endpoint has by then.
-    fn look(&mut self, row: Row, due: i64) -> Look {
+    fn look(&mut self, row: Row, due: i64, lateness: i64) -> Look {
         self.templates.observe_new(row.relation.vendor().as_str(), row.relation.endpoint().as_str());
         let relation = match self.new_name(&row.relation) {
             Some(name) => Arc::new(row.relation.with_endpoint(name.as_str().into())),
             None => Arc::clone(&row.relation),
         };
-        let is_late = row.bucket < self.looked.open_from;
+        let is_late =
+            row.bucket < self.looked.open_from || due >= bucket_start(row.bucket + 1).saturating_add(lateness);
         Look { row: Row { relation, ..row }, due, is_late }
     }
 
@@ -192,10 +195,10 @@ impl Preparation {
         let mut names: HashMap<(i64, u64), String> = HashMap::default();
         for of_bucket in raw.chunk_by(|a, b| a.bucket == b.bucket) {
             let bucket = of_bucket[0].bucket;
-            let mut looks_of_bucket = self.look_before(bucket_start(bucket + 1).saturating_add(lateness));
+            let mut looks_of_bucket = self.look_before(bucket_start(bucket + 1).saturating_add(lateness), lateness);
             for row in of_bucket {
                 if self.looked.is_first(bucket, &row.relation) {
-                    looks_of_bucket.push(self.look(row.clone(), row.first_seen()));
+                    looks_of_bucket.push(self.look(row.clone(), row.first_seen(), lateness));
                 }
             }
             looks.insert(bucket, looks_of_bucket);
