@@ -280,6 +280,30 @@ impl Own {
         let next = self.store.after(*seq, AT_ONCE)?;
         let Some(last) = next.last().map(|kept| kept.seq) else { return Ok(false) };
         let own: Vec<Kept> = next.into_iter().filter(|kept| self.wants(kept)).collect();
+        for some in own.chunks(sink.at_once().max(1)) {
+            if !self.deliver_some(sink, some)? {
+                return Ok(false);
+            }
+            let place = some.last().map_or(last, |kept| kept.seq);
+            self.move_to(sink, seq, place)?;
+        }
+        if *seq < last {
+            self.move_to(sink, seq, last)?;
+        }
+        Ok(true)
+    }
+
+    /// Notes the place up to which the sink has delivered.
+    fn move_to(&self, sink: &dyn Sink, seq: &mut i64, place: i64) -> Result<(), StoreError> {
+        let position = postcard::to_stdvec(&sink.position()).unwrap_or_default();
+        self.store.move_to(&self.name, place, &position)?;
+        *seq = place;
+        self.status.seq.store(place, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Delivers some steps, but those that the target refuses for what they are. `false` where a stop cut it short.
+    fn deliver_some(&self, sink: &mut dyn Sink, own: &[Kept]) -> Result<bool, StoreError> {
         let mut messages: Vec<Message> = own.iter().map(|kept| Message::kept(&kept.alert, kept.ocsf.clone())).collect();
         let mut shortened = std::collections::BTreeSet::new();
         while !messages.is_empty() {
@@ -308,10 +332,6 @@ impl Own {
                 }
             }
         }
-        let position = postcard::to_stdvec(&sink.position()).unwrap_or_default();
-        self.store.move_to(&self.name, last, &position)?;
-        *seq = last;
-        self.status.seq.store(last, Ordering::Relaxed);
         own.iter().for_each(|kept| metrics::delivered(&kept.alert));
         Ok(true)
     }

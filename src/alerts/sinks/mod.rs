@@ -129,6 +129,11 @@ pub trait Sink: Send {
     /// [`SinkError`], naming the file, topic or stream that failed.
     fn deliver(&mut self, deliveries: &[Delivery]) -> Result<(), SinkError>;
 
+    /// How many deliveries it takes at once: each time that it has taken so many, its position is noted, so that a crash repeats no more.
+    fn at_once(&self) -> usize {
+        usize::MAX
+    }
+
     /// Called about once a second while nothing is to be delivered, with the time in microseconds since the epoch: what was gathered may be due.
     /// Returns whether the position changed.
     ///

@@ -7,8 +7,8 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::http::{Address, Hidden, Http, Request, Secret};
-use super::remote::{Memory, Remote, Step, Target};
+use super::http::{Address, Answer, Hidden, Http, Request, Secret};
+use super::remote::{Memory, Remote, Step, Target, Verdict};
 use super::{SinkError, SinkPlan, SinkSpec, Surroundings};
 use crate::alerts::brief::{Brief, cut};
 use crate::alerts::{Activity, Severity};
@@ -72,7 +72,7 @@ impl Target for Open {
         true
     }
 
-    fn request(&self, steps: &[Step<'_>], _memory: &Memory) -> Result<Request, SinkError> {
+    fn request(&self, steps: &[Step<'_>], memory: &Memory) -> Result<Request, SinkError> {
         let Some(Step { alert, .. }) = steps.first() else {
             return Ok(Request::json(self.url.with("/v2/alerts"), &json!({})));
         };
@@ -86,7 +86,11 @@ impl Target for Open {
             Severity::Informational => "P5",
         };
         let (url, body) = match alert.activity {
-            Activity::Create => (
+            Activity::Update if memory.of(&alert.id).is_some() => {
+                (of_alias("notes"), json!({ "source": "apiwarden", "note": brief.to_text() }))
+            }
+            // What was no page at first is opened by the step that makes it one.
+            Activity::Create | Activity::Update => (
                 self.url.with("/v2/alerts"),
                 json!({
                     "message": cut(&brief.headline, 130),
@@ -99,9 +103,13 @@ impl Target for Open {
                     "details": { "vendor": alert.vendor, "owner": brief.owner.clone().unwrap_or_default(), "first_step": brief.first_step, "link": brief.link.clone().unwrap_or_default() },
                 }),
             ),
-            Activity::Update => (of_alias("notes"), json!({ "source": "apiwarden", "note": brief.to_text() })),
             Activity::Close => (of_alias("close"), json!({ "source": "apiwarden", "note": brief.sentence })),
         };
         Ok(Request::json(url, &body).header("authorization", format!("GenieKey {}", self.api_key.expose())))
+    }
+
+    fn judge(&self, steps: &[Step<'_>], _answer: &Answer, memory: &mut Memory) -> Verdict {
+        steps.iter().for_each(|step| memory.keep(&step.alert.id, ""));
+        Verdict::Landed
     }
 }

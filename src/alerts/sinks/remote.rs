@@ -185,6 +185,10 @@ impl<T: Target> Open<T> {
 }
 
 impl<T: Target> Sink for Open<T> {
+    fn at_once(&self) -> usize {
+        self.target.at_once().max(1)
+    }
+
     fn deliver(&mut self, deliveries: &[Delivery]) -> Result<(), SinkError> {
         let step = |delivery: &'_ Delivery| -> Option<(String, Arc<Alert>, Vec<u8>)> {
             Some((delivery.uid.clone(), Arc::clone(delivery.alert.as_ref()?), delivery.body.clone()))

@@ -1,3 +1,5 @@
+//! Files that another reader of Parquet opens, and what a crash leaves of them.
+
 use polars_io::SerReader;
 use polars_io::parquet::read::ParquetReader;
 

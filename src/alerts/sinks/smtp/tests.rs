@@ -1,3 +1,5 @@
+//! Mails as a server takes them: threads, digests, refusals.
+
 use super::super::double::MailServer;
 use super::*;
 use crate::alerts::sample;
