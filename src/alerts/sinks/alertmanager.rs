@@ -83,7 +83,11 @@ impl Target for Open {
         let alert = |step: &Step<'_>| {
             let alert = step.alert;
             let brief = Brief::of(alert, self.link.as_deref());
-            let ends = if alert.activity == Activity::Close { alert.time } else { alert.time.saturating_add(LASTS) };
+            // An end that is still to come would lose to the later one that was told before.
+            let ends = match alert.activity {
+                Activity::Close => alert.time.min(jiff::Timestamp::now().as_microsecond()),
+                Activity::Create | Activity::Update => alert.time.saturating_add(LASTS),
+            };
             json!({
                 "labels": {
                     "alertname": alert.detector, "incident": alert.id, "view": alert.view.as_str(), "vendor": alert.vendor,
