@@ -338,7 +338,7 @@ impl Own {
 
     /// Lets the sink do what is due by the clock, such as a digest.
     fn rest(&self, sink: &mut dyn Sink, seq: i64) {
-        if self.patiently(|| sink.rest(jiff::Timestamp::now().as_microsecond())) == Some(true) {
+        if self.patiently(|| sink.rest(now_micros())) == Some(true) {
             let position = postcard::to_stdvec(&sink.position()).unwrap_or_default();
             if let Err(error) = self.store.move_to(&self.name, seq, &position) {
                 tracing::error!(sink = self.name, %error, "the alert store cannot be used: what was sent may be sent again");
@@ -398,7 +398,7 @@ impl Own {
 }
 
 /// The clock, microseconds since the epoch.
-fn now_micros() -> i64 {
+pub(super) fn now_micros() -> i64 {
     jiff::Timestamp::now().as_microsecond()
 }
 

@@ -398,17 +398,14 @@ impl Evaluator {
     fn add(&mut self, bucket: i64, rows: &[Row], vectors: &[FeatureVector]) -> Vec<usize> {
         let (bundle, store) = (&self.by.bundle, &mut self.memory.store);
         store.advance(bucket);
-        let mut touched = IndexSet::<usize, FixedState>::default();
+        let mut touched = Touched::default();
         let keeps = |id: EntityId| bundle.baselines.contains(id);
         for (row, values) in rows.iter().zip(vectors) {
             store.add(row, values, keeps, |index| {
                 touched.insert(index);
             });
         }
-        let order = |index: &usize| store.at(*index).map(|state| rank(state.entity.level));
-        let mut touched: Vec<usize> = touched.into_iter().collect();
-        touched.sort_by_key(order);
-        touched
+        vendors_first(store, touched)
     }
 
     /// The tests of all egress entities that called in a bucket, in their order: the same whatever the number of workers.
@@ -485,6 +482,16 @@ impl Evaluator {
             self.memory.store.change_all(forget);
         }
     }
+}
+
+/// Indices of entities to be judged, in the order in which their rows came.
+type Touched = IndexSet<usize, FixedState>;
+
+/// Those indices in the order of judging.
+fn vendors_first(store: &Store, touched: Touched) -> Vec<usize> {
+    let mut touched: Vec<usize> = touched.into_iter().collect();
+    touched.sort_by_key(|index| store.at(*index).map(|state| rank(state.entity.level)));
+    touched
 }
 
 /// The place of a level in the order of judging: what a vendor explains is not reported of its callers.

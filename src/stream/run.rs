@@ -18,7 +18,7 @@ use super::admin::{Admin, Health};
 use super::auditor::Auditor;
 use super::cataloguer::Cataloguer;
 use super::dead_letter::Form;
-use super::delivery::Delivery;
+use super::delivery::{Delivery, now_micros};
 pub use super::error::RunError;
 use super::group::refuse_others;
 use super::lag::LagWatch;
@@ -579,11 +579,6 @@ impl<'a, M: Machine> Shell<'a, M> {
         self.records_since = 0;
         Ok(())
     }
-}
-
-/// The clock, microseconds since the epoch.
-fn now_micros() -> i64 {
-    jiff::Timestamp::now().as_microsecond()
 }
 
 #[cfg(test)]

@@ -9,11 +9,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use foldhash::fast::FixedState;
-use indexmap::IndexSet;
 use serde::{Deserialize, Serialize};
 
-use super::{Evaluator, Memory, Reporter};
+use super::{Evaluator, Memory, Reporter, Touched};
 use crate::alerts::Alert;
 use crate::calls::View;
 use crate::detect::{Store, Subject};
@@ -71,7 +69,7 @@ impl Evaluator {
     fn add_late(&mut self, rows: &[Row], vectors: &[FeatureVector]) -> (Vec<usize>, BTreeSet<EntityId>) {
         let Memory { store, late, .. } = &mut self.memory;
         let keeps = |id: EntityId| self.by.bundle.baselines.contains(id);
-        let (mut going_on, mut past) = (IndexSet::<usize, FixedState>::default(), BTreeSet::new());
+        let (mut going_on, mut past) = (Touched::default(), BTreeSet::new());
         let mut behind = Vec::new();
         for (row, values) in rows.iter().zip(vectors) {
             store.add_late(row, values, keeps, |index, goes_on| {
@@ -86,9 +84,7 @@ impl Evaluator {
                 past.insert(id);
             }
         }
-        let mut going_on: Vec<usize> = going_on.into_iter().collect();
-        going_on.sort_by_key(|index| store.at(*index).map(|state| super::rank(state.entity.level)));
-        (going_on, past)
+        (super::vendors_first(store, going_on), past)
     }
 
     /// Judges entities as they were at the end of a bucket. What is worked out on the way is not kept.
