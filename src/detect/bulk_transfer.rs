@@ -63,6 +63,7 @@ impl Detector for BulkTransfer {
     type Model = ();
     type Memory = ();
     type Part = Shifts;
+    const TELLS_BURSTS: bool = true;
 
     fn evaluate(
         context: &Context<'_>,

@@ -62,6 +62,8 @@ pub struct Evaluated<'a> {
     pub state: &'a State,
     /// Sums over the windows that end with the bucket.
     pub sums: &'a WindowSums,
+    /// Whether the bucket goes on, so that sums are the least that they will be.
+    pub is_open: bool,
     /// What was learned of it.
     pub baseline: Option<&'a Baseline>,
     /// Its tests; those that a level explains have a p-value of 1.
@@ -99,6 +101,10 @@ pub trait Detector: Sync {
 
     /// Whether single calls are shown to it as they come (see [`Self::look`]).
     const LOOKS: bool = false;
+
+    /// Whether entities are shown to it (by [`Self::evaluate`]) also while their bucket goes on, without tests, as soon as large calls moved
+    /// much: for what looks at nothing but sums.
+    const TELLS_BURSTS: bool = false;
 
     /// Learns from the rolled-up history, in order.
     fn fit(_rows: &[Row]) -> Self::Model {
@@ -147,6 +153,7 @@ pub struct DetectorKind {
     pub classes: &'static [&'static Class],
     pub(super) evaluate: Evaluate,
     pub(super) looks: bool,
+    pub(super) tells_bursts: bool,
     pub(super) look: fn(usize, &Context<'_>, &Row, &mut Memories) -> Vec<Candidate>,
     pub(super) close: fn(usize, &Context<'_>, &[Row], &mut Memories) -> Vec<Candidate>,
     pub(super) tick: fn(usize, &Context<'_>, &BTreeMap<View, i64>, &mut Memories) -> Vec<Candidate>,
@@ -164,6 +171,7 @@ impl DetectorKind {
             classes: D::CLASSES,
             evaluate: evaluate::<D>,
             looks: D::LOOKS,
+            tells_bursts: D::TELLS_BURSTS,
             look: look::<D>,
             close: close::<D>,
             tick: tick::<D>,

@@ -68,7 +68,7 @@ fn is_small(context: &Context<'_>, pair: &State, verdict: &Verdict) -> bool {
         Kind::Mean(Column::BytesInResidual, _) => {
             let own = bundle.baselines.get(pair.entity.id()).and_then(|known| known.peaks);
             let peaks = own.or_else(|| Some(bundle.views.get(&pair.entity.view)?.usual_peaks));
-            peaks.is_some_and(|peaks| excess(&peaks, &pair.windows.sums(bucket), BYTES_IN).is_none())
+            peaks.is_some_and(|peaks| excess(&peaks, &pair.windows.sums(bucket), BYTES_IN, false).is_none())
         }
         Kind::Count(failures, _) if failures != Column::Denied => {
             let of = |column: Column| pair.sum(column, verdict.test.window, bucket) as f64;

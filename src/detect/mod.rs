@@ -137,7 +137,7 @@ pub fn detector_named(name: &str) -> Option<&'static DetectorKind> {
     DETECTORS.iter().find(|detector| detector.meta.name == name)
 }
 
-/// What an entity that called in the bucket shows to all detectors.
+/// What an entity that called in the bucket shows to all detectors; in one that goes on, to those that tell bursts.
 pub fn evaluate(
     context: &Context<'_>,
     entity: &Evaluated<'_>,
@@ -145,7 +145,8 @@ pub fn evaluate(
     parts: &mut Parts,
 ) -> Vec<Candidate> {
     let of = |(index, detector): (usize, &DetectorKind)| (detector.evaluate)(index, context, entity, memories, parts);
-    DETECTORS.iter().enumerate().flat_map(of).collect()
+    let asked = DETECTORS.iter().enumerate().filter(|(_, detector)| detector.tells_bursts || !entity.is_open);
+    asked.flat_map(of).collect()
 }
 
 /// What the first call of a relation in a bucket shows by itself to all detectors.

@@ -51,6 +51,9 @@ impl DetectorKind {
             |class: &&Class| NOVELTIES.iter().any(|new| new.name == class.name && new.name != classes::BEACON.name);
         let novelties = self.classes.iter().filter(|class| is_novelty(class)).count();
         match novelties {
+            0 if self.tells_bursts => {
+                "at the end of the minute where large calls show it, else at the end of five minutes and the allowed lateness"
+            }
             0 if !self.looks => "at the end of five minutes and the allowed lateness",
             count if count == self.classes.len() => "at once",
             _ => "at once where a call shows it by itself, else at the end of five minutes and the allowed lateness",

@@ -29,7 +29,7 @@ pub(super) fn above_peak(
     let own = of.baseline.and_then(|baseline| baseline.peaks);
     let is_unknown = || entity.level == Level::Pair && !bundle.known.has_vendor(entity.view, &entity.vendor);
     let peaks = own.or_else(|| is_unknown().then_some(view.usual_peaks))?;
-    let excess = excess(&peaks, of.sums, kind)?;
+    let excess = excess(&peaks, of.sums, kind, of.is_open)?;
     let p_value = p_value(view.peaks.get(kind).and_then(Option::as_ref), excess.times);
     let rate = bundle.alarms_per_day(view.pairs(), p_value);
     let threshold = budget.peak(entity.view);

@@ -60,6 +60,7 @@ impl Detector for Spend {
     type Model = ();
     type Memory = ();
     type Part = Shifts;
+    const TELLS_BURSTS: bool = true;
 
     fn evaluate(
         context: &Context<'_>,

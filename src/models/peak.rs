@@ -79,6 +79,9 @@ pub struct Peak {
     pub per_call: f64,
 }
 
+/// The price or the bytes of a large call, as a share (0 to 1) of the smallest excess that is reported: 16 kB out, 64 kB in, 3 cents.
+const LARGE: f64 = 1.0 / 64.0;
+
 /// The peaks of a pair: (4 kinds in [`PEAKS`] order, 3 windows in [`PEAK_WINDOWS`] order).
 pub type Peaks = [[Peak; PEAK_WINDOWS.len()]; KINDS];
 
@@ -96,11 +99,11 @@ pub struct PeakExcess {
 }
 
 impl Peak {
-    /// What a kind sees of an entity's window.
-    fn of(sums: &WindowSums, kind: &PeakKind, window: usize) -> Self {
+    /// What a kind sees of an entity's window, if so many calls (a number) that move nothing are `to_come`.
+    fn of(sums: &WindowSums, kind: &PeakKind, window: usize, to_come: f64) -> Self {
         let at = |column: Column| sums[window][column as usize];
         let sum = at(kind.column).max(0) as f64;
-        Self { sum, per_call: sum / at(Column::Calls).max(1) as f64 }
+        Self { sum, per_call: sum / (at(Column::Calls).max(1) as f64 + to_come) }
     }
 
     /// The larger of both.
@@ -122,22 +125,47 @@ impl Peak {
 pub fn raise(peaks: &mut Peaks, sums: &WindowSums) {
     for (kind, peaks) in PEAKS.iter().zip(peaks) {
         for (window, peak) in PEAK_WINDOWS.iter().zip(peaks) {
-            *peak = peak.or(Peak::of(sums, kind, *window));
+            *peak = peak.or(Peak::of(sums, kind, *window, 0.0));
         }
     }
 }
 
-/// The furthest that an entity is beyond the peak of a kind (place in [`PEAKS`]); `None` where that is not worth telling.
-pub fn excess(peaks: &Peaks, sums: &WindowSums, place: usize) -> Option<PeakExcess> {
+/// The furthest that an entity is beyond the peak of a kind (place in [`PEAKS`]); `None` where that is not worth telling. Where the bucket
+/// `is_open`, that holds however it ends: even if as many calls follow as the window ever had.
+pub fn excess(peaks: &Peaks, sums: &WindowSums, place: usize, is_open: bool) -> Option<PeakExcess> {
+    let most_calls = peaks[CALLS];
     let (kind, peaks) = (PEAKS.get(place)?, peaks.get(place)?);
-    let of_window = |(window, peak): (&usize, &Peak)| {
-        let seen = Peak::of(sums, kind, *window);
+    let of_window = |((window, peak), most_calls): ((&usize, &Peak), Peak)| {
+        let to_come = if is_open { most_calls.sum } else { 0.0 };
+        let seen = Peak::of(sums, kind, *window, to_come);
         let times = seen.times(*peak, kind);
         let is_reportable = times >= kind.min_times && seen.sum - peak.sum >= kind.min_excess;
         is_reportable.then_some(PeakExcess { window: *window, times, sum: seen.sum, peak: peak.sum })
     };
     // Of windows that are equally far beyond it, the shortest: hence backwards.
-    PEAK_WINDOWS.iter().zip(peaks).rev().filter_map(of_window).max_by(|a, b| a.times.total_cmp(&b.times))
+    PEAK_WINDOWS
+        .iter()
+        .zip(peaks)
+        .zip(most_calls)
+        .rev()
+        .filter_map(of_window)
+        .max_by(|a, b| a.times.total_cmp(&b.times))
+}
+
+/// Whether a call is large by itself, by its bytes and its price in millionths of a dollar: then it may make a burst.
+pub fn is_large(bytes_out: Option<i64>, bytes_in: Option<i64>, cost: Option<i64>) -> bool {
+    reaches([bytes_out, bytes_in, cost].map(Option::unwrap_or_default), LARGE)
+}
+
+/// Whether sums alone, without what a window has before them, are as large as the smallest excess that is reported.
+pub fn is_reportable(bytes_out: i64, bytes_in: i64, cost: i64) -> bool {
+    reaches([bytes_out, bytes_in, cost], 1.0)
+}
+
+/// Whether one of bytes out, bytes in and price reaches a share of the smallest excess that is reported.
+fn reaches(values: [i64; 3], share: f64) -> bool {
+    let kinds = [BYTES_OUT, BYTES_IN, SPENDING];
+    values.iter().zip(kinds).any(|(value, kind)| *value as f64 >= share * PEAKS[kind].min_excess)
 }
 
 /// The largest of the peaks of some folds (n_folds).
@@ -204,10 +232,25 @@ mod tests {
 
     #[test]
     fn twenty_megabytes_from_a_reader_are_a_peak_and_a_campaign_is_none() {
-        let theft = excess(&learned(), &state(620, 20_000_000), 0).unwrap();
+        let theft = excess(&learned(), &state(620, 20_000_000), 0, false).unwrap();
         assert!(theft.times > 100.0 && theft.window == 2, "{theft:?}");
-        assert_eq!(excess(&learned(), &state(60_000, 12_000_000), 0), None, "a hundred times the calls, each as ever");
-        assert_eq!(excess(&learned(), &state(6, 900_000), 0), None, "less than a megabyte");
+        assert_eq!(
+            excess(&learned(), &state(60_000, 12_000_000), 0, false),
+            None,
+            "a hundred times the calls, each as ever"
+        );
+        assert_eq!(excess(&learned(), &state(6, 900_000), 0, false), None, "less than a megabyte");
+    }
+
+    #[test]
+    fn a_bucket_that_goes_on_has_a_peak_only_if_no_usual_remainder_undoes_it() {
+        let sums = state(20, 8_000_000);
+        assert!(excess(&learned(), &sums, 0, false).is_some());
+        let theft = excess(&learned(), &sums, 0, true).unwrap();
+        assert!(theft.times < 62.0, "600 calls may follow that move nothing: {theft:?}");
+        // 200 bytes a call were usual: 1,500,000 are 6 times as much for 1,200 calls, and no more than 1.8 times for 4,100.
+        assert!(excess(&learned(), &state(3_500, 1_500_000), 0, false).is_some());
+        assert_eq!(excess(&learned(), &state(3_500, 1_500_000), 0, true), None);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use foldhash::HashMap;
 use serde::{Deserialize, Serialize};
 
-use crate::calls::{Calls, Measure, Measures, Name, Relation, TraceId};
+use crate::calls::{CallRow, Calls, Measure, Measures, Name, Relation, TraceId};
 
 pub use records::Records;
 
@@ -137,6 +137,15 @@ impl Rollup {
             }
             self.len += bucket.rows.len() - before;
         }
+    }
+
+    /// Counts one call.
+    pub fn add_call(&mut self, call: &CallRow, relation: &Arc<Relation>) {
+        let at = bucket_of(call.time);
+        let bucket = self.buckets.entry(at).or_default();
+        let before = bucket.rows.len();
+        bucket.add(at, relation, &Measures::of(call), call.trace_id);
+        self.len += bucket.rows.len() - before;
     }
 
     /// Merges another rollup into this one.

@@ -10,6 +10,7 @@ use polars::prelude::PolarsError;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::bursts::{Bursts, MINUTE};
 use super::evaluator::{Evaluator, Memory};
 use super::preparation::{Looked, Preparation, Prepared, ROWS_PER_CHUNK};
 use super::progress::Ahead;
@@ -26,7 +27,7 @@ use crate::rules::Rules;
 use crate::state::EngineState;
 
 /// Version of the state's layout.
-const STATE_VERSION: u32 = 14;
+const STATE_VERSION: u32 = 15;
 
 /// Why the engine cannot go on.
 #[derive(Debug, Error)]
@@ -41,9 +42,6 @@ pub enum EngineError {
     #[error("the model bundle does not fit: {0}")]
     Bundle(String),
 }
-
-/// A minute, microseconds.
-const MINUTE: i64 = 60_000_000;
 
 /// Where a call is counted.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -142,7 +140,12 @@ impl Engine {
             late: Rollup::default(),
             past: BTreeMap::new(),
             judged_to: i64::MIN,
-            preparation: Preparation::new(Arc::clone(&bundle), bundle.templates.clone(), Looked::default()),
+            preparation: Preparation::new(
+                Arc::clone(&bundle),
+                bundle.templates.clone(),
+                Looked::default(),
+                Bursts::default(),
+            ),
             records: Records::default(),
             counters: Counters::default(),
             ticked: None,
@@ -199,8 +202,12 @@ impl Engine {
                     minutes.push((due.div_euclid(MINUTE) + 1, places.len()));
                 }
             }
+            let due = if settings.is_bounded { call.time } else { due };
             if !settings.is_bounded {
                 preparation.note(call, relation, due);
+            }
+            if place != Counted::Past {
+                preparation.bursts.note(call, relation, due);
             }
             places.push(place);
             true
@@ -254,14 +261,14 @@ impl Engine {
         Ok(alerts)
     }
 
-    /// What was called for the first time in open buckets: a stolen key is reported before its bucket ends. No straggler is waited for, so
-    /// what comes after later calls of its partition is looked at after them.
+    /// What was called for the first time in open buckets, and bursts: a stolen key is reported before its bucket ends. No straggler is waited
+    /// for, so what comes after later calls of its partition is looked at after them.
     fn look_before(&mut self, until: i64) -> Vec<Alert> {
         if self.settings.is_bounded {
             return Vec::new();
         }
-        let looks = self.preparation.look_before(until, self.settings.lateness_micros());
-        looks.iter().flat_map(|look| self.evaluator.look(look)).collect()
+        let early = self.preparation.early_before(until, self.settings.lateness_micros());
+        early.iter().flat_map(|early| self.evaluator.judge_early(early)).collect()
     }
 
     /// Closes the buckets before one.
@@ -476,6 +483,7 @@ impl Engine {
         state.put("late", &self.late)?;
         state.put("past", &self.past)?;
         state.put("looked", &self.preparation.looked)?;
+        state.put("bursts", &self.preparation.bursts)?;
         state.put("records", &self.records)?;
         state.put("templates", &self.preparation.templates)?;
         Ok(state)
@@ -510,7 +518,8 @@ impl Engine {
         let head = head_of(state)?;
         let mut memory = Memory::read(state).map_err(EngineError::Snapshot)?;
         // Names are those that the new bundle learned, and what the last day makes of them.
-        let mut preparation = Preparation::new(Arc::clone(&bundle), bundle.templates.clone(), Looked::default());
+        let mut preparation =
+            Preparation::new(Arc::clone(&bundle), bundle.templates.clone(), Looked::default(), Bursts::default());
         let prepared = preparation.prepare_all(rows, settings.lateness_micros())?;
         memory.succeed(&prepared, &bundle);
         Self::read((bundle, settings), &head, state, preparation.templates, memory).map_err(EngineError::Snapshot)
@@ -545,7 +554,7 @@ impl Engine {
             late: state.get("late")?,
             past: state.get("past")?,
             judged_to: head.judged_to,
-            preparation: Preparation::new(Arc::clone(&bundle), templates, state.get("looked")?),
+            preparation: Preparation::new(Arc::clone(&bundle), templates, state.get("looked")?, state.get("bursts")?),
             records: state.get("records")?,
             counters: head.counters,
             ticked: head.ticked,

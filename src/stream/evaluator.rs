@@ -15,19 +15,21 @@ use indexmap::IndexSet;
 use rayon::prelude::*;
 
 use self::late::Late;
-use super::preparation::{ClosedBucket, Look, Prepared};
+use super::bursts::Burst;
+use super::preparation::{ClosedBucket, Early, Look, Prepared};
 use super::settings::EngineSettings;
 use crate::alerts::{Alert, IncidentStore, Severity, severity};
 use crate::calls::View;
 use crate::detect::{
     self, AuditMemory, Budget, Candidate, Changes, Company, Context, Evaluated, Explanations, Finding, Memories,
-    Models, Novelties, OpenIncidents, Releases, Share, State, Store, Subject, unusual,
+    Models, Novelties, OpenIncidents, Releases, Share, Shift, State, Store, Subject, unusual,
 };
 use crate::features::{DAY, Entity, EntityId, FeatureVector, Level, WindowSums};
 use crate::models::audit;
 use crate::models::baseline::{Expected, Snapshot, Verdict, fused, judge, judge_all};
 use crate::models::bundle::Bundle;
 use crate::models::calibration::p_value;
+use crate::models::hourly::Means;
 use crate::models::multivariate_row;
 use crate::models::pacing::Kept;
 use crate::models::peers::behaviour;
@@ -214,6 +216,17 @@ impl Judging<'_> {
     }
 }
 
+/// What an entity shows to detectors, but its state: see [`Evaluated`].
+struct Shown<'a> {
+    sums: &'a WindowSums,
+    is_open: bool,
+    verdicts: &'a [Verdict],
+    p_value: f64,
+    rate: f64,
+    row: Option<&'a [f64]>,
+    hour: Option<&'a Means>,
+}
+
 /// Adds candidates to incidents, while entities are only read.
 struct Reporter<'a> {
     by: &'a By,
@@ -306,8 +319,38 @@ impl Evaluator {
         self.memory.incidents.last_digest(time, &self.by.bundle.manifest.version)
     }
 
+    /// Judges what does not wait for the end of its bucket.
+    pub fn judge_early(&mut self, early: &Early) -> Vec<Alert> {
+        match early {
+            Early::Look(look) => self.look(look),
+            Early::Burst(burst) => self.burst(burst),
+        }
+    }
+
+    /// Judges what a pair moved by large calls in a bucket that goes on.
+    fn burst(&mut self, Burst { row, due, moved }: &Burst) -> Vec<Alert> {
+        let Memory { store, .. } = &mut self.memory;
+        let Some(index) = store.index_of(EntityId::pair(&row.relation)) else { return Vec::new() };
+        store.note(&row.relation);
+        let Some(state) = store.at(index) else { return Vec::new() };
+        let mut sums = Box::new(state.windows.sums(row.bucket));
+        moved.add_to(&mut sums);
+        self.advance(*due);
+        let shown = Shown {
+            sums: &sums,
+            is_open: true,
+            verdicts: &[],
+            p_value: 1.0,
+            rate: f64::INFINITY,
+            row: None,
+            hour: None,
+        };
+        self.ask(index, shown, row.bucket, *due);
+        self.memory.incidents.report(*due)
+    }
+
     /// Judges what was called for the first time in a bucket that may still be open: what needs no window.
-    pub fn look(&mut self, look: &Look) -> Vec<Alert> {
+    fn look(&mut self, look: &Look) -> Vec<Alert> {
         let Look { row, due, is_late } = look;
         let time = row.first_seen();
         let new = self.memory.novelties.look(&row.relation, row.first_seen(), &self.by.bundle);
@@ -335,8 +378,8 @@ impl Evaluator {
 
     /// Judges a bucket.
     pub fn close(&mut self, closed: &ClosedBucket<'_>) -> Vec<Alert> {
-        let ClosedBucket { bucket, rows, vectors, looks } = *closed;
-        let mut alerts: Vec<Alert> = looks.iter().flat_map(|look| self.look(look)).collect();
+        let ClosedBucket { bucket, rows, vectors, early } = *closed;
+        let mut alerts: Vec<Alert> = early.iter().flat_map(|early| self.judge_early(early)).collect();
         let time = bucket_start(bucket + 1) + self.by.settings.lateness_micros();
         self.advance(time);
         alerts.extend(self.memory.incidents.close(time));
@@ -432,10 +475,10 @@ impl Evaluator {
         judged
     }
 
-    /// Asks all detectors about an entity.
+    /// What the tests of an entity and all detectors find at the end of a bucket.
     fn evaluate_entity(&mut self, index: usize, judged: Judged, bucket: i64, time: i64) {
         let Judged { mut verdicts, row, sums } = judged;
-        let Memory { store, changes, company, releases, explanations, incidents, detectors, .. } = &mut self.memory;
+        let Memory { store, incidents, .. } = &mut self.memory;
         let bundle = &self.by.bundle;
         let Some(state) = store.at_mut(index) else { return };
         let Some(view) = bundle.views.get(&state.entity.view) else { return };
@@ -452,22 +495,30 @@ impl Evaluator {
             observe(&state.entity, bucket, p_value);
         }
         let rate = bundle.alarms_per_day(bundle.entities(state.entity.view), p_value);
-        let mut parts = std::mem::take(&mut state.part.parts);
-
-        let Some(state) = store.at(index) else { return };
         let (row, hour) = (row.as_deref(), hour.as_ref());
-        let entity = Evaluated { state, sums: &sums, baseline, verdicts: &verdicts, p_value, rate, row, hour };
+        let shown = Shown { sums: &sums, is_open: false, verdicts: &verdicts, p_value, rate, row, hour };
+        if let Some(shift) = self.ask(index, shown, bucket, time)
+            && let Some(state) = self.memory.store.at_mut(index)
+        {
+            state.part.shifts.remember(shift.statistic, time, shift.effect);
+        }
+    }
+
+    /// Asks all detectors about an entity, and reports what they find; returns the shift that its tests found.
+    fn ask(&mut self, index: usize, shown: Shown<'_>, bucket: i64, time: i64) -> Option<Shift> {
+        let Memory { store, changes, company, releases, explanations, incidents, detectors, .. } = &mut self.memory;
+        let mut parts = std::mem::take(&mut store.at_mut(index)?.part.parts);
+        let state = store.at(index)?;
+        let Shown { sums, is_open, verdicts, p_value, rate, row, hour } = shown;
+        let baseline = self.by.bundle.baselines.get(state.entity.id());
+        let entity = Evaluated { state, sums, is_open, baseline, verdicts, p_value, rate, row, hour };
         let context = self.by.context(store, (company, releases), incidents, (bucket, time));
         let candidates = detect::evaluate(&context, &entity, detectors, &mut parts);
         let (unusual, shift) = unusual(&context, &entity, changes).unzip();
         let mut reporter = Reporter { by: &self.by, store, explanations, incidents, bucket, time };
         unusual.into_iter().chain(candidates).for_each(|candidate| reporter.report(candidate));
-
-        let Some(state) = store.at_mut(index) else { return };
-        state.part.parts = parts;
-        if let Some(shift) = shift {
-            state.part.shifts.remember(shift.statistic, time, shift.effect);
-        }
+        store.at_mut(index)?.part.parts = parts;
+        shift
     }
 
     /// Lets go of what no window reaches any more; once an hour is enough.

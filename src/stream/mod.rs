@@ -5,6 +5,7 @@
 
 pub mod admin;
 mod auditor;
+mod bursts;
 mod cataloguer;
 mod dead_letter;
 mod delivery;

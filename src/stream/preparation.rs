@@ -1,4 +1,4 @@
-//! What is worked out before rows are judged: names of endpoints, first calls in the order in which they came, features.
+//! What is worked out before rows are judged: names of endpoints, first calls and bursts in the order in which they came, features.
 //!
 //! None of it depends on what was judged before, so that the rows of one chunk are prepared while those of the chunk before are
 //! judged.
@@ -12,6 +12,7 @@ use foldhash::HashMap;
 use polars::prelude::PolarsError;
 use serde::{Deserialize, Serialize};
 
+use super::bursts::{Burst, Bursts};
 use crate::calls::{CallRow, Measures, Relation, Templates};
 use crate::features::{FeatureVector, features_of};
 use crate::models::bundle::Bundle;
@@ -104,14 +105,22 @@ pub(super) struct Look {
     pub is_late: bool,
 }
 
+/// What is judged before the end of a bucket.
+pub(super) enum Early {
+    /// A first call.
+    Look(Look),
+    /// What large calls moved so far.
+    Burst(Burst),
+}
+
 /// The rows of one closed bucket, in the order of their first calls.
 pub(super) struct ClosedBucket<'a> {
     pub bucket: i64,
     pub rows: &'a [Row],
     /// The features of each row.
     pub vectors: &'a [FeatureVector],
-    /// What is looked at before it is judged.
-    pub looks: &'a [Look],
+    /// What is judged before it, in order.
+    pub early: &'a [Early],
 }
 
 /// Rows of closed buckets, ready to be judged.
@@ -119,7 +128,7 @@ pub(super) struct ClosedBucket<'a> {
 pub(super) struct Prepared {
     rows: Vec<Row>,
     vectors: Vec<FeatureVector>,
-    looks: HashMap<i64, Vec<Look>>,
+    early: HashMap<i64, Vec<Early>>,
 }
 
 impl Prepared {
@@ -130,7 +139,7 @@ impl Prepared {
             let (own, later) = vectors.split_at(rows.len());
             vectors = later;
             let bucket = rows[0].bucket;
-            ClosedBucket { bucket, rows, vectors: own, looks: self.looks.get(&bucket).map_or(&[], Vec::as_slice) }
+            ClosedBucket { bucket, rows, vectors: own, early: self.early.get(&bucket).map_or(&[], Vec::as_slice) }
         })
     }
 }
@@ -141,11 +150,12 @@ pub(super) struct Preparation {
     /// Learned templates, and those that the stream itself made necessary.
     pub templates: Templates,
     pub looked: Looked,
+    pub bursts: Bursts,
 }
 
 impl Preparation {
-    pub fn new(bundle: Arc<Bundle>, templates: Templates, looked: Looked) -> Self {
-        Self { bundle, templates, looked }
+    pub fn new(bundle: Arc<Bundle>, templates: Templates, looked: Looked, bursts: Bursts) -> Self {
+        Self { bundle, templates, looked, bursts }
     }
 
     /// Takes note of a call that is due at a time, microseconds of event time: only the first of its relation in its bucket is kept.
@@ -160,23 +170,44 @@ impl Preparation {
         }
     }
 
-    /// What was called for the first time in a bucket, up to where all partitions have been read, microseconds of event time.
+    /// What is judged without waiting for the end of a bucket, in the order in which it is due, up to where all partitions have been read,
+    /// microseconds of event time: first calls, and at the end of each minute what large calls moved.
     ///
     /// A call is late by what its partition had shown before it (`lateness` microseconds are allowed), whatever was closed meanwhile.
-    pub fn look_before(&mut self, until: i64, lateness: i64) -> Vec<Look> {
-        self.looked.take_before(until).into_iter().map(|((due, ..), row)| self.look(row, due, lateness)).collect()
+    pub fn early_before(&mut self, until: i64, lateness: i64) -> Vec<Early> {
+        let mut early = Vec::new();
+        while let Some(end) = self.bursts.next_before(until) {
+            self.look_before(end, lateness, &mut early);
+            for burst in self.bursts.take_next() {
+                let relation = self.named(&burst.row.relation);
+                early.push(Early::Burst(Burst { row: Row { relation, ..burst.row }, ..burst }));
+            }
+        }
+        self.look_before(until, lateness, &mut early);
+        early
+    }
+
+    fn look_before(&mut self, until: i64, lateness: i64, early: &mut Vec<Early>) {
+        for ((due, ..), row) in self.looked.take_before(until) {
+            early.push(Early::Look(self.look(row, due, lateness)));
+        }
     }
 
     /// A look at a row, under the name that its endpoint has by then.
     fn look(&mut self, row: Row, due: i64, lateness: i64) -> Look {
         self.templates.observe_new(row.relation.vendor().as_str(), row.relation.endpoint().as_str());
-        let relation = match self.new_name(&row.relation) {
-            Some(name) => Arc::new(row.relation.with_endpoint(name.as_str().into())),
-            None => Arc::clone(&row.relation),
-        };
+        let relation = self.named(&row.relation);
         let is_late =
             row.bucket < self.looked.open_from || due >= bucket_start(row.bucket + 1).saturating_add(lateness);
         Look { row: Row { relation, ..row }, due, is_late }
+    }
+
+    /// A relation under the name that its endpoint has by now.
+    fn named(&self, relation: &Arc<Relation>) -> Arc<Relation> {
+        match self.new_name(relation) {
+            Some(name) => Arc::new(relation.with_endpoint(name.as_str().into())),
+            None => Arc::clone(relation),
+        }
     }
 
     fn new_name(&self, relation: &Relation) -> Option<String> {
@@ -189,19 +220,19 @@ impl Preparation {
     /// # Errors
     /// Where a column is missing, which rows do not cause.
     pub fn prepare(&mut self, raw: Vec<Row>, lateness: i64) -> Result<Prepared, PolarsError> {
-        let mut looks = HashMap::default();
+        let mut early = HashMap::default();
         // Endpoints that training never saw are watched, bucket by bucket, so that a path with ids of a new shape cannot grow the
         // state for ever.
         let mut names: HashMap<(i64, u64), String> = HashMap::default();
         for of_bucket in raw.chunk_by(|a, b| a.bucket == b.bucket) {
             let bucket = of_bucket[0].bucket;
-            let mut looks_of_bucket = self.look_before(bucket_start(bucket + 1).saturating_add(lateness), lateness);
+            let mut of_this = self.early_before(bucket_start(bucket + 1).saturating_add(lateness), lateness);
             for row in of_bucket {
                 if self.looked.is_first(bucket, &row.relation) {
-                    looks_of_bucket.push(self.look(row.clone(), row.first_seen(), lateness));
+                    of_this.push(Early::Look(self.look(row.clone(), row.first_seen(), lateness)));
                 }
             }
-            looks.insert(bucket, looks_of_bucket);
+            early.insert(bucket, of_this);
             for row in of_bucket {
                 self.templates.observe_new(row.relation.vendor().as_str(), row.relation.endpoint().as_str());
             }
@@ -210,7 +241,7 @@ impl Preparation {
         }
         let rows = if names.is_empty() { raw } else { renamed(&raw, &names) };
         let vectors = features_of(&rows, self.bundle.expectations.columns(&rows))?;
-        Ok(Prepared { rows, vectors, looks })
+        Ok(Prepared { rows, vectors, early })
     }
 
     /// Prepares any number of rows of closed buckets, some at a time; as [`Self::prepare`].
@@ -229,6 +260,7 @@ impl Preparation {
     pub fn forget_before(&mut self, bucket: i64) {
         self.looked.relations = self.looked.relations.split_off(&bucket);
         self.looked.open_from = bucket;
+        self.bursts.forget_before(bucket);
     }
 }
 
