@@ -2,12 +2,13 @@
 
 mod common;
 
+use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 
-use apiwarden::alerts::{Alert, NOTICES_PER_DAY};
+use apiwarden::alerts::{Alert, NOTICES_PER_DAY, Severity};
 use apiwarden::calls::Calls;
 use apiwarden::stream::{Engine, EngineSettings};
-use common::{bundle, decode, later, with, written};
+use common::{bundle, decode, later, theft, time, with, written};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -25,11 +26,19 @@ fn engine() -> Engine {
     Engine::new(Arc::clone(bundle()), SETTINGS).unwrap()
 }
 
-/// A day and a half in which a stolen key is used and a bill is run up.
+/// A day and a half in which a stolen key is used, a bill is run up, and much is sent within half a minute.
 fn calls() -> &'static Calls {
     static CALLS: OnceLock<Calls> = OnceLock::new();
-    CALLS.get_or_init(|| decode(&later("2026-09-16T00", "2026-09-17T05")).0)
+    CALLS.get_or_init(|| {
+        let mut lines = later("2026-09-16T00", "2026-09-17T05");
+        lines.extend(theft(THEFT));
+        lines.sort_unstable_by(|a, b| time(a).cmp(time(b)));
+        decode(&lines).0
+    })
 }
+
+/// The minute of the theft: the second of its five.
+const THEFT: &str = "2026-09-16T12:01";
 
 /// Frames of calls, cut behind each of `places`.
 fn cut(calls: &Calls, places: impl Iterator<Item = usize>) -> Vec<Calls> {
@@ -127,6 +136,28 @@ fn a_novelty_that_waits_for_its_minute_to_end_is_reported_as_soon_by_an_engine_t
     let is_curl = |alert: &Value| alert.to_string().contains("curl");
     assert!(alerts[0].iter().any(is_curl), "the novelty is not found, so nothing is compared");
     assert_eq!(std::mem::take(&mut alerts[0]), alerts[1]);
+}
+
+#[test]
+fn a_theft_is_told_at_the_end_of_its_minute_by_a_stream_and_by_a_scan_alike() {
+    let end = jiff::Timestamp::from_str("2026-09-16T12:02:00Z").unwrap().as_microsecond();
+    let is_theft = |alert: &&Alert| alert.message.contains("sendgrid") && alert.message.contains("more than ever");
+    let mut stream = engine();
+    let mut alerts = Vec::new();
+    for call in 0..calls().len() {
+        let told = stream.push("logs-0", calls().slice(call..call + 1)).expect("calls are judged");
+        if alerts.iter().chain(&told).find(is_theft).is_none() {
+            assert!(calls().rows()[call].time <= end, "it is told with the first call of the minute after");
+        }
+        alerts.extend(told);
+    }
+    alerts.extend(stream.finish().expect("calls are judged"));
+    let theft = alerts.iter().find(is_theft).expect("it is found");
+    assert_eq!((theft.time, theft.severity >= Severity::Medium), (end, true), "{theft:?}");
+    let mut scan = Engine::new(Arc::clone(bundle()), EngineSettings { is_bounded: true, ..SETTINGS }).unwrap();
+    let mut scanned = scan.push("logs-0", calls().clone()).expect("calls are judged");
+    scanned.extend(scan.finish().expect("calls are judged"));
+    assert_eq!(brief(&written(&scanned)), brief(&written(&alerts)));
 }
 
 proptest! {

@@ -247,7 +247,7 @@ mod tests {
         let sums = state(20, 8_000_000);
         assert!(excess(&learned(), &sums, 0, false).is_some());
         let theft = excess(&learned(), &sums, 0, true).unwrap();
-        assert!(theft.times < 62.0, "600 calls may follow that move nothing: {theft:?}");
+        assert!(theft.times < 65.0, "600 calls may follow that move nothing: {theft:?}");
         // 200 bytes a call were usual: 1,500,000 are 6 times as much for 1,200 calls, and no more than 1.8 times for 4,100.
         assert!(excess(&learned(), &state(3_500, 1_500_000), 0, false).is_some());
         assert_eq!(excess(&learned(), &state(3_500, 1_500_000), 0, true), None);
