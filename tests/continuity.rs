@@ -9,7 +9,8 @@ use apiwarden::alerts::{Alert, Severity};
 use apiwarden::calls::Calls;
 use apiwarden::rollup::Rollup;
 use apiwarden::stream::{Engine, EngineSettings};
-use common::{bundle, decode, later};
+use common::{bundle, decode, later, learn, program};
+use rand::{Rng, SeedableRng};
 
 const MINUTE: i64 = 60_000_000;
 
@@ -102,4 +103,59 @@ fn calls_that_come_hours_late_are_all_judged_and_attacks_told_as_if_they_had_com
             assert_eq!(says_so, minutes > 1, "{caller} {minutes} minutes");
         }
     }
+}
+
+/// The records of two weeks and of two more days of an audit log, in which keys are stolen and much is deleted.
+fn audit_log() -> [Vec<String>; 2] {
+    let home = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| home.path().join(name);
+    let specification =
+        "seed = 4\nformat = \"cloudtrail\"\nstart = \"2026-09-01\"\ndays = 16\ncallers = 12\ncalls_a_day = 4000\n";
+    std::fs::write(at("spec.toml"), specification).expect("it is written");
+    program().arg("simulate").arg(at("spec.toml")).arg("--out").arg(at("log.ndjson")).assert().success();
+    let mut inject = program();
+    inject.args(["inject", "--from", "2026-09-15T00:00:00Z", "--strength", "easy", "--seed", "4", "--input"]);
+    inject.arg(at("log.ndjson")).arg("--history-out").arg(at("history.ndjson"));
+    inject.arg("--out").arg(at("judged.ndjson")).arg("--labels").arg(at("labels.csv"));
+    inject.args(["--scenario", "audit-stolen-key", "audit-mass-delete"]).assert().success();
+    ["history.ndjson", "judged.ndjson"].map(|name| {
+        let text = std::fs::read_to_string(at(name)).expect("it was written");
+        text.lines().map(str::to_owned).collect()
+    })
+}
+
+/// The calls in the order in which they come in files of five minutes, each of which takes 5 to 40 minutes more.
+fn by_files(calls: &Calls) -> Calls {
+    let mut random = rand_xoshiro::Xoshiro256PlusPlus::seed_from_u64(5);
+    let mut delays = std::collections::BTreeMap::new();
+    let mut comes = |row: usize| {
+        let call = &calls.rows()[row];
+        let file = (call.time.div_euclid(5 * MINUTE), call.relation % 8);
+        let delay = delays.entry(file).or_insert_with(|| random.gen_range(5 * MINUTE..40 * MINUTE));
+        (file.0 + 1) * 5 * MINUTE + *delay
+    };
+    let mut order: Vec<(i64, usize)> = (0..calls.len()).map(|row| (comes(row), row)).collect();
+    order.sort_unstable();
+    calls.select(order.into_iter().map(|(_, row)| row))
+}
+
+#[test]
+fn an_audit_log_that_comes_in_files_5_to_40_minutes_late_tells_the_same_attacks_and_no_silence() {
+    let [history, judged] = audit_log();
+    let bundle = Arc::new(learn(&history).0);
+    let calls = decode(&judged).0;
+    let [in_time, late] = [calls.clone(), by_files(&calls)].map(|calls| {
+        let mut engine = Engine::new(Arc::clone(&bundle), EngineSettings::default()).unwrap();
+        let mut alerts = push(&mut engine, &calls);
+        alerts.extend(engine.finish().expect("calls are judged"));
+        let past: u64 = engine.counters().past.iter().sum();
+        println!("{} calls, {past} after their bucket was judged, paged about {:?}", calls.len(), pages(&alerts));
+        (alerts, past)
+    });
+    assert_eq!(in_time.1, 0);
+    assert!(late.1 > calls.len() as u64 / 10, "{} are late", late.1);
+    let of_silence = |alert: &&Alert| ["silence", "logs_stopped"].contains(&alert.detector.as_str());
+    let told = late.0.iter().filter(of_silence).filter(|alert| alert.severity >= Severity::Medium).count();
+    assert_eq!(told, in_time.0.iter().filter(of_silence).filter(|alert| alert.severity >= Severity::Medium).count());
+    assert!(attacks(&in_time.0).len() >= 2 && attacks(&in_time.0).is_subset(&attacks(&late.0)));
 }

@@ -47,7 +47,7 @@ pub struct AuditMemory {
 }
 
 impl AuditMemory {
-    /// What a bucket's rows of the audit view show.
+    /// What a bucket's rows of the audit view show, also of one that is past: then as much of the hour after it counts as was seen.
     pub fn evaluate(&mut self, context: &Context<'_>, rows: &[Row<'_>]) -> Vec<Candidate> {
         if rows.is_empty() {
             Vec::new()
@@ -73,6 +73,7 @@ impl AuditMemory {
             tick.count_sequence(&audit.sequence, &principal, role);
             let recent = self.recent.entry(principal.clone()).or_default();
             advance(recent, tick);
+            let bucket = last_of_hour(recent, bucket);
             let verdict = if principal.name.is_empty() {
                 company_verdict(audit, &principal, recent, bucket)
             } else {
@@ -87,7 +88,8 @@ impl AuditMemory {
                 continue;
             }
             if verdict.may_page {
-                self.reported.insert(principal.clone(), time);
+                let reported = self.reported.entry(principal.clone()).or_insert(time);
+                *reported = time.max(*reported);
             }
             let entity = entity_of(&principal, rows);
             candidates.extend(entity.and_then(|entity| candidate(context, entity, &principal, &verdict, threshold)));
@@ -165,6 +167,12 @@ fn entity_of(principal: &Principal, rows: &[Row<'_>]) -> Option<Entity> {
     Some(last.whose().entity())
 }
 
+/// The last bucket with calls of the hour that begins with one, on its day: of a newest one itself.
+fn last_of_hour(recent: &VecDeque<Tick>, first: i64) -> i64 {
+    let is_of_hour = |at: &i64| *at < first + HOUR_BUCKETS && day_of(*at) == day_of(first);
+    recent.iter().map(|tick| tick.bucket).filter(is_of_hour).fold(first, i64::max)
+}
+
 fn verdict_of(
     audit: &Audit,
     principal: &Principal,
@@ -175,7 +183,9 @@ fn verdict_of(
     let habits = audit.habits.get(principal);
     let expected = habits.map(|habits| &habits.tests).or_else(|| audit.strangers.get(&role))?;
     let over = Over::of(&values_of(recent, bucket), bucket, expected, &audit.tails, role, habits.is_none());
-    let is_of_hour = |tick: &&Tick| tick.bucket > bucket - HOUR_BUCKETS && day_of(tick.bucket) == day_of(bucket);
+    let is_of_hour = |tick: &&Tick| {
+        (bucket - HOUR_BUCKETS + 1..=bucket).contains(&tick.bucket) && day_of(tick.bucket) == day_of(bucket)
+    };
     let known = Known { role, principals: audit.principals() };
     judge(recent.iter().filter(is_of_hour), known, |class| audit.rates.p(principal, class, None), over)
 }

@@ -1,4 +1,4 @@
-//! What the callers of a view do alike: a day off, a clock that moved, a log that stops.
+//! What the callers of a view do alike: a day off, a clock that moved, a log that stops, calls that come late.
 //!
 //! What most of them show at once is no news of any one of them. Each is noticed here, once an hour or when calls come, and detectors ask:
 //! [`usual_bucket`](Company::usual_bucket) is the time of day by the clock that the history was learned by.
@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::lateness::Lateness;
 use crate::calls::{Name, View};
 use crate::features::{Column, EntityId, EntityStore, Level, SIX_HOURS, WINDOWS};
 use crate::models::baseline::Baselines;
@@ -60,6 +61,7 @@ struct Habits {
     /// The newest bucket with a call; the first one at all, or after the last pause of all.
     heard: i64,
     since: i64,
+    lateness: Lateness,
 }
 
 impl Habits {
@@ -76,6 +78,28 @@ impl Habits {
 impl Company {
     /// Takes note of the views that are called in a bucket, before anybody is judged.
     pub fn hear(&mut self, rows: &[Row], baselines: &Baselines, bucket: i64) {
+        self.hear_missing(rows, baselines, bucket);
+        self.hear_late(rows, bucket);
+    }
+
+    /// Takes note of when rows came: in a bucket that is theirs or later.
+    pub fn hear_late(&mut self, rows: &[Row], bucket: i64) {
+        for of_bucket in rows.chunk_by(|a, b| a.bucket == b.bucket) {
+            for (view, habits) in &mut self.views {
+                let calls = of_bucket.iter().filter(|row| row.relation.view() == *view).map(Row::calls).sum();
+                if calls > 0 {
+                    habits.lateness.note(bucket, bucket - of_bucket[0].bucket, calls);
+                }
+            }
+        }
+    }
+
+    /// Buckets that usually are over until nearly all calls of one have come.
+    pub fn lateness(&self, view: View) -> i64 {
+        self.views.get(&view).map_or(0, |habits| habits.lateness.usual())
+    }
+
+    fn hear_missing(&mut self, rows: &[Row], baselines: &Baselines, bucket: i64) {
         let asked = self.asked.take().unwrap_or_else(|| asked(baselines));
         for view in [View::Egress, View::Audit] {
             if rows.iter().any(|row| row.relation.view() == view) {

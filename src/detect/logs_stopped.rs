@@ -202,7 +202,12 @@ impl Told {
 
     /// What is told of a view that was called last in bucket `since`; `None` where that is not rare enough.
     fn told_at(&mut self, context: &Context<'_>, model: &Model, view: View, since: i64) -> Option<Candidate> {
-        let Context { bundle, budget, bucket, .. } = *context;
+        let Context { bundle, budget, .. } = *context;
+        // What may still come late is not missing.
+        let bucket = context.bucket - context.company.lateness(view);
+        if bucket <= since {
+            return None;
+        }
         let (pulse, own) = (model.get(&view)?, self.0.get_mut(&view)?);
         let at = context.company.usual_bucket(view, bucket);
         // A stream that has just begun to be read says nothing of the hours before.

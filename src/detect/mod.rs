@@ -31,6 +31,7 @@ mod fused_tests;
 mod governance;
 mod harmless;
 mod lasting;
+mod lateness;
 mod logs_stopped;
 mod mass_operation;
 mod memory;

@@ -10,7 +10,8 @@
 //!
 //! # Misses
 //! Pairs with fewer than eight expected calls until somebody would notice anyway; a caller that calls less, but calls. A view that
-//! falls silent as a whole is `logs_stopped`'s; behind such a pause everybody is given the usual time to call again.
+//! falls silent as a whole is `logs_stopped`'s; behind such a pause everybody is given the usual time to call again. Where more than one
+//! call in 500 comes late, up to an hour, silence is told that much later.
 //!
 //! # Tuning
 //! The share is fixed (5 % of the view's budget, 10 % in the audit view). A planned shutdown is reported once and closes
@@ -124,10 +125,12 @@ impl By<'_> {
         known.seasonality.as_ref().map_or(0.0, |seasonality| seasonality.expected(at, buckets))
     }
 
-    /// Calls that a pair has missed up to the end of `bucket`. While nothing at all was logged, nobody missed any.
+    /// Calls that a pair has missed up to the end of `bucket`, but for what may still come late. While nothing at all was logged, nobody missed
+    /// any.
     fn missed(self, known: &Baseline, view: View, last_seen: i64, bucket: i64) -> f64 {
         let since = last_seen.max(self.company.awaited_since(view));
-        self.expected(known, view, bucket, bucket - since)
+        let until = bucket - self.company.lateness(view);
+        self.expected(known, view, until, (until - since).max(0))
     }
 
     /// The first bucket at whose end a pair that called last in `last_seen` could be silent; `None` where that takes more than a day.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::marks::{Facts, Mark, look};
 use super::{Audit, Memory, Principal, Role, Row, Sequence};
 use crate::calls::{Name, StepClass};
-use crate::rollup::day_of;
+use crate::rollup::{bucket_of, day_of};
 
 /// Buckets of the trailing hour, and of the trailing day.
 pub const HOUR_BUCKETS: i64 = 12;
@@ -205,7 +205,8 @@ impl Observer {
     }
 
     fn turn_to(&mut self, day: i64) {
-        if day != self.day {
+        // What comes late is no earlier day.
+        if day > self.day {
             self.day = day;
             self.today.clear();
             let noon = day * DAY_BUCKETS * crate::rollup::BUCKET_MICROS;
@@ -215,15 +216,25 @@ impl Observer {
 
     fn step(&mut self, principal: Principal, row: &Row<'_>) -> Option<(StepClass, StepClass, bool)> {
         let step = row.step;
+        // After which step one came that is late, nobody knows any more.
+        if self.last.get(&principal).is_some_and(|(time, _)| bucket_of(*time) > row.bucket) {
+            return None;
+        }
         let before = self.last.insert(principal.clone(), (row.last, step));
         let (_, from) = before.filter(|(time, from)| row.time - time < SEQUENCE_GAP && *from != step)?;
         Some((from, step, self.today.insert((principal, from, step))))
     }
 }
 
-/// Adds a tick to a principal's last day, and lets go of what no window reaches any more.
+/// Adds a tick to a principal's last day, and lets go of what no window reaches any more. One that came late takes its place among the
+/// others, and keeps what it showed until the next that did not.
 pub fn advance(ticks: &mut VecDeque<Tick>, tick: Tick) {
     let bucket = tick.bucket;
+    if ticks.back().is_some_and(|newest| bucket < newest.bucket) {
+        let place = ticks.partition_point(|other| other.bucket <= bucket);
+        ticks.insert(place, tick);
+        return;
+    }
     ticks.push_back(tick);
     while ticks.front().is_some_and(|oldest| oldest.bucket <= bucket - DAY_BUCKETS) {
         ticks.pop_front();

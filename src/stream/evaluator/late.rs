@@ -17,7 +17,7 @@ use crate::calls::View;
 use crate::detect::{Store, Subject};
 use crate::features::{Entity, EntityId, FeatureVector, WIDTH, merge};
 use crate::models::audit;
-use crate::rollup::{BUCKETS_PER_DAY, BUCKETS_PER_HOUR, Row, bucket_start};
+use crate::rollup::{BUCKETS_PER_DAY, BUCKETS_PER_HOUR, Row, bucket_of, bucket_start};
 use crate::stream::preparation::Prepared;
 
 /// Features that came late, by entity and bucket: of each entity those of the last hour with such calls, since windows do not keep them.
@@ -51,6 +51,7 @@ impl Evaluator {
         // First: what they show is no part of the silence that they end.
         self.explain_silences(&rows);
         self.by.is_late = true;
+        self.memory.company.hear_late(&rows, bucket_of(time));
         for bucket in &closed {
             let (going_on, past) = self.add_late(bucket.rows, bucket.vectors);
             self.judge_past(bucket.bucket, past);
@@ -58,9 +59,9 @@ impl Evaluator {
             for (index, judged) in self.judge_all(&going_on, bucket.bucket) {
                 self.evaluate_entity(index, judged, bucket.bucket, end);
             }
+            self.judge_late_audit(bucket.rows, bucket.bucket, end);
         }
         self.memory.late.forget(self.memory.store.now());
-        self.judge_late_audit(&rows, time);
         self.by.is_late = false;
         self.memory.incidents.report(time)
     }
@@ -108,17 +109,11 @@ impl Evaluator {
         self.memory.store = now;
     }
 
-    /// Judges late calls of the audit view, which knows what principals did within the hour, as those of the newest bucket.
-    fn judge_late_audit(&mut self, rows: &[Row], time: i64) {
-        let bucket = self.memory.store.now();
-        let of_view = rows.iter().filter(|row| row.relation.view() == View::Audit);
-        let rows: Vec<Row> = of_view.map(|row| Row { bucket, ..row.clone() }).collect();
-        if rows.is_empty() {
-            return;
-        }
+    /// Judges a bucket's late rows of the audit view with the hour after them, as far as principals' last day still has it.
+    fn judge_late_audit(&mut self, rows: &[Row], bucket: i64, time: i64) {
         let Memory { store, audit, company, releases, explanations, incidents, .. } = &mut self.memory;
         let context = self.by.context(store, (company, releases), incidents, (bucket, time));
-        let found = audit.evaluate(&context, &audit::rows(&rows));
+        let found = audit.evaluate(&context, &audit::rows(rows));
         let mut reporter = Reporter { by: &self.by, store, explanations, incidents, bucket, time };
         found.into_iter().for_each(|candidate| reporter.report(candidate));
     }
