@@ -139,7 +139,7 @@ pub fn told(cluster: &Cluster, run: &Deployment) -> Alerts {
 }
 
 /// Runs with a kill for each slice of the records, then to the end; `amid` ends each life.
-pub fn killed(cluster: &Cluster, run: &Deployment, records: &[&str], mut amid: impl FnMut(usize, Service)) {
+fn killed(cluster: &Cluster, run: &Deployment, records: &[&str], mut amid: impl FnMut(usize, Service)) {
     let kills = number_from_env("APIWARDEN_KILLS", 4);
     let mut slices = records.chunks(records.len().div_ceil(kills + 1));
     for (number, slice) in slices.by_ref().take(kills).enumerate() {

@@ -16,8 +16,8 @@ use redb::{Database, ReadableTable, TableDefinition};
 
 use super::assert_same;
 use super::cluster::Cluster;
-use super::continuity::{Versions, killed, told, undisturbed, up_to};
-use super::fixture::{self, Fixture, cut_at_buckets};
+use super::continuity::{Versions, told, undisturbed, up_to};
+use super::fixture::{self, Fixture, cut_at_buckets, number_from_env};
 use super::service::{Deployment, Ended, Service, eventually};
 
 /// How a file is spoilt.
@@ -35,13 +35,12 @@ fn a_disk_that_fills_up_ends_the_run_with_advice_and_loses_and_doubles_nothing()
     let (expected, kept) = undisturbed(&cluster, &undisturbed_run, &records);
     let run = Deployment::new(&cluster, fixture, "full", 4);
     let Some(disk) = Disk::in_memory(&run.state(), 64) else { return };
-    let mut random = Xoshiro256PlusPlus::seed_from_u64(16);
     let mut reasons = Vec::new();
-    killed(&cluster, &run, &records, |_, service| {
-        await_some_calls(&service);
-        std::thread::sleep(up_to(&mut random, MAX_AFTERLIFE));
+    disturbed(&cluster, &run, &records, |service, more| {
+        disk.fill();
+        more();
         let ended = disk.fill_until_the_end_of(service);
-        expect(&ended, &run.state(), "make room");
+        expect(&ended, &run.state(), &["make room"]);
         reasons.push(ended.reason().to_owned());
         disk.make_room();
     });
@@ -60,14 +59,12 @@ fn a_disk_that_becomes_read_only_ends_the_run_with_advice_and_loses_and_doubles_
     let (expected, kept) = undisturbed(&cluster, &undisturbed_run, &records);
     let run = Deployment::new(&cluster, fixture, "read-only", 4);
     let Some(disk) = Disk::in_a_file(&run.state(), 96) else { return };
-    let mut random = Xoshiro256PlusPlus::seed_from_u64(17);
     let mut reasons = Vec::new();
-    killed(&cluster, &run, &records, |_, service| {
-        await_some_calls(&service);
-        std::thread::sleep(up_to(&mut random, MAX_AFTERLIFE));
+    disturbed(&cluster, &run, &records, |service, more| {
         disk.become_read_only();
+        more();
         for ended in [service.end(), run.start().end()] {
-            expect(&ended, &run.state(), "writable");
+            expect(&ended, &run.state(), &["must be writable", "make it writable", "read-only or broken"]);
             reasons.push(ended.reason().to_owned());
         }
         disk.mend();
@@ -87,14 +84,14 @@ fn a_state_that_is_read_only_or_has_no_room_is_told_at_the_start_and_goes_on_onc
     cluster.produce(&run.calls, &fixture.stream(1000));
     let refused = || {
         disk.remount("ro");
-        expect(&run.start().end(), &run.state(), "must be writable");
+        expect(&run.start().end(), &run.state(), &["must be writable"]);
         let checked = run.check();
         assert!(checked.code == Some(1) && checked.text.contains("make it writable"), "{}", checked.text);
         disk.remount("rw");
     };
     refused();
     disk.fill();
-    expect(&run.start().end(), &run.state(), "make room");
+    expect(&run.start().end(), &run.state(), &["make room"]);
     disk.make_room();
     let service = run.start();
     service.await_calls(1000);
@@ -131,7 +128,7 @@ fn a_checkpoint_that_is_not_what_was_written_is_refused_with_what_to_do() {
         spoil(&checkpoint);
         let checked = run.check();
         assert!(checked.code == Some(1) && checked.text.contains(reason), "{reason}: {}", checked.text);
-        expect(&run.start().end(), &checkpoint, reason);
+        expect(&run.start().end(), &checkpoint, &[reason]);
         run.put_back(&backup);
     }
     // One that another bundle has left is no obstacle.
@@ -213,16 +210,29 @@ fn a_checkpoint_older_than_the_catalogue_beside_it_has_it_skip_and_double_nothin
     assert_eq!(catalogue(&run), catalogue(&undisturbed_run));
 }
 
-fn await_some_calls(service: &Service) {
-    let before = service.metric("apiwarden_calls_total");
-    eventually("calls to be judged", || service.metric("apiwarden_calls_total") > before);
+/// Runs with a disturbance in the middle of each slice of the records, then to the end; `amid` is given the rest of the slice to put in.
+fn disturbed(cluster: &Cluster, run: &Deployment, records: &[&str], mut amid: impl FnMut(Service, &dyn Fn())) {
+    let lives = number_from_env("APIWARDEN_KILLS", 4);
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(16);
+    let mut slices = records.chunks(records.len().div_ceil(lives + 1));
+    for slice in slices.by_ref().take(lives) {
+        let (before, after) = slice.split_at(slice.len() / 2);
+        cluster.produce(&run.calls, before);
+        let service = run.start();
+        eventually("calls to be judged", || service.metric("apiwarden_calls_total") > 0.0);
+        std::thread::sleep(up_to(&mut random, MAX_AFTERLIFE));
+        amid(service, &|| cluster.produce(&run.calls, after));
+    }
+    slices.for_each(|slice| cluster.produce(&run.calls, slice));
+    run.run_to_the_end(fixture::time_of(records.last().expect("records")));
 }
 
-/// A run that ended with 1, and a reason that names a file and what to do.
+/// A run that ended with 1, and a reason that names a file, and says one of several.
 #[track_caller]
-fn expect(ended: &Ended, file: &Path, what: &str) {
-    let is_said = ended.reason().contains(&*file.to_string_lossy()) && ended.reason().contains(what);
-    assert!(ended.code == Some(1) && is_said, "{what}: {ended:?}");
+fn expect(ended: &Ended, file: &Path, advice: &[&str]) {
+    let reason = ended.reason();
+    let is_said = reason.contains(&*file.to_string_lossy()) && advice.iter().any(|one| reason.contains(one));
+    assert!(ended.code == Some(1) && is_said, "{advice:?}: {ended:?}");
 }
 
 /// What the catalogue of a run tells.
@@ -349,7 +359,13 @@ impl Disk {
     fn mend(&self) {
         assert!(self.run("umount", &[]));
         let image = self.image.as_ref().expect("a file").path();
-        let checked = Command::new("e2fsck").args(["-f", "-y"]).arg(image).stdout(Stdio::null()).status().unwrap();
+        let checked = Command::new("e2fsck")
+            .args(["-f", "-y"])
+            .arg(image)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .unwrap();
         assert!(checked.code().is_some_and(|code| code < 4), "{checked}");
         assert!(self.mount_image());
     }
