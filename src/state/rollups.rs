@@ -42,12 +42,12 @@ const LATER: [&str; 24] = [
 #[derive(Debug, Error)]
 pub enum RollupsError {
     /// A file or directory cannot be read or written.
-    #[error("{}: kept rollups cannot be read or written: {source}{}", path.display(), advice(source.kind()))]
+    #[error("{}: kept rollups cannot be read or written: {problem}{}", path.display(), advice(problem.kind()))]
     Io {
         /// Which.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        problem: std::io::Error,
     },
     /// A file is no Parquet of this program.
     #[error("{}: not kept rollups of this version, or damaged", path.display())]
@@ -79,7 +79,7 @@ pub enum RollupsError {
 
 impl RollupsError {
     fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        move |source| Self::Io { path: path.to_owned(), source }
+        move |problem| Self::Io { path: path.to_owned(), problem }
     }
 
     fn parquet(path: &Path) -> impl FnOnce(PolarsError) -> Self {

@@ -297,6 +297,7 @@ impl<'a, M: Machine> Shell<'a, M> {
             shutdown,
         };
         metrics::bundle(&shell.bundle, None);
+        shell.tallies.iter().for_each(|(topic, tally)| metrics::tally(topic, tally));
         shell.owners.refresh();
         if is_first_start {
             if let Some(beside) = shell.kept.begin()? {

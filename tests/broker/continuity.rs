@@ -108,14 +108,25 @@ fn a_service_that_is_killed_while_kept_rows_are_merged_keeps_each_call_once() {
     let (expected, kept) = undisturbed(&cluster, &Deployment::new(&cluster, fixture, "merged", 4), &records);
     let run = Deployment::new(&cluster, fixture, "killed-in-merging", 4);
     let mut random = Xoshiro256PlusPlus::seed_from_u64(15);
-    let mut merged = 0;
-    killed(&cluster, &run, &records, |_, service| {
-        let before = merged_files(&run.state());
-        let started = Instant::now();
-        while merged_files(&run.state()) == before && started.elapsed() < Duration::from_secs(4) {}
-        merged += usize::from(merged_files(&run.state()) != before);
-        service.kill_after(up_to(&mut random, Duration::from_millis(20)));
-    });
+    let (mut merged, kills) = (0, number_from_env("APIWARDEN_KILLS", 4));
+    let mut slices = records.chunks(records.len().div_ceil(kills + 1));
+    for slice in slices.by_ref().take(kills) {
+        let (service, before, started) = (run.start(), merged_files(&run.state()), Instant::now());
+        std::thread::scope(|scope| {
+            // In pieces, so that a day has several checkpoints: the newest part is not merged.
+            scope.spawn(|| {
+                for piece in slice.chunks(500) {
+                    cluster.produce(&run.calls, piece);
+                    std::thread::sleep(Duration::from_millis(300));
+                }
+            });
+            while merged_files(&run.state()) == before && started.elapsed() < Duration::from_secs(10) {}
+            merged += usize::from(merged_files(&run.state()) != before);
+            service.kill_after(up_to(&mut random, Duration::from_millis(20)));
+        });
+    }
+    slices.for_each(|slice| cluster.produce(&run.calls, slice));
+    run.run_to_the_end(newest(&records));
     println!("{merged} of the kills were in the middle of a merge or right behind it");
     assert!(merged > 0, "no merge was seen");
     assert_same(&told(&cluster, &run), &expected);

@@ -74,6 +74,7 @@ fn a_second_process_of_a_group_refuses_to_start_unless_callers_are_in_one_partit
     first.keyed_by_caller = true;
     let second = first.beside();
     let (one, other) = (first.start(), second.start());
+    eventually("readiness of both", || ready(&one) && ready(&other));
     cluster.produce(&first.calls, &fixture.stream(2000));
     eventually("all calls to be read by both", || {
         one.metric("apiwarden_calls_total") + other.metric("apiwarden_calls_total") >= 2000.0

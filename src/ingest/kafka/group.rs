@@ -111,3 +111,16 @@ pub fn sources(source: &Source) -> KafkaResult<Sources> {
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_members_each_finds_the_same_to_be_the_first() {
+        let member = |name: &str| Member { id: format!("{name}-4d7e"), client: String::new(), host: String::new() };
+        for (one, other) in [("apiwarden-0f", "apiwarden-f0"), ("a", "a1"), ("rdkafka", "apiwarden-00")] {
+            assert_ne!(member(one).is_before(other), member(other).is_before(one), "{one} and {other}");
+        }
+    }
+}
