@@ -111,9 +111,11 @@ fn a_service_that_is_killed_while_kept_rows_are_merged_keeps_each_call_once() {
     let (mut merged, kills) = (0, number_from_env("APIWARDEN_KILLS", 4));
     let mut slices = records.chunks(records.len().div_ceil(kills + 1));
     for slice in slices.by_ref().take(kills) {
-        let (service, before, started) = (run.start(), merged_files(&run.state()), Instant::now());
+        let service = run.start();
+        eventually("readiness", || service.get("/readyz").is_some_and(|answer| answer.status == 200));
+        let (before, started) = (merged_files(&run.state()), Instant::now());
         std::thread::scope(|scope| {
-            // In pieces, so that a day has several checkpoints: the newest part is not merged.
+            // In pieces, so that a day has several checkpoints: its newest part is not merged yet.
             scope.spawn(|| {
                 for piece in slice.chunks(500) {
                     cluster.produce(&run.calls, piece);
