@@ -61,6 +61,9 @@ fn advice(problem: &rusqlite::Error) -> &'static str {
             ": the file is damaged; put it aside, and alerts that were not delivered are lost"
         }
         Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen) => ": make it writable for this user",
+        Some(rusqlite::ErrorCode::SystemIoFailure) => {
+            ": the disk is full, read-only or broken; mend that and start again: nothing is lost meanwhile"
+        }
         _ => "",
     }
 }

@@ -131,6 +131,15 @@ impl Catalog {
         })
     }
 
+    /// Forgets which parts were added, and keeps what they held: parts are numbered anew from now on. Whether there were any.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn forget_parts(&mut self) -> Result<bool, CatalogError> {
+        let forgotten = self.connection.execute("DELETE FROM meta WHERE key = ?1", [PART]);
+        forgotten.map(|count| count > 0).map_err(|problem| CatalogError::of(&self.path, problem))
+    }
+
     /// Begins to replace the content: what is there stays until the new content is whole.
     ///
     /// # Errors

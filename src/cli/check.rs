@@ -168,7 +168,10 @@ fn of_source(plan: &Plan) -> Vec<Finding> {
         let own = std::fs::read_to_string(plan.state.directory.join("instance")).unwrap_or_default();
         let alone = match other_members(source, own.trim()) {
             Ok(members) if members.is_empty() => Ok(()),
-            Ok(members) => Err(format!("another process reads in it: {}", members.join(", "))),
+            Ok(members) => {
+                let names: Vec<String> = members.iter().map(ToString::to_string).collect();
+                Err(format!("another process reads in it: {}", names.join(", ")))
+            }
             Err(error) => Err(error.to_string()),
         };
         findings.push(Finding::of(format!("group {}", source.group), alone));

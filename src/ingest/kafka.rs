@@ -39,7 +39,7 @@ use super::connection::{Connection, ConnectionError, Properties};
 
 pub use self::cluster::Cluster;
 pub use self::ends::Ends;
-pub use self::group::{Sources, other_members, sources};
+pub use self::group::{Member, Sources, other_members, sources};
 pub use self::rights::Rights;
 
 /// Most records in one [`Event::Records`].
@@ -54,6 +54,9 @@ const OFFSETS_TIMEOUT: Duration = Duration::from_secs(10);
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long leaving the group waits for an answer that is under way.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long the group waits for a member that says nothing any more, where the properties do not say.
+const SESSION_TIMEOUT: Duration = Duration::from_secs(45);
 
 const DEFAULTS: &[(&str, &str)] = &[
     ("partition.assignment.strategy", "cooperative-sticky"),

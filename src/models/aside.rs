@@ -56,12 +56,15 @@ impl Aside {
         Ok(&self.path)
     }
 
-    /// Puts it in the place of its target.
+    /// Puts it in the place of its target, where it is on disk when this returns.
     ///
     /// # Errors
     /// Where it cannot be renamed.
     pub fn take_place(self) -> io::Result<()> {
-        fs::rename(&self.path, &self.target)
+        fs::rename(&self.path, &self.target)?;
+        // A name is on disk only with its directory. Not every file system can be asked for that; the target is in its place all the same.
+        let _ = File::open(directory_of(&self.target)).and_then(|directory| directory.sync_all());
+        Ok(())
     }
 
     /// Writes a whole file.
@@ -86,6 +89,10 @@ impl Drop for Aside {
     }
 }
 
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// The file, locked; `None` where the file system knows no locks, or somebody else has it.
 fn locked(file: File) -> Option<File> {
     file.try_lock().is_ok().then_some(file)
@@ -93,8 +100,7 @@ fn locked(file: File) -> Option<File> {
 
 /// Removes what killed runs left beside `path`: all that begins with `mark`, ends with a process id, and is not locked.
 fn remove_leftovers(path: &Path, mark: &str) {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+    for entry in fs::read_dir(directory_of(path)).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let id = name.to_str().and_then(|name| name.strip_prefix(mark)).unwrap_or_default();
         let is_ours = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());

@@ -9,6 +9,7 @@ use std::path::Path;
 use rand::Rng;
 
 use super::StateError;
+use crate::models::aside::Aside;
 
 const FILE: &str = "instance";
 
@@ -25,7 +26,8 @@ pub fn identity(directory: &Path) -> Result<String, StateError> {
         _ => {}
     }
     let new = format!("apiwarden-{:016x}", rand::thread_rng().r#gen::<u64>());
-    fs::create_dir_all(directory).and_then(|()| fs::write(&path, &new)).map_err(storage)?;
+    // On disk before the group hears of it: a name that a power cut takes would keep its partitions until the group gives it up.
+    fs::create_dir_all(directory).and_then(|()| Aside::write(&path, new.as_bytes())).map_err(storage)?;
     Ok(new)
 }
 

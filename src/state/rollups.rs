@@ -42,12 +42,12 @@ const LATER: [&str; 24] = [
 #[derive(Debug, Error)]
 pub enum RollupsError {
     /// A file or directory cannot be read or written.
-    #[error("{}: kept rollups cannot be read or written: {source}{}", path.display(), advice(source.kind()))]
+    #[error("{}: kept rollups cannot be read or written: {problem}{}", path.display(), advice(problem.kind()))]
     Io {
         /// Which.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        problem: std::io::Error,
     },
     /// A file is no Parquet of this program.
     #[error("{}: not kept rollups of this version, or damaged", path.display())]
@@ -65,11 +65,21 @@ pub enum RollupsError {
         /// The first day there.
         day: String,
     },
+    /// The state is older: it will count again what is merged there.
+    #[error(
+        "{}: has rows that the state is yet to count, as it is older; put the whole [state] directory of one backup back, or move this directory \
+         away: the catalogue begins anew then",
+        path.display()
+    )]
+    Ahead {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 impl RollupsError {
     fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        move |source| Self::Io { path: path.to_owned(), source }
+        move |problem| Self::Io { path: path.to_owned(), problem }
     }
 
     fn parquet(path: &Path) -> impl FnOnce(PolarsError) -> Self {
@@ -172,11 +182,14 @@ impl KeptRollups {
     /// Removes the parts from `next` on: what a writer left that was killed before its checkpoint.
     ///
     /// # Errors
-    /// Where a file cannot be removed.
+    /// Where a file cannot be removed, or such a part was merged with others: [`RollupsError::Ahead`].
     pub fn forget_from(&self, next: u64) -> Result<(), RollupsError> {
         for day in self.days()? {
-            for kind in self.files(day)?.into_iter().filter(|kind| matches!(kind, Kind::Part(part) if *part >= next)) {
-                self.remove(day, &kind)?;
+            for kind in self.files(day)?.into_iter().filter(|kind| kind.number() >= next) {
+                match kind {
+                    Kind::Part(_) => self.remove(day, &kind)?,
+                    Kind::Until(_) => return Err(RollupsError::Ahead { path: self.path(day, &kind) }),
+                }
             }
         }
         Ok(())
@@ -428,6 +441,9 @@ pub(super) mod tests {
         kept.tidy(9, 3, 400).unwrap();
         fs::write(day.join(Kind::Part(1).file()), &parts[0]).unwrap();
         assert_eq!(read(&kept), plain(all), "what was merged is not counted again");
+        kept.forget_from(3).unwrap();
+        let problem = kept.forget_from(2).unwrap_err().to_string();
+        assert!(problem.contains("until-00000002.parquet") && problem.contains("of one backup"), "{problem}");
     }
 
     #[test]

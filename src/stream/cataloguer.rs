@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use super::error::RunError;
 use super::metrics;
 use crate::calls::VendorPack;
 use crate::catalog::{Catalog, CatalogError, Limits};
@@ -22,6 +23,15 @@ enum Behind {
     Catalog(#[from] CatalogError),
     #[error(transparent)]
     Rollups(#[from] RollupsError),
+}
+
+impl From<Behind> for RunError {
+    fn from(behind: Behind) -> Self {
+        match behind {
+            Behind::Catalog(problem) => problem.into(),
+            Behind::Rollups(problem) => problem.into(),
+        }
+    }
 }
 
 /// The catalogue of a stream.
@@ -38,6 +48,30 @@ impl Cataloguer {
     /// Where it cannot be opened, or another process writes to it.
     pub fn open(directory: &Path, vendors: Arc<VendorPack>) -> Result<Self, CatalogError> {
         Ok(Self { catalog: Catalog::open(directory, vendors, Limits::default())?, is_behind: false })
+    }
+
+    /// Goes on with a state that is begun anew, whose parts are numbered from zero: what is known of before stays.
+    ///
+    /// # Errors
+    /// Where the catalogue cannot be written.
+    pub fn begin(&mut self) -> Result<(), RunError> {
+        if self.catalog.forget_parts()? {
+            tracing::warn!("the catalogue keeps what it holds of another state, and goes on with this one");
+        }
+        Ok(())
+    }
+
+    /// Goes on with a state that has counted the parts before `next`. A catalogue that is ahead of it, as after an older state was put back, has
+    /// parts whose numbers come again with other rows: it is built again from what is kept.
+    ///
+    /// # Errors
+    /// Where the catalogue cannot be written, or rollups cannot be read: parts would be skipped from then on.
+    pub fn resume(&mut self, kept: &KeptRollups, next: u64) -> Result<(), RunError> {
+        if self.catalog.part()?.is_some_and(|part| part >= next) {
+            tracing::warn!("the catalogue is ahead of the state, which is older");
+            self.rebuild(kept, next)?;
+        }
+        Ok(())
     }
 
     /// Adds the parts before `next` that are not in it yet.
@@ -112,5 +146,42 @@ mod tests {
         let parts = all.chunks(150).count() as u64;
         Cataloguer::open(&catalog, vendors).unwrap().catch_up(&kept, parts);
         assert_eq!(callers(&catalog), callers(&whole));
+    }
+
+    #[test]
+    fn a_state_that_is_older_than_the_catalogue_skips_and_doubles_nothing_and_one_begun_anew_goes_on() {
+        let home = tempfile::tempdir().unwrap();
+        let [kept, catalog, whole] = ["rollups", "catalog", "whole"].map(|name| home.path().join(name));
+        let (kept, all) = (KeptRollups::of(&kept), rows());
+        let vendors = VendorPack::embedded();
+        let open = || Cataloguer::open(&catalog, Arc::clone(&vendors)).unwrap();
+        for (part, rows) in (0..).zip(all.chunks(50).take(3)) {
+            kept.write(part, rows).unwrap();
+            open().catch_up(&kept, part + 1);
+        }
+        // The state goes back to behind the first part, and what follows is cut otherwise.
+        kept.forget_from(1).unwrap();
+        let mut cataloguer = open();
+        cataloguer.resume(&kept, 1).unwrap();
+        let (again, further) = all.split_at(300);
+        for (part, rows) in (1..).zip(again[50..].chunks(250)) {
+            kept.write(part, rows).unwrap();
+            cataloguer.catch_up(&kept, part + 1);
+        }
+        drop(cataloguer);
+        let expect = |rows: &[Row]| {
+            let _ = std::fs::remove_dir_all(&whole);
+            Catalog::open(&whole, Arc::clone(&vendors), Limits::default()).unwrap().add(None, rows).unwrap();
+            assert_eq!(callers(&catalog), callers(&whole));
+        };
+        expect(again);
+        kept.begin().unwrap();
+        let mut cataloguer = open();
+        cataloguer.begin().unwrap();
+        cataloguer.resume(&kept, 0).unwrap();
+        kept.write(0, further).unwrap();
+        cataloguer.catch_up(&kept, 1);
+        drop(cataloguer);
+        expect(&all);
     }
 }

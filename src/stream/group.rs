@@ -1,21 +1,77 @@
-//! Who else reads in the consumer group, before anything is read.
+//! Who else reads in the consumer group: before anything is read, nobody may, unless each caller's records are in one partition.
+//!
+//! It is asked twice. Before joining, so that a second process never disturbs the first. And once the group has taken us in, since of processes
+//! that start at the same moment none sees another before: then the first by name goes on, and waits until the others are gone. A process that has
+//! found itself alone never gives way any more.
 //!
 //! Not here: how the group is asked (`ingest::kafka`).
 
-use super::error::RunError;
-use crate::ingest::kafka::{Source, other_members};
+use std::time::{Duration, Instant};
 
-/// Processes of a group that share its partitions judge callers by halves, unless each caller's records are in one partition.
-pub(super) fn refuse_others(source: &Source, instance: &str) -> Result<(), RunError> {
-    if source.keyed_by_caller {
-        return Ok(());
+use super::admin::Health;
+use super::error::RunError;
+use super::shutdown::Shutdown;
+use crate::ingest::kafka::{Member, Source, other_members};
+
+/// Time between two questions.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How long a process may take to see that it has to give way. The group misses it a session later.
+const TIME_TO_SEE: Duration = Duration::from_secs(15);
+
+/// The place of this process in its group.
+pub(super) struct Place<'a> {
+    source: &'a Source,
+    instance: &'a str,
+    is_settled: bool,
+}
+
+impl<'a> Place<'a> {
+    /// Asks before the group is joined.
+    ///
+    /// # Errors
+    /// [`RunError::Shared`].
+    pub fn free(source: &'a Source, instance: &'a str) -> Result<Self, RunError> {
+        let place = Self { source, instance, is_settled: source.keyed_by_caller };
+        let others = if place.is_settled { Vec::new() } else { place.others() };
+        if others.is_empty() { Ok(place) } else { Err(place.shared(&others)) }
     }
-    match other_members(source, instance) {
-        Ok(members) if members.is_empty() => Ok(()),
-        Ok(members) => Err(RunError::Shared { group: source.group.clone(), members: members.join(", ") }),
-        Err(error) => {
-            tracing::warn!(%error, "whether another process reads in the group is not known");
-            Ok(())
+
+    /// Asks once more before the first partitions are taken, and waits for those that give way.
+    ///
+    /// # Errors
+    /// [`RunError::Shared`], where it is on us to give way, or another does not.
+    pub fn settle(&mut self, health: &Health, shutdown: &Shutdown) -> Result<(), RunError> {
+        let (began, longest) = (Instant::now(), self.source.session_timeout() + TIME_TO_SEE);
+        while !self.is_settled && !shutdown.is_requested() {
+            let others = self.others();
+            let name = self.source.instance(self.instance);
+            if others.iter().any(|member| member.is_before(name)) || began.elapsed() > longest {
+                return Err(self.shared(&others));
+            }
+            self.is_settled = others.is_empty();
+            if !self.is_settled {
+                health.unready(format!(
+                    "waiting until a process that started at the same moment is gone: {}",
+                    names(&others)
+                ));
+                shutdown.sleep(PAUSE);
+            }
         }
+        Ok(())
     }
+
+    fn others(&self) -> Vec<Member> {
+        other_members(self.source, self.instance).unwrap_or_else(|error| {
+            tracing::warn!(%error, "whether another process reads in the group is not known");
+            Vec::new()
+        })
+    }
+
+    fn shared(&self, others: &[Member]) -> RunError {
+        RunError::Shared { group: self.source.group.clone(), members: names(others) }
+    }
+}
+
+fn names(members: &[Member]) -> String {
+    members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

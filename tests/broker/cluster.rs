@@ -168,13 +168,24 @@ impl Cluster {
 
     /// Stops the broker where it stands, until the outage is dropped. Says so if the broker is not ours to stop.
     pub fn pause(&self) -> Option<Outage> {
-        let is_ours = kafka("pause");
+        let is_ours = kafka(&["pause"]);
         if !is_ours {
             std::io::stderr()
                 .write_all(b"SKIPPED: the outage, because tests/kafka/kafka.sh did not start the broker\n")
                 .unwrap();
         }
         is_ours.then_some(Outage)
+    }
+
+    /// Leaves everybody only the right to read a topic. Says so if the broker is not ours to change.
+    pub fn forbid_writing(&self, topic: &str) -> bool {
+        let is_ours = kafka(&["only-read", topic]);
+        if !is_ours {
+            let line =
+                b"SKIPPED: a topic that may not be written, because tests/kafka/kafka.sh did not start the broker\n";
+            std::io::stderr().write_all(line).unwrap();
+        }
+        is_ours
     }
 
     fn client(&self) -> ClientConfig {
@@ -198,13 +209,13 @@ pub struct Outage;
 
 impl Drop for Outage {
     fn drop(&mut self) {
-        assert!(kafka("resume"));
+        assert!(kafka(&["resume"]));
     }
 }
 
-fn kafka(command: &str) -> bool {
+fn kafka(command: &[&str]) -> bool {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kafka/kafka.sh");
-    Command::new("bash").args([script, command]).status().unwrap().success()
+    Command::new("bash").arg(script).args(command).status().unwrap().success()
 }
 
 fn stored(record: &impl Message) -> Stored {

@@ -13,7 +13,7 @@ use super::fixture::{self, Fixture, number_from_env};
 use super::service::{Deployment, Service, eventually};
 
 /// Kept rows, each with its calls.
-type Kept = Vec<(i64, u64, i64)>;
+pub type Kept = Vec<(i64, u64, i64)>;
 
 /// Longest time for which a service that was seen to begin something goes on before it is killed.
 const MAX_AFTERLIFE: Duration = Duration::from_millis(400);
@@ -23,7 +23,7 @@ fn a_new_bundle_under_load_loses_and_doubles_nothing() {
     let Some(cluster) = Cluster::given() else { return };
     let fixture = Fixture::shared();
     let records = fixture.stream(40_000);
-    let (expected, _) = undisturbed(&cluster, fixture, "before-swap", &records);
+    let (expected, _) = undisturbed(&cluster, &Deployment::new(&cluster, fixture, "before-swap", 4), &records);
     let bundle = Versions::of(fixture);
     let mut run = Deployment::new(&cluster, fixture, "swap", 4);
     run.bundle = bundle.path();
@@ -65,7 +65,7 @@ fn a_service_that_is_killed_while_it_goes_over_to_another_bundle_loses_and_doubl
     let Some(cluster) = Cluster::given() else { return };
     let fixture = Fixture::shared();
     let records = fixture.stream(40_000);
-    let (expected, kept) = undisturbed(&cluster, fixture, "swaps", &records);
+    let (expected, kept) = undisturbed(&cluster, &Deployment::new(&cluster, fixture, "swaps", 4), &records);
     let bundle = Versions::of(fixture);
     let mut run = Deployment::new(&cluster, fixture, "killed-in-swap", 4);
     run.bundle = bundle.path();
@@ -86,7 +86,7 @@ fn a_service_that_is_killed_while_late_calls_are_judged_gives_the_alerts_of_an_u
     let Some(cluster) = Cluster::given() else { return };
     let fixture = Fixture::shared();
     let records = held_up(&fixture.stream(40_000));
-    let (expected, kept) = undisturbed(&cluster, fixture, "late", &records);
+    let (expected, kept) = undisturbed(&cluster, &Deployment::new(&cluster, fixture, "late", 4), &records);
     assert!(expected.values().any(|alert| alert.contains("came late")), "nothing that pages came late");
     let run = Deployment::new(&cluster, fixture, "killed-late", 4);
     let mut random = Xoshiro256PlusPlus::seed_from_u64(14);
@@ -105,17 +105,30 @@ fn a_service_that_is_killed_while_kept_rows_are_merged_keeps_each_call_once() {
     let Some(cluster) = Cluster::given() else { return };
     let fixture = Fixture::shared();
     let records = fixture.stream(40_000);
-    let (expected, kept) = undisturbed(&cluster, fixture, "merged", &records);
+    let (expected, kept) = undisturbed(&cluster, &Deployment::new(&cluster, fixture, "merged", 4), &records);
     let run = Deployment::new(&cluster, fixture, "killed-in-merging", 4);
     let mut random = Xoshiro256PlusPlus::seed_from_u64(15);
-    let mut merged = 0;
-    killed(&cluster, &run, &records, |_, service| {
-        let before = merged_files(&run.state());
-        let started = Instant::now();
-        while merged_files(&run.state()) == before && started.elapsed() < Duration::from_secs(4) {}
-        merged += usize::from(merged_files(&run.state()) != before);
-        service.kill_after(up_to(&mut random, Duration::from_millis(20)));
-    });
+    let (mut merged, kills) = (0, number_from_env("APIWARDEN_KILLS", 4));
+    let mut slices = records.chunks(records.len().div_ceil(kills + 1));
+    for slice in slices.by_ref().take(kills) {
+        let service = run.start();
+        eventually("readiness", || service.get("/readyz").is_some_and(|answer| answer.status == 200));
+        let (before, started) = (merged_files(&run.state()), Instant::now());
+        std::thread::scope(|scope| {
+            // In pieces, so that a day has several checkpoints: its newest part is not merged yet.
+            scope.spawn(|| {
+                for piece in slice.chunks(500) {
+                    cluster.produce(&run.calls, piece);
+                    std::thread::sleep(Duration::from_millis(300));
+                }
+            });
+            while merged_files(&run.state()) == before && started.elapsed() < Duration::from_secs(10) {}
+            merged += usize::from(merged_files(&run.state()) != before);
+            service.kill_after(up_to(&mut random, Duration::from_millis(20)));
+        });
+    }
+    slices.for_each(|slice| cluster.produce(&run.calls, slice));
+    run.run_to_the_end(newest(&records));
     println!("{merged} of the kills were in the middle of a merge or right behind it");
     assert!(merged > 0, "no merge was seen");
     assert_same(&told(&cluster, &run), &expected);
@@ -123,18 +136,17 @@ fn a_service_that_is_killed_while_kept_rows_are_merged_keeps_each_call_once() {
 }
 
 /// The alerts and the kept rows of a run that nothing disturbs.
-fn undisturbed(cluster: &Cluster, fixture: &Fixture, name: &str, records: &[&str]) -> (Alerts, Kept) {
-    let run = Deployment::new(cluster, fixture, name, 4);
+pub fn undisturbed(cluster: &Cluster, run: &Deployment, records: &[&str]) -> (Alerts, Kept) {
     cluster.produce(&run.calls, records);
     run.run_to_the_end(newest(records));
-    let (alerts, kept) = (told(cluster, &run), run.kept());
+    let (alerts, kept) = (told(cluster, run), run.kept());
     assert!(alerts.len() >= 20, "too few alerts to compare: {}", alerts.len());
     assert_eq!(calls_of(&kept), records.len() as i64, "each call is kept once");
     (alerts, kept)
 }
 
 /// The alerts of a run, none of them twice. Those about the stream itself name its topic.
-fn told(cluster: &Cluster, run: &Deployment) -> Alerts {
+pub fn told(cluster: &Cluster, run: &Deployment) -> Alerts {
     let alerts = cluster.alerts(&run.alerts).into_iter();
     alerts.map(|(uid, alert)| (uid, alert.replace(&run.calls, "calls"))).collect()
 }
@@ -159,7 +171,7 @@ fn calls_of(kept: &Kept) -> i64 {
     kept.iter().map(|(_, _, calls)| calls).sum()
 }
 
-fn up_to(random: &mut Xoshiro256PlusPlus, longest: Duration) -> Duration {
+pub fn up_to(random: &mut Xoshiro256PlusPlus, longest: Duration) -> Duration {
     Duration::from_millis(random.next_u64() % longest.as_millis() as u64)
 }
 
@@ -199,13 +211,13 @@ fn merged_files(state: &Path) -> usize {
 }
 
 /// A bundle that is replaced by others of the same content under another version.
-struct Versions {
+pub struct Versions {
     directory: tempfile::TempDir,
     version: String,
 }
 
 impl Versions {
-    fn of(fixture: &Fixture) -> Self {
+    pub fn of(fixture: &Fixture) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let status = std::process::Command::new("cp").arg("-a").arg(&fixture.bundle).arg(directory.path()).status();
         assert!(status.unwrap().success());
@@ -214,11 +226,11 @@ impl Versions {
         Self { directory, version: manifest["version"].as_str().unwrap().to_owned() }
     }
 
-    fn path(&self) -> PathBuf {
+    pub fn path(&self) -> PathBuf {
         self.directory.path().join("bundle")
     }
 
-    fn replace(&self, name: &str) {
+    pub fn replace(&self, name: &str) {
         let path = self.path().join("manifest.json");
         let mut manifest: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         manifest["version"] = format!("{}-{name}", self.version).into();

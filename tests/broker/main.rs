@@ -12,6 +12,7 @@
 
 mod cluster;
 mod continuity;
+mod disk;
 mod fixture;
 mod latency;
 mod operation;

@@ -7,7 +7,7 @@ use rdkafka::mocking::MockCluster;
 use super::assert_same;
 use super::cluster::Cluster;
 use super::fixture::{self, Fixture};
-use super::service::{Deployment, eventually};
+use super::service::{Deployment, Service, eventually};
 
 #[test]
 fn a_check_names_all_that_would_fail_and_creates_nothing() {
@@ -50,7 +50,9 @@ fn a_missing_topic_for_alerts_is_created_at_the_start() {
 
     run.alerts = "not a name".to_owned();
     let began = Instant::now();
-    assert_eq!(run.start().end().code(), Some(1));
+    let ended = run.start().end();
+    let is_said = ended.reason().contains("topic not a name does not exist") && ended.reason().contains("create it");
+    assert!(ended.code == Some(1) && is_said, "{ended:?}");
     assert!(began.elapsed() < Duration::from_secs(30), "it was tried for long");
 }
 
@@ -60,22 +62,66 @@ fn a_second_process_of_a_group_refuses_to_start_unless_callers_are_in_one_partit
     let fixture = Fixture::shared();
     let mut first = Deployment::new(&cluster, fixture, "second", 2);
     let service = first.start();
-    let ready = |service: &super::service::Service| service.get("/readyz").is_some_and(|answer| answer.status == 200);
+    let ready = |service: &Service| service.get("/readyz").is_some_and(|answer| answer.status == 200);
     eventually("readiness", || ready(&service));
     let checked = first.beside().check();
     assert!(checked.text.contains("fails group"), "{}", checked.text);
-    assert_eq!(first.beside().start().end().code(), Some(1));
+    let ended = first.beside().start().end();
+    assert!(ended.code == Some(1) && ended.reason().contains("another process reads in it"), "{ended:?}");
     assert!(ready(&service), "the first goes on");
     assert!(service.stop().success());
 
     first.keyed_by_caller = true;
     let second = first.beside();
     let (one, other) = (first.start(), second.start());
+    eventually("readiness of both", || ready(&one) && ready(&other));
     cluster.produce(&first.calls, &fixture.stream(2000));
     eventually("all calls to be read by both", || {
         one.metric("apiwarden_calls_total") + other.metric("apiwarden_calls_total") >= 2000.0
     });
     assert!(one.metric("apiwarden_calls_total") > 0.0 && other.metric("apiwarden_calls_total") > 0.0);
+}
+
+#[test]
+fn of_two_processes_that_start_at_the_same_moment_exactly_one_goes_on() {
+    let Some(cluster) = Cluster::given() else { return };
+    let fixture = Fixture::shared();
+    let records = fixture.stream(2000);
+    for round in 1..=5 {
+        let one = Deployment::new(&cluster, fixture, &format!("same-moment-{round}"), 2);
+        cluster.produce(&one.calls, &records);
+        let other = one.beside();
+        let mut services = [one.start(), other.start()];
+        let mut has_ended = [false, false];
+        eventually("one of them to end", || {
+            has_ended = services.each_mut().map(Service::has_ended);
+            has_ended.contains(&true)
+        });
+        let [one, other] = services;
+        let (refused, goes_on) = if has_ended[0] { (one, other) } else { (other, one) };
+        let ended = refused.end();
+        assert!(ended.code == Some(1) && ended.reason().contains("another process reads in it"), "{ended:?}");
+        goes_on.await_calls(records.len());
+        assert_eq!(goes_on.metric("apiwarden_calls_total") as usize, records.len(), "it reads all of them");
+        assert!(goes_on.stop().success());
+    }
+}
+
+#[test]
+fn a_topic_for_alerts_that_may_not_be_written_ends_a_start_before_anything_is_read() {
+    let Some(cluster) = Cluster::given() else { return };
+    let fixture = Fixture::shared();
+    let run = Deployment::new(&cluster, fixture, "forbidden", 1);
+    cluster.produce(&run.calls, &fixture.stream(100));
+    if !cluster.forbid_writing(&run.alerts) {
+        return;
+    }
+    let reason = format!("topic {}: give us the right WRITE", run.alerts);
+    let checked = run.check();
+    assert!(checked.code == Some(1) && checked.text.contains(&reason), "{}", checked.text);
+    let ended = run.start().end();
+    assert!(ended.code == Some(1) && ended.reason().contains(&reason), "{ended:?}");
+    assert!(cluster.committed(&run.name, &run.calls).is_empty());
 }
 
 #[test]
@@ -107,18 +153,20 @@ fn a_state_put_back_from_a_backup_goes_on_from_its_own_offsets() {
     let read = |count: usize| {
         let service = run.start();
         service.await_calls(count);
-        let lost = service.metric("apiwarden_lost_records_total");
+        let (lost, log) = (service.metric("apiwarden_lost_records_total"), service.log());
         assert!(service.stop().success());
-        lost
+        (lost, log.contains("the state is older than what the group committed"), log)
     };
     cluster.produce(&run.calls, &parts[0]);
     read(parts[0].len());
     let backup = run.back_up();
     cluster.produce(&run.calls, &parts[1]);
-    assert_eq!(read(6000), 0.0);
+    let (lost, is_older, log) = read(6000);
+    assert!(lost == 0.0 && !is_older, "{log}");
 
     run.put_back(&backup);
-    assert_eq!(read(6000), 0.0, "the group had committed all of them");
+    let (lost, is_older, log) = read(6000);
+    assert!(lost == 0.0 && is_older, "the group had committed all of them: {log}");
     run.run_to_the_end(fixture::time_of(records.last().expect("records")));
     assert_same(&cluster.alerts(&run.alerts), &run.scan(&records));
 
@@ -126,7 +174,9 @@ fn a_state_put_back_from_a_backup_goes_on_from_its_own_offsets() {
     run.put_back(&backup);
     cluster.delete_before(&run.calls, 0, 5000);
     let lost = 5000 - parts[0].len();
-    assert_eq!(read(parts[0].len() + 1000), lost as f64);
+    let (counted, _, log) = read(parts[0].len() + 1000);
+    assert_eq!(counted, lost as f64);
+    assert!(log.contains("Kafka has deleted records") && log.contains(&format!("\"lost\":{lost}")), "{log}");
 }
 
 #[test]

@@ -36,6 +36,10 @@ pub struct Deployment {
     pub session_timeout_ms: u64,
     /// Whether several processes may share the group.
     pub keyed_by_caller: bool,
+    /// Another sink, as a section of the pipeline file.
+    pub other_sink: String,
+    /// The file of dead letters, where they do not go to their topic.
+    pub dead_letter_file: Option<PathBuf>,
     brokers: String,
     pub bundle: PathBuf,
     directory: TempDir,
@@ -59,6 +63,8 @@ impl Deployment {
             max_poll_interval_ms: 300_000,
             session_timeout_ms: 6000,
             keyed_by_caller: false,
+            other_sink: String::new(),
+            dead_letter_file: None,
             brokers: cluster.brokers.clone(),
             bundle: fixture.bundle.clone(),
             directory: tempfile::tempdir().unwrap(),
@@ -73,11 +79,18 @@ impl Deployment {
             alerts: self.alerts.clone(),
             dead_letters: self.dead_letters.clone(),
             alert_brokers: self.alert_brokers.clone(),
+            other_sink: self.other_sink.clone(),
+            dead_letter_file: self.dead_letter_file.clone(),
             brokers: self.brokers.clone(),
             bundle: self.bundle.clone(),
             directory: tempfile::tempdir().unwrap(),
             ..*self
         }
+    }
+
+    /// A place beside its state.
+    pub fn beside_state(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
     }
 
     /// Where its state is.
@@ -128,8 +141,11 @@ impl Deployment {
     fn start_with(&self, idle_seconds: u64) -> Service {
         let port = free_port();
         let file = self.write_pipeline(port, idle_seconds);
-        let child = command().env("APIWARDEN_LOG", "error").args(["run", "--pipeline"]).arg(file).spawn().unwrap();
-        Service { child, admin: SocketAddr::from((Ipv4Addr::LOCALHOST, port)) }
+        let log = self.directory.path().join(format!("log-{port}"));
+        let mut run = command();
+        run.env("APIWARDEN_LOG", "warn").args(["run", "--pipeline"]).arg(file);
+        let child = run.stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
+        Service { child, admin: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), log }
     }
 
     /// The rows that its state keeps, each with its calls; in order, but for the bucket that was open.
@@ -160,6 +176,11 @@ impl Deployment {
             format!("brokers = \"{brokers}\"\nproperties = {{ \"message.timeout.ms\" = 1000 }}")
         });
         let bundle = bundle.display();
+        let letters = match &self.dead_letter_file {
+            Some(file) => format!("file = \"{}\"", file.display()),
+            None => format!("topic = \"{dead_letters}\""),
+        };
+        let other_sink = &self.other_sink;
         let text = format!(
             r#"
             [source.kafka]
@@ -183,8 +204,9 @@ impl Deployment {
             type = "kafka"
             topic = "{alerts}"
             {alert_brokers}
+            {other_sink}
             [dead_letter]
-            topic = "{dead_letters}"
+            {letters}
             [state]
             checkpoint_seconds = {checkpoint_seconds}
             idle_seconds = {idle_seconds}
@@ -207,6 +229,21 @@ pub struct Checked {
 pub struct Service {
     child: Child,
     admin: SocketAddr,
+    log: PathBuf,
+}
+
+/// How a service ended by itself.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: Option<i32>,
+    log: String,
+}
+
+impl Ended {
+    /// The last line of its log: why it ended.
+    pub fn reason(&self) -> &str {
+        self.log.lines().last().unwrap_or_default()
+    }
 }
 
 /// An answer of the admin server.
@@ -268,8 +305,19 @@ impl Service {
     }
 
     /// Waits until it has ended by itself.
-    pub fn end(mut self) -> ExitStatus {
-        self.child.wait().unwrap()
+    pub fn end(mut self) -> Ended {
+        eventually("the service to end", || self.has_ended());
+        Ended { code: self.child.wait().unwrap().code(), log: self.log() }
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// What it has logged until now: warnings and errors.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// Asks the admin server; `None` while it does not answer.
@@ -297,6 +345,9 @@ impl Drop for Service {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("the log of the service:\n{}", self.log());
+        }
     }
 }
 

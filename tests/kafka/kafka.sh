@@ -26,6 +26,8 @@ Usage: tests/kafka/kafka.sh COMMAND
   down    stop it and delete its data
   pause   stop the broker where it stands, as an outage would; exit code 3 when it is not ours
   resume  let it go on
+  only-read TOPIC
+          leave everybody only the right to read a topic; exit code 3 when the broker is not ours
   status  print running or stopped; exit code 0 or 3
   log     print the end of the broker's log
   fetch   only download the jars
@@ -121,6 +123,9 @@ controller.listener.names=CONTROLLER
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
 log.dirs=$run/data
 auto.create.topics.enable=true
+# Rights are checked, and all are given but where only-read takes them.
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=true
 # One node cannot keep three copies.
 offsets.topic.replication.factor=1
 transaction.state.log.replication.factor=1
@@ -206,14 +211,28 @@ up() {
     echo "KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:$port"
 }
 
-# Sends a signal to the broker that the tests talk to, if it is the one we started.
-send() {
-    local id
-    if [[ ${KAFKA_BOOTSTRAP_SERVERS:-127.0.0.1:$port} != "127.0.0.1:$port" ]] || ! id=$(pid); then
+# Prints the process id of the broker that the tests talk to, if it is the one we started.
+ours() {
+    if [[ ${KAFKA_BOOTSTRAP_SERVERS:-127.0.0.1:$port} != "127.0.0.1:$port" ]] || ! pid; then
         say "no broker of ours on port $port"
         return 3
     fi
+}
+
+# Sends a signal to it.
+send() {
+    local id
+    id=$(ours) || return
     kill "-$1" "$id"
+}
+
+# One right that is given takes all others.
+only_read() {
+    local libs
+    ours >/dev/null || return
+    libs=$(jars)
+    "$java" -cp "$libs/*" org.apache.kafka.tools.AclCommand --bootstrap-server "127.0.0.1:$port" \
+        --add --allow-principal 'User:*' --operation Read --topic "$1" >/dev/null 2>&1 || fail "could not take rights of $1"
 }
 
 status() {
@@ -238,6 +257,7 @@ up) up ;;
 down) stop ;;
 pause) send STOP ;;
 resume) send CONT ;;
+only-read) only_read "${2:?name a topic}" ;;
 status) status ;;
 log) log ;;
 fetch) [[ -n ${KAFKA_BOOTSTRAP_SERVERS:-} ]] || jars >/dev/null ;;

@@ -245,6 +245,7 @@ impl SinkPlan for Topic {
             self.create(false)?;
             self.await_creation(&reader)?;
         }
+        self.expect_rights()?;
         let ends = self.bounds(&reader)?;
         Ok(Box::new(Open {
             topic: self.clone(),

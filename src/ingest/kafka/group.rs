@@ -5,17 +5,44 @@
 //! Not here: reading (`Consumer`), and what follows from the answers (`stream`, `cli`).
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaResult;
 use regex::Regex;
 
-use super::Source;
+use super::{SESSION_TIMEOUT, Source};
 
 /// How long a broker may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const INSTANCE: &str = "group.instance.id";
+
+/// Another member of a group.
+#[derive(Clone, Debug)]
+pub struct Member {
+    id: String,
+    client: String,
+    host: String,
+}
+
+impl fmt::Display for Member {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} at {}", self.client, self.host)
+    }
+}
+
+impl Member {
+    /// Whether it comes before the process of a name. Of two processes each finds the same.
+    pub fn is_before(&self, name: &str) -> bool {
+        self.id < begin_of_id(name)
+    }
+}
+
+/// Kafka makes a member's id of its name, or of its client's where it has none.
+fn begin_of_id(name: &str) -> String {
+    format!("{name}-")
+}
 
 impl Source {
     /// The name under which a process reads in the group: that of the properties, else its own.
@@ -23,23 +50,32 @@ impl Source {
         self.connection.property(INSTANCE).unwrap_or(own)
     }
 
+    /// How long the group waits for a member that says nothing any more.
+    pub fn session_timeout(&self) -> Duration {
+        let milliseconds = self.connection.property("session.timeout.ms").and_then(|text| text.parse().ok());
+        milliseconds.map_or(SESSION_TIMEOUT, Duration::from_millis)
+    }
+
     fn client(&self) -> KafkaResult<BaseConsumer> {
         self.connection.client(&[], &[]).create()
     }
 }
 
-/// The other members of a source's group, by client and host; `own` is the name of this process, where the properties give it no other.
+/// The other members of a source's group; `own` is the name of this process, where the properties give it no other.
 ///
 /// # Errors
 /// Where no broker answers.
-pub fn other_members(source: &Source, own: &str) -> KafkaResult<Vec<String>> {
+pub fn other_members(source: &Source, own: &str) -> KafkaResult<Vec<Member>> {
     let groups = source.client()?.fetch_group_list(Some(&source.group), ANSWER_TIMEOUT)?;
-    // Kafka makes a member's id of its name, or of its client's where it has none.
-    let ours = format!("{}-", source.instance(own));
+    let ours = begin_of_id(source.instance(own));
     let members = groups.groups().iter().flat_map(|group| group.members());
     let others = members.filter(|member| !member.id().starts_with(&ours));
     Ok(others
-        .map(|member| format!("{} at {}", member.client_id(), member.client_host().trim_start_matches('/')))
+        .map(|member| Member {
+            id: member.id().to_owned(),
+            client: member.client_id().to_owned(),
+            host: member.client_host().trim_start_matches('/').to_owned(),
+        })
         .collect())
 }
 
@@ -74,4 +110,17 @@ pub fn sources(source: &Source) -> KafkaResult<Sources> {
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_members_each_finds_the_same_to_be_the_first() {
+        let member = |name: &str| Member { id: format!("{name}-4d7e"), client: String::new(), host: String::new() };
+        for (one, other) in [("apiwarden-0f", "apiwarden-f0"), ("a", "a1"), ("rdkafka", "apiwarden-00")] {
+            assert_ne!(member(one).is_before(other), member(other).is_before(one), "{one} and {other}");
+        }
+    }
 }

@@ -98,7 +98,8 @@ unsafe fn read(event: *mut rd_kafka_event_t) -> KafkaResult<Rights> {
         }
         let mut count = 0;
         let operations = rd_kafka_TopicDescription_authorized_operations(*topics, &mut count);
-        if operations.is_null() {
+        // Whoever is told of a topic may at least describe it: brokers that name no right at all do not say.
+        if operations.is_null() || count == 0 {
             return Ok(Rights::UNKNOWN);
         }
         let operations = std::slice::from_raw_parts(operations, count);
