@@ -7,9 +7,11 @@ Slack, `chat.postMessage`: every message is one, `thread_ts` its thread. Microso
 Not here: real receivers (`targets.py`).
 """
 
+import html
 import json
 import urllib.parse
 from collections import Counter, defaultdict
+from typing import NamedTuple
 
 from harness import Endpoint, Request
 
@@ -58,6 +60,16 @@ class Opsgenie:
         return 202, {"result": "Request will be processed"}
 
 
+class Message(NamedTuple):
+    """Of Slack."""
+
+    incident: str
+    stamp: str
+    thread: str | None
+    headline: str
+    sentence: str
+
+
 class Slack:
     def __init__(self):
         self.messages = []
@@ -71,8 +83,9 @@ class Slack:
         if any(len(text) > 3000 for text in texts):
             return 200, {"ok": False, "error": "invalid_blocks"}
         stamp = f"1700000000.{len(self.messages):06}"
+        headline, sentence = texts[0], html.unescape(texts[1].split("\n")[0])
         incident = message["blocks"][1]["elements"][0]["text"].rsplit(" · ", 1)[1]
-        self.messages.append((incident, stamp, message.get("thread_ts"), json.dumps(message["blocks"])))
+        self.messages.append(Message(incident, stamp, message.get("thread_ts"), headline, sentence))
         return 200, {"ok": True, "ts": stamp}
 
 
@@ -86,5 +99,6 @@ class Teams:
             return 413, {}
         content = json.loads(request.body)["attachments"][0]["content"]
         (facts,) = [{fact["title"]: fact["value"] for fact in part["facts"]} for part in content["body"] if part["type"] == "FactSet"]
-        self.cards.append((facts["Incident"], json.dumps(content)))
+        headline, sentence = (part["text"] for part in content["body"][:2])
+        self.cards.append((facts["Incident"], headline, sentence))
         return 202, {}

@@ -22,6 +22,8 @@ from harness import CLOSE, ROOT, START_SECONDS, UPDATE, Endpoint, Request, Step,
 
 INSTALLED = Path(os.environ.get("APIWARDEN_RECEIVERS", "/nonexistent"))
 MEDIUM = 3
+# How headlines for people end, by activity.
+ENDINGS = {1: "", UPDATE: " (continues)", CLOSE: " (over)"}
 
 
 class Outcome(NamedTuple):
@@ -92,6 +94,20 @@ def by_incident(steps: list[Step], opened: Counter, is_open: dict) -> Outcome:
     closed = {step.incident: step.activity == CLOSE for step in steps}
     wrong = [f"{incident}: open is {is_open.get(incident)}" for incident in closed if is_open.get(incident) == closed[incident]]
     return Outcome(len(closed.keys() - opened.keys()), sum(opened.values()) - len(opened), wrong)
+
+
+def by_text(steps: list[Step], shown: list[tuple[str, str, str]]) -> Outcome:
+    """Of targets that keep a message a step, without its name: incident, headline and sentence, in the order in which they came.
+
+    Steps of one incident that read the same are as many as there must be.
+    """
+    expected = Counter((step.incident, ENDINGS[step.activity], step.message) for step in steps)
+    counts = Counter((incident, next((one for one in ENDINGS.values() if one and headline.endswith(one)), ""), sentence)
+                     for incident, headline, sentence in shown)
+    last, wrong = {incident: sentence for incident, _, sentence in shown}, []
+    newest = {step.incident: step.message for step in steps}
+    wrong += [f"{incident}: the last message is an older one" for incident, message in newest.items() if last.get(incident) != message]
+    return Outcome((expected - counts).total(), (counts - expected).total(), wrong)
 
 
 def pages(steps: list[Step]) -> list[Step]:
@@ -170,7 +186,8 @@ class Alertmanager(Target):
     def compare(self, steps):
         newest = {step.incident: step for step in steps}
         still = {incident for incident, step in newest.items() if step.activity != CLOSE}
-        until("Alertmanager tells what ended", 30, lambda: all(self.told[one][-1:] == ["resolved"] for one in newest.keys() - still) or None)
+        told = lambda one: self.told.get(one, [])
+        until("Alertmanager tells what ended", 30, lambda: all(told(one)[-1:] == ["resolved"] for one in newest.keys() - still))
         active = Counter(), {}
         for alert in ask(f"{self.url}/api/v2/alerts"):
             active[0][alert["labels"]["incident"]] += 1
@@ -312,22 +329,27 @@ class Opsgenie(Double):
 
 
 class Slack(Double):
+    """Every message of an incident is in a thread of that incident; one whose first answer got lost has two of them."""
+
     name, make, settings = "slack", doubles.Slack, 'token = "xoxb-0"\nchannel = "#soc"\n'
 
     def compare(self, steps):
-        expected, shown = Counter(step.incident for step in steps), Counter(one for one, *_ in self.double.messages)
-        roots = Counter(incident for incident, _, thread, _ in self.double.messages if thread is None)
-        lost = sum((expected - Counter(one for one, _ in {(one, text) for one, _, _, text in self.double.messages})).values())
-        return Outcome(lost, sum(shown.values()) - sum(expected.values()), [f"{one}: {count} threads" for one, count in roots.items() if count > 2])
+        messages, threads = self.double.messages, {message.stamp: message.incident for message in self.double.messages}
+        outcome = by_text(steps, [(message.incident, message.headline, message.sentence) for message in messages])
+        wrong = [f"{one.incident}: answers another thread" for one in messages if one.thread and threads.get(one.thread) != one.incident]
+        roots = Counter(message.incident for message in messages if message.thread is None)
+        wrong += [f"{step.incident}: an update or end outside of a thread" for step in steps if not roots[step.incident]]
+        twice = (roots - Counter(set(roots))).total()
+        if twice > outcome.doubled:
+            wrong.append(f"{twice} threads more than incidents, but {outcome.doubled} messages more than steps")
+        return outcome._replace(wrong=outcome.wrong + wrong)
 
 
 class Teams(Double):
     name, make = "teams", doubles.Teams
 
     def compare(self, steps):
-        expected, shown = Counter(step.incident for step in steps), Counter(one for one, _ in self.double.cards)
-        lost = sum((expected - Counter(one for one, _ in set(self.double.cards))).values())
-        return Outcome(lost, sum(shown.values()) - sum(expected.values()), [])
+        return by_text(steps, self.double.cards)
 
 
 TARGETS = {target.name: target for target in (OpenSearch, Alertmanager, Otlp, Splunk, Webhook, PagerDuty, Opsgenie, Slack, Teams)}
