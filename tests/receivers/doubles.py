@@ -3,6 +3,7 @@
 PagerDuty, Events API v2: `dedup_key` names an open incident; a trigger after its resolution opens another.
 Opsgenie, Alert API: `alias` names an open alert; the same after its end is another alert. Notes are a list.
 Slack, `chat.postMessage`: every message is one, `thread_ts` its thread. Microsoft Teams, workflows: every card is one.
+Microsoft Sentinel, Logs Ingestion API: an array of rows, with the columns that the rule declares and no others, by a token of Entra ID.
 
 Not here: real receivers (`targets.py`).
 """
@@ -13,7 +14,7 @@ import urllib.parse
 from collections import Counter, defaultdict
 from typing import NamedTuple
 
-from harness import Endpoint, Request
+from harness import ROOT, Endpoint, Request
 
 
 class PagerDuty:
@@ -102,3 +103,21 @@ class Teams:
         headline, sentence = (part["text"] for part in content["body"][:2])
         self.cards.append((facts["Incident"], headline, sentence))
         return 202, {}
+
+
+class Sentinel:
+    def __init__(self):
+        stream = json.loads((ROOT / "dist/sentinel/stream.json").read_text())["streamDeclarations"]["Custom-Apiwarden_CL"]
+        self.rows, self.columns = [], {column["name"] for column in stream["columns"]}
+        self.endpoint = Endpoint(self.answer)
+
+    def answer(self, request: Request):
+        if request.path.endswith("/oauth2/v2.0/token"):
+            return 200, {"token_type": "Bearer", "expires_in": 3600, "access_token": "a-token"}
+        if request.headers.get("authorization") != "Bearer a-token":
+            return 401, {}
+        rows = json.loads(request.body)
+        if len(request.body) > 1 << 20 or any(row.keys() != self.columns for row in rows):
+            return 400, {}
+        self.rows += rows
+        return 204, {}

@@ -10,8 +10,12 @@ import threading
 import time
 from pathlib import Path
 
+import lines
+import targets
 from harness import Failed, Logs, Product, Proxy, Topic, until
-from targets import TARGETS, Target
+from target import Target
+
+TARGETS = {target.name: target for target in targets.TARGETS + lines.TARGETS}
 
 # The calls come in portions, each delivered before the next: the more, the more requests there are to kill at.
 PORTIONS = 12
@@ -20,17 +24,17 @@ PORTION_SECONDS = 240
 
 
 class Killer:
-    """Decides, when an answer is about to go back, whether the product dies of it."""
+    """Decides, when an answer is about to go back, whether the product dies of it: no more often than it may by now."""
 
-    def __init__(self, kills: int, delay: float):
-        self.left, self.delay, self.product, self.chance, self.lock = kills, delay, None, random.Random(14), threading.Lock()
+    def __init__(self, delay: float):
+        self.may, self.delay, self.product, self.chance, self.lock = 0, delay, None, random.Random(14), threading.Lock()
 
     def before_answer(self) -> bool:
         time.sleep(self.delay)
         with self.lock:
-            if self.left == 0 or self.chance.random() > KILL_PROBABILITY:
+            is_dead = self.product.process.poll() is not None
+            if self.product.kills >= self.may or is_dead or self.chance.random() > KILL_PROBABILITY:
                 return True
-            self.left -= 1
             self.product.kill()
             return False
 
@@ -38,17 +42,19 @@ class Killer:
 def prove(home: Path, logs: Logs, kind: type[Target], kills: int) -> bool:
     began = time.monotonic()
     target, topic = kind(home / kind.name), Topic(kind.name)
-    killer = Killer(kills, target.delay)
-    proxy = Proxy(target.port, killer.before_answer)
+    killer = Killer(target.delay)
+    proxy = Proxy(target.port, killer.before_answer, target.asks)
     product = Product(home / kind.name / "product", topic, logs.bundle, target.section(proxy.at))
     killer.product = product
     try:
         product.start()
         # A new sink begins behind what is in the store, so it must be there first.
         until("it is ready", 120, lambda: product.metric("apiwarden_lag") == 0)
+        target.watch(killer.before_answer)
         size = len(logs.today) // PORTIONS + 1
-        for start in range(0, len(logs.today), size):
-            topic.write(logs.today[start : start + size])
+        for portion in range(PORTIONS):
+            killer.may = -(-kills * (portion + 1) // PORTIONS)
+            topic.write(logs.today[portion * size : (portion + 1) * size])
             until("a portion is delivered", PORTION_SECONDS, product.is_idle)
         product.stop()
         steps = product.steps()
