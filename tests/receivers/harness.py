@@ -153,9 +153,9 @@ class Step(NamedTuple):
 
 
 class Product:
-    """A service over a topic, with these sinks."""
+    """A service over a topic, or several, with these sinks."""
 
-    def __init__(self, home: Path, topic: Topic, bundle: Path, sinks: str, decode: str = 'format = "ecs"'):
+    def __init__(self, home: Path, topic: Topic, bundle: Path, sinks: str, decode: str = 'format = "ecs"', more: Iterable[Topic] = ()):
         home.mkdir(parents=True, exist_ok=True)
         self.home, self.topic, self.process, self.kills = home, topic, None, 0
         self.admin = f"127.0.0.1:{free_port()}"
@@ -164,7 +164,7 @@ class Product:
         self.pipeline.write_text(f"""
 [source.kafka]
 brokers = "{BROKERS}"
-topics = ["{topic.name}"]
+topics = {json.dumps([one.name for one in (topic, *more)])}
 group = "{topic.name}"
 properties = {{ "group.instance.id" = "one" }}
 [decode]

@@ -16,12 +16,16 @@ fail() { say "$*"; exit 1; }
 
 usage() {
     cat <<END
-Usage: tests/receivers/run.sh [fetch | hang [--minutes N] | [--kills N] [NAME…]]
+Usage: tests/receivers/run.sh [fetch | path | alone | canaries | hang [--minutes N] | [--kills N] [NAME…]]
 
   fetch      only install the receivers
+  path       install them, and print where Python is that has what these tests need
+  alone      what needs no broker: syslog and mail with TLS and logins, restarts of syslog servers, a full disk
+  canaries   1,000 secrets in logs in, none in what comes out anywhere
   hang       a sink that never answers beside one that works, for 10 minutes or N
   --kills N  kill the product N times a target between send and acknowledgement, default 3
-  NAME       these targets, else all: opensearch alertmanager otlp splunk webhook pagerduty opsgenie slack teams
+  NAME       these targets, else all: opensearch alertmanager otlp splunk webhook pagerduty opsgenie slack teams sentinel
+             syslog smtp security_lake kafka
 
 Settings, from the environment:
 
@@ -90,7 +94,17 @@ fetch() {
     made opensearch opensearch "$here/pom.xml"
     made alertmanager alertmanager <(echo "$ALERTMANAGER")
     made collector collector "$here"/collector/*
+    # Debian's packages, each whole or not there.
+    APIWARDEN_RECEIVERS=$cache "$cache/python/bin/python" "$here/standalone.py" >&2 || fail "rsyslog and syslog-ng could not be had"
     exec 8>&-
+}
+
+alone() {
+    local test failed=0
+    for test in syslog smtp lake; do
+        "$cache/python/bin/python" "$here/$test.py" || failed=1
+    done
+    return "$failed"
 }
 
 main() {
@@ -98,6 +112,7 @@ main() {
     while [[ $# -gt 0 ]]; do
         case $1 in
         hang) what=hanging ;;
+        alone | canaries) what=$1 ;;
         --kills) kills=$2; shift ;;
         --minutes) minutes=$2; shift ;;
         *) names+=("$1") ;;
@@ -106,12 +121,14 @@ main() {
     done
     APIWARDEN=${APIWARDEN:-${CARGO_TARGET_DIR:-$root/target}/debug/apiwarden}
     [[ -x $APIWARDEN ]] || fail "$APIWARDEN is missing: cargo build, or set APIWARDEN"
-    [[ -n ${KAFKA_BOOTSTRAP_SERVERS:-} ]] || fail "KAFKA_BOOTSTRAP_SERVERS is not set: export \"\$(tests/kafka/kafka.sh up)\""
+    [[ $what == alone || -n ${KAFKA_BOOTSTRAP_SERVERS:-} ]] || fail "KAFKA_BOOTSTRAP_SERVERS is not set: export \"\$(tests/kafka/kafka.sh up)\""
     fetch
     export APIWARDEN APIWARDEN_RECEIVERS=$cache PYTHONDONTWRITEBYTECODE=1 APIWARDEN_FINGERPRINT_KEY="the tests of receivers"
     home=$(mktemp -d)
     trap 'rm -rf "$home"' EXIT
     case $what in
+    alone) alone ;;
+    canaries) "$cache/python/bin/python" "$here/canaries.py" "$home" ;;
     hanging) "$cache/python/bin/python" "$here/hanging.py" "$home" "$minutes" ;;
     receivers) "$cache/python/bin/python" "$here/receivers.py" "$home" "$kills" "${names[@]}" ;;
     esac
@@ -120,5 +137,6 @@ main() {
 case ${1:-} in
 help | -h | --help) usage ;;
 fetch) fetch ;;
+path) fetch && echo "$cache/python/bin" ;;
 *) main "$@" ;;
 esac
