@@ -5,6 +5,7 @@
 Not here: the targets themselves (`targets.py`, `lines.py`), kills (`receivers.py`).
 """
 
+import atexit
 import os
 import subprocess
 from collections import Counter
@@ -36,6 +37,8 @@ class Target:
     def __init__(self, home: Path):
         self.home, self.processes = home, []
         home.mkdir(parents=True, exist_ok=True)
+        # Whatever ends the test ends its receivers.
+        atexit.register(Target.stop, self)
         self.port = self.start()
 
     def start(self) -> int:
