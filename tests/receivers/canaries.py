@@ -223,10 +223,10 @@ def main():
     if len(parts.within(b"\n".join(b"\n".join(one) for one in records))) != CANARIES:
         raise Failed("not every secret is in the logs, or is found there")
     with ThreadPoolExecutor() as pool:
-        all_targets = list(pool.map(lambda kind: kind(home / kind.name), targets.TARGETS + lines.TARGETS))
+        all_targets = list(pool.map(lambda kind: kind(home / "canaries" / kind.name), targets.TARGETS + lines.TARGETS))
     proxies = [Proxy(target.port) for target in all_targets]
     sections = "".join(target.section(proxy.at) for target, proxy in zip(all_targets, proxies))
-    product = Product(home / "product", topics[0], logs.bundle, sections, decode="", more=topics[1:])
+    product = Product(home / "canaries" / "product", topics[0], logs.bundle, sections, decode="", more=topics[1:])
     try:
         product.start()
         until("it is ready", 120, lambda: product.metric("apiwarden_lag") == 0)

@@ -225,12 +225,12 @@ listen = "{self.admin}"
         return sum(map(float, found)) if found else float("nan")
 
     def is_idle(self) -> bool:
-        """All is read, and all is delivered; several times in a row, since a metric may be older than the other."""
-        for _ in range(4):
+        """All is read, and all is delivered, for longer than metrics are old."""
+        for _ in range(8):
             self.revive()
             if self.metric("apiwarden_lag") != 0 or self.metric("apiwarden_sink_backlog") != 0:
                 return False
-            time.sleep(0.15)
+            time.sleep(0.2)
         return True
 
     def steps(self) -> list[Step]:

@@ -18,8 +18,8 @@ from target import Target
 
 TARGETS = {target.name: target for target in targets.TARGETS + lines.TARGETS}
 
-# The calls come in portions, each delivered before the next: the more, the more requests there are to kill at.
-PORTIONS = 12
+# The calls come in portions, each delivered before the next: as many as kills, within these, so that kills are spread over the run.
+MIN_PORTIONS, MAX_PORTIONS = 4, 12
 KILL_PROBABILITY = 2 / 3
 PORTION_SECONDS = 240
 # Targets that are tried at the same time.
@@ -54,11 +54,14 @@ def prove(home: Path, logs: Logs, kind: type[Target], kills: int) -> bool:
         # A new sink begins behind what is in the store, so it must be there first.
         until("it is ready", 120, lambda: product.metric("apiwarden_lag") == 0)
         target.watch(killer.before_answer)
-        size = len(logs.today) // PORTIONS + 1
-        for portion in range(PORTIONS):
-            killer.may = -(-kills * (portion + 1) // PORTIONS)
+        portions = max(MIN_PORTIONS, min(MAX_PORTIONS, kills))
+        size = len(logs.today) // portions + 1
+        for portion in range(portions):
+            killer.may = -(-kills * (portion + 1) // portions)
             topic.write(logs.today[portion * size : (portion + 1) * size])
             until("a portion is delivered", PORTION_SECONDS, product.is_idle)
+        killer.may = 0
+        until("the last kill is over", PORTION_SECONDS, product.is_idle)
         product.stop()
         steps = product.steps()
         outcome = target.compare(steps)

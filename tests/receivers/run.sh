@@ -16,12 +16,13 @@ fail() { say "$*"; exit 1; }
 
 usage() {
     cat <<END
-Usage: tests/receivers/run.sh [fetch | path | alone | canaries | hang [--minutes N] | [--kills N] [NAME…]]
+Usage: tests/receivers/run.sh [fetch | path | alone | canaries | everything [--kills N] | hang [--minutes N] | [--kills N] [NAME…]]
 
   fetch      only install the receivers
   path       install them, and print where Python is that has what these tests need
   alone      what needs no broker: syslog and mail with TLS and logins, restarts of syslog servers, a full disk
   canaries   1,000 secrets in logs in, none in what comes out anywhere
+  everything all targets with kills, then canaries: what CI runs
   hang       a sink that never answers beside one that works, for 10 minutes or N
   --kills N  kill the product N times a target between send and acknowledgement, default 3
   NAME       these targets, else all: opensearch alertmanager otlp splunk webhook pagerduty opsgenie slack teams sentinel
@@ -79,7 +80,7 @@ alertmanager() { GOBIN=$cache/alertmanager CGO_ENABLED=0 go install "github.com/
 
 collector() (cd "$here/collector" && CGO_ENABLED=0 go build -trimpath -o "$cache/collector/collector" .)
 
-python() { python3 -m venv "$cache/python" && "$cache/python/bin/pip" install --quiet --requirement "$here/requirements.txt"; }
+environment() { python3 -m venv "$cache/python" && "$cache/python/bin/pip" install --quiet --requirement "$here/requirements.txt"; }
 
 fetch() {
     local needed
@@ -90,19 +91,21 @@ fetch() {
     # Two at once would build in the same places.
     exec 8>"$cache/lock"
     flock 8
-    made python python "$here/requirements.txt"
+    made python environment "$here/requirements.txt"
     made opensearch opensearch "$here/pom.xml"
     made alertmanager alertmanager <(echo "$ALERTMANAGER")
     made collector collector "$here"/collector/*
     # Debian's packages, each whole or not there.
-    APIWARDEN_RECEIVERS=$cache "$cache/python/bin/python" "$here/standalone.py" >&2 || fail "rsyslog and syslog-ng could not be had"
+    APIWARDEN_RECEIVERS=$cache python standalone.py >&2 || fail "rsyslog and syslog-ng could not be had"
     exec 8>&-
 }
+
+python() { "$cache/python/bin/python" "$here/$1" "${@:2}"; }
 
 alone() {
     local test failed=0
     for test in syslog smtp lake; do
-        "$cache/python/bin/python" "$here/$test.py" || failed=1
+        python "$test.py" || failed=1
     done
     return "$failed"
 }
@@ -112,7 +115,7 @@ main() {
     while [[ $# -gt 0 ]]; do
         case $1 in
         hang) what=hanging ;;
-        alone | canaries) what=$1 ;;
+        alone | canaries | everything) what=$1 ;;
         --kills) kills=$2; shift ;;
         --minutes) minutes=$2; shift ;;
         *) names+=("$1") ;;
@@ -128,9 +131,10 @@ main() {
     trap 'rm -rf "$home"' EXIT
     case $what in
     alone) alone ;;
-    canaries) "$cache/python/bin/python" "$here/canaries.py" "$home" ;;
-    hanging) "$cache/python/bin/python" "$here/hanging.py" "$home" "$minutes" ;;
-    receivers) "$cache/python/bin/python" "$here/receivers.py" "$home" "$kills" "${names[@]}" ;;
+    canaries) python canaries.py "$home" ;;
+    hanging) python hanging.py "$home" "$minutes" ;;
+    receivers) python receivers.py "$home" "$kills" "${names[@]}" ;;
+    everything) python receivers.py "$home" "$kills" && python canaries.py "$home" ;;
     esac
 }
 
