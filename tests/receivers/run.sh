@@ -22,7 +22,7 @@ Usage: tests/receivers/run.sh [fetch | path | alone | canaries | everything [--k
   path       install them, and print where Python is that has what these tests need
   alone      what needs no broker: syslog and mail with TLS and logins, restarts of syslog servers, a full disk
   canaries   1,000 secrets in logs in, none in what comes out anywhere
-  everything all targets with kills, then canaries: what CI runs
+  everything these, all targets with kills, and canaries: what CI runs
   hang       a sink that never answers beside one that works, for 10 minutes or N
   --kills N  kill the product N times a target between send and acknowledgement, default 3
   NAME       these targets, else all: opensearch alertmanager otlp splunk webhook pagerduty opsgenie slack teams sentinel
@@ -84,8 +84,8 @@ environment() { python3 -m venv "$cache/python" && "$cache/python/bin/pip" insta
 
 fetch() {
     local needed
-    for needed in java mvn go python3 zstd unshare; do
-        command -v "$needed" >/dev/null || fail "$needed is missing: install it (Java 17, Maven, Go 1.24, Python 3.11, zstd, util-linux)"
+    for needed in java mvn go python3 openssl zstd unshare; do
+        command -v "$needed" >/dev/null || fail "$needed is missing: install it (Java 17, Maven, Go 1.24, Python 3.11, OpenSSL, zstd, util-linux)"
     done
     mkdir -p "$cache"
     # Two at once would build in the same places.
@@ -134,7 +134,7 @@ main() {
     canaries) python canaries.py "$home" ;;
     hanging) python hanging.py "$home" "$minutes" ;;
     receivers) python receivers.py "$home" "$kills" "${names[@]}" ;;
-    everything) python receivers.py "$home" "$kills" && python canaries.py "$home" ;;
+    everything) alone && python receivers.py "$home" "$kills" && python canaries.py "$home" ;;
     esac
 }
 
