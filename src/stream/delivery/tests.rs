@@ -153,6 +153,8 @@ fn where_a_new_sink_begins_is_noted_before_anything_lands() {
     await_reports(&mut delivery);
     let (place, position) = AlertStore::open(directory.path()).unwrap().place_of("away").unwrap();
     assert_eq!((place, position), (0, postcard::to_stdvec(&SinkPosition::Nowhere).unwrap()));
+    away.set(|state| state.is_away = false);
+    away.await_landed(1);
     shutdown.request();
     delivery.drain();
 }
