@@ -243,6 +243,11 @@ impl Own {
     /// Delivers until nobody can wake it any more, and then what is left, as far as the sink can.
     fn work(self, mut opened: Option<Box<dyn Sink>>, mut seq: i64, position: &[u8], woken: &Receiver<()>) {
         let Some(mut sink) = self.patiently(|| self.open(opened.take(), position)) else { return };
+        // Where a new sink begins: only by that does it find again what lands before a crash.
+        let place = seq;
+        if let Err(error) = self.move_to(sink.as_ref(), &mut seq, place) {
+            tracing::error!(sink = self.name, %error, "the alert store cannot be used: where the sink begins is not noted");
+        }
         let mut is_last = false;
         loop {
             match self.deliver_next(sink.as_mut(), &mut seq) {

@@ -3,15 +3,18 @@
 PagerDuty, Events API v2: `dedup_key` names an open incident; a trigger after its resolution opens another.
 Opsgenie, Alert API: `alias` names an open alert; the same after its end is another alert. Notes are a list.
 Slack, `chat.postMessage`: every message is one, `thread_ts` its thread. Microsoft Teams, workflows: every card is one.
+Microsoft Sentinel, Logs Ingestion API: an array of rows, with the columns that the rule declares and no others, by a token of Entra ID.
 
 Not here: real receivers (`targets.py`).
 """
 
+import html
 import json
 import urllib.parse
 from collections import Counter, defaultdict
+from typing import NamedTuple
 
-from harness import Endpoint, Request
+from harness import ROOT, Endpoint, Request
 
 
 class PagerDuty:
@@ -58,6 +61,16 @@ class Opsgenie:
         return 202, {"result": "Request will be processed"}
 
 
+class Message(NamedTuple):
+    """Of Slack."""
+
+    incident: str
+    stamp: str
+    thread: str | None
+    headline: str
+    sentence: str
+
+
 class Slack:
     def __init__(self):
         self.messages = []
@@ -71,8 +84,9 @@ class Slack:
         if any(len(text) > 3000 for text in texts):
             return 200, {"ok": False, "error": "invalid_blocks"}
         stamp = f"1700000000.{len(self.messages):06}"
+        headline, sentence = texts[0], html.unescape(texts[1].split("\n")[0])
         incident = message["blocks"][1]["elements"][0]["text"].rsplit(" · ", 1)[1]
-        self.messages.append((incident, stamp, message.get("thread_ts"), json.dumps(message["blocks"])))
+        self.messages.append(Message(incident, stamp, message.get("thread_ts"), headline, sentence))
         return 200, {"ok": True, "ts": stamp}
 
 
@@ -86,5 +100,24 @@ class Teams:
             return 413, {}
         content = json.loads(request.body)["attachments"][0]["content"]
         (facts,) = [{fact["title"]: fact["value"] for fact in part["facts"]} for part in content["body"] if part["type"] == "FactSet"]
-        self.cards.append((facts["Incident"], json.dumps(content)))
+        headline, sentence = (part["text"] for part in content["body"][:2])
+        self.cards.append((facts["Incident"], headline, sentence))
         return 202, {}
+
+
+class Sentinel:
+    def __init__(self):
+        stream = json.loads((ROOT / "dist/sentinel/stream.json").read_text())["streamDeclarations"]["Custom-Apiwarden_CL"]
+        self.rows, self.columns = [], {column["name"] for column in stream["columns"]}
+        self.endpoint = Endpoint(self.answer)
+
+    def answer(self, request: Request):
+        if request.path.endswith("/oauth2/v2.0/token"):
+            return 200, {"token_type": "Bearer", "expires_in": 3600, "access_token": "a-token"}
+        if request.headers.get("authorization") != "Bearer a-token":
+            return 401, {}
+        rows = json.loads(request.body)
+        if len(request.body) > 1 << 20 or any(row.keys() != self.columns for row in rows):
+            return 400, {}
+        self.rows += rows
+        return 204, {}

@@ -4,7 +4,7 @@
 sinks, which can be killed and started again. `Proxy` passes bytes on, keeps them, and calls back at the moment when an answer is about to
 go back to the product: what happens then happens between send and acknowledgement. `Endpoint` answers HTTP as a function says.
 
-Not here: receivers (`targets.py`), installing them (`run.sh`).
+Not here: receivers (`target.py`), installing them (`run.sh`).
 """
 
 import datetime
@@ -153,9 +153,9 @@ class Step(NamedTuple):
 
 
 class Product:
-    """A service over a topic, with these sinks."""
+    """A service over a topic, or several, with these sinks."""
 
-    def __init__(self, home: Path, topic: Topic, bundle: Path, sinks: str, decode: str = 'format = "ecs"'):
+    def __init__(self, home: Path, topic: Topic, bundle: Path, sinks: str, decode: str = 'format = "ecs"', more: Iterable[Topic] = ()):
         home.mkdir(parents=True, exist_ok=True)
         self.home, self.topic, self.process, self.kills = home, topic, None, 0
         self.admin = f"127.0.0.1:{free_port()}"
@@ -164,7 +164,7 @@ class Product:
         self.pipeline.write_text(f"""
 [source.kafka]
 brokers = "{BROKERS}"
-topics = ["{topic.name}"]
+topics = {json.dumps([one.name for one in (topic, *more)])}
 group = "{topic.name}"
 properties = {{ "group.instance.id" = "one" }}
 [decode]
@@ -225,12 +225,12 @@ listen = "{self.admin}"
         return sum(map(float, found)) if found else float("nan")
 
     def is_idle(self) -> bool:
-        """All is read, and all is delivered; several times in a row, since a metric may be older than the other."""
-        for _ in range(4):
+        """All is read, and all is delivered, for longer than metrics are old."""
+        for _ in range(8):
             self.revive()
             if self.metric("apiwarden_lag") != 0 or self.metric("apiwarden_sink_backlog") != 0:
                 return False
-            time.sleep(0.15)
+            time.sleep(0.2)
         return True
 
     def steps(self) -> list[Step]:
@@ -239,10 +239,13 @@ listen = "{self.admin}"
 
 
 class Proxy:
-    """Passes bytes on to a port and back, keeps what is sent, and calls back before an answer goes on; `False` withholds the answer."""
+    """Passes bytes on to a port and back, keeps what is sent, and calls back before an acknowledgement goes on; `False` withholds it.
 
-    def __init__(self, port: int, before_answer: Callable[[], bool] = lambda: True):
-        self.port, self.before_answer, self.seen = port, before_answer, bytearray()
+    An acknowledgement is what comes back, be it the end, after something was sent that `asks` for one.
+    """
+
+    def __init__(self, port: int, before_answer: Callable[[], bool] = lambda: True, asks: Callable[[bytes], bool] = bool):
+        self.port, self.before_answer, self.asks, self.seen = port, before_answer, asks, bytearray()
         self.server = socket.create_server(("127.0.0.1", 0))
         self.at = self.server.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
@@ -260,30 +263,32 @@ class Proxy:
             target = socket.create_connection(("127.0.0.1", self.port))
         except OSError:
             return client.close()
-        asked = threading.Event()
-        threading.Thread(target=self.forward, args=(client, target, asked), daemon=True).start()
+        sent = bytearray()
+        threading.Thread(target=self.forward, args=(client, target, sent), daemon=True).start()
         try:
-            while answer := target.recv(1 << 16):
+            while True:
+                answer = target.recv(1 << 16)
                 # The first bytes after a request; more of the same answer may follow.
-                if asked.is_set():
-                    asked.clear()
-                    if not self.before_answer():
-                        break
+                request = bytes(sent)
+                del sent[: len(request)]
+                if self.asks(request) and not self.before_answer() or not answer:
+                    break
                 client.sendall(answer)
         except OSError:
             pass
         for side in (client, target):
             shut(side)
 
-    def forward(self, client: socket.socket, target: socket.socket, asked: threading.Event):
+    def forward(self, client: socket.socket, target: socket.socket, sent: bytearray):
         try:
             while some := client.recv(1 << 16):
                 self.seen += some
-                asked.set()
+                sent += some
                 target.sendall(some)
+            # The receiver still answers what it has.
+            target.shutdown(socket.SHUT_WR)
         except OSError:
             pass
-        # The receiver answers what it has, though nobody waits for it.
 
     def close(self):
         self.server.close()

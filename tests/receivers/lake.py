@@ -1,14 +1,14 @@
 """DuckDB reads the Parquet files of `security_lake` as a table with Hive partitions, and a full disk is a clear error.
 
-APIWARDEN names the binary. DuckDB comes from PyPI, into a cache (`standalone.py`); without it, it exits with 77. The full disk is a tmpfs in
-a namespace of its own; where that is not allowed, this part says so.
+The full disk is a tmpfs in a namespace of its own; where that is not allowed, this part says so.
 """
 
 import json
 import os
 import subprocess
+import sys
 
-from standalone import Failed, Trial, main, python
+from standalone import Failed, Trial, main
 
 ROWS = 10
 QUERY = """
@@ -22,12 +22,11 @@ print(json.dumps(rows.fetchall()))
 
 
 def test(trial: Trial):
-    interpreter = python("duckdb", "duckdb==1.4.1")
     section = 'type = "security_lake"\npath = "lake"\nregion = "eu-central-1"\naccount = "123456789012"\n'
     for _ in range(ROWS):
         trial.must_send(section)
     lake = trial.directory / "lake"
-    found = subprocess.run([interpreter, "-c", QUERY, lake], capture_output=True, text=True)
+    found = subprocess.run([sys.executable, "-c", QUERY, lake], capture_output=True, text=True)
     if found.returncode:
         raise Failed(found.stderr)
     rows = json.loads(found.stdout)

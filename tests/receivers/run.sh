@@ -16,12 +16,17 @@ fail() { say "$*"; exit 1; }
 
 usage() {
     cat <<END
-Usage: tests/receivers/run.sh [fetch | hang [--minutes N] | [--kills N] [NAME…]]
+Usage: tests/receivers/run.sh [fetch | path | alone | canaries | everything [--kills N] | hang [--minutes N] | [--kills N] [NAME…]]
 
   fetch      only install the receivers
+  path       install them, and print where Python is that has what these tests need
+  alone      what needs no broker: syslog and mail with TLS and logins, restarts of syslog servers, a full disk
+  canaries   1,000 secrets in logs in, none in what comes out anywhere
+  everything these, all targets with kills, and canaries: what CI runs
   hang       a sink that never answers beside one that works, for 10 minutes or N
   --kills N  kill the product N times a target between send and acknowledgement, default 3
-  NAME       these targets, else all: opensearch alertmanager otlp splunk webhook pagerduty opsgenie slack teams
+  NAME       these targets, else all: opensearch alertmanager otlp splunk webhook pagerduty opsgenie slack teams sentinel
+             syslog smtp security_lake kafka
 
 Settings, from the environment:
 
@@ -75,22 +80,34 @@ alertmanager() { GOBIN=$cache/alertmanager CGO_ENABLED=0 go install "github.com/
 
 collector() (cd "$here/collector" && CGO_ENABLED=0 go build -trimpath -o "$cache/collector/collector" .)
 
-python() { python3 -m venv "$cache/python" && "$cache/python/bin/pip" install --quiet --requirement "$here/requirements.txt"; }
+environment() { python3 -m venv "$cache/python" && "$cache/python/bin/pip" install --quiet --requirement "$here/requirements.txt"; }
 
 fetch() {
     local needed
-    for needed in java mvn go python3 zstd unshare; do
-        command -v "$needed" >/dev/null || fail "$needed is missing: install it (Java 17, Maven, Go 1.24, Python 3.11, zstd, util-linux)"
+    for needed in java mvn go python3 openssl zstd unshare; do
+        command -v "$needed" >/dev/null || fail "$needed is missing: install it (Java 17, Maven, Go 1.24, Python 3.11, OpenSSL, zstd, util-linux)"
     done
     mkdir -p "$cache"
     # Two at once would build in the same places.
     exec 8>"$cache/lock"
     flock 8
-    made python python "$here/requirements.txt"
+    made python environment "$here/requirements.txt"
     made opensearch opensearch "$here/pom.xml"
     made alertmanager alertmanager <(echo "$ALERTMANAGER")
     made collector collector "$here"/collector/*
+    # Debian's packages, each whole or not there.
+    APIWARDEN_RECEIVERS=$cache python standalone.py >&2 || fail "rsyslog and syslog-ng could not be had"
     exec 8>&-
+}
+
+python() { "$cache/python/bin/python" "$here/$1" "${@:2}"; }
+
+alone() {
+    local test failed=0
+    for test in syslog smtp lake; do
+        python "$test.py" || failed=1
+    done
+    return "$failed"
 }
 
 main() {
@@ -98,6 +115,7 @@ main() {
     while [[ $# -gt 0 ]]; do
         case $1 in
         hang) what=hanging ;;
+        alone | canaries | everything) what=$1 ;;
         --kills) kills=$2; shift ;;
         --minutes) minutes=$2; shift ;;
         *) names+=("$1") ;;
@@ -106,19 +124,23 @@ main() {
     done
     APIWARDEN=${APIWARDEN:-${CARGO_TARGET_DIR:-$root/target}/debug/apiwarden}
     [[ -x $APIWARDEN ]] || fail "$APIWARDEN is missing: cargo build, or set APIWARDEN"
-    [[ -n ${KAFKA_BOOTSTRAP_SERVERS:-} ]] || fail "KAFKA_BOOTSTRAP_SERVERS is not set: export \"\$(tests/kafka/kafka.sh up)\""
+    [[ $what == alone || -n ${KAFKA_BOOTSTRAP_SERVERS:-} ]] || fail "KAFKA_BOOTSTRAP_SERVERS is not set: export \"\$(tests/kafka/kafka.sh up)\""
     fetch
     export APIWARDEN APIWARDEN_RECEIVERS=$cache PYTHONDONTWRITEBYTECODE=1 APIWARDEN_FINGERPRINT_KEY="the tests of receivers"
     home=$(mktemp -d)
     trap 'rm -rf "$home"' EXIT
     case $what in
-    hanging) "$cache/python/bin/python" "$here/hanging.py" "$home" "$minutes" ;;
-    receivers) "$cache/python/bin/python" "$here/receivers.py" "$home" "$kills" "${names[@]}" ;;
+    alone) alone ;;
+    canaries) python canaries.py "$home" ;;
+    hanging) python hanging.py "$home" "$minutes" ;;
+    receivers) python receivers.py "$home" "$kills" "${names[@]}" ;;
+    everything) alone && python receivers.py "$home" "$kills" && python canaries.py "$home" ;;
     esac
 }
 
 case ${1:-} in
 help | -h | --help) usage ;;
 fetch) fetch ;;
+path) fetch && echo "$cache/python/bin" ;;
 *) main "$@" ;;
 esac

@@ -1,13 +1,14 @@
 """A real SMTP server (aiosmtpd) receives alerts: STARTTLS and TLS with a login, a thread for each incident, a digest.
 
-APIWARDEN names the binary. aiosmtpd comes from PyPI, into a cache (`standalone.py`); without it, or without openssl, it exits with 77.
+Without openssl it exits with 77.
 """
 
 import email
 import email.policy
 import subprocess
+import sys
 
-from standalone import Failed, Trial, certificates, eventually, free_port, main, python
+from standalone import Failed, Trial, certificates, eventually, free_port, main
 
 PASSWORD = "canary-mail-password-4711"
 SERVER = '''
@@ -39,13 +40,12 @@ asyncio.run(serve())
 
 
 def test(trial: Trial):
-    interpreter = python("aiosmtpd", "aiosmtpd==1.4.6")
     certificates(trial.directory)
     (trial.directory / "server.py").write_text(SERVER)
     for security in ("starttls", "tls"):
         out, port = trial.directory / security, free_port()
         out.mkdir()
-        trial.start(interpreter, "server.py", port, security, out, port=port)
+        trial.start(sys.executable, "server.py", port, security, out, port=port)
         section = (
             f'type = "smtp"\nname = "it"\naddress = "127.0.0.1:{port}"\nsecurity = "{security}"\nca_file = "ca.pem"\nfrom = "apiwarden@corp.example"\n'
             'to = ["soc@corp.example"]\nusername = "soc"\npassword = "${MAIL_PASSWORD}"\n'

@@ -1,6 +1,6 @@
-"""What the tests of real receivers share: programs in a cache of their own, a pipeline with one sink, and `apiwarden sinks test`.
+"""What the tests without a broker share: Debian's programs in a cache, a pipeline with one sink, and `apiwarden sinks test`.
 
-Nothing is installed on the system, and no service is started: Debian's packages are unpacked, Python's lie in a virtual environment.
+Nothing is installed on the system, and no service is started: packages are unpacked.
 
 Not here: what a receiver must have received.
 """
@@ -58,20 +58,6 @@ def packages(name: str, *together: str) -> Path:
     shutil.rmtree(archives)
     (place / "whole").touch()
     return place
-
-
-def python(name: str, *requirements: str) -> Path:
-    """A Python with packages from PyPI."""
-    place = CACHE / name
-    if not (place / "whole").exists():
-        shutil.rmtree(place, ignore_errors=True)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        install = [place / "bin/pip", "install", "--quiet", *requirements]
-        for command in ([sys.executable, "-m", "venv", place], install):
-            if subprocess.run(command).returncode:
-                cannot(f"{' and '.join(requirements)} cannot be had from PyPI")
-        (place / "whole").touch()
-    return place / "bin/python"
 
 
 def free_port() -> int:
@@ -172,3 +158,8 @@ def main(test):
     except Failed as failed:
         print(f"{Path(sys.argv[0]).name}: FAILED: {failed}", file=sys.stderr)
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    packages("rsyslog", "rsyslog", "rsyslog-gnutls")
+    packages("syslog-ng", "syslog-ng-core")

@@ -1,6 +1,6 @@
 """rsyslog and syslog-ng receive alerts: TCP and TLS, OCSF, CEF and LEEF, and nothing is lost while they restart.
 
-APIWARDEN names the binary. Packages come from Debian, into a cache (`standalone.py`); without them, or without openssl, it exits with 77.
+Packages come from Debian, into a cache (`standalone.py`); without them, or without openssl, it exits with 77.
 """
 
 import json

@@ -1,101 +1,19 @@
-"""The targets of sinks: real receivers and doubles, what each is asked for, and whether it shows what the alert store has.
+"""The targets that speak HTTP: real receivers and doubles, what each is asked for, and whether it shows what the alert store has.
 
-A target starts its receiver, writes the section of the pipeline file, and compares. `Outcome` counts what is lost, what is there twice, and what
-is wrong: an incident that shows another end or another revision than the newest.
-
-Not here: the doubles themselves (`doubles.py`), kills (`receivers.py`).
+Not here: the doubles themselves (`doubles.py`), targets that speak something else (`lines.py`), kills (`receivers.py`).
 """
 
 import base64
 import json
 import os
-import subprocess
 from collections import Counter, defaultdict
-from pathlib import Path
-from typing import NamedTuple
 
 from cloudevents.http import from_http
 from standardwebhooks import Webhook as Verifier
 
 import doubles
-from harness import CLOSE, ROOT, START_SECONDS, UPDATE, Endpoint, Request, Step, ask, free_port, listens, until
-
-INSTALLED = Path(os.environ.get("APIWARDEN_RECEIVERS", "/nonexistent"))
-MEDIUM = 3
-
-
-class Outcome(NamedTuple):
-    lost: int
-    doubled: int
-    wrong: list[str]
-
-
-class Target:
-    """What all have in common. `once`: nothing may be there twice."""
-
-    name, once, settings = "", False, ""
-    # What a proxy waits before each answer, seconds.
-    delay = 0.0
-
-    def __init__(self, home: Path):
-        self.home, self.processes = home, []
-        home.mkdir(parents=True, exist_ok=True)
-        self.port = self.start()
-
-    def start(self) -> int:
-        """Starts the receiver; the port that sinks are to speak to."""
-        raise NotImplementedError
-
-    def section(self, port: int) -> str:
-        return f'[[sinks]]\ntype = "{self.name}"\nurl = "http://127.0.0.1:{port}"\n{self.settings}'
-
-    def run(self, *command, port: int, environment: dict | None = None) -> subprocess.Popen:
-        with open(self.home / f"{self.name}.log", "ab") as log:
-            process = subprocess.Popen(
-                [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.home,
-                env={**os.environ, **(environment or {})},
-            )
-        self.processes.append(process)
-        until(f"{self.name} listens", START_SECONDS, lambda: listens(port) or process.poll() is not None)
-        if process.poll() is not None:
-            raise RuntimeError(f"{self.name} ended: {(self.home / f'{self.name}.log').read_text()[-2000:]}")
-        return process
-
-    def stop(self):
-        for process in self.processes:
-            process.terminate()
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-    def compare(self, steps: list[Step]) -> Outcome:
-        raise NotImplementedError
-
-
-def by_uid(steps: list[Step], shown: list[tuple[str, dict]]) -> Outcome:
-    """Of targets that keep each step with its name and content, in the order in which they came."""
-    expected, counts, wrong = {step.uid: step for step in steps}, Counter(uid for uid, _ in shown), []
-    for uid, ocsf in shown:
-        if uid not in expected or ocsf != expected[uid].ocsf:
-            wrong.append(f"{uid}: is not what the store has")
-    newest, last = {step.incident: step.uid for step in steps}, {}
-    for uid, ocsf in shown:
-        last[ocsf["finding_info"]["uid"]] = uid
-    wrong += [f"{incident}: shows {last.get(incident)}, newest is {uid}" for incident, uid in newest.items() if last.get(incident) != uid]
-    return Outcome(len(expected.keys() - counts.keys()), sum(counts.values()) - len(counts), wrong)
-
-
-def by_incident(steps: list[Step], opened: Counter, is_open: dict) -> Outcome:
-    """Of targets that keep incidents by a key."""
-    closed = {step.incident: step.activity == CLOSE for step in steps}
-    wrong = [f"{incident}: open is {is_open.get(incident)}" for incident in closed if is_open.get(incident) == closed[incident]]
-    return Outcome(len(closed.keys() - opened.keys()), sum(opened.values()) - len(opened), wrong)
-
-
-def pages(steps: list[Step]) -> list[Step]:
-    return [step for step in steps if step.severity >= MEDIUM]
+from harness import CLOSE, ROOT, UPDATE, Endpoint, Failed, Request, ask, free_port, until
+from target import INSTALLED, Outcome, Target, by_incident, by_name, by_text, by_uid, pages
 
 
 class OpenSearch(Target):
@@ -170,12 +88,17 @@ class Alertmanager(Target):
     def compare(self, steps):
         newest = {step.incident: step for step in steps}
         still = {incident for incident, step in newest.items() if step.activity != CLOSE}
-        until("Alertmanager tells what ended", 30, lambda: all(self.told[one][-1:] == ["resolved"] for one in newest.keys() - still) or None)
+        is_told = lambda one: self.told.get(one, [])[-1:] == ["resolved"]
+        try:
+            until("Alertmanager tells what ended", 30, lambda: all(map(is_told, newest.keys() - still)))
+        except Failed:
+            pass  # What is still active is wrong below.
         active = Counter(), {}
         for alert in ask(f"{self.url}/api/v2/alerts"):
             active[0][alert["labels"]["incident"]] += 1
             active[1][alert["labels"]["incident"]] = alert["annotations"]["summary"]
         wrong = [f"{incident}: active though ended, or ended though active" for incident in set(active[0]) ^ still]
+        wrong += [f"{incident}: its end is not told" for incident in newest.keys() - still if not is_told(incident)]
         wrong += [f"{one}: shows an older step" for one in still if active[1].get(one, "")[:60] != newest[one].message[:60]]
         twice = sum(active[0].values()) - len(active[0])
         pages = sum(max(0, told.count("firing") - 1) for told in self.told.values())
@@ -257,8 +180,8 @@ class Splunk(Collector):
             if body["message"] != expected.get(uid, {}).get("message") or body["metadata"]["uid"] != uid:
                 wrong.append(f"{uid}: is not what the store has")
             # Numbers come back as floating-point ones, so what was compared stands for the rest.
-            shown.append((uid, expected.get(uid, {"finding_info": {"uid": ""}})))
-        outcome = by_uid(steps, shown)
+            shown.append(uid)
+        outcome = by_name(steps, shown)
         return outcome._replace(wrong=outcome.wrong + wrong)
 
 
@@ -312,22 +235,41 @@ class Opsgenie(Double):
 
 
 class Slack(Double):
+    """Every message of an incident is in a thread of that incident; one whose first answer got lost has two of them."""
+
     name, make, settings = "slack", doubles.Slack, 'token = "xoxb-0"\nchannel = "#soc"\n'
 
     def compare(self, steps):
-        expected, shown = Counter(step.incident for step in steps), Counter(one for one, *_ in self.double.messages)
-        roots = Counter(incident for incident, _, thread, _ in self.double.messages if thread is None)
-        lost = sum((expected - Counter(one for one, _ in {(one, text) for one, _, _, text in self.double.messages})).values())
-        return Outcome(lost, sum(shown.values()) - sum(expected.values()), [f"{one}: {count} threads" for one, count in roots.items() if count > 2])
+        messages, threads = self.double.messages, {message.stamp: message.incident for message in self.double.messages}
+        outcome = by_text(steps, [(message.incident, message.headline, message.sentence) for message in messages])
+        wrong = [f"{one.incident}: answers another thread" for one in messages if one.thread and threads.get(one.thread) != one.incident]
+        roots = Counter(message.incident for message in messages if message.thread is None)
+        wrong += [f"{step.incident}: an update or end outside of a thread" for step in steps if not roots[step.incident]]
+        twice = (roots - Counter(set(roots))).total()
+        if twice > outcome.doubled:
+            wrong.append(f"{twice} threads more than incidents, but {outcome.doubled} messages more than steps")
+        return outcome._replace(wrong=outcome.wrong + wrong)
 
 
 class Teams(Double):
     name, make = "teams", doubles.Teams
 
     def compare(self, steps):
-        expected, shown = Counter(step.incident for step in steps), Counter(one for one, _ in self.double.cards)
-        lost = sum((expected - Counter(one for one, _ in set(self.double.cards))).values())
-        return Outcome(lost, sum(shown.values()) - sum(expected.values()), [])
+        return by_text(steps, self.double.cards)
 
 
-TARGETS = {target.name: target for target in (OpenSearch, Alertmanager, Otlp, Splunk, Webhook, PagerDuty, Opsgenie, Slack, Teams)}
+class Sentinel(Double):
+    name, make = "sentinel", doubles.Sentinel
+    settings = 'rule = "dcr-1"\nstream = "Custom-Apiwarden_CL"\ntenant = "t"\nclient_id = "c"\nclient_secret = "s"\n'
+
+    def section(self, port):
+        return f'{super().section(port)}authority = "http://127.0.0.1:{port}"\n'
+
+    def asks(self, sent):
+        return b"/dataCollectionRules/" in sent
+
+    def compare(self, steps):
+        return by_uid(steps, [(row["Uid"], row["Ocsf"]) for row in self.double.rows])
+
+
+TARGETS = (OpenSearch, Alertmanager, Otlp, Splunk, Webhook, PagerDuty, Opsgenie, Slack, Teams, Sentinel)

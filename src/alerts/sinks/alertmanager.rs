@@ -1,18 +1,19 @@
 //! Prometheus Alertmanager, by its API v2: an alert fires while its incident is open.
 //!
-//! Labels are an alert's identity there, so they hold only what never changes: the severity is that of the opening, and the newest is in an
-//! annotation. A step that comes twice changes nothing.
+//! Labels are an alert's identity there, so they stay those of the first step that was told: an incident may get worse, or turn out to be one of all
+//! callers, and its end would then resolve an alert that never fired. The newest severity is in an annotation. A step that comes twice changes
+//! nothing.
 //!
 //! Not here: grouping, silences and who is told, which are Alertmanager's own.
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::http::{Address, Answer, Hidden, Http, Request, Secret};
 use super::remote::{Memory, Remote, Step, Target, Verdict};
 use super::{SinkError, SinkPlan, SinkSpec, Surroundings};
 use crate::alerts::brief::Brief;
-use crate::alerts::{Activity, Severity};
+use crate::alerts::{Activity, Alert, Severity};
 
 /// How long an incident fires at most without a further step, microseconds: its end tells earlier.
 const LASTS: i64 = 7 * 86_400_000_000;
@@ -70,6 +71,14 @@ const fn word(severity: Severity) -> &'static str {
     }
 }
 
+/// What names an incident, as of this step.
+fn labels(alert: &Alert) -> Value {
+    json!({
+        "alertname": alert.detector, "incident": alert.id, "view": alert.view.as_str(), "vendor": alert.vendor,
+        "caller": alert.caller.clone().unwrap_or_default(), "severity": word(alert.severity),
+    })
+}
+
 impl Target for Open {
     fn name(&self) -> String {
         self.name.clone()
@@ -83,17 +92,14 @@ impl Target for Open {
         let alert = |step: &Step<'_>| {
             let alert = step.alert;
             let brief = Brief::of(alert, self.link.as_deref());
+            let told = memory.of(&alert.id).and_then(|text| serde_json::from_str::<Value>(text).ok());
             // An end that is still to come would lose to the later one that was told before.
             let ends = match alert.activity {
                 Activity::Close => alert.time.min(jiff::Timestamp::now().as_microsecond()),
                 Activity::Create | Activity::Update => alert.time.saturating_add(LASTS),
             };
             json!({
-                "labels": {
-                    "alertname": alert.detector, "incident": alert.id, "view": alert.view.as_str(), "vendor": alert.vendor,
-                    "caller": alert.caller.clone().unwrap_or_default(),
-                    "severity": memory.of(&alert.id).unwrap_or(word(alert.severity)),
-                },
+                "labels": told.unwrap_or_else(|| labels(alert)),
                 "annotations": {
                     "summary": brief.sentence, "description": brief.to_text(), "severity_now": alert.severity.as_str(),
                 },
@@ -107,7 +113,31 @@ impl Target for Open {
     }
 
     fn judge(&self, steps: &[Step<'_>], _answer: &Answer, memory: &mut Memory) -> Verdict {
-        steps.iter().for_each(|step| memory.keep(&step.alert.id, word(step.alert.severity)));
+        steps.iter().for_each(|step| memory.keep(&step.alert.id, &labels(step.alert).to_string()));
         Verdict::Landed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::double::Double;
+    use super::*;
+    use crate::alerts::sample;
+    use crate::alerts::sinks::{Delivery, Sink};
+
+    #[test]
+    fn an_incident_keeps_the_labels_of_its_opening_whatever_it_turns_out_to_be() {
+        let double = Double::start();
+        let plan = toml::from_str::<Alertmanager>(&format!("url = '{}'", double.address)).unwrap();
+        let mut sink = plan.check(&Surroundings::default()).unwrap().open().unwrap();
+        let opened = Alert { severity: Severity::Low, ..sample() };
+        let widened = Alert { caller: None, severity: Severity::Critical, activity: Activity::Close, ..opened.clone() };
+        for alert in [&opened, &widened] {
+            sink.deliver(&[Delivery::of(alert)]).unwrap();
+        }
+        let came: Vec<Value> = double.came().iter().map(|came| serde_json::from_str(&came.body).unwrap()).collect();
+        assert_eq!(came[0][0]["labels"]["severity"], "info");
+        assert_eq!(came[1][0]["labels"], came[0][0]["labels"]);
+        assert_eq!(came[1][0]["annotations"]["severity_now"], Severity::Critical.as_str());
     }
 }

@@ -143,6 +143,23 @@ fn a_run_goes_on_where_the_one_before_ended_and_an_alert_that_comes_again_is_del
 }
 
 #[test]
+fn where_a_new_sink_begins_is_noted_before_anything_lands() {
+    let directory = tempfile::tempdir().unwrap();
+    let away = Target::named("away");
+    away.set(|state| state.is_away = true);
+    let shutdown = Shutdown::default();
+    let mut delivery = start(directory.path(), &[away.routed()], &shutdown);
+    delivery.take(&alerts(0..1)).unwrap();
+    await_reports(&mut delivery);
+    let (place, position) = AlertStore::open(directory.path()).unwrap().place_of("away").unwrap();
+    assert_eq!((place, position), (0, postcard::to_stdvec(&SinkPosition::Nowhere).unwrap()));
+    away.set(|state| state.is_away = false);
+    away.await_landed(1);
+    shutdown.request();
+    delivery.drain();
+}
+
+#[test]
 fn an_alert_that_a_target_refuses_stays_in_the_store_and_the_next_has_its_turn() {
     let directory = tempfile::tempdir().unwrap();
     let target = Target::named("target");
