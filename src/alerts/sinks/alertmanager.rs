@@ -123,7 +123,7 @@ mod tests {
     use super::super::double::Double;
     use super::*;
     use crate::alerts::sample;
-    use crate::alerts::sinks::{Delivery, Sink};
+    use crate::alerts::sinks::Delivery;
 
     #[test]
     fn an_incident_keeps_the_labels_of_its_opening_whatever_it_turns_out_to_be() {

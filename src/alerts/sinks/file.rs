@@ -143,9 +143,8 @@ impl Open {
 /// # Errors
 /// What an attempt would end in.
 pub fn may_write(path: &Path) -> std::io::Result<()> {
-    let existing = path.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(path);
     // A relative path that does not exist is made in the current directory.
-    let existing = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
+    let existing = path.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(Path::new("."));
     #[cfg(unix)]
     rustix::fs::access(existing, rustix::fs::Access::WRITE_OK)?;
     if existing != path && !existing.is_dir() {
@@ -207,6 +206,15 @@ mod tests {
     }
 
     #[cfg(unix)]
+    #[test]
+    fn a_file_may_be_written_where_its_directory_can_be_made_also_below_the_current_one() {
+        let home = tempfile::tempdir().unwrap();
+        assert!(may_write(&home.path().join("a/b/c")).is_ok());
+        assert!(may_write(Path::new("nobody-made-this/and-not-this")).is_ok());
+        std::fs::write(home.path().join("a"), "").unwrap();
+        assert!(may_write(&home.path().join("a/b/c")).is_err(), "a file is no directory");
+    }
+
     #[test]
     fn a_private_file_is_read_by_its_owner_alone() {
         use std::os::unix::fs::PermissionsExt;
