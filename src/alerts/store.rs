@@ -153,6 +153,11 @@ impl AlertStore {
         Self::with(path, opened)
     }
 
+    /// Whether a state directory has one.
+    pub fn is_there(directory: &Path) -> bool {
+        directory.join(FILE).exists()
+    }
+
     /// Opens the store of a state directory to read it. One that an earlier version made is brought up to date.
     ///
     /// # Errors

@@ -10,8 +10,10 @@ use glob::Pattern;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
+use super::service::NoticeKind;
 use super::{Activity, Alert, MAX_INVOLVED, Severity};
 use crate::calls::View;
+use crate::detect::DETECTORS;
 
 /// What is kept of a suppression.
 pub(super) const SCHEMA: &str = "
@@ -21,6 +23,9 @@ pub(super) const SCHEMA: &str = "
 
 /// Longest time that a suppression may be in force, microseconds: a year. What is to last is no suppression, but a rule or a route.
 pub const MAX_LENGTH: i64 = 366 * 86_400_000_000;
+
+/// Most characters of a reason, an author or a name.
+const MAX_TEXT: usize = 500;
 
 /// Which alerts are held back: all that is named must fit. Names may have `*`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,9 +165,15 @@ pub enum Refusal {
     /// It would be in force for too long.
     #[error("it lasts for more than a year: renew it when it is over, or change the route of the sink")]
     TooLong,
+    /// A text that no list could show.
+    #[error("reason, author and names are one line each, of at most {MAX_TEXT} characters, and no name is empty")]
+    Text,
     /// A name is no pattern.
     #[error("`{0}` is no pattern: write names, with * for any text")]
     Pattern(String),
+    /// A detector that is not there would hold back nothing.
+    #[error("there is no detector `{0}`: `apiwarden detectors` lists them")]
+    Detector(String),
 }
 
 impl Wanted {
@@ -182,7 +193,17 @@ impl Wanted {
         if self.ends - self.starts > MAX_LENGTH {
             return Err(Refusal::TooLong);
         }
-        names.find(|name| Pattern::new(name).is_err()).map_or(Ok(()), |name| Err(Refusal::Pattern(name.clone())))
+        let is_line = |text: &String| text.chars().count() <= MAX_TEXT && !text.contains(char::is_control);
+        let is_name = |name: &String| is_line(name) && !name.trim().is_empty();
+        if !(is_line(&self.reason) && is_line(&self.author) && names.clone().all(is_name)) {
+            return Err(Refusal::Text);
+        }
+        if let Some(name) = names.find(|name| Pattern::new(name).is_err()) {
+            return Err(Refusal::Pattern(name.clone()));
+        }
+        let known = || DETECTORS.iter().map(|kind| kind.meta.name).chain(NoticeKind::ALL.map(NoticeKind::as_str));
+        let unknown = detector.iter().find(|wanted| !known().any(|name| is_among(std::slice::from_ref(*wanted), name)));
+        unknown.map_or(Ok(()), |wanted| Err(Refusal::Detector(wanted.clone())))
     }
 }
 
@@ -369,7 +390,15 @@ mod tests {
         assert_eq!(Wanted { reason: " ".to_owned(), ..wanted.clone() }.check(), Err(Refusal::Unexplained));
         assert_eq!(Wanted { ends: 5, ..wanted.clone() }.check(), Err(Refusal::NeverInForce));
         assert_eq!(Wanted { ends: 6 + MAX_LENGTH, ..wanted.clone() }.check(), Err(Refusal::TooLong));
-        let scope = Scope { caller: names(&["a**b["]), ..Scope::default() };
-        assert!(matches!(Wanted { scope, ..wanted }.check(), Err(Refusal::Pattern(_))));
+        let of = |scope: Scope| Wanted { scope, ..wanted.clone() }.check();
+        let callers = |caller: &str| of(Scope { caller: names(&[caller]), ..Scope::default() });
+        assert_eq!(callers("a**b["), Err(Refusal::Pattern("a**b[".to_owned())));
+        assert_eq!(callers(""), Err(Refusal::Text));
+        for reason in ["load test\n3 in force".to_owned(), "x".repeat(50_000)] {
+            assert_eq!(Wanted { reason, ..wanted.clone() }.check(), Err(Refusal::Text));
+        }
+        let detectors = |detector: &str| of(Scope { detector: names(&[detector]), ..Scope::default() });
+        assert_eq!(detectors("brust"), Err(Refusal::Detector("brust".to_owned())));
+        assert_eq!(["burst", "bulk_*", "service.sink_failing"].map(detectors), [Ok(()), Ok(()), Ok(())]);
     }
 }

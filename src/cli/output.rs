@@ -13,7 +13,7 @@ use std::io::{self, Write};
 
 use anyhow::Context;
 
-use crate::alerts::printable_lines;
+use crate::alerts::{printable, printable_lines};
 
 /// What an error about standard output begins with.
 pub(super) const STDOUT: &str = "standard output";
@@ -24,6 +24,14 @@ pub(super) const STDOUT: &str = "standard output";
 /// As [`print_line`].
 pub(super) fn print_text(text: impl fmt::Display) -> anyhow::Result<()> {
     print_line(printable_lines(&text.to_string()))
+}
+
+/// Prints a text for people that is one line, whatever names in it hold.
+///
+/// # Errors
+/// As [`print_line`].
+pub(super) fn print_row(text: impl fmt::Display) -> anyhow::Result<()> {
+    print_line(printable(&text.to_string()))
 }
 
 /// Prints a diagnostic to standard error, without what could control a terminal.

@@ -35,7 +35,7 @@ pub enum StateError {
     },
     /// The content is not what was written: it is corrupted.
     #[error(
-        "{}: the checkpoint is damaged ({what}); put a copy of it back, or remove it to start from the group's committed offsets: \
+        "{}: the checkpoint is damaged ({what}); put the [state] directory of a backup back, or remove this file to start from the group's committed offsets: \
          windows and open incidents are lost then",
         path.display()
     )]

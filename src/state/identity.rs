@@ -22,7 +22,10 @@ pub fn identity(directory: &Path) -> Result<String, StateError> {
     let storage = |problem| StateError::Storage { path: path.clone(), problem: redb::Error::Io(problem) };
     match fs::read_to_string(&path) {
         Ok(known) if !known.trim().is_empty() => return Ok(known.trim().to_owned()),
-        Err(problem) if problem.kind() != ErrorKind::NotFound => return Err(storage(problem)),
+        Err(problem) if problem.kind() != ErrorKind::NotFound && problem.kind() != ErrorKind::InvalidData => {
+            return Err(storage(problem));
+        }
+        // No file, or not one of ours: the group gives up the old name by itself.
         _ => {}
     }
     let new = format!("apiwarden-{:016x}", rand::thread_rng().r#gen::<u64>());
@@ -41,5 +44,8 @@ mod tests {
         let first = identity(one.path()).unwrap();
         assert_eq!(identity(one.path()).unwrap(), first);
         assert_ne!(identity(other.path()).unwrap(), first);
+        fs::write(one.path().join(FILE), b"\xff\xfe").unwrap();
+        let new = identity(one.path()).unwrap();
+        assert!(new != first && identity(one.path()).unwrap() == new, "what is no name is replaced");
     }
 }

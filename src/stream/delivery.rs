@@ -162,6 +162,8 @@ impl Delivery {
     pub fn failing(&self) -> Vec<String> {
         let reason = |(worker, waiting): (&Worker, i64)| {
             let (reason, length) = worker.status.failing()?;
+            // Most problems name their sink.
+            let reason = reason.strip_prefix(&format!("{}: ", worker.name)).unwrap_or(&reason);
             Some(format!("sink {}: {reason} (for {} s, {waiting} alerts wait)", worker.name, length.as_secs()))
         };
         self.behind().filter_map(reason).collect()
@@ -373,10 +375,7 @@ impl Own {
             }
             self.set_failing(Some(problem.to_string()));
             metrics::retry(&self.name);
-            // What only somebody can mend is asked for rarely, since it may be mended.
-            let asked =
-                problem.pause().unwrap_or(if problem.patience() == Patience::None { MAX_PAUSE / 10 } else { pause });
-            self.shutdown.sleep(asked.mul_f64(rand::thread_rng().gen_range(0.5..=1.0)));
+            self.shutdown.sleep(pause_after(&problem, pause));
             pause = (pause * 2).min(MAX_PAUSE);
         }
     }
@@ -399,6 +398,18 @@ impl Own {
             }
             (None, None) => {}
         }
+    }
+}
+
+/// How long to wait after a problem, at random, so that not all come back at once; `pause` where nothing else is asked for.
+fn pause_after(problem: &SinkError, pause: Duration) -> Duration {
+    let mut random = rand::thread_rng();
+    match problem.pause() {
+        // No earlier than the target allows.
+        Some(asked) => asked.mul_f64(random.gen_range(1.0..=1.25)),
+        // What only somebody can mend is asked for rarely, since it may be mended.
+        None if problem.patience() == Patience::None => (MAX_PAUSE / 10).mul_f64(random.gen_range(0.5..=1.0)),
+        None => pause.mul_f64(random.gen_range(0.5..=1.0)),
     }
 }
 

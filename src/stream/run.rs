@@ -36,6 +36,7 @@ use super::workers::{Read, Unread, Workers};
 use super::{Counters, Engine, EngineError, EngineSettings, lag, metrics};
 use crate::alerts::Alert;
 use crate::alerts::sinks::SinkPlan;
+use crate::alerts::store::AlertStore;
 use crate::alerts::triage::Triage;
 use crate::calls::{Calls, FingerprintKey, Owners};
 use crate::detect::Share;
@@ -251,6 +252,9 @@ impl<'a, M: Machine> Shell<'a, M> {
         shutdown: &'a Shutdown,
     ) -> Result<Self, RunError> {
         let is_first_start = saved.is_none();
+        if !is_first_start && !AlertStore::is_there(&plan.state.directory) {
+            tracing::warn!("the state has no alert store: suppressions, and alerts that were not delivered, are lost");
+        }
         let patience = Duration::from_secs(plan.state.idle_seconds);
         let saved = saved.unwrap_or_default();
         let open = |sink: &dyn SinkPlan| Outlet::open(sink, &saved, health, shutdown);

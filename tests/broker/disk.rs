@@ -118,7 +118,9 @@ fn a_checkpoint_that_is_not_what_was_written_is_refused_with_what_to_do() {
     let backup = run.back_up();
     let checkpoint = run.state().join("checkpoint.redb");
     let spoil: [(&str, Spoil); 5] = [
-        ("the checkpoint is damaged (the file is empty); put a copy of it back", |file| fs::write(file, "").unwrap()),
+        ("the checkpoint is damaged (the file is empty); put the [state] directory of a backup back", |file| {
+            fs::write(file, "").unwrap()
+        }),
         ("the checkpoint is damaged", |file| cut(file, 2)),
         ("the checkpoint is damaged", |file| cut(file, 100)),
         ("the checkpoint is damaged", alter),

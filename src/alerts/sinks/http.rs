@@ -6,6 +6,7 @@
 //! Not here: what is sent, and what an answer means (`remote`).
 
 use std::fmt;
+use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
@@ -206,7 +207,10 @@ impl Http {
         let mut answer = builder.send(&request.body[..]).map_err(unreachable)?;
         let retry_after = answer.headers().get("retry-after").and_then(|value| after(value.to_str().ok()?));
         let status = answer.status().as_u16();
-        let body = answer.body_mut().with_config().limit(MAX_ANSWER).read_to_vec().map_err(unreachable)?;
+        // What is longer is no answer that anybody reads; its status counts all the same.
+        let mut body = Vec::new();
+        let read = answer.body_mut().as_reader().take(MAX_ANSWER).read_to_end(&mut body);
+        read.map_err(|problem| unreachable(problem.into()))?;
         Ok(Answer { status, retry_after, body })
     }
 }

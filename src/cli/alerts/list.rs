@@ -8,9 +8,9 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::alerts::store::{AlertStore, Filter, Kept};
-use crate::alerts::{Severity, Style, card};
+use crate::alerts::{Activity, Severity, Style, card};
 use crate::catalog::Since;
-use crate::cli::output::{print_line, print_text};
+use crate::cli::output::{print_line, print_row, print_text};
 
 /// How often `--follow` looks.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -115,7 +115,8 @@ impl List {
             Some(id) => format!("[suppressed by {id}] "),
             None => String::new(),
         };
-        print_text(format_args!(
+        let mark = if alert.activity == Activity::Close { format!("[closed] {mark}") } else { mark };
+        print_row(format_args!(
             "{time} {:<13} {step:<22} {:<18} {mark}{}",
             alert.severity.as_str(),
             alert.detector,

@@ -13,7 +13,7 @@ use crate::alerts::Severity;
 use crate::alerts::store::AlertStore;
 use crate::alerts::suppression::{Scope, Suppression, Wanted};
 use crate::calls::View;
-use crate::cli::output::{print_line, print_text};
+use crate::cli::output::{print_line, print_row, print_text};
 
 /// Holds alerts back for a while, says which are, and ends that.
 #[derive(Debug, Args)]
@@ -100,8 +100,11 @@ struct ScopeArguments {
     /// Nothing graver: informational, low, medium, high or critical.
     #[arg(long, value_name = "SEVERITY", value_parser = severity)]
     max_severity: Option<Severity>,
-    /// Of everything.
-    #[arg(long)]
+    /// Of everything, whatever it is.
+    #[arg(
+        long,
+        conflicts_with_all = ["detector", "caller", "vendor", "credential", "account", "team", "incident", "view", "max_severity"]
+    )]
     everything: bool,
 }
 
@@ -152,7 +155,7 @@ impl Add {
         }
         let id = store(&self.state)?.suppress(&wanted, now)?;
         let scope = wanted.scope.in_words();
-        print_text(format_args!("suppression {id}: {scope}, from {} to {}", instant(starts), instant(ends)))
+        print_row(format_args!("suppression {id}: {scope}, from {} to {}", instant(starts), instant(ends)))
     }
 }
 
@@ -184,7 +187,7 @@ impl List {
             if self.json {
                 print_line(serde_json::to_string(one)?)?;
             } else {
-                print_text(in_words(one, now))?;
+                print_row(in_words(one, now))?;
             }
         }
         Ok(())

@@ -108,7 +108,7 @@ fn an_empty_a_cut_and_a_foreign_file_are_refused_by_name_with_what_to_do() {
     let whole = std::fs::read(home.path().join(FILE)).unwrap();
     assert!(refusal(b"").contains("the file is empty"));
     for length in [1, 100, 320, 4_096, whole.len() / 2, whole.len() - 4_096, whole.len() - 1] {
-        assert!(refusal(&whole[..length]).contains("put a copy of it back"), "cut to {length}");
+        assert!(refusal(&whole[..length]).contains("put the [state] directory of a backup back"), "cut to {length}");
     }
     assert!(refusal(b"SQLite format 3\0 and more").contains("damaged"));
     let foreign = Database::create(home.path().join("foreign")).unwrap();
