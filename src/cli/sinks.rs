@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 
-use super::output::{print_line, print_text};
+use super::output::{print_line, print_text, report};
 use crate::alerts::sinks::{Delivery, Routed, SINKS};
 use crate::alerts::store::AlertStore;
 use crate::alerts::trial;
@@ -122,8 +122,12 @@ impl Replay {
     fn run(self) -> anyhow::Result<()> {
         let plan = pipeline::load(&self.pipeline)?;
         let sink = named(&plan, &self.name)?;
-        let count = replay(&plan.state.directory, sink, self.since)?;
-        print_text(format_args!("{count} alerts were sent to {} again", self.name))
+        let (count, refused) = replay(&plan.state.directory, sink, self.since)?;
+        print_text(format_args!("{count} alerts were sent to {} again", self.name))?;
+        if refused > 0 {
+            bail!("{} refused {refused} others", self.name);
+        }
+        Ok(())
     }
 }
 
@@ -136,21 +140,30 @@ fn named<'a>(plan: &'a Plan, name: &str) -> anyhow::Result<&'a Routed> {
     }
 }
 
-/// Sends what the store has since a time, as far as the sink's route lets it through.
-fn replay(directory: &Path, sink: &Routed, since: Since) -> anyhow::Result<usize> {
+/// Sends what the store has since a time, as far as the sink's route lets it through: how many it took, and how many it refused for what they
+/// are.
+fn replay(directory: &Path, sink: &Routed, since: Since) -> anyhow::Result<(usize, usize)> {
     let store = AlertStore::read(directory)?;
     let newest = store.after(store.newest()? - 1, 1)?.last().map_or(0, |kept| kept.alert.time);
     let mut place = store.place_before(since.time(newest))?;
-    let (mut open, mut count) = (sink.plan.open()?, 0);
+    let (mut open, mut count, mut refused) = (sink.plan.open()?, 0, 0);
     loop {
         let next = store.after(place, AT_ONCE)?;
         let Some(last) = next.last().map(|kept| kept.seq) else {
             open.rest(NO_LATER)?;
-            return Ok(count);
+            return Ok((count, refused));
         };
         let wanted = next.iter().filter(|kept| sink.wants(kept));
-        let messages: Vec<Delivery> = wanted.map(|kept| Delivery::kept(&kept.alert, kept.ocsf.clone())).collect();
-        open.deliver(&messages).with_context(|| format!("after {count} alerts"))?;
+        let mut messages: Vec<Delivery> = wanted.map(|kept| Delivery::kept(&kept.alert, kept.ocsf.clone())).collect();
+        while let Err(problem) = open.deliver(&messages) {
+            // As a run does: what the target refuses for what it is holds up nothing else.
+            match messages.iter().position(|message| problem.refused() == Some(&message.uid)) {
+                Some(index) => drop(messages.remove(index)),
+                None => return Err(problem).with_context(|| format!("after {count} alerts")),
+            }
+            refused += 1;
+            report(problem);
+        }
         (place, count) = (last, count + messages.len());
     }
 }

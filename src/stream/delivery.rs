@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -29,6 +29,8 @@ use crate::rollup::{BUCKETS_PER_DAY, bucket_of, bucket_start, day_of};
 
 /// Steps that a worker takes at once.
 const AT_ONCE: u32 = 500;
+/// A target that refuses so many alerts, one after another, refuses all: the fault is in its settings, and somebody should hear of it.
+const MAX_REFUSALS: u32 = 3;
 /// Steps that may wait for the slowest sink before the stream waits, too.
 const MAX_BEHIND: i64 = 100_000;
 /// First and longest pause between attempts; each is twice as long as the one before, less up to a half by chance.
@@ -51,6 +53,8 @@ struct Status {
     seq: AtomicI64,
     /// Why it cannot deliver now, since when.
     failing: Mutex<Option<(String, Instant)>>,
+    /// Alerts that the target refused since it last took one.
+    refusals: AtomicU32,
 }
 
 impl Status {
@@ -323,7 +327,11 @@ impl Own {
                 },
             }) {
                 None => return Ok(false),
-                Some(None) => break,
+                Some(None) => {
+                    self.status.refusals.store(0, Ordering::Relaxed);
+                    self.set_failing(None);
+                    break;
+                }
                 Some(Some(refused)) => refused,
             };
             let (index, problem) = refused;
@@ -334,6 +342,9 @@ impl Own {
                 None => {
                     tracing::error!(sink = self.name, uid, %problem, "the target refuses an alert: it stays in the store");
                     metrics::undelivered(&self.name);
+                    if self.status.refusals.fetch_add(1, Ordering::Relaxed) + 1 >= MAX_REFUSALS {
+                        self.set_failing(Some(problem.to_string()));
+                    }
                     self.store.give_up(&self.name, &uid, &problem.to_string())?;
                     messages.remove(index);
                 }
@@ -360,7 +371,9 @@ impl Own {
         loop {
             let problem = match attempt() {
                 Ok(value) => {
-                    self.set_failing(None);
+                    if self.status.refusals.load(Ordering::Relaxed) < MAX_REFUSALS {
+                        self.set_failing(None);
+                    }
                     return Some(value);
                 }
                 Err(problem) => problem,

@@ -118,12 +118,14 @@ pub enum SinkError {
         code: u16,
     },
     /// The target refuses a step for what it is.
-    #[error("{target} refuses {uid}")]
+    #[error("{target} refuses {uid}{}", status.map_or_else(String::new, |status| format!(" with status {status}")))]
     RefusedBy {
         /// The sink.
         target: String,
         /// The delivery.
         uid: String,
+        /// HTTP's status, where it says so by one.
+        status: Option<u16>,
     },
     /// The end of the topic was not reached.
     #[error("topic {topic}: reading back what had landed made no progress for {seconds} s")]

@@ -11,7 +11,7 @@ use super::http::{Address, Hidden, Http, Request, Secret};
 use super::remote::{Memory, Remote, Step, Target};
 use super::{SinkError, SinkPlan, SinkSpec, Surroundings};
 use crate::alerts::brief::Brief;
-use crate::alerts::{Activity, Severity};
+use crate::alerts::{Activity, Severity, printable};
 
 /// `type = "pagerduty"`.
 #[derive(Clone, Debug, Deserialize)]
@@ -91,10 +91,10 @@ impl Target for Open {
             "client": "apiwarden",
             "payload": {
                 "summary": brief.sentence,
-                "source": alert.caller.as_deref().unwrap_or(&alert.vendor),
+                "source": printable(alert.caller.as_deref().unwrap_or(&alert.vendor)),
                 "severity": severity,
                 "timestamp": super::rfc3339(alert.time),
-                "component": alert.vendor,
+                "component": printable(&alert.vendor),
                 "class": alert.detector,
                 "group": alert.category.as_str(),
                 "custom_details": {

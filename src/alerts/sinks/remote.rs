@@ -139,7 +139,7 @@ impl<T: Target> SinkPlan for Remote<T> {
 
     fn open(&self) -> Result<Box<dyn Sink>, SinkError> {
         let target = Arc::clone(&self.0);
-        Ok(Box::new(Open { target, memory: Memory::default(), landed: BTreeSet::new() }))
+        Ok(Box::new(Open { target, memory: Memory::default(), landed: BTreeSet::new(), status: 0 }))
     }
 }
 
@@ -148,6 +148,8 @@ struct Open<T> {
     memory: Memory,
     /// What landed in an attempt that failed later.
     landed: BTreeSet<String>,
+    /// HTTP's status of the last answer.
+    status: u16,
 }
 
 impl<T: Target> Open<T> {
@@ -156,6 +158,7 @@ impl<T: Target> Open<T> {
         let name = self.target.name();
         let request = self.target.request(steps, &self.memory)?;
         let answer = self.target.http().send(&name, &request)?;
+        self.status = answer.status;
         if answer.status >= 300 {
             self.target.failed(answer.status);
         }
@@ -180,7 +183,8 @@ impl<T: Target> Open<T> {
     }
 
     fn refuse(&self, uid: &str) -> SinkError {
-        SinkError::RefusedBy { target: self.target.name(), uid: uid.to_owned() }
+        let status = Some(self.status).filter(|status| *status >= 300);
+        SinkError::RefusedBy { target: self.target.name(), uid: uid.to_owned(), status }
     }
 }
 

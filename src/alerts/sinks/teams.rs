@@ -52,13 +52,18 @@ struct Open {
     link: Option<String>,
 }
 
+/// Text that is no link: cards read a part of Markdown, and a caller may be named `[see](https://evil.example)`.
+fn plain(text: &str) -> String {
+    text.replace("](", "] (")
+}
+
 fn card(brief: &Brief) -> Value {
-    let line = |text: &str| json!({ "type": "TextBlock", "text": text, "wrap": true });
-    let fact = |title: &str, value: &str| json!({ "title": title, "value": value });
+    let line = |text: &str| json!({ "type": "TextBlock", "text": plain(text), "wrap": true });
+    let fact = |title: &str, value: &str| json!({ "title": title, "value": plain(value) });
     let mut facts = vec![fact("Who", &brief.subject), fact("Incident", &brief.id), fact("First", &brief.first_step)];
     facts.extend(brief.owner.iter().map(|owner| fact("Owner", owner)));
     let mut body = vec![
-        json!({ "type": "TextBlock", "text": brief.headline, "weight": "Bolder", "size": "Medium", "wrap": true }),
+        json!({ "type": "TextBlock", "text": plain(&brief.headline), "weight": "Bolder", "size": "Medium", "wrap": true }),
         line(&brief.sentence),
         json!({ "type": "FactSet", "facts": facts }),
     ];
@@ -89,5 +94,19 @@ impl Target for Open {
     fn request(&self, steps: &[Step<'_>], _memory: &Memory) -> Result<Request, SinkError> {
         let card = steps.first().map(|step| card(&Brief::of(step.alert, self.link.as_deref())));
         Ok(Request::json(self.url.with(""), &card.unwrap_or_default()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alerts::{Alert, sample};
+
+    #[test]
+    fn a_name_from_a_log_is_no_link() {
+        let caller = Some("[see](https://evil.example)".to_owned());
+        let message = "[see](https://evil.example) sent more than ever".to_owned();
+        let card = card(&Brief::of(&Alert { caller, message, ..sample() }, None)).to_string();
+        assert!(card.contains("[see] (https://evil.example)") && !card.contains("]("), "{card}");
     }
 }

@@ -139,7 +139,8 @@ impl Open {
                 "activity": word(step.alert.activity),
             });
             let rendered = environment.get_template(TEMPLATE).and_then(|template| template.render(context));
-            let refused = |_| SinkError::RefusedBy { target: self.name.clone(), uid: step.uid.to_owned() };
+            let refused =
+                |_| SinkError::RefusedBy { target: self.name.clone(), uid: step.uid.to_owned(), status: None };
             return rendered.map(String::into_bytes).map_err(refused);
         }
         Ok(match self.body {

@@ -174,6 +174,33 @@ fn an_alert_that_a_target_refuses_stays_in_the_store_and_the_next_has_its_turn()
     assert_eq!(AlertStore::read(directory.path()).unwrap().after(0, 10).unwrap().len(), 3);
 }
 
+#[test]
+fn a_target_that_refuses_everything_fails_until_it_takes_something_and_one_alert_that_it_refuses_is_no_failure() {
+    let directory = tempfile::tempdir().unwrap();
+    let target = Target::named("target");
+    target.set(|state| state.refuses = Some("aw-00"));
+    let shutdown = Shutdown::default();
+    let mut delivery = start(directory.path(), &[target.routed()], &shutdown);
+    delivery.take(&alerts(0..1)).unwrap();
+    let wait = |delivery: &Delivery, is_there: fn(&Delivery) -> bool| {
+        let since = Instant::now();
+        while !is_there(delivery) {
+            assert!(since.elapsed() < Duration::from_secs(20), "{:?}", delivery.failing());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    wait(&delivery, |delivery| delivery.behind().all(|(_, behind)| behind == 0));
+    assert!(delivery.failing().is_empty(), "{:?}", delivery.failing());
+    delivery.take(&alerts(1..4)).unwrap();
+    wait(&delivery, |delivery| delivery.failing().iter().any(|reason| reason.contains("refuse")));
+    target.set(|state| state.refuses = None);
+    delivery.take(&alerts(4..5)).unwrap();
+    wait(&delivery, |delivery| delivery.failing().is_empty());
+    assert_eq!(target.landed(), ["aw-004-1"]);
+    shutdown.request();
+    delivery.drain();
+}
+
 /// What delivery has to report, now.
 fn look(delivery: &mut Delivery) -> Vec<Alert> {
     delivery.looked_at = None;

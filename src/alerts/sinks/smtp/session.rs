@@ -72,7 +72,7 @@ impl Server {
         self.converse(envelope, mail).map_err(|problem| match problem {
             Problem::Connection(problem) => Endpoint::unreachable(&self.name, &problem),
             Problem::Answer(command, code) => SinkError::Smtp { target: target(), command, code },
-            Problem::Mail => SinkError::RefusedBy { target: target(), uid: uid.to_owned() },
+            Problem::Mail => SinkError::RefusedBy { target: target(), uid: uid.to_owned(), status: None },
         })
     }
 
