@@ -84,6 +84,12 @@ pub enum Activity {
     Close = 3,
 }
 
+/// The names that `detector` of an alert may have: of detectors, of notices of the service, of digests and tests.
+pub(crate) fn detector_names() -> impl Iterator<Item = &'static str> {
+    let own = NoticeKind::ALL.map(NoticeKind::as_str).into_iter().chain([digest::DIGEST, service::TEST]);
+    crate::detect::DETECTORS.iter().map(|kind| kind.meta.name).chain(own)
+}
+
 /// Reasons of a shortened alert.
 const SHORT_REASONS: usize = 3;
 /// Characters of a text in a shortened alert.

@@ -83,11 +83,14 @@ fn id_of(kind: NoticeKind, parts: &[&str]) -> String {
     format!("aw-{}", &blake3::hash(name.as_bytes()).to_hex()[..16])
 }
 
+/// The detector of a test.
+pub(super) const TEST: &str = "service.test";
+
 /// An alert that is marked as a test, and its end: whether a target takes alerts. `time` is in microseconds since the epoch.
 pub fn trial(time: i64) -> [Alert; 2] {
     let alert = Alert {
         severity: Severity::Medium,
-        detector: "service.test".to_owned(),
+        detector: TEST.to_owned(),
         title: "Test of apiwarden".to_owned(),
         message: "This is a test of apiwarden: nothing has happened.".to_owned(),
         vendor: "apiwarden".to_owned(),

@@ -10,10 +10,8 @@ use glob::Pattern;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
-use super::service::NoticeKind;
-use super::{Activity, Alert, MAX_INVOLVED, Severity};
+use super::{Activity, Alert, MAX_INVOLVED, Severity, detector_names};
 use crate::calls::View;
-use crate::detect::DETECTORS;
 
 /// What is kept of a suppression.
 pub(super) const SCHEMA: &str = "
@@ -201,8 +199,8 @@ impl Wanted {
         if let Some(name) = names.find(|name| Pattern::new(name).is_err()) {
             return Err(Refusal::Pattern(name.clone()));
         }
-        let known = || DETECTORS.iter().map(|kind| kind.meta.name).chain(NoticeKind::ALL.map(NoticeKind::as_str));
-        let unknown = detector.iter().find(|wanted| !known().any(|name| is_among(std::slice::from_ref(*wanted), name)));
+        let is_known = |wanted: &String| detector_names().any(|name| is_among(std::slice::from_ref(wanted), name));
+        let unknown = detector.iter().find(|wanted| !is_known(wanted));
         unknown.map_or(Ok(()), |wanted| Err(Refusal::Detector(wanted.clone())))
     }
 }

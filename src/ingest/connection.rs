@@ -159,11 +159,8 @@ pub(crate) fn resolve(property: &str, value: &Property, directory: &Path) -> Res
         Property::Flag(flag) => return Ok(flag.to_string()),
         Property::Text(text) => text,
     };
-    if let Some(variable) = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) {
-        return std::env::var(variable).map_err(|_| ConnectionError::Environment {
-            property: property.to_owned(),
-            variable: variable.to_owned(),
-        });
+    if text.contains("${") {
+        return from_environment(property, text);
     }
     if let Some(path) = text.strip_prefix("file:") {
         let path = directory.join(path);
@@ -175,9 +172,37 @@ pub(crate) fn resolve(property: &str, value: &Property, directory: &Path) -> Res
     Ok(text.clone())
 }
 
+/// A text with the values of the variables that it names: `Bearer ${TOKEN}`. What a value holds is not read again.
+fn from_environment(property: &str, text: &str) -> Result<String, ConnectionError> {
+    let mut whole = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${") {
+        let (variable, behind) = after.split_once('}').unwrap_or((after, ""));
+        let value = std::env::var(variable).map_err(|_| ConnectionError::Environment {
+            property: property.to_owned(),
+            variable: variable.to_owned(),
+        })?;
+        whole.extend([before, &value]);
+        rest = behind;
+    }
+    Ok(whole + rest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_variable_stands_for_its_value_also_within_a_longer_text() {
+        let of = |text: &str| resolve("authorization", &Property::Text(text.to_owned()), Path::new("."));
+        let home = std::env::var("PATH").unwrap();
+        assert_eq!(of("${PATH}").unwrap(), home);
+        assert_eq!(of("Bearer ${PATH}, ${PATH}.").unwrap(), format!("Bearer {home}, {home}."));
+        assert_eq!(of("50$ {PATH}").unwrap(), "50$ {PATH}");
+        for wrong in ["Bearer ${APIWARDEN_TEST_NOT_SET}", "Bearer ${PATH_WITHOUT_END"] {
+            assert!(matches!(of(wrong), Err(ConnectionError::Environment { .. })), "{wrong}");
+        }
+    }
 
     fn connect(property: &str, value: &str) -> Result<Connection, ConnectionError> {
         let properties = Properties::from([(property.to_owned(), Property::Text(value.to_owned()))]);

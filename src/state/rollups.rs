@@ -196,7 +196,7 @@ impl KeptRollups {
     }
 
     /// Merges the parts of each day before `today` (since the epoch), as far as they are before part `next`, and removes the days that
-    /// are more than `days` before it.
+    /// are more than `days` before it. A day with a damaged file is left as it is, and named in the log.
     ///
     /// # Errors
     /// Where a file cannot be read, written or removed.
@@ -207,17 +207,24 @@ impl KeptRollups {
                 fs::remove_dir_all(&path).map_err(RollupsError::io(&path))?;
                 continue;
             }
-            let done: Vec<Kind> = self.files(day)?.into_iter().filter(|kind| kind.number() < next).collect();
-            let (Some(last), true) = (done.iter().map(Kind::number).max(), done.len() > 1) else { continue };
-            let mut all = Rollup::default();
-            for kind in &done {
-                all.merge(self.read_file(day, kind)?);
+            match self.merge_parts(day, next) {
+                Err(error @ RollupsError::Parquet { .. }) => tracing::warn!(%error, "kept rollups are not merged"),
+                done => done?,
             }
-            let rows = all.into_rows();
-            self.write_file(day, &Kind::Until(last), &rows.iter().collect::<Vec<_>>())?;
-            done.iter().filter(|kind| **kind != Kind::Until(last)).try_for_each(|kind| self.remove(day, kind))?;
         }
         Ok(())
+    }
+
+    fn merge_parts(&self, day: i64, next: u64) -> Result<(), RollupsError> {
+        let done: Vec<Kind> = self.files(day)?.into_iter().filter(|kind| kind.number() < next).collect();
+        let (Some(last), true) = (done.iter().map(Kind::number).max(), done.len() > 1) else { return Ok(()) };
+        let mut all = Rollup::default();
+        for kind in &done {
+            all.merge(self.read_file(day, kind)?);
+        }
+        let rows = all.into_rows();
+        self.write_file(day, &Kind::Until(last), &rows.iter().collect::<Vec<_>>())?;
+        done.iter().filter(|kind| **kind != Kind::Until(last)).try_for_each(|kind| self.remove(day, kind))
     }
 
     /// The rows of a part; `None` where it has been merged with others, or was never written.
@@ -246,11 +253,16 @@ impl KeptRollups {
         Ok(all)
     }
 
-    /// The rows of the last day: of the newest bucket that was kept, and those up to a day before it.
-    ///
-    /// # Errors
-    /// Where a file cannot be read.
-    pub fn last_day(&self) -> Result<Rollup, RollupsError> {
+    /// The rows of the last day: of the newest bucket that was kept, and those up to a day before it. None where a file of them cannot be read,
+    /// which is named in the log: a part of a day would look as if callers had been silent.
+    pub fn last_day(&self) -> Rollup {
+        self.read_last_day().unwrap_or_else(|error| {
+            tracing::warn!(%error, "windows are not made anew for the new bundle: they hold for a day what the one before expected");
+            Rollup::default()
+        })
+    }
+
+    fn read_last_day(&self) -> Result<Rollup, RollupsError> {
         let mut all = Rollup::default();
         for day in self.days()?.into_iter().rev().take(2) {
             all.merge(self.read(day)?);
@@ -402,6 +414,21 @@ pub(super) mod tests {
     fn read(kept: &KeptRollups) -> Vec<(i64, u64, Measures, Option<TraceId>)> {
         let days = kept.days().unwrap();
         plain(days.into_iter().flat_map(|day| kept.read(day).unwrap().into_rows()).collect())
+    }
+
+    #[test]
+    fn a_damaged_file_is_passed_over_where_days_are_merged_and_no_part_of_a_day_is_taken_for_it() {
+        let home = tempfile::tempdir().unwrap();
+        let (kept, all) = (KeptRollups::of(home.path()), rows(0..1));
+        let (first, second) = all.split_at(all.len() / 2);
+        kept.write(0, first).unwrap();
+        kept.write(1, second).unwrap();
+        assert!(!kept.last_day().is_empty());
+        let day = kept.days().unwrap()[0];
+        fs::write(home.path().join(name_of(day)).join(Kind::Part(1).file()), "no parquet").unwrap();
+        assert!(kept.last_day().is_empty());
+        kept.tidy(day + 2, 2, 400).unwrap();
+        assert_eq!(kept.files(day).unwrap(), [Kind::Part(0), Kind::Part(1)]);
     }
 
     #[test]

@@ -140,7 +140,7 @@ pub fn run(plan: &Plan, bundle: Arc<Bundle>, key: Arc<FingerprintKey>, shutdown:
             let kept = KeptRollups::of(&plan.state.directory.join("rollups"));
             kept.forget_from(saved.next_part)?;
             tracing::info!(before = saved.bundle, now = version, "the state goes over to a new bundle");
-            let rows = kept.last_day()?;
+            let rows = kept.last_day();
             Engine::succeed(bundle, settings, &saved.engine, rows).map_err(unfit)?
         }
         Some(saved) => Engine::restore(bundle, settings, &saved.engine).map_err(unfit)?,
@@ -503,7 +503,7 @@ impl<'a, M: Machine> Shell<'a, M> {
         // With it, the rows of all closed buckets are kept.
         self.save()?;
         let version = bundle.manifest.version.clone();
-        if let Err(error) = self.machine.go_over_to(Arc::new(bundle), self.kept.last_day()?) {
+        if let Err(error) = self.machine.go_over_to(Arc::new(bundle), self.kept.last_day()) {
             refuse(&error, &self.bundle);
             return Ok(());
         }

@@ -215,14 +215,18 @@ impl Http {
     }
 }
 
+const TLS_FAILED: &str = "TLS failed: is its certificate for this host, and of an authority that is known? See ca_file";
+
 /// Why no answer came, without the address, which may be a secret.
 fn reason(problem: &ureq::Error) -> String {
     match problem {
+        // As rustls is told what is wrong with a certificate.
+        ureq::Error::Io(problem) if problem.kind() == std::io::ErrorKind::InvalidData => TLS_FAILED.to_owned(),
         ureq::Error::Io(problem) => problem.kind().to_string(),
         ureq::Error::Timeout(_) => "no answer in time".to_owned(),
         ureq::Error::HostNotFound => "the host is not known".to_owned(),
         ureq::Error::ConnectionFailed => "no connection".to_owned(),
-        ureq::Error::Rustls(_) | ureq::Error::Tls(_) => "TLS failed: is its certificate known? See ca_file".to_owned(),
+        ureq::Error::Rustls(_) | ureq::Error::Tls(_) => TLS_FAILED.to_owned(),
         _ => "the request failed".to_owned(),
     }
 }

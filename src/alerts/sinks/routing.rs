@@ -14,7 +14,8 @@ use serde::de::Error;
 
 use super::SinkPlan;
 use crate::alerts::store::Kept;
-use crate::alerts::{Alert, Severity};
+use crate::alerts::{Alert, Severity, detector_names};
+use crate::calls::View;
 
 /// `when` of a sink: all that it names must fit.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -24,8 +25,9 @@ pub struct Route {
     #[serde(deserialize_with = "severity")]
     severity: Option<Severity>,
     /// `egress` or `audit`.
-    view: Option<String>,
+    view: Option<View>,
     /// Names of detectors.
+    #[serde(deserialize_with = "detectors")]
     detector: Option<Vec<String>>,
     /// Names of callers, with `*`.
     #[serde(deserialize_with = "patterns")]
@@ -49,6 +51,15 @@ fn severity<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<
         .ok_or_else(|| D::Error::custom("write informational, low, medium, high or critical, as in \">= medium\""))
 }
 
+fn detectors<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    let unknown = names.iter().find(|name| !detector_names().any(|known| known == *name));
+    unknown.map_or(Ok(()), |name| {
+        Err(D::Error::custom(format!("there is no detector `{name}`: `apiwarden detectors` lists them")))
+    })?;
+    Ok(Some(names))
+}
+
 fn patterns<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Pattern>>, D::Error> {
     let texts = Vec::<String>::deserialize(deserializer)?;
     let pattern = |text: &String| Pattern::new(text).map_err(|_| D::Error::custom("write names, with * for any text"));
@@ -68,7 +79,7 @@ impl Route {
         };
         // An incident that paged before triage or its end lowered it keeps its way.
         self.severity.is_none_or(|least| alert.severity >= least)
-            && self.view.as_ref().is_none_or(|view| view == alert.view.as_str())
+            && self.view.is_none_or(|view| view == alert.view)
             && self.detector.as_ref().is_none_or(|all| all.contains(&alert.detector))
             && among(&self.caller, &alert.callers())
             && among(&self.vendor, &alert.vendors())
@@ -148,5 +159,13 @@ mod tests {
             let steps = [kept(None, false), kept(Some(1), false), kept(Some(1), true)];
             assert_eq!(steps.map(|step| routed.wants(&step)), expected, "{when}");
         }
+    }
+
+    #[test]
+    fn a_name_that_no_alert_can_have_is_refused() {
+        for wrong in ["view = \"egres\"", "detector = [\"burst\", \"brust\"]"] {
+            assert!(route(wrong).is_err(), "{wrong}");
+        }
+        assert!(route("view = \"egress\"\ndetector = [\"burst\", \"service.sink_failing\", \"digest\"]").is_ok());
     }
 }

@@ -9,15 +9,15 @@ use std::path::PathBuf;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use minijinja::Environment;
+use minijinja::{Environment, UndefinedBehavior};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::http::{Address, Hidden, Http, Request, Secret};
 use super::remote::{Memory, Remote, Step, Target};
 use super::{SinkError, SinkPlan, SinkSpec, Surroundings};
-use crate::alerts::Activity;
 use crate::alerts::brief::Brief;
+use crate::alerts::{Activity, Alert, to_ocsf, trial};
 
 /// `type = "webhook"`.
 #[derive(Clone, Debug, Deserialize)]
@@ -96,7 +96,37 @@ fn template(path: &std::path::Path) -> Result<Environment<'static>, SinkError> {
     let mut environment = Environment::new();
     let added = environment.add_template_owned(TEMPLATE, text);
     added.map_err(|_| SinkError::Spec("field template: is no minijinja template"))?;
+    // Alerts differ in what they have: what is missing is nothing, and no reason to lose one.
+    environment.set_undefined_behavior(UndefinedBehavior::Chainable);
+    let wrong = |what: String| SinkError::File { path: path.to_owned(), problem: std::io::Error::other(what) };
+    for alert in trial(0) {
+        let text = render(&environment, &alert, to_ocsf(&alert), None);
+        let text = text.map_err(|problem| wrong(format!("the template cannot be rendered: {problem:#}")))?;
+        let read: Result<Value, _> = serde_json::from_str(&text);
+        read.map_err(|problem| {
+            wrong(format!("the template gives no JSON ({problem}): values are JSON already, so write `{{{{ activity }}}}` without quotation marks"))
+        })?;
+    }
     Ok(environment)
+}
+
+/// What a template makes of an alert.
+fn render(
+    environment: &Environment<'_>,
+    alert: &Alert,
+    ocsf: Value,
+    link: Option<&str>,
+) -> Result<String, minijinja::Error> {
+    let brief = Brief::of(alert, link);
+    let context = json!({
+        "alert": ocsf,
+        "brief": {
+            "headline": brief.headline, "sentence": brief.sentence, "subject": brief.subject, "reasons": brief.reasons,
+            "first_seen": brief.first_seen, "likely": brief.likely, "owner": brief.owner, "first_step": brief.first_step, "link": brief.link, "text": brief.to_text(),
+        },
+        "activity": word(alert.activity),
+    });
+    environment.get_template(TEMPLATE)?.render(context)
 }
 
 /// The bytes of a signature's secret.
@@ -129,16 +159,7 @@ struct Open {
 impl Open {
     fn body(&self, step: &Step<'_>) -> Result<Vec<u8>, SinkError> {
         if let Some(environment) = &self.template {
-            let brief = Brief::of(step.alert, self.link.as_deref());
-            let context = json!({
-                "alert": step.value(),
-                "brief": {
-                    "headline": brief.headline, "sentence": brief.sentence, "subject": brief.subject, "reasons": brief.reasons,
-                    "first_seen": brief.first_seen, "likely": brief.likely, "owner": brief.owner, "first_step": brief.first_step, "link": brief.link, "text": brief.to_text(),
-                },
-                "activity": word(step.alert.activity),
-            });
-            let rendered = environment.get_template(TEMPLATE).and_then(|template| template.render(context));
+            let rendered = render(environment, step.alert, step.value(), self.link.as_deref());
             let refused =
                 |_| SinkError::RefusedBy { target: self.name.clone(), uid: step.uid.to_owned(), status: None };
             return rendered.map(String::into_bytes).map_err(refused);
@@ -206,5 +227,20 @@ mod tests {
         let key = STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
         let signed = signature(&key, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
         assert_eq!(signed, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+
+    #[test]
+    fn a_template_that_gives_no_json_is_refused_at_the_start_and_what_an_alert_lacks_is_no_fault() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("ticket.json.j2");
+        let tried = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            template(&path).map(drop).map_err(|problem| problem.to_string())
+        };
+        assert_eq!(tried(r#"{"state": {{ activity }}, "title": {{ alert.finding_info.title | tojson }}}"#), Ok(()));
+        assert_eq!(tried(r#"{"owner": {{ alert.no.such.field | default("nobody") }}}"#), Ok(()));
+        let quoted = tried(r#"{"state": "{{ activity }}"}"#).unwrap_err();
+        assert!(quoted.contains("ticket.json.j2") && quoted.contains("without quotation marks"), "{quoted}");
+        assert!(tried("{{ activity | no_such_filter }}").unwrap_err().contains("cannot be rendered"));
     }
 }
