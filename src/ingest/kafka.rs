@@ -349,6 +349,11 @@ impl Consumer {
         release(&self.inner, &list_of(partitions)).map_err(ConsumerError::Assignment)
     }
 
+    /// Whether the group has given this process up and its partitions to others, until they are released.
+    pub fn has_lost_partitions(&self) -> bool {
+        self.inner.assignment_lost()
+    }
+
     /// Commits next offsets (`topic/3` → offset) to the group; with `wait`, returns when the broker has them. What the group
     /// has already taken from us cannot be committed, and is not.
     ///

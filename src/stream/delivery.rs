@@ -91,10 +91,14 @@ impl Delivery {
     /// [`RunError::Alerts`]; [`RunError::Undeliverable`] where a sink cannot be opened and time alone mends nothing.
     pub fn start(
         directory: PathBuf,
+        is_first_start: bool,
         sinks: &[Routed],
         settings: &Alerts,
         shutdown: &Shutdown,
     ) -> Result<Self, RunError> {
+        if !is_first_start && !AlertStore::is_there(&directory) {
+            tracing::warn!("the state has no alert store: suppressions, and alerts that were not delivered, are lost");
+        }
         let store = AlertStore::open(&directory)?;
         let newest = store.newest()?;
         let about_sinks = Some(NoticeKind::SinkFailing.as_str().to_owned());

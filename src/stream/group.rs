@@ -2,7 +2,7 @@
 //!
 //! It is asked twice. Before joining, so that a second process never disturbs the first. And once the group has taken us in, since of processes
 //! that start at the same moment none sees another before: then the first by name goes on, and waits until the others are gone. A process that has
-//! found itself alone never gives way any more.
+//! found itself alone never gives way any more, unless the group gave it up, as after a stall.
 //!
 //! Not here: how the group is asked (`ingest::kafka`).
 
@@ -58,6 +58,11 @@ impl<'a> Place<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Keeps its place unless the group has given this process up (`is_lost`): another may have found itself alone meanwhile, so it is asked again.
+    pub fn keep_unless(&mut self, is_lost: bool) {
+        self.is_settled = self.source.keyed_by_caller || (self.is_settled && !is_lost);
     }
 
     fn others(&self) -> Vec<Member> {

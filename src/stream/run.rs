@@ -36,7 +36,6 @@ use super::workers::{Read, Unread, Workers};
 use super::{Counters, Engine, EngineError, EngineSettings, lag, metrics};
 use crate::alerts::Alert;
 use crate::alerts::sinks::SinkPlan;
-use crate::alerts::store::AlertStore;
 use crate::alerts::triage::Triage;
 use crate::calls::{Calls, FingerprintKey, Owners};
 use crate::detect::Share;
@@ -189,7 +188,10 @@ pub(super) fn run_machine<M: Machine>(
                 place.settle(&health, shutdown)?;
                 shell.take(&consumer, &partitions)?;
             }
-            Event::Revoked(partitions) => shell.release(&consumer, &partitions)?,
+            Event::Revoked(partitions) => {
+                place.keep_unless(consumer.has_lost_partitions());
+                shell.release(&consumer, &partitions)?;
+            }
             Event::Quiet => {}
         }
         shell.report(&consumer)?;
@@ -251,10 +253,7 @@ impl<'a, M: Machine> Shell<'a, M> {
         health: &'a Health,
         shutdown: &'a Shutdown,
     ) -> Result<Self, RunError> {
-        let is_first_start = saved.is_none();
-        if !is_first_start && !AlertStore::is_there(&plan.state.directory) {
-            tracing::warn!("the state has no alert store: suppressions, and alerts that were not delivered, are lost");
-        }
+        let (is_first_start, directory) = (saved.is_none(), plan.state.directory.clone());
         let patience = Duration::from_secs(plan.state.idle_seconds);
         let saved = saved.unwrap_or_default();
         let open = |sink: &dyn SinkPlan| Outlet::open(sink, &saved, health, shutdown);
@@ -271,7 +270,7 @@ impl<'a, M: Machine> Shell<'a, M> {
             triage: plan.triage.model.as_deref().map(Triage::load).transpose()?,
             verdicts: verdicts.map(|(source, file)| Listener::start(source, file)).transpose()?,
             owners: DeclaredOwners::of(plan),
-            delivery: Delivery::start(plan.state.directory.clone(), &plan.sinks, &plan.alerts, shutdown)?,
+            delivery: Delivery::start(directory, is_first_start, &plan.sinks, &plan.alerts, shutdown)?,
             dead_letters: Letters::to(open(dead_letters.as_ref())?),
             workers,
             partitions: Partitions::resume(saved.offsets, patience, Instant::now()),

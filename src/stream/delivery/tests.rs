@@ -95,7 +95,7 @@ impl Target {
 /// Delivery that reports a sink as soon as it fails.
 fn start(directory: &Path, sinks: &[Routed], shutdown: &Shutdown) -> Delivery {
     let settings = Alerts { sink_failing_minutes: 0, ..Alerts::default() };
-    Delivery::start(directory.to_owned(), sinks, &settings, shutdown).unwrap()
+    Delivery::start(directory.to_owned(), true, sinks, &settings, shutdown).unwrap()
 }
 
 fn alerts(ids: std::ops::Range<u32>) -> Vec<Alert> {
