@@ -92,15 +92,20 @@ fn of_two_processes_that_start_at_the_same_moment_exactly_one_goes_on() {
         cluster.produce(&one.calls, &records);
         let other = one.beside();
         let mut services = [one.start(), other.start()];
-        let mut has_ended = [false, false];
-        eventually("one of them to end", || {
-            has_ended = services.each_mut().map(Service::has_ended);
-            has_ended.contains(&true)
-        });
+        let read = |service: &Service| service.metric("apiwarden_calls_total") as usize;
+        eventually("one of them to read all", || services.iter().any(|service| read(service) == records.len()));
+        let has_read = services.each_ref().map(|service| read(service) == records.len());
+        let is_over = services.each_mut().map(Service::has_ended);
         let [one, other] = services;
-        let (refused, goes_on) = if has_ended[0] { (one, other) } else { (other, one) };
-        let ended = refused.end();
-        assert!(ended.code == Some(1) && ended.reason().contains("another process reads in it"), "{ended:?}");
+        let (goes_on, idle, has_ended) = if has_read[0] { (one, other, is_over[1]) } else { (other, one, is_over[0]) };
+        if has_ended {
+            let ended = idle.end();
+            assert!(ended.code == Some(1) && ended.reason().contains("another process reads in it"), "{ended:?}");
+        } else {
+            // The group has not let it in yet: it reads nothing.
+            assert_eq!(read(&idle), 0);
+            drop(idle);
+        }
         goes_on.await_calls(records.len());
         assert_eq!(goes_on.metric("apiwarden_calls_total") as usize, records.len(), "it reads all of them");
         assert!(goes_on.stop().success());
