@@ -15,7 +15,7 @@ use serde_json::json;
 use super::output::{print_line, print_text};
 use crate::alerts::sinks::may_write;
 use crate::calls::FingerprintKey;
-use crate::ingest::kafka::{Cluster, other_members, sources};
+use crate::ingest::kafka::{Cluster, Member, other_members, sources};
 use crate::models::bundle::Bundle;
 use crate::pipeline::{self, DeadLetterPlan, KEY_VARIABLE, Plan};
 use crate::state::Store;
@@ -168,10 +168,7 @@ fn of_source(plan: &Plan) -> Vec<Finding> {
         let own = std::fs::read_to_string(plan.state.directory.join("instance")).unwrap_or_default();
         let alone = match other_members(source, own.trim()) {
             Ok(members) if members.is_empty() => Ok(()),
-            Ok(members) => {
-                let names: Vec<String> = members.iter().map(ToString::to_string).collect();
-                Err(format!("another process reads in it: {}", names.join(", ")))
-            }
+            Ok(members) => Err(format!("another process reads in it: {}", Member::names(&members))),
             Err(error) => Err(error.to_string()),
         };
         findings.push(Finding::of(format!("group {}", source.group), alone));

@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::models::aside::Aside;
+use crate::models::aside::{Aside, directory_of};
 
 /// The name of standard input and of standard output.
 const STANDARD: &str = "-";
@@ -37,7 +37,7 @@ fn standard_input() -> io::Result<Metadata> {
 /// # Errors
 /// Where it is.
 pub(super) fn refuse_bundle(output: &Path, bundle: &Path) -> anyhow::Result<()> {
-    let directory = output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = directory_of(output);
     let directories = directory.canonicalize().and_then(|directory| Ok((directory, bundle.canonicalize()?)));
     let is_inside = directories.is_ok_and(|(directory, bundle)| directory.starts_with(bundle));
     anyhow::ensure!(!is_inside, "{}: lies in the bundle {}: name another file", output.display(), bundle.display());

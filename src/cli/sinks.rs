@@ -157,7 +157,7 @@ fn replay(directory: &Path, sink: &Routed, since: Since) -> anyhow::Result<(usiz
         let mut messages: Vec<Delivery> = wanted.map(|kept| Delivery::kept(&kept.alert, kept.ocsf.clone())).collect();
         while let Err(problem) = open.deliver(&messages) {
             // As a run does: what the target refuses for what it is holds up nothing else.
-            match messages.iter().position(|message| problem.refused() == Some(&message.uid)) {
+            match problem.refused_of(&messages) {
                 Some(index) => drop(messages.remove(index)),
                 None => return Err(problem).with_context(|| format!("after {count} alerts")),
             }

@@ -1,7 +1,7 @@
 //! How late the calls of a view usually come: that what may still come is missing says nothing.
 //!
-//! Cloud audit logs come in files that take 5 to 40 minutes, each its own time, so that newer calls come before older ones. Of what usually
-//! comes so late, silence is told that much later. What comes after more than an hour is an outage of a shipper, and nothing to get used to.
+//! Cloud audit logs come in files that take 5 to 40 minutes, each its own time, so that newer calls come before older ones. Where calls
+//! usually come that late, silence is told that much later. What comes after more than an hour is an outage of a shipper, and nothing to get used to.
 //!
 //! Not here: which calls are late (`stream`).
 

@@ -89,7 +89,8 @@ impl Drop for Aside {
     }
 }
 
-fn directory_of(path: &Path) -> &Path {
+/// The directory of a file, which of a bare name is the current one.
+pub(crate) fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

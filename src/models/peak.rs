@@ -67,6 +67,8 @@ pub const PEAK_WINDOWS: [usize; 3] = [2, 3, 4];
 const MIN_PEAK_SHARE: f64 = 0.1;
 /// Smallest peak of a call's mean, in bytes.
 const MIN_PER_CALL: f64 = 64.0;
+/// The price or the bytes of a large call, as a share (0 to 1) of the smallest excess that is reported: 16 kB out, 64 kB in, 3 cents.
+const LARGE: f64 = 1.0 / 64.0;
 
 const _: () = assert!(PEAK_WINDOWS[2] < WINDOWS.len());
 
@@ -78,9 +80,6 @@ pub struct Peak {
     /// Largest mean per call, in bytes (or millionths of a dollar).
     pub per_call: f64,
 }
-
-/// The price or the bytes of a large call, as a share (0 to 1) of the smallest excess that is reported: 16 kB out, 64 kB in, 3 cents.
-const LARGE: f64 = 1.0 / 64.0;
 
 /// The peaks of a pair: (4 kinds in [`PEAKS`] order, 3 windows in [`PEAK_WINDOWS`] order).
 pub type Peaks = [[Peak; PEAK_WINDOWS.len()]; KINDS];

@@ -141,10 +141,13 @@ impl Rollup {
 
     /// Counts one call.
     pub fn add_call(&mut self, call: &CallRow, relation: &Arc<Relation>) {
-        let at = bucket_of(call.time);
+        self.add_row(bucket_of(call.time), relation, &Measures::of(call), call.trace_id);
+    }
+
+    fn add_row(&mut self, at: i64, relation: &Arc<Relation>, measures: &Measures, trace_id: Option<TraceId>) {
         let bucket = self.buckets.entry(at).or_default();
         let before = bucket.rows.len();
-        bucket.add(at, relation, &Measures::of(call), call.trace_id);
+        bucket.add(at, relation, measures, trace_id);
         self.len += bucket.rows.len() - before;
     }
 
@@ -279,10 +282,7 @@ impl FromIterator<Row> for Rollup {
     fn from_iter<I: IntoIterator<Item = Row>>(rows: I) -> Self {
         let mut rollup = Self::default();
         for row in rows {
-            let bucket = rollup.buckets.entry(row.bucket).or_default();
-            let before = bucket.rows.len();
-            bucket.add(row.bucket, &row.relation, &row.measures, row.trace_id);
-            rollup.len += bucket.rows.len() - before;
+            rollup.add_row(row.bucket, &row.relation, &row.measures, row.trace_id);
         }
         rollup
     }

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::calls::{CallRow, Measure, Relation};
@@ -17,6 +18,11 @@ use crate::rollup::{Rollup, Row};
 
 /// A minute, microseconds.
 pub(super) const MINUTE: i64 = 60_000_000;
+
+/// The end of the minute that a time is in, both in microseconds of event time.
+pub(super) const fn end_of_minute(time: i64) -> i64 {
+    (time.div_euclid(MINUTE) + 1) * MINUTE
+}
 
 /// What the large calls of a pair moved in one bucket: calls, bytes to and from the vendor, millionths of a dollar.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,8 +56,10 @@ impl Moved {
 
 /// What a pair has moved, at the end of a minute with large calls.
 pub(super) struct Burst {
-    /// One of the minute's large calls, for what it names.
-    pub row: Row,
+    /// The bucket.
+    pub bucket: i64,
+    /// What one of the minute's large calls is about, for what an alert names.
+    pub relation: Arc<Relation>,
     /// The end of the minute, microseconds of event time.
     pub due: i64,
     /// By the large calls of the bucket so far.
@@ -71,8 +79,7 @@ impl Bursts {
     /// Takes note of a call that is due at a time, microseconds of event time.
     pub fn note(&mut self, call: &CallRow, relation: &Arc<Relation>, due: i64) {
         if peak::is_large(call.bytes_out, call.bytes_in, call.cost) {
-            let end = (due.div_euclid(MINUTE) + 1) * MINUTE;
-            self.minutes.entry(end).or_default().add_call(call, relation);
+            self.minutes.entry(end_of_minute(due)).or_default().add_call(call, relation);
         }
     }
 
@@ -84,22 +91,15 @@ impl Bursts {
     /// The bursts of the first minute, in the order of their first calls.
     pub fn take_next(&mut self) -> Vec<Burst> {
         let Some((due, minute)) = self.minutes.pop_first() else { return Vec::new() };
-        let mut first_of: BTreeMap<(i64, EntityId), usize> = BTreeMap::new();
-        let mut bursts: Vec<Burst> = Vec::new();
+        let mut bursts: IndexMap<(i64, EntityId), Burst> = IndexMap::new();
         for row in minute.into_rows() {
             let key = (row.bucket, EntityId::pair(&row.relation));
             let moved = self.moved.entry(key).or_default();
             moved.add(&row);
-            match first_of.get(&key) {
-                Some(index) => bursts[*index].moved = *moved,
-                None => {
-                    first_of.insert(key, bursts.len());
-                    bursts.push(Burst { row, due, moved: *moved });
-                }
-            }
+            let Row { bucket, relation, .. } = row;
+            bursts.entry(key).or_insert_with(|| Burst { bucket, relation, due, moved: *moved }).moved = *moved;
         }
-        bursts.retain(|burst| burst.moved.is_reportable());
-        bursts
+        bursts.into_values().filter(|burst| burst.moved.is_reportable()).collect()
     }
 
     /// Forgets what was moved in buckets that are closed.

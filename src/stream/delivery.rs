@@ -323,19 +323,18 @@ impl Own {
         let mut shortened = std::collections::BTreeSet::new();
         while !messages.is_empty() {
             let refused = match self.patiently(|| match sink.deliver(&messages) {
-                Ok(()) => Ok(None),
+                Ok(()) => {
+                    self.status.refusals.store(0, Ordering::Relaxed);
+                    Ok(None)
+                }
                 // A refusal that names no step of these says nothing about any: all are tried again.
-                Err(problem) => match messages.iter().position(|message| problem.refused() == Some(&message.uid)) {
+                Err(problem) => match problem.refused_of(&messages) {
                     Some(index) => Ok(Some((index, problem))),
                     None => Err(problem),
                 },
             }) {
                 None => return Ok(false),
-                Some(None) => {
-                    self.status.refusals.store(0, Ordering::Relaxed);
-                    self.set_failing(None);
-                    break;
-                }
+                Some(None) => break,
                 Some(Some(refused)) => refused,
             };
             let (index, problem) = refused;

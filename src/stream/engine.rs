@@ -10,7 +10,7 @@ use polars::prelude::PolarsError;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::bursts::{Bursts, MINUTE};
+use super::bursts::{Bursts, MINUTE, end_of_minute};
 use super::evaluator::{Evaluator, Memory};
 use super::preparation::{Looked, Preparation, Prepared, ROWS_PER_CHUNK};
 use super::progress::Ahead;
@@ -111,7 +111,7 @@ pub struct Engine {
     /// Rows of buckets that are still open, and of what came late for them.
     open: Rollup,
     late: Rollup,
-    /// Rows of calls whose buckets were closed when they came, by the minute of event time at whose beginning they are judged.
+    /// Rows of calls whose buckets were closed when they came, by the end of their minute of event time, at which they are judged.
     past: BTreeMap<i64, Rollup>,
     /// Up to when all was judged, microseconds of event time.
     judged_to: i64,
@@ -174,10 +174,9 @@ impl Engine {
         let heard = self.watermark.observe(partition, called, self.settings.hold_back());
         let open_from = self.watermark.closed_before().unwrap_or(i64::MIN);
         let late_from = open_from.saturating_sub(self.settings.late_buckets());
-        let Self { records, counters, preparation, settings, .. } = self;
+        let Self { records, counters, preparation, past, settings, .. } = self;
         let mut heard = heard.into_iter();
         let mut places = Vec::new();
-        let mut minutes = Vec::new();
         calls.retain(|call, relation| {
             let (bucket, Some(Heard { arrival, due })) = (bucket_of(call.time), heard.next()) else { return false };
             let place = match arrival {
@@ -199,7 +198,7 @@ impl Engine {
                 Counted::Late => counters.late += 1,
                 Counted::Past => {
                     counters.note_past(due - call.time);
-                    minutes.push((due.div_euclid(MINUTE) + 1, places.len()));
+                    past.entry(end_of_minute(due)).or_default().add_call(call, relation);
                 }
             }
             let due = if settings.is_bounded { call.time } else { due };
@@ -220,11 +219,6 @@ impl Engine {
         let of = |wanted: Counted| calls.select((0..places.len()).filter(|row| places[*row] == wanted));
         self.open.add(&of(Counted::Open));
         self.late.add(&of(Counted::Late));
-        minutes.sort_unstable();
-        for of_minute in minutes.chunk_by(|a, b| a.0 == b.0) {
-            let rows = of_minute.iter().map(|(_, row)| *row);
-            self.past.entry(of_minute[0].0).or_default().add(&calls.select(rows));
-        }
     }
 
     /// Goes on to where all was read: what is late is judged between buckets, whenever its minute of event time is over.
@@ -245,10 +239,9 @@ impl Engine {
     fn revise_before(&mut self, read_to: Option<i64>) -> Result<Vec<Alert>, EngineError> {
         let mut alerts = Vec::new();
         while let Some(next) = self.past.first_entry()
-            && read_to.is_some_and(|read_to| *next.key() * MINUTE <= read_to)
+            && read_to.is_some_and(|read_to| *next.key() <= read_to)
         {
-            let (minute, past) = next.remove_entry();
-            let time = minute * MINUTE;
+            let (time, past) = next.remove_entry();
             alerts.extend(self.close_before(bucket_of(time.saturating_sub(self.settings.hold_back())))?);
             alerts.extend(self.look_before(time));
             self.judged_to = self.judged_to.max(time);

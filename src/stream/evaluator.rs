@@ -328,12 +328,12 @@ impl Evaluator {
     }
 
     /// Judges what a pair moved by large calls in a bucket that goes on.
-    fn burst(&mut self, Burst { row, due, moved }: &Burst) -> Vec<Alert> {
-        let Memory { store, .. } = &mut self.memory;
-        let Some(index) = store.index_of(EntityId::pair(&row.relation)) else { return Vec::new() };
-        store.note(&row.relation);
+    fn burst(&mut self, Burst { bucket, relation, due, moved }: &Burst) -> Vec<Alert> {
+        let store = &mut self.memory.store;
+        let Some(index) = store.index_of(EntityId::pair(relation)) else { return Vec::new() };
+        store.note(relation);
         let Some(state) = store.at(index) else { return Vec::new() };
-        let mut sums = Box::new(state.windows.sums(row.bucket));
+        let mut sums = state.windows.sums(*bucket);
         moved.add_to(&mut sums);
         self.advance(*due);
         let shown = Shown {
@@ -345,7 +345,7 @@ impl Evaluator {
             row: None,
             hour: None,
         };
-        self.ask(index, shown, row.bucket, *due);
+        self.ask(index, shown, *bucket, *due);
         self.memory.incidents.report(*due)
     }
 

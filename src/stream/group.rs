@@ -52,7 +52,7 @@ impl<'a> Place<'a> {
             if !self.is_settled {
                 health.unready(format!(
                     "waiting until a process that started at the same moment is gone: {}",
-                    names(&others)
+                    Member::names(&others)
                 ));
                 shutdown.sleep(PAUSE);
             }
@@ -73,10 +73,6 @@ impl<'a> Place<'a> {
     }
 
     fn shared(&self, others: &[Member]) -> RunError {
-        RunError::Shared { group: self.source.group.clone(), members: names(others) }
+        RunError::Shared { group: self.source.group.clone(), members: Member::names(others) }
     }
-}
-
-fn names(members: &[Member]) -> String {
-    members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

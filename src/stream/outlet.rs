@@ -99,8 +99,7 @@ impl Letters {
                 Err(RunError::Undeliverable { problem, .. }) => problem,
                 Err(other) => return Err(other),
             };
-            let refused = letters.iter().position(|letter| problem.refused() == Some(letter.uid.as_str()));
-            match refused {
+            match problem.refused_of(&letters) {
                 Some(index) => match dead_letter::without_payload(&letters[index]) {
                     Some(rest) => letters[index] = rest,
                     None => {

@@ -106,6 +106,7 @@ pub(super) struct Look {
 }
 
 /// What is judged before the end of a bucket.
+#[expect(clippy::large_enum_variant, reason = "nearly all are looks, so a box for each would cost more than it saves")]
 pub(super) enum Early {
     /// A first call.
     Look(Look),
@@ -178,9 +179,9 @@ impl Preparation {
         let mut early = Vec::new();
         while let Some(end) = self.bursts.next_before(until) {
             self.look_before(end, lateness, &mut early);
-            for burst in self.bursts.take_next() {
-                let relation = self.named(&burst.row.relation);
-                early.push(Early::Burst(Burst { row: Row { relation, ..burst.row }, ..burst }));
+            for mut burst in self.bursts.take_next() {
+                burst.relation = self.named(&burst.relation);
+                early.push(Early::Burst(burst));
             }
         }
         self.look_before(until, lateness, &mut early);

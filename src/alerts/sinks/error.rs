@@ -12,6 +12,7 @@ use std::time::Duration;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
+use super::Delivery;
 use crate::ingest::connection::ConnectionError;
 
 /// Why a section is no sink.
@@ -196,6 +197,12 @@ impl SinkError {
             Self::Http { retry_after, .. } => *retry_after,
             _ => None,
         }
+    }
+
+    /// The place among these deliveries of the one that is refused for what it is.
+    pub fn refused_of(&self, deliveries: &[Delivery]) -> Option<usize> {
+        let refused = self.refused()?;
+        deliveries.iter().position(|delivery| delivery.uid == refused)
     }
 
     /// The delivery that is refused for what it is, by its uid.

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::rotation::{Rotation, Series, directory_of};
+use super::rotation::{Rotation, Series};
 use super::{Delivery, Sink, SinkError, SinkPlan, SinkPosition, SinkSpec, Surroundings};
+use crate::models::aside::directory_of;
 
 /// `type = "file"`.
 #[derive(Clone, Debug, Deserialize)]
@@ -205,7 +206,6 @@ mod tests {
         Delivery { uid: body.to_owned(), key: None, headers: vec![], body: body.as_bytes().to_vec(), alert: None }
     }
 
-    #[cfg(unix)]
     #[test]
     fn a_file_may_be_written_where_its_directory_can_be_made_also_below_the_current_one() {
         let home = tempfile::tempdir().unwrap();
@@ -215,6 +215,7 @@ mod tests {
         assert!(may_write(&home.path().join("a/b/c")).is_err(), "a file is no directory");
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_private_file_is_read_by_its_owner_alone() {
         use std::os::unix::fs::PermissionsExt;

@@ -8,6 +8,8 @@ use std::ffi::OsString;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use crate::models::aside::directory_of;
+
 /// When the next file begins, and how many full ones are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rotation {
@@ -75,11 +77,6 @@ impl Series {
         name.push(format!(".{number}"));
         name.into()
     }
-}
-
-/// The directory that a file is in.
-pub(super) fn directory_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn number_of(path: &Path, file: &Path) -> Option<u64> {

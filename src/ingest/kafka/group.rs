@@ -33,6 +33,11 @@ impl fmt::Display for Member {
 }
 
 impl Member {
+    /// Members in words.
+    pub fn names(members: &[Self]) -> String {
+        members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    }
+
     /// Whether it comes before the process of a name. Of two processes each finds the same.
     pub fn is_before(&self, name: &str) -> bool {
         self.id < begin_of_id(name)
