@@ -5,6 +5,8 @@
 //!
 //! Not here: the shapes of targets (`sinks`), and the card of a terminal (`card`).
 
+use serde::Deserialize;
+
 use super::{Activity, Alert, NoticeKind, printable};
 use crate::detect::{DetectorKind, detector_named};
 
@@ -14,6 +16,31 @@ const MAX_REASONS: usize = 3;
 const MAX_SENTENCE: usize = 600;
 /// Longest reason, characters.
 const MAX_REASON: usize = 200;
+
+/// The address of an incident where people work on it, with `{id}` where the incident's id goes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Link(String);
+
+/// What leads to no incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write an address with {{id}} where the incident's id goes, such as `https://soc.example/incidents/{{id}}`")]
+pub struct NoLink;
+
+impl TryFrom<String> for Link {
+    type Error = NoLink;
+
+    fn try_from(text: String) -> Result<Self, NoLink> {
+        let leads = text.starts_with("https://") || text.starts_with("http://");
+        if leads && text.contains("{id}") && !text.contains(char::is_control) { Ok(Self(text)) } else { Err(NoLink) }
+    }
+}
+
+impl Link {
+    fn to(&self, incident: &str) -> String {
+        self.0.replace("{id}", incident)
+    }
+}
 
 /// What a person is told.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,8 +68,8 @@ pub struct Brief {
 }
 
 impl Brief {
-    /// Of an alert; `link` has `{id}` where the incident's id goes.
-    pub fn of(alert: &Alert, link: Option<&str>) -> Self {
+    /// Of an alert.
+    pub fn of(alert: &Alert, link: Option<&Link>) -> Self {
         let state = match alert.activity {
             Activity::Create => "",
             Activity::Update => " (continues)",
@@ -65,7 +92,7 @@ impl Brief {
                 .filter(|teams| !teams.is_empty())
                 .map(|teams| cut(&teams, MAX_REASON)),
             first_step: first_step(alert),
-            link: link.map(|link| link.replace("{id}", &alert.id)),
+            link: link.map(|link| link.to(&alert.id)),
         }
     }
 
@@ -110,10 +137,23 @@ mod tests {
     use crate::alerts::{Owner, sample};
     use crate::detect::DETECTORS;
 
+    fn link(text: &str) -> Result<Link, NoLink> {
+        Link::try_from(text.to_owned())
+    }
+
+    #[test]
+    fn a_link_that_would_lead_to_no_incident_is_refused() {
+        for wrong in
+            ["", "https://soc.example/incidents", "soc.example/{id}", "javascript:{id}", "https://soc.example/{id}\n"]
+        {
+            assert_eq!(link(wrong).err(), Some(NoLink), "{wrong}");
+        }
+    }
+
     #[test]
     fn a_brief_says_what_why_and_what_to_do_first_and_nothing_controls_a_terminal() {
         let alert = Alert { message: "x\u{1b}[31m".repeat(400), ..sample() };
-        let brief = Brief::of(&alert, Some("https://soc.example/i/{id}"));
+        let brief = Brief::of(&alert, Some(&link("https://soc.example/i/{id}").unwrap()));
         assert!(brief.sentence.chars().count() <= MAX_SENTENCE && !brief.sentence.contains('\u{1b}'));
         assert!(!brief.reasons.is_empty() && brief.reasons.len() <= MAX_REASONS);
         assert_eq!(brief.link, Some(format!("https://soc.example/i/{}", alert.id)));

@@ -20,9 +20,12 @@ mod incidents;
 mod ocsf;
 mod owner;
 mod reading;
+mod route;
 mod sample;
 mod service;
 mod severity;
+
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +39,7 @@ pub use incidents::IncidentStore;
 pub use ocsf::to_ocsf;
 pub use owner::Owner;
 pub use reading::from_ocsf;
+pub use route::Route;
 #[doc(hidden)]
 pub use sample::sample;
 pub use service::{Notice, NoticeKind, sink_failing, trial};
@@ -73,6 +77,19 @@ impl Severity {
     }
 }
 
+/// What is no severity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write informational, low, medium, high or critical")]
+pub struct NoSeverity;
+
+impl FromStr for Severity {
+    type Err = NoSeverity;
+
+    fn from_str(text: &str) -> Result<Self, NoSeverity> {
+        Self::ALL.into_iter().find(|severity| severity.as_str().eq_ignore_ascii_case(text)).ok_or(NoSeverity)
+    }
+}
+
 /// Which step of its incident an alert is: OCSF's `activity_id`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Activity {
@@ -88,6 +105,19 @@ pub enum Activity {
 pub(crate) fn detector_names() -> impl Iterator<Item = &'static str> {
     let own = NoticeKind::ALL.map(NoticeKind::as_str).into_iter().chain([digest::DIGEST, service::TEST]);
     crate::detect::DETECTORS.iter().map(|kind| kind.meta.name).chain(own)
+}
+
+/// What no alert has as its detector.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no detector `{0}`: `apiwarden detectors` lists them")]
+pub struct NoDetector(String);
+
+/// A name that `detector` of an alert may have.
+///
+/// # Errors
+/// [`NoDetector`].
+pub fn known_detector(name: &str) -> Result<String, NoDetector> {
+    if detector_names().any(|known| known == name) { Ok(name.to_owned()) } else { Err(NoDetector(name.to_owned())) }
 }
 
 /// Reasons of a shortened alert.

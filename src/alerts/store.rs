@@ -16,7 +16,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::suppression::{self, Before, Fate, Suppression, Wanted};
-use super::{Activity, Alert, Owner, Severity, from_ocsf, to_ocsf};
+use super::{Activity, Alert, Owner, Route, from_ocsf, to_ocsf};
 
 /// Name of the file in the state directory.
 const FILE: &str = "alerts.sqlite";
@@ -95,38 +95,33 @@ pub struct Appended {
 /// Which steps are asked for. What is `None` does not matter.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// At least so severe.
-    pub severity: Option<Severity>,
-    /// Of this caller.
-    pub caller: Option<String>,
-    /// Of this vendor.
-    pub vendor: Option<String>,
-    /// By this detector.
-    pub detector: Option<String>,
+    /// Of such alerts.
+    pub route: Route,
     /// Of this incident.
     pub incident: Option<String>,
-    /// From this time on, microseconds since the epoch.
-    pub since: Option<i64>,
     /// Held back by this suppression, now or before.
     pub suppression: Option<i64>,
+    /// From this time on, microseconds since the epoch.
+    pub since: Option<i64>,
+    /// Before this time, microseconds since the epoch.
+    pub until: Option<i64>,
+    /// Only of incidents that have not ended.
+    pub open_only: bool,
     /// Only the newest step of each incident.
     pub newest_only: bool,
     /// At most so many, the newest.
-    pub limit: Option<u32>,
+    pub limit: Option<usize>,
 }
 
 impl Filter {
-    /// Whether a step is one of those asked for, whatever its place among others.
+    /// Whether a step is one of those asked for, whatever other steps there are.
     pub fn lets_through(&self, kept: &Kept) -> bool {
         let alert = &kept.alert;
-        let is = |wanted: &Option<String>, own: &str| wanted.as_deref().is_none_or(|wanted| wanted == own);
-        self.severity.is_none_or(|least| alert.severity >= least)
-            && is(&self.caller, alert.caller.as_deref().unwrap_or_default())
-            && is(&self.vendor, &alert.vendor)
-            && is(&self.detector, &alert.detector)
-            && is(&self.incident, &alert.id)
+        self.incident.as_ref().is_none_or(|id| *id == alert.id)
             && self.suppression.is_none_or(|id| kept.suppression == Some(id))
             && self.since.is_none_or(|since| alert.time >= since)
+            && self.until.is_none_or(|until| alert.time < until)
+            && self.route.wants(alert)
     }
 }
 
@@ -306,6 +301,15 @@ impl AlertStore {
         self.told(self.connection.query_row("SELECT coalesce(max(seq), 0) FROM alerts", [], |row| row.get(0)))
     }
 
+    /// The time of the newest step, microseconds since the epoch; 0 where there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn newest_time(&self) -> Result<i64, StoreError> {
+        let select = "SELECT coalesce((SELECT time FROM alerts ORDER BY seq DESC LIMIT 1), 0)";
+        self.told(self.connection.query_row(select, [], |row| row.get(0)))
+    }
+
     /// The place before the first step at or after a time, microseconds since the epoch.
     ///
     /// # Errors
@@ -330,18 +334,7 @@ impl AlertStore {
     /// # Errors
     /// [`StoreError`].
     pub fn find(&self, filter: &Filter) -> Result<Vec<Kept>, StoreError> {
-        let select = format!(
-            "SELECT {STEP} FROM (SELECT * FROM alerts AS one WHERE (?1 IS NULL OR severity >= ?1)
-            AND (?2 IS NULL OR caller = ?2) AND (?3 IS NULL OR vendor = ?3) AND (?4 IS NULL OR detector = ?4)
-            AND (?5 IS NULL OR incident = ?5) AND (?6 IS NULL OR time >= ?6)
-            AND (NOT ?7 OR revision = (SELECT max(revision) FROM alerts WHERE incident = one.incident))
-            AND (?9 IS NULL OR suppression = ?9)
-            ORDER BY time DESC, seq DESC LIMIT coalesce(?8, -1)) ORDER BY time, seq"
-        );
-        let Filter { severity, caller, vendor, detector, incident, since, suppression, newest_only, limit } = filter;
-        let severity = severity.map(|severity| severity as u8);
-        let params = params![severity, caller, vendor, detector, incident, since, newest_only, limit, suppression];
-        self.told(steps(&self.connection, &select, params))
+        self.told(find(&self.connection, filter))
     }
 
     /// Forgets steps before a time (microseconds since the epoch) that all these sinks have delivered.
@@ -373,6 +366,29 @@ fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
         transaction.execute_batch(suppression::SCHEMA)?;
     }
     transaction.commit()
+}
+
+/// What columns and other steps answer is asked of SQLite, the rest of each step.
+fn find(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Kept>> {
+    let select = format!(
+        "SELECT {STEP} FROM alerts AS one WHERE (?1 IS NULL OR incident = ?1) AND (?2 IS NULL OR time >= ?2) AND (?3 IS NULL OR time < ?3)
+        AND (NOT ?4 OR revision = (SELECT max(revision) FROM alerts WHERE incident = one.incident))
+        AND (NOT ?5 OR ?6 <> (SELECT activity FROM alerts WHERE incident = one.incident ORDER BY revision DESC LIMIT 1))
+        AND (?7 IS NULL OR detector IN (SELECT value FROM json_each(?7))) AND (?8 IS NULL OR severity >= ?8)
+        ORDER BY time DESC, seq DESC"
+    );
+    let Filter { route, incident, since, until, newest_only, open_only, .. } = filter;
+    let detectors = route.detector.as_ref().map(serde_json::to_string).transpose().map_err(unwritable)?;
+    let severity = route.severity.map(|least| least as u8);
+    let closed = Activity::Close as u8;
+    let mut select = connection.prepare_cached(&select)?;
+    let steps = select
+        .query_map(params![incident, since, until, newest_only, open_only, closed, detectors, severity], read_step)?;
+    let is_wanted = |step: &rusqlite::Result<Kept>| step.as_ref().map_or(true, |kept| filter.lets_through(kept));
+    let mut found: Vec<Kept> =
+        steps.filter(is_wanted).take(filter.limit.unwrap_or(usize::MAX)).collect::<Result<_, _>>()?;
+    found.reverse();
+    Ok(found)
 }
 
 /// Steps that a selection of [`STEP`] gives.

@@ -87,6 +87,19 @@ impl View {
     }
 }
 
+/// What is no view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write egress or audit")]
+pub struct NoView;
+
+impl std::str::FromStr for View {
+    type Err = NoView;
+
+    fn from_str(text: &str) -> Result<Self, NoView> {
+        [Self::Egress, Self::Audit].into_iter().find(|view| view.as_str() == text).ok_or(NoView)
+    }
+}
+
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {

@@ -4,6 +4,7 @@
 //!
 //! Not here: what is wrong with a pipeline file (`pipeline`), and the start itself (`stream::run`).
 
+use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -123,7 +124,10 @@ fn of_key_and_bundle(plan: &Plan) -> (Option<Bundle>, Vec<Finding>) {
 
 /// Whether a directory can be written, or made.
 fn of_directory(directory: &Path) -> Result<(), String> {
-    may_write(directory).map_err(|problem| format!("{problem}: make it writable for this user"))
+    may_write(directory).map_err(|problem| match problem.kind() {
+        ErrorKind::StorageFull => format!("{problem}: make room on its disk"),
+        _ => format!("{problem}: make it writable for this user"),
+    })
 }
 
 /// Whether the state that is there is whole, and can be gone on with. Another bundle is no obstacle: a start goes over to it.

@@ -144,8 +144,7 @@ fn named<'a>(plan: &'a Plan, name: &str) -> anyhow::Result<&'a Routed> {
 /// are.
 fn replay(directory: &Path, sink: &Routed, since: Since) -> anyhow::Result<(usize, usize)> {
     let store = AlertStore::read(directory)?;
-    let newest = store.after(store.newest()? - 1, 1)?.last().map_or(0, |kept| kept.alert.time);
-    let mut place = store.place_before(since.time(newest))?;
+    let mut place = store.place_before(since.time(store.newest_time()?))?;
     let (mut open, mut count, mut refused) = (sink.plan.open()?, 0, 0);
     loop {
         let next = store.after(place, AT_ONCE)?;

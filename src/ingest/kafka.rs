@@ -30,6 +30,7 @@ use rdkafka::consumer::base_consumer::BaseConsumer;
 use rdkafka::consumer::{CommitMode, Consumer as _, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 use serde::Deserialize;
 
@@ -199,6 +200,12 @@ pub enum ConsumerError {
     /// No broker acknowledged the commit in time.
     #[error("kafka: a commit was not acknowledged within {} s", COMMIT_TIMEOUT.as_secs())]
     Unacknowledged,
+    /// Another process has come into the group under our name.
+    #[error(
+        "kafka: another process has taken our place in the group, with a copy of this state or of its file `instance`, or the same `group.instance.id`: \
+         stop one of them; what a copy is to keep is all but `instance`"
+    )]
+    Replaced,
     /// librdkafka says that this client cannot go on.
     #[error("kafka: {0}")]
     Fatal(#[source] KafkaError),
@@ -212,6 +219,8 @@ pub struct Consumer {
     /// Whether no other process reads in the group.
     is_alone: bool,
     is_held: std::cell::Cell<bool>,
+    /// A change that was handed out and is not answered yet: leaving the group would wait for the answer without end.
+    unanswered: std::cell::RefCell<Option<Change>>,
     ends: EndQuery,
 }
 
@@ -245,6 +254,7 @@ impl Consumer {
             start: source.start,
             is_alone,
             is_held: std::cell::Cell::default(),
+            unanswered: std::cell::RefCell::default(),
             ends: EndQuery::default(),
         })
     }
@@ -252,10 +262,11 @@ impl Consumer {
     /// The next event; waits at most [`MAX_BATCH_WAIT`].
     ///
     /// # Errors
-    /// [`ConsumerError::Fatal`].
+    /// [`ConsumerError::Replaced`] or [`ConsumerError::Fatal`].
     pub fn poll(&self) -> Result<Event<'_>, ConsumerError> {
         let membership = self.inner.context();
         if let Some(change) = membership.next_change() {
+            self.unanswered.replace(Some(change.clone()));
             return Ok(match change {
                 Change::Assigned(partitions) => Event::Assigned(partitions),
                 Change::Revoked(partitions) => Event::Revoked(partitions),
@@ -324,6 +335,7 @@ impl Consumer {
         }
         self.inner.context().reassigned();
         attach(&self.inner, &list).map_err(ConsumerError::Assignment)?;
+        self.unanswered.take();
         Ok(taken)
     }
 
@@ -346,7 +358,9 @@ impl Consumer {
     /// [`ConsumerError::Assignment`].
     pub fn release(&self, partitions: &[Partition]) -> Result<(), ConsumerError> {
         self.inner.context().reassigned();
-        release(&self.inner, &list_of(partitions)).map_err(ConsumerError::Assignment)
+        release(&self.inner, &list_of(partitions)).map_err(ConsumerError::Assignment)?;
+        self.unanswered.take();
+        Ok(())
     }
 
     /// Whether the group has given this process up and its partitions to others, until they are released.
@@ -470,7 +484,8 @@ impl Drop for Consumer {
         membership.close();
         // A question under way shares the client, and only its last owner leaves the group.
         self.ends.answer(CLOSE_TIMEOUT);
-        while let Some(change) = membership.next_change() {
+        let unanswered = self.unanswered.take().into_iter().chain(std::iter::from_fn(|| membership.next_change()));
+        for change in unanswered {
             let answered = match change {
                 Change::Assigned(partitions) => attach(&self.inner, &list_of(&partitions)),
                 Change::Revoked(partitions) => release(&self.inner, &list_of(&partitions)),
@@ -517,6 +532,7 @@ fn sort_in<'a>(batches: &mut Vec<Batch<'a>>, message: BorrowedMessage<'a>) {
 /// Brokers come back, topics get created, rights get granted: only what librdkafka calls fatal ends the run.
 fn tolerate(error: KafkaError) -> Result<(), ConsumerError> {
     match error {
+        KafkaError::MessageConsumptionFatal(RDKafkaErrorCode::FencedInstanceId) => Err(ConsumerError::Replaced),
         KafkaError::MessageConsumptionFatal(_) => Err(ConsumerError::Fatal(error)),
         _ => {
             tracing::warn!(%error, "kafka: reading failed for now");

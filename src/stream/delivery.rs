@@ -23,7 +23,7 @@ use super::shutdown::Shutdown;
 use super::sink_watch::{Doing, SinkWatch, is_about};
 use crate::alerts::sinks::{Delivery as Message, Patience, Routed, Sink, SinkError, SinkPosition};
 use crate::alerts::store::{AlertStore, Filter, Kept, StoreError};
-use crate::alerts::{Alert, NoticeKind};
+use crate::alerts::{Alert, NoticeKind, Route};
 use crate::pipeline::Alerts;
 use crate::rollup::{BUCKETS_PER_DAY, bucket_of, bucket_start, day_of};
 
@@ -101,8 +101,9 @@ impl Delivery {
         }
         let store = AlertStore::open(&directory)?;
         let newest = store.newest()?;
-        let about_sinks = Some(NoticeKind::SinkFailing.as_str().to_owned());
-        let reported = store.find(&Filter { detector: about_sinks, newest_only: true, ..Filter::default() })?;
+        let about_sinks =
+            Route { detector: Some(vec![NoticeKind::SinkFailing.as_str().to_owned()]), ..Route::default() };
+        let reported = store.find(&Filter { route: about_sinks, newest_only: true, ..Filter::default() })?;
         let patience = Duration::from_secs(60 * u64::from(settings.sink_failing_minutes));
         let mut workers = Vec::new();
         for sink in sinks {

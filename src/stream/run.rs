@@ -185,7 +185,7 @@ pub(super) fn run_machine<M: Machine>(
         match event {
             Event::Records(batches) => shell.read(&batches)?,
             Event::Assigned(partitions) => {
-                place.settle(&health, shutdown)?;
+                place.settle(partitions.len(), &health, shutdown)?;
                 shell.take(&consumer, &partitions)?;
             }
             Event::Revoked(partitions) => {

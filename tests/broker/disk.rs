@@ -92,6 +92,8 @@ fn a_state_that_is_read_only_or_has_no_room_is_told_at_the_start_and_goes_on_onc
     refused();
     disk.fill();
     expect(&run.start().end(), &run.state(), &["make room"]);
+    let checked = run.check();
+    assert!(checked.code == Some(1) && checked.text.contains("make room on its disk"), "{}", checked.text);
     disk.make_room();
     let service = run.start();
     service.await_calls(1000);

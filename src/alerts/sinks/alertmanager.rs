@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::http::{Address, Answer, Hidden, Http, Request, Secret};
 use super::remote::{Memory, Remote, Step, Target, Verdict};
 use super::{SinkError, SinkPlan, SinkSpec, Surroundings};
-use crate::alerts::brief::Brief;
+use crate::alerts::brief::{Brief, Link};
 use crate::alerts::{Activity, Alert, Severity};
 
 /// How long an incident fires at most without a further step, microseconds: its end tells earlier.
@@ -30,9 +30,9 @@ pub struct Alertmanager {
     /// Tells several such sinks apart.
     #[serde(default)]
     pub name: Option<String>,
-    /// A link to an incident, with `{id}`.
+    /// The address of an incident, with `{id}`.
     #[serde(default)]
-    pub link: Option<String>,
+    pub link: Option<Link>,
     /// Certificates in PEM to trust instead of the web's.
     #[serde(default)]
     pub ca_file: Option<std::path::PathBuf>,
@@ -60,7 +60,7 @@ struct Open {
     url: Address,
     token: Option<Hidden>,
     http: Http,
-    link: Option<String>,
+    link: Option<Link>,
 }
 
 const fn word(severity: Severity) -> &'static str {
@@ -91,7 +91,7 @@ impl Target for Open {
     fn request(&self, steps: &[Step<'_>], memory: &Memory) -> Result<Request, SinkError> {
         let alert = |step: &Step<'_>| {
             let alert = step.alert;
-            let brief = Brief::of(alert, self.link.as_deref());
+            let brief = Brief::of(alert, self.link.as_ref());
             let told = memory.of(&alert.id).and_then(|text| serde_json::from_str::<Value>(text).ok());
             // An end that is still to come would lose to the later one that was told before.
             let ends = match alert.activity {

@@ -5,7 +5,7 @@
 //!
 //! Not here: the syslog message around it (`syslog`).
 
-use crate::alerts::brief::{Brief, cut};
+use crate::alerts::brief::{Brief, Link, cut};
 use crate::alerts::{Activity, Alert, Severity};
 
 const VENDOR: &str = "apiwarden|apiwarden";
@@ -37,7 +37,7 @@ pub const fn activity(alert: &Alert) -> &'static str {
 }
 
 /// What both formats tell, the most important first: the key in CEF and, for a custom one, its label, which is the key in LEEF.
-fn facts(alert: &Alert, link: Option<&str>) -> Vec<(&'static str, &'static str, String)> {
+fn facts(alert: &Alert, link: Option<&Link>) -> Vec<(&'static str, &'static str, String)> {
     let brief = Brief::of(alert, link);
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let (method, path) = alert.endpoint.as_deref().and_then(|endpoint| endpoint.split_once(' ')).unwrap_or_default();
@@ -64,7 +64,7 @@ fn facts(alert: &Alert, link: Option<&str>) -> Vec<(&'static str, &'static str, 
 }
 
 /// The alert in CEF, in at most `room` bytes.
-pub fn cef(alert: &Alert, link: Option<&str>, room: usize) -> String {
+pub fn cef(alert: &Alert, link: Option<&Link>, room: usize) -> String {
     let header = |text: &str| text.replace(char::is_control, " ").replace('\\', "\\\\").replace('|', "\\|");
     let version = env!("CARGO_PKG_VERSION");
     let (detector, title) = (header(&alert.detector), header(&cut(&alert.title, MAX_VALUE)));
@@ -84,7 +84,7 @@ pub fn cef(alert: &Alert, link: Option<&str>, room: usize) -> String {
 }
 
 /// The alert in LEEF, in at most `room` bytes.
-pub fn leef(alert: &Alert, link: Option<&str>, room: usize) -> String {
+pub fn leef(alert: &Alert, link: Option<&Link>, room: usize) -> String {
     let plain = |text: &str| cut(text, MAX_VALUE).replace([CARET, char::REPLACEMENT_CHARACTER], " ");
     let version = env!("CARGO_PKG_VERSION");
     let detector = plain(&alert.detector).replace('|', " ");
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn an_alert_in_cef_says_who_whom_and_what() {
-        let text = cef(&sample(), Some("https://soc.example/i?id={id}"), 8192);
+        let text = cef(&sample(), Some(&Link::try_from("https://soc.example/i?id={id}".to_owned()).unwrap()), 8192);
         let expected = "CEF:0|apiwarden|apiwarden|0.1.0|burst|Bulk upload to a known vendor|8|rt=1788224400000 \
             msg=payroll-svc sent 412 MB to content.dropboxapi.com, usual 1.1 MB externalId=aw-7f3c-1 cs2Label=incident cs2=aw-7f3c \
             cn1Label=revision cn1=1 cs3Label=activity cs3=created sourceServiceName=payroll-svc destinationServiceName=dropbox \

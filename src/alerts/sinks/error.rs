@@ -32,6 +32,12 @@ pub enum SinkError {
     /// The section does not say what it must.
     #[error("{0}")]
     Spec(&'static str),
+    /// A value, which may be a secret, is none.
+    #[error("field {field}: its value is empty, or has a line break or another control character in it")]
+    Value {
+        /// The field.
+        field: &'static str,
+    },
     /// The cluster cannot be described.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
@@ -176,7 +182,7 @@ impl SinkError {
     /// For how long to try again.
     pub fn patience(&self) -> Patience {
         match self {
-            Self::Spec(_) | Self::Connection(_) | Self::Refused { .. } => Patience::None,
+            Self::Spec(_) | Self::Value { .. } | Self::Connection(_) | Self::Refused { .. } => Patience::None,
             Self::Missing { .. } | Self::Forbidden { .. } => Patience::None,
             Self::File { problem, .. } | Self::Stdout(problem) => of_system(problem.kind()),
             Self::Topic { problem: KafkaError::ClientConfig(..), .. } => Patience::None,

@@ -139,7 +139,11 @@ impl Open {
     }
 }
 
-/// Whether a file or directory may be written, or made where it does not exist. Makes nothing.
+/// Bytes that must be free on a disk: less holds not even what is written first.
+#[cfg(unix)]
+const MIN_FREE: u64 = 1 << 20;
+
+/// Whether a file or directory may be written, or made where it does not exist, and its disk has room. Makes nothing.
 ///
 /// # Errors
 /// What an attempt would end in.
@@ -147,7 +151,14 @@ pub fn may_write(path: &Path) -> std::io::Result<()> {
     // A relative path that does not exist is made in the current directory.
     let existing = path.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(Path::new("."));
     #[cfg(unix)]
-    rustix::fs::access(existing, rustix::fs::Access::WRITE_OK)?;
+    {
+        rustix::fs::access(existing, rustix::fs::Access::WRITE_OK)?;
+        let disk = rustix::fs::statvfs(existing)?;
+        // What is no disk, such as a pipe, has no blocks.
+        if disk.f_blocks > 0 && disk.f_bavail.saturating_mul(disk.f_frsize) < MIN_FREE {
+            return Err(std::io::ErrorKind::StorageFull.into());
+        }
+    }
     if existing != path && !existing.is_dir() {
         return Err(std::io::ErrorKind::NotADirectory.into());
     }

@@ -39,9 +39,13 @@ impl Secret {
     /// The value; `field` names it in errors.
     ///
     /// # Errors
-    /// [`SinkError::Connection`], where variable or file cannot be read.
-    pub fn reveal(&self, field: &str, around: &Surroundings) -> Result<Hidden, SinkError> {
-        Ok(Hidden(resolve(field, &self.0, &around.directory)?))
+    /// [`SinkError::Connection`], where variable or file cannot be read, and [`SinkError::Value`], where no header could hold the value.
+    pub fn reveal(&self, field: &'static str, around: &Surroundings) -> Result<Hidden, SinkError> {
+        let value = resolve(field, &self.0, &around.directory)?;
+        if value.is_empty() || value.contains(char::is_control) {
+            return Err(SinkError::Value { field });
+        }
+        Ok(Hidden(value))
     }
 }
 
@@ -254,6 +258,15 @@ mod tests {
         let url = Secret(Property::Text("https://hooks.slack.com/services/T0/B0/secret".to_owned()));
         let address = Address::of(&url, &Surroundings::default()).unwrap();
         assert_eq!(format!("{url:?} {address:?}"), "*** hooks.slack.com");
+    }
+
+    #[test]
+    fn a_value_that_no_header_can_hold_is_refused_and_not_shown() {
+        for wrong in ["", "Bearer x\r\nX-Admin: 1"] {
+            let problem = Secret(Property::Text(wrong.to_owned())).reveal("authorization", &Surroundings::default());
+            let problem = problem.unwrap_err().to_string();
+            assert!(problem.starts_with("field authorization: ") && !problem.contains("Admin"), "{problem}");
+        }
     }
 
     #[test]

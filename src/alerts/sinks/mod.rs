@@ -45,14 +45,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use toml::de::ValueDeserializer;
 
-use super::{Alert, to_ocsf};
+use super::{Alert, Route, to_ocsf};
 use crate::ingest::connection::Connection;
 
 pub use error::{Patience, SectionError, SinkError};
 pub use file::{File, may_write};
 pub use kafka::Kafka;
 pub use rotation::Rotation;
-pub use routing::{Route, Routed};
+pub use routing::Routed;
 pub use stdout::Stdout;
 
 /// Every sink there is.

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::http::{Address, Answer, Hidden, Http, Request, Secret};
 use super::remote::{Memory, Remote, Step, Target, Verdict};
 use super::{SinkError, SinkPlan, SinkSpec, Surroundings};
-use crate::alerts::brief::{Brief, cut};
+use crate::alerts::brief::{Brief, Link, cut};
 use crate::alerts::{Activity, Severity};
 
 /// `type = "opsgenie"`.
@@ -25,9 +25,9 @@ pub struct Opsgenie {
     /// Tells several such sinks apart.
     #[serde(default)]
     pub name: Option<String>,
-    /// A link to an incident, with `{id}`.
+    /// The address of an incident, with `{id}`.
     #[serde(default)]
-    pub link: Option<String>,
+    pub link: Option<Link>,
     /// Certificates in PEM to trust instead of the web's.
     #[serde(default)]
     pub ca_file: Option<std::path::PathBuf>,
@@ -56,7 +56,7 @@ struct Open {
     url: Address,
     api_key: Hidden,
     http: Http,
-    link: Option<String>,
+    link: Option<Link>,
 }
 
 impl Target for Open {
@@ -76,7 +76,7 @@ impl Target for Open {
         let Some(Step { alert, .. }) = steps.first() else {
             return Ok(Request::json(self.url.with("/v2/alerts"), &json!({})));
         };
-        let brief = Brief::of(alert, self.link.as_deref());
+        let brief = Brief::of(alert, self.link.as_ref());
         let of_alias = |what: &str| self.url.with(&format!("/v2/alerts/{}/{what}?identifierType=alias", alert.id));
         let priority = match alert.severity {
             Severity::Critical => "P1",

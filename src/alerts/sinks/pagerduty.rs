@@ -10,7 +10,7 @@ use serde_json::json;
 use super::http::{Address, Hidden, Http, Request, Secret};
 use super::remote::{Memory, Remote, Step, Target};
 use super::{SinkError, SinkPlan, SinkSpec, Surroundings};
-use crate::alerts::brief::Brief;
+use crate::alerts::brief::{Brief, Link};
 use crate::alerts::{Activity, Severity, printable};
 
 /// `type = "pagerduty"`.
@@ -25,9 +25,9 @@ pub struct PagerDuty {
     /// Tells several such sinks apart.
     #[serde(default)]
     pub name: Option<String>,
-    /// A link to an incident, with `{id}`.
+    /// The address of an incident, with `{id}`.
     #[serde(default)]
-    pub link: Option<String>,
+    pub link: Option<Link>,
     /// Certificates in PEM to trust instead of the web's.
     #[serde(default)]
     pub ca_file: Option<std::path::PathBuf>,
@@ -56,7 +56,7 @@ struct Open {
     url: Address,
     routing_key: Hidden,
     http: Http,
-    link: Option<String>,
+    link: Option<Link>,
 }
 
 impl Target for Open {
@@ -75,7 +75,7 @@ impl Target for Open {
     fn request(&self, steps: &[Step<'_>], _memory: &Memory) -> Result<Request, SinkError> {
         let url = self.url.with("/v2/enqueue");
         let Some(Step { alert, .. }) = steps.first() else { return Ok(Request::json(url, &json!({}))) };
-        let brief = Brief::of(alert, self.link.as_deref());
+        let brief = Brief::of(alert, self.link.as_ref());
         let action = if alert.activity == Activity::Close { "resolve" } else { "trigger" };
         let severity = match alert.severity {
             Severity::Informational | Severity::Low => "info",

@@ -14,8 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::http::{Answer, Http, Request};
 use super::{Delivery, Sink, SinkError, SinkPlan, SinkPosition};
-use crate::alerts::sinks::Route;
-use crate::alerts::{Activity, Alert};
+use crate::alerts::{Activity, Alert, Route};
 
 /// Incidents that a memory keeps at most: the oldest are forgotten first.
 const MAX_REMEMBERED: usize = 10_000;

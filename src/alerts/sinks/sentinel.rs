@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::http::{Address, Hidden, Http, Request, Secret};
 use super::remote::{Memory, Remote, Step, Target};
 use super::{SinkError, SinkPlan, SinkSpec, Surroundings, cef};
-use crate::alerts::brief::Brief;
+use crate::alerts::brief::{Brief, Link};
 use crate::alerts::risk_score;
 
 /// Rows in one request: a megabyte at most, with evidence.
@@ -50,9 +50,9 @@ pub struct Sentinel {
     /// Tells several such sinks apart.
     #[serde(default)]
     pub name: Option<String>,
-    /// A link to an incident, with `{id}`.
+    /// The address of an incident, with `{id}`.
     #[serde(default)]
-    pub link: Option<String>,
+    pub link: Option<Link>,
     /// Certificates in PEM to trust instead of the web's.
     #[serde(default)]
     pub ca_file: Option<std::path::PathBuf>,
@@ -119,7 +119,7 @@ struct Open {
     login: Hidden,
     /// The token, and until when it is used.
     token: Mutex<Option<(Hidden, Instant)>>,
-    link: Option<String>,
+    link: Option<Link>,
     http: Http,
 }
 
@@ -158,7 +158,7 @@ impl Open {
 
     fn row(&self, step: &Step<'_>) -> Value {
         let alert = step.alert;
-        let brief = Brief::of(alert, self.link.as_deref());
+        let brief = Brief::of(alert, self.link.as_ref());
         json!({
             "TimeGenerated": super::rfc3339(alert.time),
             "Uid": step.uid, "Incident": alert.id, "Revision": alert.revision, "Activity": cef::activity(alert),

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::http::{Address, Answer, Hidden, Http, Request, Secret};
 use super::remote::{Memory, Remote, Step, Target, Verdict};
 use super::{SinkError, SinkPlan, SinkSpec, Surroundings};
-use crate::alerts::brief::{Brief, cut};
+use crate::alerts::brief::{Brief, Link, cut};
 
 /// Longest text of a section.
 const MAX_SECTION: usize = 2_900;
@@ -32,9 +32,9 @@ pub struct Slack {
     /// Tells several such sinks apart.
     #[serde(default)]
     pub name: Option<String>,
-    /// A link to an incident, with `{id}`.
+    /// The address of an incident, with `{id}`.
     #[serde(default)]
-    pub link: Option<String>,
+    pub link: Option<Link>,
     /// Certificates in PEM to trust instead of the web's.
     #[serde(default)]
     pub ca_file: Option<std::path::PathBuf>,
@@ -76,7 +76,7 @@ struct Open {
     /// Token and channel.
     bot: Option<(Hidden, String)>,
     http: Http,
-    link: Option<String>,
+    link: Option<Link>,
 }
 
 /// Text as Slack shows it: what would mark up or mention is escaped.
@@ -95,7 +95,7 @@ fn message(brief: &Brief) -> Value {
     let section = |text: &str| json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } });
     let text: String = cut_lines(&lines);
     json!({
-        "text": plain(&cut(&format!("{} {}", brief.headline, brief.sentence), 300)),
+        "text": plain(&cut(&format!("{}. {}", brief.headline, brief.sentence), 300)),
         "blocks": [
             { "type": "header", "text": { "type": "plain_text", "text": brief.headline } },
             { "type": "context", "elements": [{ "type": "plain_text", "text": format!("{} · {}", brief.subject, brief.id) }] },
@@ -128,7 +128,7 @@ impl Target for Open {
 
     fn request(&self, steps: &[Step<'_>], memory: &Memory) -> Result<Request, SinkError> {
         let Some(Step { alert, .. }) = steps.first() else { return Ok(Request::json(self.url.with(""), &json!({}))) };
-        let mut message = message(&Brief::of(alert, self.link.as_deref()));
+        let mut message = message(&Brief::of(alert, self.link.as_ref()));
         let Some((token, channel)) = &self.bot else { return Ok(Request::json(self.url.with(""), &message)) };
         message["channel"] = json!(channel);
         if let Some(thread) = memory.of(&alert.id) {
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn a_message_stays_within_slacks_limits_and_mentions_nobody() {
         let alert = Alert { message: "<!channel> ".repeat(2_000), ..sample() };
-        let message = message(&Brief::of(&alert, Some("https://soc/{id}")));
+        let message = message(&Brief::of(&alert, Some(&Link::try_from("https://soc/{id}".to_owned()).unwrap())));
         let text = message["blocks"][2]["text"]["text"].as_str().unwrap();
         assert!(text.chars().count() <= 3_000 && !text.contains("<!channel>"), "{text}");
         assert!(message["blocks"][0]["text"]["text"].as_str().unwrap().chars().count() <= 150);

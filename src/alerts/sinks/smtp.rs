@@ -21,9 +21,9 @@ use self::session::{Security, Server};
 use super::http::Secret;
 use super::remote::{Memory, read};
 use super::tcp::{Certificates, Endpoint};
-use super::{Delivery, Route, Sink, SinkError, SinkPlan, SinkPosition, SinkSpec, Surroundings};
-use crate::alerts::brief::{Brief, cut};
-use crate::alerts::{Activity, Alert, Severity};
+use super::{Delivery, Sink, SinkError, SinkPlan, SinkPosition, SinkSpec, Surroundings};
+use crate::alerts::brief::{Brief, Link, cut};
+use crate::alerts::{Activity, Alert, Route, Severity};
 
 /// Most incidents that a digest names; of the others it says how many steps there were.
 const MAX_NAMED: usize = 500;
@@ -58,9 +58,9 @@ pub struct Smtp {
     /// Tells several such sinks apart.
     #[serde(default)]
     pub name: Option<String>,
-    /// A link to an incident, with `{id}`.
+    /// The address of an incident, with `{id}`.
     #[serde(default)]
-    pub link: Option<String>,
+    pub link: Option<Link>,
     /// Certificates in PEM to trust instead of the web's.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
@@ -164,7 +164,7 @@ impl Sink for Open {
                 if self.kept.digest.is_over_at(alert.time) {
                     self.send_digest()?;
                 }
-                self.kept.digest.take(alert, plan.letters.link.as_deref());
+                self.kept.digest.take(alert, plan.letters.link.as_ref());
             } else {
                 let mail = plan.letters.step(&delivery.uid, alert, &mut self.kept.subjects);
                 plan.server.send(&delivery.uid, &plan.letters.envelope(), &mail)?;
@@ -237,7 +237,7 @@ impl Digest {
         self.steps > 0 && time.div_euclid(DAY) > self.day
     }
 
-    fn take(&mut self, alert: &Alert, link: Option<&str>) {
+    fn take(&mut self, alert: &Alert, link: Option<&Link>) {
         if self.steps == 0 {
             self.day = alert.time.div_euclid(DAY);
         }
@@ -277,7 +277,7 @@ impl Digest {
 struct Letters {
     from: Mailbox,
     to: Vec<Mailbox>,
-    link: Option<String>,
+    link: Option<Link>,
 }
 
 impl Letters {
@@ -288,7 +288,7 @@ impl Letters {
 
     /// A step's mail. An incident keeps the subject that it was opened with: mail programs thread by it, too.
     fn step(&self, uid: &str, alert: &Alert, subjects: &mut Memory) -> Vec<u8> {
-        let brief = Brief::of(alert, self.link.as_deref());
+        let brief = Brief::of(alert, self.link.as_ref());
         let (first, thread) = (format!("{}-1", alert.id), alert.revision > 1);
         subjects
             .keep(&alert.id, &cut(&format!("{}: {} [{}]", alert.severity.as_str(), alert.title, alert.id), MAX_LINE));

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::tcp::{Certificates, Endpoint, own_host};
 use super::{Delivery, Sink, SinkError, SinkPlan, SinkPosition, SinkSpec, Surroundings, cef};
-use crate::alerts::brief::cut;
+use crate::alerts::brief::{Link, cut};
 use crate::alerts::{Alert, Severity, printable, to_ocsf};
 
 /// What every receiver should take over TLS, and rsyslog takes as installed.
@@ -61,9 +61,9 @@ pub struct Syslog {
     /// Tells several such sinks apart.
     #[serde(default)]
     pub name: Option<String>,
-    /// A link to an incident, with `{id}`; in CEF and LEEF.
+    /// The address of an incident, with `{id}`; in CEF and LEEF.
     #[serde(default)]
-    pub link: Option<String>,
+    pub link: Option<Link>,
     /// Certificates in PEM to trust instead of the web's.
     #[serde(default)]
     pub ca_file: Option<std::path::PathBuf>,
@@ -185,7 +185,7 @@ struct Message {
     facility: usize,
     hostname: String,
     format: Format,
-    link: Option<String>,
+    link: Option<Link>,
     max_bytes: usize,
 }
 
@@ -193,7 +193,7 @@ impl Message {
     fn of(&self, delivery: &Delivery, alert: &Alert) -> String {
         let head = self.head(&delivery.uid, alert);
         let room = self.max_bytes.saturating_sub(head.len());
-        let link = self.link.as_deref();
+        let link = self.link.as_ref();
         // Without a byte order mark, which RFC 5424 wants before UTF-8: parsers of JSON, CEF and LEEF stumble over it.
         let text = match self.format {
             Format::Json => json(&delivery.body, alert, room),

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::http::{Address, Http, Request, Secret};
 use super::remote::{Memory, Remote, Step, Target};
 use super::{SinkError, SinkPlan, SinkSpec, Surroundings};
-use crate::alerts::brief::Brief;
+use crate::alerts::brief::{Brief, Link};
 
 /// `type = "teams"`.
 #[derive(Clone, Debug, Deserialize)]
@@ -21,9 +21,9 @@ pub struct Teams {
     /// Tells several such sinks apart.
     #[serde(default)]
     pub name: Option<String>,
-    /// A link to an incident, with `{id}`.
+    /// The address of an incident, with `{id}`.
     #[serde(default)]
-    pub link: Option<String>,
+    pub link: Option<Link>,
     /// Certificates in PEM to trust instead of the web's.
     #[serde(default)]
     pub ca_file: Option<std::path::PathBuf>,
@@ -49,7 +49,7 @@ struct Open {
     name: String,
     url: Address,
     http: Http,
-    link: Option<String>,
+    link: Option<Link>,
 }
 
 /// Text that is no link: cards read a part of Markdown, and a caller may be named `[see](https://evil.example)`.
@@ -92,7 +92,7 @@ impl Target for Open {
     }
 
     fn request(&self, steps: &[Step<'_>], _memory: &Memory) -> Result<Request, SinkError> {
-        let card = steps.first().map(|step| card(&Brief::of(step.alert, self.link.as_deref())));
+        let card = steps.first().map(|step| card(&Brief::of(step.alert, self.link.as_ref())));
         Ok(Request::json(self.url.with(""), &card.unwrap_or_default()))
     }
 }

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::http::{Address, Hidden, Http, Request, Secret};
 use super::remote::{Memory, Remote, Step, Target};
 use super::{SinkError, SinkPlan, SinkSpec, Surroundings};
-use crate::alerts::brief::Brief;
+use crate::alerts::brief::{Brief, Link};
 use crate::alerts::{Activity, Alert, to_ocsf, trial};
 
 /// `type = "webhook"`.
@@ -40,9 +40,9 @@ pub struct Webhook {
     /// Tells several such sinks apart.
     #[serde(default)]
     pub name: Option<String>,
-    /// A link to an incident, with `{id}`.
+    /// The address of an incident, with `{id}`.
     #[serde(default)]
-    pub link: Option<String>,
+    pub link: Option<Link>,
     /// Certificates in PEM to trust instead of the web's.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
@@ -115,7 +115,7 @@ fn render(
     environment: &Environment<'_>,
     alert: &Alert,
     ocsf: Value,
-    link: Option<&str>,
+    link: Option<&Link>,
 ) -> Result<String, minijinja::Error> {
     let brief = Brief::of(alert, link);
     let context = json!({
@@ -153,13 +153,13 @@ struct Open {
     key: Option<Key>,
     authorization: Option<Hidden>,
     http: Http,
-    link: Option<String>,
+    link: Option<Link>,
 }
 
 impl Open {
     fn body(&self, step: &Step<'_>) -> Result<Vec<u8>, SinkError> {
         if let Some(environment) = &self.template {
-            let rendered = render(environment, step.alert, step.value(), self.link.as_deref());
+            let rendered = render(environment, step.alert, step.value(), self.link.as_ref());
             let refused =
                 |_| SinkError::RefusedBy { target: self.name.clone(), uid: step.uid.to_owned(), status: None };
             return rendered.map(String::into_bytes).map_err(refused);

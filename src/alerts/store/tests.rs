@@ -2,7 +2,7 @@
 
 use super::super::suppression::Scope;
 use super::*;
-use crate::alerts::sample;
+use crate::alerts::{Severity, sample};
 
 fn alert(id: &str, revision: u32, time: i64, severity: Severity) -> Alert {
     Alert { id: id.to_owned(), revision, time, severity, ..sample() }
@@ -52,11 +52,16 @@ fn steps_are_found_by_what_they_are() {
     for (time, (id, revision, severity)) in (1..).zip(steps) {
         store.append(&[alert(&format!("aw-{id}"), revision, time, severity)], 0).unwrap();
     }
-    let find = |filter: Filter| ids(&store.find(&filter).unwrap());
-    assert_eq!(find(Filter { severity: Some(Severity::Medium), ..Filter::default() }), ["aw-1-1", "aw-1-2", "aw-3-1"]);
+    let reader = AlertStore::read(directory.path()).unwrap();
+    let find = |filter: Filter| ids(&reader.find(&filter).unwrap());
+    assert_eq!(find(Filter { route: Route::of_pages(), ..Filter::default() }), ["aw-1-1", "aw-1-2", "aw-3-1"]);
     assert_eq!(find(Filter { newest_only: true, ..Filter::default() }), ["aw-2-1", "aw-1-2", "aw-3-1"]);
     assert_eq!(find(Filter { since: Some(2), limit: Some(2), ..Filter::default() }), ["aw-1-2", "aw-3-1"]);
+    assert_eq!(find(Filter { until: Some(3), ..Filter::default() }), ["aw-1-1", "aw-2-1"]);
     assert_eq!(find(Filter { incident: Some("aw-2".to_owned()), ..Filter::default() }), ["aw-2-1"]);
+    store.append(&[step("aw-1", 3, Activity::Close)], 0).unwrap();
+    assert_eq!(find(Filter { open_only: true, newest_only: true, ..Filter::default() }), ["aw-2-1", "aw-3-1"]);
+    assert_eq!(find(Filter { open_only: true, limit: Some(1), ..Filter::default() }), ["aw-3-1"]);
 }
 
 /// A suppression of everything for the times from 10 up to 20.

@@ -2,12 +2,15 @@
 //!
 //! Not here: raising alerts (`scan`, `run`), and the triage model itself (`alerts::triage`, `train::triage`).
 
+mod export;
 mod files;
+mod kept;
 mod label;
 mod learn;
 mod list;
 mod show;
 mod suppressions;
+mod tail;
 mod triage;
 mod verdict;
 
@@ -26,6 +29,8 @@ pub(super) struct Alerts {
 enum Command {
     Show(show::Show),
     List(list::List),
+    Tail(tail::Tail),
+    Export(export::Export),
     Suppressions(suppressions::Suppressions),
     Verdict(verdict::Verdict),
     Label(label::Label),
@@ -38,6 +43,8 @@ impl Alerts {
         match self.command {
             Command::Show(command) => command.run(),
             Command::List(command) => command.run(),
+            Command::Tail(command) => command.run(),
+            Command::Export(command) => command.run(),
             Command::Suppressions(command) => command.run(),
             Command::Verdict(command) => command.run(),
             Command::Label(command) => command.run(),

@@ -10,19 +10,25 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 
+use crate::alerts::store::{AlertStore, Filter};
 use crate::alerts::{Alert, Severity, Style, card, from_ocsf};
 use crate::cli::output::stdout;
 
-/// Prints the alerts of a file as cards: the newest revision of each incident, in the order in which incidents were opened.
+/// Prints alerts as cards: the newest revision of each incident of a file, in the order in which incidents were opened, or one incident of a
+/// service's alert store.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   apiwarden alerts show alerts.ndjson
   apiwarden alerts show alerts.ndjson --all --pages
+  apiwarden alerts show aw-7f3c0a9b12d4e5f6 --state state
   kcat -C -t apiwarden-alerts -e | apiwarden alerts show -")]
 pub(super) struct Show {
-    /// File of alerts, OCSF NDJSON; `-` for standard input.
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    /// File of alerts, OCSF NDJSON; `-` for standard input. With --state, the id of an incident.
+    #[arg(value_name = "FILE or ID")]
+    what: PathBuf,
+    /// The state directory of a service.
+    #[arg(long, value_name = "DIRECTORY")]
+    state: Option<PathBuf>,
     /// Every revision of an incident, not only the newest.
     #[arg(long)]
     all: bool,
@@ -33,19 +39,10 @@ pub(super) struct Show {
 
 impl Show {
     pub fn run(self) -> anyhow::Result<()> {
-        let name = self.file.display();
-        let input: Box<dyn BufRead> = if self.file.as_os_str() == "-" {
-            Box::new(std::io::stdin().lock())
-        } else {
-            Box::new(BufReader::new(open(&self.file)?))
+        let mut incidents = match &self.state {
+            Some(state) => of_store(state, &self.what.to_string_lossy())?,
+            None => of_file(&self.what)?,
         };
-        let mut incidents = Incidents::default();
-        for (number, line) in (1_u64..).zip(input.lines()) {
-            let line = line.with_context(|| format!("{name}, line {number}"))?;
-            if !line.trim().is_empty() {
-                incidents.add(alert_of(&line).with_context(|| format!("{name}, line {number}"))?);
-            }
-        }
         let style = if std::io::stdout().is_terminal() { Style::Colour } else { Style::Plain };
         let mut output = stdout();
         for alert in incidents.newest(self.all).filter(|alert| !self.pages || alert.severity >= Severity::Medium) {
@@ -53,6 +50,29 @@ impl Show {
         }
         Ok(())
     }
+}
+
+fn of_store(state: &Path, id: &str) -> anyhow::Result<Incidents> {
+    let filter = Filter { incident: Some(id.to_owned()), ..Filter::default() };
+    let steps = AlertStore::read(state)?.find(&filter)?;
+    anyhow::ensure!(!steps.is_empty(), "{}: the alert store has no incident {id}", state.display());
+    let mut incidents = Incidents::default();
+    steps.into_iter().for_each(|kept| incidents.add(kept.alert));
+    Ok(incidents)
+}
+
+fn of_file(path: &Path) -> anyhow::Result<Incidents> {
+    let name = path.display();
+    let input: Box<dyn BufRead> =
+        if path.as_os_str() == "-" { Box::new(std::io::stdin().lock()) } else { Box::new(BufReader::new(open(path)?)) };
+    let mut incidents = Incidents::default();
+    for (number, line) in (1_u64..).zip(input.lines()) {
+        let line = line.with_context(|| format!("{name}, line {number}"))?;
+        if !line.trim().is_empty() {
+            incidents.add(alert_of(&line).with_context(|| format!("{name}, line {number}"))?);
+        }
+    }
+    Ok(incidents)
 }
 
 fn open(path: &Path) -> anyhow::Result<File> {

@@ -8,7 +8,6 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
-use super::list::severity;
 use crate::alerts::Severity;
 use crate::alerts::store::AlertStore;
 use crate::alerts::suppression::{Scope, Suppression, Wanted};
@@ -95,10 +94,10 @@ struct ScopeArguments {
     #[arg(long = "id", value_name = "ID")]
     incident: Vec<String>,
     /// Of one view: egress or audit.
-    #[arg(long, value_name = "VIEW", value_parser = view)]
+    #[arg(long, value_name = "VIEW")]
     view: Option<View>,
     /// Nothing graver: informational, low, medium, high or critical.
-    #[arg(long, value_name = "SEVERITY", value_parser = severity)]
+    #[arg(long, value_name = "SEVERITY")]
     max_severity: Option<Severity>,
     /// Of everything, whatever it is.
     #[arg(
@@ -117,22 +116,18 @@ impl From<ScopeArguments> for Scope {
     }
 }
 
-fn view(text: &str) -> Result<View, String> {
-    let known = [View::Egress, View::Audit].into_iter().find(|view| view.as_str() == text);
-    known.ok_or_else(|| "write egress or audit".to_owned())
-}
-
 /// A span in microseconds.
 fn span(text: &str) -> Result<i64, String> {
-    let minutes = |unit| match unit {
-        'm' => Some(1),
-        'h' => Some(60),
-        'd' => Some(1_440),
+    let seconds = |unit| match unit {
+        's' => Some(1),
+        'm' => Some(60),
+        'h' => Some(3_600),
+        'd' => Some(86_400),
         _ => None,
     };
     let count = |text: &str| text.parse::<u32>().ok().map(i64::from);
     let micros =
-        text.char_indices().last().and_then(|(end, unit)| Some(count(&text[..end])? * minutes(unit)? * 60_000_000));
+        text.char_indices().last().and_then(|(end, unit)| Some(count(&text[..end])? * seconds(unit)? * 1_000_000));
     micros.ok_or_else(|| "write a span, as in 30m, 12h or 7d".to_owned())
 }
 
@@ -241,7 +236,8 @@ mod tests {
 
     #[test]
     fn a_span_has_a_unit() {
-        assert_eq!([span("30m"), span("2h"), span("7d")], [Ok(1_800_000_000), Ok(7_200_000_000), Ok(604_800_000_000)]);
+        let spans = ["90s", "30m", "2h", "7d"].map(span);
+        assert_eq!(spans, [Ok(90_000_000), Ok(1_800_000_000), Ok(7_200_000_000), Ok(604_800_000_000)]);
         assert!(["", "7", "h", "-1h", "1y", "9é"].iter().all(|wrong| span(wrong).is_err()));
     }
 }

@@ -19,6 +19,7 @@ use super::{Partition, attach, release, warn_unanswered};
 /// How long after a change of the assignment statistics may still describe the assignment before it.
 const MAX_STATISTICS_DELAY: Duration = Duration::from_secs(3);
 
+#[derive(Clone)]
 pub(super) enum Change {
     Assigned(Vec<Partition>),
     Revoked(Vec<Partition>),

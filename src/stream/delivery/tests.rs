@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::*;
-use crate::alerts::sample;
-use crate::alerts::sinks::{Route, SinkPlan};
+use crate::alerts::sinks::SinkPlan;
 use crate::alerts::suppression::{Scope, Wanted};
+use crate::alerts::{Route, sample};
 
 /// A target that takes what it is allowed to.
 #[derive(Clone, Debug, Default)]

@@ -14,7 +14,7 @@ fn sink(server: &MailServer, digest: Option<Period>) -> Box<dyn Sink> {
         password: None,
         digest,
         name: None,
-        link: Some("https://soc.example/i/{id}".to_owned()),
+        link: Some("https://soc.example/i/{id}".to_owned().try_into().unwrap()),
         ca_file: None,
     };
     spec.check(&Surroundings::default()).unwrap().open().unwrap()

@@ -1,12 +1,16 @@
-//! Alerts held back under a service, as an operator does it: by the command line, beside whoever writes the store.
+//! The alert store under a service, as an operator uses it: by the command line, beside whoever writes it. What is asked for is found, and what is
+//! suppressed is held back.
 
 mod common;
 
+use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use apiwarden::alerts::sinks::{Routed, SinkSpec, Stdout, Surroundings};
 use apiwarden::alerts::store::AlertStore;
-use apiwarden::alerts::{Activity, Alert, sample};
+use apiwarden::alerts::{Activity, Alert, Owner, Severity, sample};
+use apiwarden::calls::View;
 use common::program;
 use serde_json::Value;
 
@@ -36,6 +40,91 @@ fn wanted(store: &AlertStore, when: &str) -> Vec<String> {
     let steps = store.after(0, 100).expect("steps");
     let own = steps.iter().filter(|kept| routed.wants(kept));
     own.map(|kept| format!("{}-{}", kept.alert.id, kept.alert.revision)).collect()
+}
+
+/// A command that goes on until it is stopped, and its lines as they come.
+struct Following(Child, Lines<BufReader<ChildStdout>>);
+
+impl Following {
+    fn start(state: &Path, arguments: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_apiwarden"));
+        command.arg("alerts").args(arguments).arg("--state").arg(state).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("the program");
+        let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+        Self(child, lines)
+    }
+
+    fn next(&mut self) -> String {
+        self.1.next().expect("a line").expect("UTF-8")
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        // It may be over.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn what_is_asked_for_is_listed_followed_exported_and_shown() {
+    let home = tempfile::tempdir().expect("a directory");
+    let state = home.path();
+    let mut store = AlertStore::open(state).expect("a store");
+    let of = |id: &str, severity: Severity, view: View, revision: u32, activity: Activity| Alert {
+        id: id.to_owned(),
+        severity,
+        view,
+        revision,
+        activity,
+        ..sample()
+    };
+    let owner = Owner { team: "people-ops".to_owned(), ..Owner::default() };
+    let owned = Alert { owners: vec![owner], ..of("aw-1", Severity::High, View::Egress, 1, Activity::Create) };
+    let first = [
+        owned,
+        of("aw-2", Severity::Low, View::Audit, 1, Activity::Create),
+        of("aw-3", Severity::High, View::Egress, 1, Activity::Create),
+        of("aw-3", Severity::High, View::Egress, 2, Activity::Close),
+    ];
+    store.append(&first, now()).expect("durable");
+    let listed = |arguments: &[&str]| -> Vec<String> {
+        let text = alerts(state, &[&["list", "--json"], arguments].concat());
+        text.lines().map(uid).collect()
+    };
+    assert_eq!(listed(&[]), ["aw-1-1", "aw-2-1", "aw-3-2"]);
+    assert_eq!(listed(&["--open"]), ["aw-1-1", "aw-2-1"]);
+    assert_eq!(listed(&["--view", "audit"]), ["aw-2-1"]);
+    assert_eq!(listed(&["--team", "people-*"]), ["aw-1-1"]);
+    assert_eq!(
+        listed(&["--caller", "payroll-*", "--caller", "nobody", "--severity", "high", "--all"]),
+        ["aw-1-1", "aw-3-1", "aw-3-2"]
+    );
+    assert!(refusal(state, &["list", "--detector", "brust"]).contains("there is no detector `brust`"));
+
+    let mut tail = Following::start(state, &["tail", "--lines", "1", "--severity", "medium", "--json"]);
+    assert_eq!(uid(&tail.next()), "aw-3-2");
+    let more = [
+        of("aw-4", Severity::Low, View::Egress, 1, Activity::Create),
+        of("aw-5", Severity::Medium, View::Egress, 1, Activity::Create),
+    ];
+    store.append(&more, now()).expect("durable");
+    assert_eq!(uid(&tail.next()), "aw-5-1");
+
+    let file = state.join("alerts.ndjson");
+    std::fs::write(&file, alerts(state, &["export"])).expect("a file");
+    let of_file = program().args(["alerts", "show", "--all"]).arg(&file).assert().success();
+    let cards = String::from_utf8(of_file.get_output().stdout.clone()).expect("UTF-8");
+    assert_eq!(cards.matches("payroll-svc sent").count(), 6, "{cards}");
+    assert_eq!(alerts(state, &["show", "aw-3"]).matches("payroll-svc sent").count(), 1);
+    assert!(refusal(state, &["show", "aw-9"]).contains("has no incident aw-9"));
+}
+
+/// The uid of a step as OCSF.
+fn uid(line: &str) -> String {
+    let finding: Value = serde_json::from_str(line).expect("OCSF");
+    finding["metadata"]["uid"].as_str().expect("a uid").to_owned()
 }
 
 const PEOPLE: &str = "suppressed = false";
