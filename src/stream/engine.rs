@@ -27,7 +27,7 @@ use crate::rules::Rules;
 use crate::state::EngineState;
 
 /// Version of the state's layout.
-const STATE_VERSION: u32 = 15;
+const STATE_VERSION: u32 = 16;
 
 /// Why the engine cannot go on.
 #[derive(Debug, Error)]

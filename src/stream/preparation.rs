@@ -21,15 +21,18 @@ use crate::rollup::{Rollup, Row, bucket_of, bucket_start, rename_endpoints};
 /// Rows whose features are worked out at once.
 pub(super) const ROWS_PER_CHUNK: usize = 16_384;
 
+/// First calls by when each is due, the time of the call, and the address of its relation. A row is large, and is moved from here to where it
+/// is judged.
+type Waiting = BTreeMap<(i64, i64, u64), Box<Row>>;
+
 /// First calls of relations in open buckets: those that nobody looked at yet, and which were.
 ///
 /// They are looked at in the order of their times, of stragglers in the order in which they came: neither batches nor the pace of partitions
 /// change it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Looked {
-    /// By when each is due, the time of the call, and the address of its relation.
     #[serde(with = "stored_first_calls")]
-    waiting: BTreeMap<(i64, i64, u64), Row>,
+    waiting: Waiting,
     /// Addresses of the relations of each open bucket: of those that wait, by when they are due and the time of the call; none of those that
     /// were looked at.
     relations: BTreeMap<i64, HashMap<u64, Option<(i64, i64)>>>,
@@ -51,7 +54,7 @@ impl Looked {
         }
         of_bucket.insert(id, Some((due, time)));
         let row = Row { bucket, relation: Arc::clone(relation), measures: measures(), trace_id: None };
-        self.waiting.insert((due, time, id), row);
+        self.waiting.insert((due, time, id), Box::new(row));
     }
 
     /// Whether a relation of a bucket was neither looked at nor waits; it counts as looked at from now on.
@@ -60,7 +63,7 @@ impl Looked {
     }
 
     /// The first calls that are due before `until`, microseconds of event time.
-    fn take_before(&mut self, until: i64) -> Vec<((i64, i64, u64), Row)> {
+    fn take_before(&mut self, until: i64) -> Vec<((i64, i64, u64), Box<Row>)> {
         let later = self.waiting.split_off(&(until, i64::MIN, 0));
         let taken: Vec<_> = std::mem::replace(&mut self.waiting, later).into_iter().collect();
         for (_, row) in &taken {
@@ -74,9 +77,7 @@ impl Looked {
 mod stored_first_calls {
     use serde::{Deserializer, Serializer};
 
-    use super::{Arc, BTreeMap, Deserialize, Measures, Relation, Row, Serialize, bucket_of};
-
-    type Waiting = BTreeMap<(i64, i64, u64), Row>;
+    use super::{Arc, Deserialize, Measures, Relation, Row, Serialize, Waiting, bucket_of};
 
     pub fn serialize<S: Serializer>(waiting: &Waiting, serializer: S) -> Result<S::Ok, S::Error> {
         let stored: Vec<(i64, &Relation, &Measures)> =
@@ -87,7 +88,7 @@ mod stored_first_calls {
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Waiting, D::Error> {
         let stored: Vec<(i64, Relation, Measures)> = Deserialize::deserialize(deserializer)?;
         let row = |(due, relation, measures): (i64, Relation, Measures)| {
-            let mut row = Row { bucket: 0, relation: Arc::new(relation), measures, trace_id: None };
+            let mut row = Box::new(Row { bucket: 0, relation: Arc::new(relation), measures, trace_id: None });
             row.bucket = bucket_of(row.first_seen());
             ((due, row.first_seen(), row.relation.id()), row)
         };
@@ -98,7 +99,7 @@ mod stored_first_calls {
 /// A relation that is called for the first time in a bucket.
 pub(super) struct Look {
     /// Its first call, under the name that its endpoint has by then.
-    pub row: Row,
+    pub row: Box<Row>,
     /// When it is looked at, microseconds of event time: its own, but of a straggler.
     pub due: i64,
     /// Whether its bucket had been judged when it came.
@@ -106,7 +107,6 @@ pub(super) struct Look {
 }
 
 /// What is judged before the end of a bucket.
-#[expect(clippy::large_enum_variant, reason = "nearly all are looks, so a box for each would cost more than it saves")]
 pub(super) enum Early {
     /// A first call.
     Look(Look),
@@ -195,12 +195,12 @@ impl Preparation {
     }
 
     /// A look at a row, under the name that its endpoint has by then.
-    fn look(&mut self, row: Row, due: i64, lateness: i64) -> Look {
+    fn look(&mut self, mut row: Box<Row>, due: i64, lateness: i64) -> Look {
         self.templates.observe_new(row.relation.vendor().as_str(), row.relation.endpoint().as_str());
-        let relation = self.named(&row.relation);
+        row.relation = self.named(&row.relation);
         let is_late =
             row.bucket < self.looked.open_from || due >= bucket_start(row.bucket + 1).saturating_add(lateness);
-        Look { row: Row { relation, ..row }, due, is_late }
+        Look { row, due, is_late }
     }
 
     /// A relation under the name that its endpoint has by now.
@@ -230,7 +230,7 @@ impl Preparation {
             let mut of_this = self.early_before(bucket_start(bucket + 1).saturating_add(lateness), lateness);
             for row in of_bucket {
                 if self.looked.is_first(bucket, &row.relation) {
-                    of_this.push(Early::Look(self.look(row.clone(), row.first_seen(), lateness)));
+                    of_this.push(Early::Look(self.look(Box::new(row.clone()), row.first_seen(), lateness)));
                 }
             }
             early.insert(bucket, of_this);
