@@ -1,4 +1,4 @@
-//! The consumer against the mock cluster: what it knows of the ends of partitions.
+//! The consumer against the mock cluster: what it knows of the ends of partitions, and how it leaves the group.
 
 use super::mock::Mock;
 use super::*;
@@ -93,4 +93,32 @@ fn brokers_that_are_away_give_no_evidence() {
         consumer.poll().unwrap();
         consumer.ask_ends(BTreeMap::from([("calls/0".to_owned(), Some(1))]));
     }
+}
+
+#[test]
+fn leaving_ends_though_an_assignment_of_nothing_was_not_answered() {
+    let mock = Mock::with_topics(&[("calls", 1)]);
+    let [first, second] = [(); 2].map(|()| Consumer::open(&source(&mock), None).unwrap());
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut has_nothing = false;
+    while !has_nothing {
+        assert!(Instant::now() < deadline, "both are members at last, and one has nothing");
+        match first.poll().unwrap() {
+            Event::Assigned(partitions) => drop(first.take(&partitions, &BTreeMap::new()).unwrap()),
+            Event::Revoked(partitions) => first.release(&partitions).unwrap(),
+            _ => {}
+        }
+        match second.poll().unwrap() {
+            Event::Assigned(partitions) if partitions.is_empty() => has_nothing = true,
+            Event::Assigned(partitions) => drop(second.take(&partitions, &BTreeMap::new()).unwrap()),
+            Event::Revoked(partitions) => second.release(&partitions).unwrap(),
+            _ => {}
+        }
+    }
+    let (sender, left) = mpsc::channel();
+    std::thread::spawn(move || {
+        drop(second);
+        sender.send(())
+    });
+    assert!(left.recv_timeout(Duration::from_secs(30)).is_ok(), "it waits for the answer without end");
 }
