@@ -117,7 +117,11 @@ fn what_is_asked_for_is_listed_followed_exported_and_shown() {
     let of_file = program().args(["alerts", "show", "--all"]).arg(&file).assert().success();
     let cards = String::from_utf8(of_file.get_output().stdout.clone()).expect("UTF-8");
     assert_eq!(cards.matches("payroll-svc sent").count(), 6, "{cards}");
-    assert_eq!(alerts(state, &["show", "aw-3"]).matches("payroll-svc sent").count(), 1);
+    for named in ["aw-3", "aw-3-1"] {
+        assert_eq!(alerts(state, &["show", named]).matches("payroll-svc sent").count(), 1);
+    }
+    let none = refusal(&state.join("nowhere"), &["list"]);
+    assert!(none.contains("there is no alert store"), "{none}");
     assert!(refusal(state, &["show", "aw-9"]).contains("has no incident aw-9"));
 }
 

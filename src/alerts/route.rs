@@ -41,12 +41,22 @@ fn severity<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<
 }
 
 fn detectors<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
-    let names = Vec::<String>::deserialize(deserializer)?;
+    let names = texts(deserializer)?;
     names.iter().map(|name| known_detector(name).map_err(D::Error::custom)).collect::<Result<_, _>>().map(Some)
 }
 
-fn patterns<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Pattern>>, D::Error> {
+/// Names, of which one at least: none would let nothing through.
+fn texts<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let texts = Vec::<String>::deserialize(deserializer)?;
+    if texts.is_empty() {
+        Err(D::Error::custom("names nothing, so nothing fits: write a name, or leave it out"))
+    } else {
+        Ok(texts)
+    }
+}
+
+fn patterns<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Pattern>>, D::Error> {
+    let texts = texts(deserializer)?;
     let pattern = |text: &String| Pattern::new(text).map_err(|_| D::Error::custom("write names, with * for any text"));
     texts.iter().map(pattern).collect::<Result<_, _>>().map(Some)
 }
@@ -109,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_name_that_no_alert_can_have_is_refused() {
-        for wrong in ["view = \"egres\"", "detector = [\"burst\", \"brust\"]"] {
+        for wrong in ["vendor = []", "view = \"egres\"", "detector = [\"burst\", \"brust\"]"] {
             assert!(route(wrong).is_err(), "{wrong}");
         }
         assert!(route("view = \"egress\"\ndetector = [\"burst\", \"service.sink_failing\", \"digest\"]").is_ok());

@@ -159,6 +159,12 @@ impl AlertStore {
     /// [`StoreError`], also where there is none.
     pub fn read(directory: &Path) -> Result<Self, StoreError> {
         let path = directory.join(FILE);
+        if !path.exists() {
+            let none = Some("there is no alert store: name the state directory of a service".to_owned());
+            let problem =
+                rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_NOTFOUND), none);
+            return Err(StoreError { path, problem });
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let opened = Connection::open_with_flags(&path, flags).and_then(|connection| {
             connection.busy_timeout(BUSY)?;
@@ -273,6 +279,28 @@ impl AlertStore {
     pub fn known_place(&self, sink: &str) -> Result<Option<i64>, StoreError> {
         let select = "SELECT seq FROM sinks WHERE name = ?1";
         self.told(self.connection.query_row(select, [sink], |row| row.get(0)).optional())
+    }
+
+    /// Sinks that were started once and are none of these, and how many steps each has not delivered.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn abandoned(&self, sinks: &[String]) -> Result<Vec<(String, u64)>, StoreError> {
+        let select = "SELECT name, (SELECT count(*) FROM alerts WHERE alerts.seq > sinks.seq) FROM sinks ORDER BY name";
+        let known = self.connection.prepare_cached(select).and_then(|mut select| {
+            select
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<rusqlite::Result<Vec<(String, u64)>>>()
+        });
+        Ok(self.told(known)?.into_iter().filter(|(name, _)| !sinks.contains(name)).collect())
+    }
+
+    /// Forgets a sink, which begins anew should it be started again.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn forget_sink(&self, name: &str) -> Result<(), StoreError> {
+        self.told(self.connection.execute("DELETE FROM sinks WHERE name = ?1", [name]).map(drop))
     }
 
     /// A sink has delivered all up to a place.

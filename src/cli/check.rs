@@ -13,7 +13,8 @@ use anyhow::bail;
 use clap::Args;
 use serde_json::json;
 
-use super::output::{print_line, print_text};
+use super::output::{print_line, print_row, print_text};
+use crate::alerts::printable;
 use crate::alerts::sinks::may_write;
 use crate::calls::FingerprintKey;
 use crate::ingest::kafka::{Cluster, Member, other_members, sources};
@@ -88,8 +89,8 @@ impl Check {
         for Finding { what, problem } in findings {
             match (self.json, problem) {
                 (true, problem) => print_line(json!({"what": what, "ok": problem.is_none(), "problem": problem}))?,
-                (false, None) => print_text(format_args!("ok    {what}"))?,
-                (false, Some(problem)) => print_text(format_args!("fails {what}: {problem}"))?,
+                (false, None) => print_row(format_args!("ok    {what}"))?,
+                (false, Some(problem)) => print_text(format_args!("fails {}: {problem}", printable(what)))?,
             }
         }
         Ok(())
@@ -124,6 +125,9 @@ fn of_key_and_bundle(plan: &Plan) -> (Option<Bundle>, Vec<Finding>) {
 
 /// Whether a directory can be written, or made.
 fn of_directory(directory: &Path) -> Result<(), String> {
+    if directory.exists() && !directory.is_dir() {
+        return Err("is no directory".to_owned());
+    }
     may_write(directory).map_err(|problem| match problem.kind() {
         ErrorKind::StorageFull => format!("{problem}: make room on its disk"),
         _ => format!("{problem}: make it writable for this user"),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 
-use super::output::{print_line, print_text, report};
+use super::output::{print_line, print_row, print_text, report};
 use crate::alerts::sinks::{Delivery, Routed, SINKS};
 use crate::alerts::store::AlertStore;
 use crate::alerts::trial;
@@ -93,7 +93,11 @@ impl List {
             let name = sink.plan.name();
             let waiting = store.as_ref().and_then(|store| Some(store.newest().ok()? - store.known_place(&name).ok()??));
             let waiting = waiting.map_or_else(|| "not started yet".to_owned(), |count| format!("{count} waiting"));
-            print_text(format_args!("{name:<40} {waiting}"))?;
+            print_row(format_args!("{name:<40} {waiting}"))?;
+        }
+        let names: Vec<String> = plan.sinks.iter().map(|sink| sink.plan.name()).collect();
+        for (name, count) in store.as_ref().and_then(|store| store.abandoned(&names).ok()).unwrap_or_default() {
+            print_row(format_args!("{name:<40} {count} waiting, and no longer in the pipeline"))?;
         }
         match store.as_ref().and_then(|store| store.held().ok()) {
             Some(held) if held > 0 => print_text(format_args!(
@@ -108,6 +112,7 @@ impl Test {
     fn run(self) -> anyhow::Result<()> {
         let plan = pipeline::load(&self.pipeline)?;
         let sink = named(&plan, &self.name)?;
+        refuse_file(sink)?;
         let messages: Vec<Delivery> = trial(jiff::Timestamp::now().as_microsecond()).iter().map(Delivery::of).collect();
         let told = sink.plan.open().and_then(|mut open| {
             open.deliver(&messages)?;
@@ -122,6 +127,7 @@ impl Replay {
     fn run(self) -> anyhow::Result<()> {
         let plan = pipeline::load(&self.pipeline)?;
         let sink = named(&plan, &self.name)?;
+        refuse_file(sink)?;
         let (count, refused) = replay(&plan.state.directory, sink, self.since)?;
         print_text(format_args!("{count} alerts were sent to {} again", self.name))?;
         if refused > 0 {
@@ -129,6 +135,14 @@ impl Replay {
         }
         Ok(())
     }
+}
+
+/// The service knows how long its file is, and cuts off what somebody else appends.
+fn refuse_file(sink: &Routed) -> anyhow::Result<()> {
+    if sink.plan.file().is_some() {
+        bail!("only the service writes to its file; to have alerts in another one, see `apiwarden alerts export`");
+    }
+    Ok(())
 }
 
 fn named<'a>(plan: &'a Plan, name: &str) -> anyhow::Result<&'a Routed> {

@@ -15,6 +15,9 @@ use serde::Deserialize;
 /// librdkafka properties as the pipeline file has them.
 pub type Properties = BTreeMap<String, Property>;
 
+/// Longest value in a file, bytes.
+const MAX_VALUE_BYTES: u64 = 1 << 20;
+
 /// Properties that the pipeline file may not set, and what to write instead.
 const RESERVED: &[(&str, &str)] = &[
     ("bootstrap.servers", "write `brokers`"),
@@ -164,12 +167,21 @@ pub(crate) fn resolve(property: &str, value: &Property, directory: &Path) -> Res
     }
     if let Some(path) = text.strip_prefix("file:") {
         let path = directory.join(path);
-        return match std::fs::read_to_string(&path) {
+        return match read_small(&path) {
             Ok(content) => Ok(content.trim_end_matches(['\r', '\n']).to_owned()),
             Err(problem) => Err(ConnectionError::File { property: property.to_owned(), path, problem }),
         };
     }
     Ok(text.clone())
+}
+
+/// The text of a file, as long as a value may be. What is no regular file may have no end.
+fn read_small(path: &Path) -> std::io::Result<String> {
+    let about = std::fs::metadata(path)?;
+    if !about.is_file() || about.len() > MAX_VALUE_BYTES {
+        return Err(std::io::Error::other("is no regular file of a mebibyte at most"));
+    }
+    std::fs::read_to_string(path)
 }
 
 /// A text with the values of the variables that it names: `Bearer ${TOKEN}`. What a value holds is not read again.

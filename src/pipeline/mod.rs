@@ -9,6 +9,7 @@
 mod audit;
 mod campaign;
 pub(crate) mod diagnostic;
+mod own_files;
 mod plan;
 
 use std::collections::BTreeMap;

@@ -12,6 +12,7 @@ use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 
 use super::audit::AuditPlan;
 use super::diagnostic::{PipelineError, Text};
+use super::own_files;
 use super::{Admin, Alerts, DeadLetter, Detection, Fingerprint, Governance, LATE_CALLS_HOURS, Spec, State, Triage};
 use crate::alerts::Route;
 use crate::alerts::sinks::{self, Rotation, Routed, SINKS, SectionError, SinkPlan, SinkSpec, Surroundings};
@@ -234,6 +235,7 @@ fn check(text: &Text<'_>) -> Result<Plan, PipelineError> {
     let dead_letter = read_dead_letter(text, spec.dead_letter, &around, &state)?;
     let sinks = read_sinks(text, sections, &around)?;
     refuse_own_topics(text, &source.topics, &sinks, &dead_letter)?;
+    refuse_own_files(text, &sinks, &dead_letter, &state)?;
     let vendors = read_vendors(text, spec.vendors.directory, &around)?;
     let audit = spec.audit.map(|audit| audit.check(&around, &sinks, state.keep_rollups_days)).transpose();
     let audit = audit.map_err(|(field, problem)| text.at(&["audit", field], problem))?;
@@ -372,6 +374,19 @@ fn read_sink(
         None => plan.route(),
     };
     Ok(Routed { plan: plan.into(), route })
+}
+
+fn refuse_own_files(
+    text: &Text<'_>,
+    sinks: &[Routed],
+    dead_letter: &DeadLetterPlan,
+    state: &State,
+) -> Result<(), PipelineError> {
+    let (DeadLetterPlan::Topic(letters) | DeadLetterPlan::File(letters)) = dead_letter;
+    let plans = sinks.iter().map(|sink| sink.plan.as_ref()).chain([letters.as_ref()]);
+    let files = plans.filter_map(|plan| Some((plan.name(), plan.file()?)));
+    let problem = own_files::problem_of(files, text.file, &state.directory);
+    problem.map_or(Ok(()), |problem| Err(text.at(&["sinks"], problem)))
 }
 
 /// A topic that is written must not be read: every dead letter would write the next.

@@ -84,6 +84,23 @@ pub(super) struct Delivery {
     tidied: Option<i64>,
 }
 
+/// A sink that has another address or name by now is a new one: what waits for the old one is told, and kept for it.
+fn look_for_abandoned(store: &AlertStore, sinks: &[Routed]) -> Result<(), StoreError> {
+    let names: Vec<String> = sinks.iter().map(|sink| sink.plan.name()).collect();
+    for (sink, waiting) in store.abandoned(&names)? {
+        if waiting == 0 {
+            store.forget_sink(&sink)?;
+        } else {
+            tracing::warn!(
+                sink,
+                waiting,
+                "alerts wait for a sink that the pipeline no longer has: `apiwarden sinks replay` sends them to another"
+            );
+        }
+    }
+    Ok(())
+}
+
 impl Delivery {
     /// Starts a worker for each sink, which goes on where the store knows.
     ///
@@ -101,6 +118,7 @@ impl Delivery {
         }
         let store = AlertStore::open(&directory)?;
         let newest = store.newest()?;
+        look_for_abandoned(&store, sinks)?;
         let about_sinks =
             Route { detector: Some(vec![NoticeKind::SinkFailing.as_str().to_owned()]), ..Route::default() };
         let reported = store.find(&Filter { route: about_sinks, newest_only: true, ..Filter::default() })?;

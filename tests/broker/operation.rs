@@ -91,7 +91,7 @@ fn of_two_processes_that_start_at_the_same_moment_exactly_one_goes_on() {
         let one = Deployment::new(&cluster, fixture, &format!("same-moment-{round}"), 2);
         cluster.produce(&one.calls, &records);
         let other = one.beside();
-        let mut services = [one.start(), other.start()];
+        let services = [one.start(), other.start()];
         let read = |service: &Service| service.metric("apiwarden_calls_total") as usize;
         eventually("one of them to read all", || services.iter().any(|service| read(service) == records.len()));
         let is_first = read(&services[0]) == records.len();

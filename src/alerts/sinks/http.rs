@@ -42,7 +42,7 @@ impl Secret {
     /// [`SinkError::Connection`], where variable or file cannot be read, and [`SinkError::Value`], where no header could hold the value.
     pub fn reveal(&self, field: &'static str, around: &Surroundings) -> Result<Hidden, SinkError> {
         let value = resolve(field, &self.0, &around.directory)?;
-        if value.is_empty() || value.contains(char::is_control) {
+        if value.trim().is_empty() || value.contains(char::is_control) {
             return Err(SinkError::Value { field });
         }
         Ok(Hidden(value))
@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_value_that_no_header_can_hold_is_refused_and_not_shown() {
-        for wrong in ["", "Bearer x\r\nX-Admin: 1"] {
+        for wrong in ["", " ", "Bearer x\r\nX-Admin: 1"] {
             let problem = Secret(Property::Text(wrong.to_owned())).reveal("authorization", &Surroundings::default());
             let problem = problem.unwrap_err().to_string();
             assert!(problem.starts_with("field authorization: ") && !problem.contains("Admin"), "{problem}");

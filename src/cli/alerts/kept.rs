@@ -2,6 +2,7 @@
 //!
 //! Not here: files of alerts (`files`).
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -38,7 +39,7 @@ pub(super) struct Asked {
     #[arg(long, value_name = "NAME")]
     team: Option<Vec<Pattern>>,
     /// Only this incident.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = incident)]
     id: Option<String>,
     /// Only what this suppression holds or held back.
     #[arg(long, value_name = "NUMBER")]
@@ -52,6 +53,12 @@ pub(super) struct Asked {
     /// Until when, as --since.
     #[arg(long, value_name = "TIME")]
     until: Option<Since>,
+}
+
+/// The incident that is meant, also where its step is named, as in `metadata.uid`: `aw-7f3c0a9b12d4e5f6-2`.
+pub(super) fn incident(text: &str) -> Result<String, Infallible> {
+    let step = text.rsplit_once('-').filter(|(id, step)| id.contains('-') && step.parse::<u32>().is_ok());
+    Ok(step.map_or(text, |(id, _)| id).to_owned())
 }
 
 impl Asked {
@@ -102,7 +109,6 @@ impl Form {
         }
         let alert = &kept.alert;
         let time = jiff::Timestamp::from_microsecond(alert.time).map(|time| format!("{time:.0}")).unwrap_or_default();
-        let step = format!("{}-{}", alert.id, alert.revision);
         let mark = match kept.suppression {
             Some(id) if kept.is_released => format!("[was suppressed by {id}] "),
             Some(id) => format!("[suppressed by {id}] "),
@@ -110,8 +116,10 @@ impl Form {
         };
         let mark = if alert.activity == Activity::Close { format!("[closed] {mark}") } else { mark };
         print_row(format_args!(
-            "{time} {:<13} {step:<22} {:<18} {mark}{}",
+            "{time} {:<13} {:<19} {:>3} {:<18} {mark}{}",
             alert.severity.as_str(),
+            alert.id,
+            alert.revision,
             alert.detector,
             alert.message
         ))

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 
+use super::kept::incident;
 use crate::alerts::store::{AlertStore, Filter};
 use crate::alerts::{Alert, Severity, Style, card, from_ocsf};
 use crate::cli::output::stdout;
@@ -40,7 +41,7 @@ pub(super) struct Show {
 impl Show {
     pub fn run(self) -> anyhow::Result<()> {
         let mut incidents = match &self.state {
-            Some(state) => of_store(state, &self.what.to_string_lossy())?,
+            Some(state) => of_store(state, &incident(&self.what.to_string_lossy())?)?,
             None => of_file(&self.what)?,
         };
         let style = if std::io::stdout().is_terminal() { Style::Colour } else { Style::Plain };

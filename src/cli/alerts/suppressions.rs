@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
+use super::kept::incident;
 use crate::alerts::Severity;
 use crate::alerts::store::AlertStore;
 use crate::alerts::suppression::{Scope, Suppression, Wanted};
@@ -91,7 +92,7 @@ struct ScopeArguments {
     #[arg(long, value_name = "NAME")]
     team: Vec<String>,
     /// Of these incidents.
-    #[arg(long = "id", value_name = "ID")]
+    #[arg(long = "id", value_name = "ID", value_parser = incident)]
     incident: Vec<String>,
     /// Of one view: egress or audit.
     #[arg(long, value_name = "VIEW")]
