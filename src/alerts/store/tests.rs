@@ -45,6 +45,22 @@ fn each_sink_goes_on_from_its_own_place_and_a_new_one_begins_behind_what_is_ther
 }
 
 #[test]
+fn what_waits_for_a_sink_that_is_gone_is_told_and_kept_for_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = AlertStore::open(directory.path()).unwrap();
+    for sink in ["webhook:old", "webhook:new", "done"] {
+        store.place_of(sink).unwrap();
+    }
+    store.append(&[alert("aw-1", 1, 5, Severity::High), alert("aw-2", 1, 6, Severity::High)], 0).unwrap();
+    store.move_to("done", 2, b"").unwrap();
+    let now = ["webhook:new".to_owned()];
+    assert_eq!(store.abandoned(&now).unwrap(), [("done".to_owned(), 0), ("webhook:old".to_owned(), 2)]);
+    store.forget_sink("done").unwrap();
+    assert_eq!(store.abandoned(&now).unwrap(), [("webhook:old".to_owned(), 2)]);
+    assert_eq!(store.place_of("webhook:old").unwrap().0, 0, "its name brings it back to where it was");
+}
+
+#[test]
 fn steps_are_found_by_what_they_are() {
     let directory = tempfile::tempdir().unwrap();
     let mut store = AlertStore::open(directory.path()).unwrap();

@@ -98,26 +98,30 @@ fn brokers_that_are_away_give_no_evidence() {
 #[test]
 fn leaving_ends_though_an_assignment_of_nothing_was_not_answered() {
     let mock = Mock::with_topics(&[("calls", 1)]);
-    let [first, second] = [(); 2].map(|()| Consumer::open(&source(&mock), None).unwrap());
-    let deadline = Instant::now() + Duration::from_secs(60);
-    let mut has_nothing = false;
-    while !has_nothing {
+    let open = |()| Consumer::open(&source(&mock), None).unwrap();
+    let mut members: Vec<Consumer> = [(); 2].map(open).into();
+    let deadline = Instant::now() + Duration::from_secs(180);
+    let without = loop {
         assert!(Instant::now() < deadline, "both are members at last, and one has nothing");
-        match first.poll().unwrap() {
-            Event::Assigned(partitions) => drop(first.take(&partitions, &BTreeMap::new()).unwrap()),
-            Event::Revoked(partitions) => first.release(&partitions).unwrap(),
-            _ => {}
+        let has_nothing = |member: &Consumer| match member.poll().unwrap() {
+            Event::Assigned(partitions) if partitions.is_empty() => true,
+            Event::Assigned(partitions) => {
+                member.take(&partitions, &BTreeMap::new()).unwrap();
+                false
+            }
+            Event::Revoked(partitions) => {
+                member.release(&partitions).unwrap();
+                false
+            }
+            _ => false,
+        };
+        if let Some(index) = members.iter().position(has_nothing) {
+            break members.remove(index);
         }
-        match second.poll().unwrap() {
-            Event::Assigned(partitions) if partitions.is_empty() => has_nothing = true,
-            Event::Assigned(partitions) => drop(second.take(&partitions, &BTreeMap::new()).unwrap()),
-            Event::Revoked(partitions) => second.release(&partitions).unwrap(),
-            _ => {}
-        }
-    }
+    };
     let (sender, left) = mpsc::channel();
     std::thread::spawn(move || {
-        drop(second);
+        drop(without);
         sender.send(())
     });
     assert!(left.recv_timeout(Duration::from_secs(30)).is_ok(), "it waits for the answer without end");
