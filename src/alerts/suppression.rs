@@ -10,7 +10,7 @@ use glob::Pattern;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
-use super::{Activity, Alert, MAX_INVOLVED, Severity, detector_names};
+use super::{Activity, Alert, MAX_INVOLVED, NoDetector, Severity, detector_names};
 use crate::calls::View;
 
 /// What is kept of a suppression.
@@ -170,8 +170,8 @@ pub enum Refusal {
     #[error("`{0}` is no pattern: write names, with * for any text")]
     Pattern(String),
     /// A detector that is not there would hold back nothing.
-    #[error("there is no detector `{0}`: `apiwarden detectors` lists them")]
-    Detector(String),
+    #[error(transparent)]
+    Detector(NoDetector),
 }
 
 impl Wanted {
@@ -201,7 +201,7 @@ impl Wanted {
         }
         let is_known = |wanted: &String| detector_names().any(|name| is_among(std::slice::from_ref(wanted), name));
         let unknown = detector.iter().find(|wanted| !is_known(wanted));
-        unknown.map_or(Ok(()), |wanted| Err(Refusal::Detector(wanted.clone())))
+        unknown.map_or(Ok(()), |wanted| Err(Refusal::Detector(NoDetector(wanted.clone()))))
     }
 }
 
@@ -396,7 +396,7 @@ mod tests {
             assert_eq!(Wanted { reason, ..wanted.clone() }.check(), Err(Refusal::Text));
         }
         let detectors = |detector: &str| of(Scope { detector: names(&[detector]), ..Scope::default() });
-        assert_eq!(detectors("brust"), Err(Refusal::Detector("brust".to_owned())));
+        assert_eq!(detectors("brust"), Err(Refusal::Detector(NoDetector("brust".to_owned()))));
         assert_eq!(["burst", "bulk_*", "service.sink_failing"].map(detectors), [Ok(()), Ok(()), Ok(())]);
     }
 }

@@ -39,18 +39,11 @@ pub(super) fn problem_of<'a>(
 
 /// A path without links and `..`, as far as it exists.
 fn resolved(path: &Path) -> PathBuf {
-    let existing = path.ancestors().find_map(|ancestor| {
-        let ancestor = if ancestor.as_os_str().is_empty() { Path::new(".") } else { ancestor };
-        Some((ancestor, std::fs::canonicalize(ancestor).ok()?))
-    });
-    match existing {
-        Some((ancestor, existing)) => match path.strip_prefix(ancestor) {
-            Ok(rest) if rest.as_os_str().is_empty() => existing,
-            Ok(rest) => existing.join(rest),
-            Err(_) => existing.join(path),
-        },
-        None => path.to_owned(),
-    }
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let existing = path.ancestors().find_map(|ancestor| Some((ancestor, std::fs::canonicalize(ancestor).ok()?)));
+    let Some((ancestor, mut resolved)) = existing else { return path };
+    resolved.extend(path.strip_prefix(ancestor).into_iter().flatten());
+    resolved
 }
 
 #[cfg(test)]
